@@ -1,0 +1,122 @@
+"""The project's tasks: `nox -l` lists them, `nox` runs what CI runs."""
+
+import pathlib
+import shutil
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_external_run = True
+nox.options.sessions = ["lint", "types", "generated", "tests"]
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PYPROJECT)
+
+# What writes files that are committed is pinned to the digit: another version writes other bytes.
+RUFF = "ruff==0.17.6"
+GENERATORS = ["openapi-python-client==0.29.1", RUFF]
+TEST_TOOLS = [
+    "coverage[toml]>=7.6",
+    "hypothesis>=6.100",
+    "openapi-spec-validator>=0.7.1",
+    "pytest>=8.3",
+    "pytest-asyncio>=1.0",
+    "pyyaml>=6",
+    *GENERATORS,
+]
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting (ruff)."""
+    session.install(RUFF)
+    session.run("ruff", "check", "--no-cache", ".")
+    session.run("ruff", "format", "--no-cache", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types with mypy --strict and pyright."""
+    session.install("-e", ".[local]", "mypy==2.4.1", "pyright[nodejs]==1.1.414", "types-pyyaml")
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session
+def generate(session: nox.Session) -> None:
+    """Write everything that is written by a program; `-- --check` only compares."""
+    session.install(*GENERATORS)
+    _generate(session, *session.posargs)
+
+
+@nox.session
+def generated(session: nox.Session) -> None:
+    """Fail, naming each file, if something written by a program was edited or is out of date."""
+    session.install(*GENERATORS)
+    _generate(session, "--check")
+
+
+def _generate(session: nox.Session, *arguments: str) -> None:
+    session.run("python", "scripts/generate.py", *arguments)
+    session.run("python", "scripts/unasync.py", *arguments)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run all tests on the Python at hand and report branch coverage of superserve/."""
+    session.install("-e", ".[local]", *TEST_TOOLS)
+    _pytest(session)
+
+
+@nox.session(python=PYTHONS, default=False)
+def tests_all(session: nox.Session) -> None:
+    """Run all tests on each supported Python that this machine has."""
+    session.install("-e", ".[local]", *TEST_TOOLS)
+    session.run("pytest", *session.posargs)
+
+
+def _pytest(session: nox.Session) -> None:
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine", "--quiet")
+    # A part of the tests covers a part of the code: the bound is for the whole of them.
+    session.run("coverage", "report", "--fail-under=0" if session.posargs else "--fail-under=95")
+
+
+@nox.session(default=False)
+def demo(session: nox.Session) -> None:
+    """Build a template end to end on a local server that really runs its steps."""
+    session.install("-e", ".[local]")
+    session.run("python", "-m", "superserve.local", "run", "--execute", "--", "python", "examples/build_template.py")
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure against plain httpx in the same run; prints ratios and writes a JSON file."""
+    session.install("-e", ".[local]")
+    session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session(default=False)
+def minimums(session: nox.Session) -> None:
+    """Run all tests with the lowest dependency versions that pyproject.toml allows."""
+    pinned = pathlib.Path(session.create_tmp()) / "minimums.txt"
+    session.install("uv")
+    session.run(
+        "uv", "pip", "compile", "--quiet", "--resolution=lowest-direct", "--extra=local", "pyproject.toml",
+        f"--output-file={pinned}",
+    )  # fmt: skip
+    session.install("-r", str(pinned), *TEST_TOOLS)
+    session.install("--no-deps", "-e", ".")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(default=False)
+def clean(session: nox.Session) -> None:
+    """Remove what the other sessions leave behind."""
+    for path in ("build", "dist", ".coverage", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"):
+        session.log(path)
+        target = pathlib.Path(path)
+        shutil.rmtree(target, ignore_errors=True) if target.is_dir() else target.unlink(missing_ok=True)
