@@ -1,0 +1,1 @@
+"""A stand-in of the Superserve server, for development and tests on one machine."""
