@@ -1,0 +1,210 @@
+# Written by scripts/generate.py from openapi.yaml. Do not edit: change those, then run `nox -s generate`.
+from typing import Any, cast
+from urllib.parse import quote
+
+import httpx
+
+from ... import errors
+from ...client import AuthenticatedClient, Client
+from ...models.api_error import ApiError
+from ...types import Response, http_status
+
+
+def _get_kwargs(
+    template_id: str,
+    build_id: str,
+) -> dict[str, Any]:
+
+    _kwargs: dict[str, Any] = {
+        "method": "delete",
+        "url": "/templates/{template_id}/builds/{build_id}".format(
+            template_id=quote(str(template_id), safe=""),
+            build_id=quote(str(build_id), safe=""),
+        ),
+    }
+
+    return _kwargs
+
+
+def _parse_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Any | ApiError | None:
+    if response.status_code == 204:
+        response_204 = cast(Any, None)
+        return response_204
+
+    if response.status_code == 400:
+        response_400 = ApiError.from_dict(response.json())
+
+        return response_400
+
+    if response.status_code == 401:
+        response_401 = ApiError.from_dict(response.json())
+
+        return response_401
+
+    if response.status_code == 403:
+        response_403 = ApiError.from_dict(response.json())
+
+        return response_403
+
+    if response.status_code == 404:
+        response_404 = ApiError.from_dict(response.json())
+
+        return response_404
+
+    if response.status_code == 429:
+        response_429 = ApiError.from_dict(response.json())
+
+        return response_429
+
+    if response.status_code == 500:
+        response_500 = ApiError.from_dict(response.json())
+
+        return response_500
+
+    if client.raise_on_unexpected_status:
+        raise errors.UnexpectedStatus(response.status_code, response.content)
+    else:
+        return None
+
+
+def _build_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Response[Any | ApiError]:
+    return Response(
+        status_code=http_status(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=errors.parsed_or_unexpected(_parse_response, client=client, response=response),
+    )
+
+
+def sync_detailed(
+    template_id: str,
+    build_id: str,
+    *,
+    client: AuthenticatedClient,
+) -> Response[Any | ApiError]:
+    """Cancel a build
+
+     Ends a build that is in flight and changes nothing for one that has ended: the answer is 204 in both
+    cases, so read the build to learn which it was.
+
+    Args:
+        template_id (str):
+        build_id (str):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[Any | ApiError]
+    """
+
+    kwargs = _get_kwargs(
+        template_id=template_id,
+        build_id=build_id,
+    )
+
+    response = client.get_httpx_client().request(
+        **kwargs,
+    )
+
+    return _build_response(client=client, response=response)
+
+
+def sync(
+    template_id: str,
+    build_id: str,
+    *,
+    client: AuthenticatedClient,
+) -> Any | ApiError | None:
+    """Cancel a build
+
+     Ends a build that is in flight and changes nothing for one that has ended: the answer is 204 in both
+    cases, so read the build to learn which it was.
+
+    Args:
+        template_id (str):
+        build_id (str):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Any | ApiError
+    """
+
+    return sync_detailed(
+        template_id=template_id,
+        build_id=build_id,
+        client=client,
+    ).parsed
+
+
+async def asyncio_detailed(
+    template_id: str,
+    build_id: str,
+    *,
+    client: AuthenticatedClient,
+) -> Response[Any | ApiError]:
+    """Cancel a build
+
+     Ends a build that is in flight and changes nothing for one that has ended: the answer is 204 in both
+    cases, so read the build to learn which it was.
+
+    Args:
+        template_id (str):
+        build_id (str):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[Any | ApiError]
+    """
+
+    kwargs = _get_kwargs(
+        template_id=template_id,
+        build_id=build_id,
+    )
+
+    response = await client.get_async_httpx_client().request(**kwargs)
+
+    return _build_response(client=client, response=response)
+
+
+async def asyncio(
+    template_id: str,
+    build_id: str,
+    *,
+    client: AuthenticatedClient,
+) -> Any | ApiError | None:
+    """Cancel a build
+
+     Ends a build that is in flight and changes nothing for one that has ended: the answer is 204 in both
+    cases, so read the build to learn which it was.
+
+    Args:
+        template_id (str):
+        build_id (str):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Any | ApiError
+    """
+
+    return (
+        await asyncio_detailed(
+            template_id=template_id,
+            build_id=build_id,
+            client=client,
+        )
+    ).parsed

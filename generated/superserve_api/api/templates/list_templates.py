@@ -1,0 +1,312 @@
+# Written by scripts/generate.py from openapi.yaml. Do not edit: change those, then run `nox -s generate`.
+from typing import Any
+
+import httpx
+
+from ... import errors
+from ...client import AuthenticatedClient, Client
+from ...models.api_error import ApiError
+from ...models.sort_order import SortOrder
+from ...models.template_owner import TemplateOwner
+from ...models.template_response import TemplateResponse
+from ...models.template_sort import TemplateSort
+from ...types import UNSET, Response, Unset, http_status
+
+
+def _get_kwargs(
+    *,
+    name_prefix: str | Unset = UNSET,
+    q: str | Unset = UNSET,
+    owner: TemplateOwner | Unset = UNSET,
+    sort: TemplateSort | Unset = UNSET,
+    order: SortOrder | Unset = UNSET,
+    limit: int | Unset = UNSET,
+    offset: int | Unset = UNSET,
+) -> dict[str, Any]:
+
+    params: dict[str, Any] = {}
+
+    params["name_prefix"] = name_prefix
+
+    params["q"] = q
+
+    json_owner: str | Unset = UNSET
+    if not isinstance(owner, Unset):
+        json_owner = owner
+
+    params["owner"] = json_owner
+
+    json_sort: str | Unset = UNSET
+    if not isinstance(sort, Unset):
+        json_sort = sort
+
+    params["sort"] = json_sort
+
+    json_order: str | Unset = UNSET
+    if not isinstance(order, Unset):
+        json_order = order
+
+    params["order"] = json_order
+
+    params["limit"] = limit
+
+    params["offset"] = offset
+
+    params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
+
+    _kwargs: dict[str, Any] = {
+        "method": "get",
+        "url": "/templates",
+        "params": params,
+    }
+
+    return _kwargs
+
+
+def _parse_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> ApiError | list[TemplateResponse] | None:
+    if response.status_code == 200:
+        response_200 = []
+        _response_200 = response.json()
+        for response_200_item_data in _response_200:
+            response_200_item = TemplateResponse.from_dict(response_200_item_data)
+
+            response_200.append(response_200_item)
+
+        return response_200
+
+    if response.status_code == 400:
+        response_400 = ApiError.from_dict(response.json())
+
+        return response_400
+
+    if response.status_code == 401:
+        response_401 = ApiError.from_dict(response.json())
+
+        return response_401
+
+    if response.status_code == 403:
+        response_403 = ApiError.from_dict(response.json())
+
+        return response_403
+
+    if response.status_code == 429:
+        response_429 = ApiError.from_dict(response.json())
+
+        return response_429
+
+    if response.status_code == 500:
+        response_500 = ApiError.from_dict(response.json())
+
+        return response_500
+
+    if client.raise_on_unexpected_status:
+        raise errors.UnexpectedStatus(response.status_code, response.content)
+    else:
+        return None
+
+
+def _build_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Response[ApiError | list[TemplateResponse]]:
+    return Response(
+        status_code=http_status(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=errors.parsed_or_unexpected(_parse_response, client=client, response=response),
+    )
+
+
+def sync_detailed(
+    *,
+    client: AuthenticatedClient,
+    name_prefix: str | Unset = UNSET,
+    q: str | Unset = UNSET,
+    owner: TemplateOwner | Unset = UNSET,
+    sort: TemplateSort | Unset = UNSET,
+    order: SortOrder | Unset = UNSET,
+    limit: int | Unset = UNSET,
+    offset: int | Unset = UNSET,
+) -> Response[ApiError | list[TemplateResponse]]:
+    """List templates
+
+     The team's own templates and the system's, whatever their status, newest first unless asked
+    otherwise. Older servers know `name_prefix` only, ignore the other parameters and always answer with
+    the whole list.
+
+    Args:
+        name_prefix (str | Unset):
+        q (str | Unset):
+        owner (TemplateOwner | Unset): Whose templates to list.
+        sort (TemplateSort | Unset): What templates can be sorted by.
+        order (SortOrder | Unset): The direction to sort in.
+        limit (int | Unset):
+        offset (int | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[ApiError | list[TemplateResponse]]
+    """
+
+    kwargs = _get_kwargs(
+        name_prefix=name_prefix,
+        q=q,
+        owner=owner,
+        sort=sort,
+        order=order,
+        limit=limit,
+        offset=offset,
+    )
+
+    response = client.get_httpx_client().request(
+        **kwargs,
+    )
+
+    return _build_response(client=client, response=response)
+
+
+def sync(
+    *,
+    client: AuthenticatedClient,
+    name_prefix: str | Unset = UNSET,
+    q: str | Unset = UNSET,
+    owner: TemplateOwner | Unset = UNSET,
+    sort: TemplateSort | Unset = UNSET,
+    order: SortOrder | Unset = UNSET,
+    limit: int | Unset = UNSET,
+    offset: int | Unset = UNSET,
+) -> ApiError | list[TemplateResponse] | None:
+    """List templates
+
+     The team's own templates and the system's, whatever their status, newest first unless asked
+    otherwise. Older servers know `name_prefix` only, ignore the other parameters and always answer with
+    the whole list.
+
+    Args:
+        name_prefix (str | Unset):
+        q (str | Unset):
+        owner (TemplateOwner | Unset): Whose templates to list.
+        sort (TemplateSort | Unset): What templates can be sorted by.
+        order (SortOrder | Unset): The direction to sort in.
+        limit (int | Unset):
+        offset (int | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        ApiError | list[TemplateResponse]
+    """
+
+    return sync_detailed(
+        client=client,
+        name_prefix=name_prefix,
+        q=q,
+        owner=owner,
+        sort=sort,
+        order=order,
+        limit=limit,
+        offset=offset,
+    ).parsed
+
+
+async def asyncio_detailed(
+    *,
+    client: AuthenticatedClient,
+    name_prefix: str | Unset = UNSET,
+    q: str | Unset = UNSET,
+    owner: TemplateOwner | Unset = UNSET,
+    sort: TemplateSort | Unset = UNSET,
+    order: SortOrder | Unset = UNSET,
+    limit: int | Unset = UNSET,
+    offset: int | Unset = UNSET,
+) -> Response[ApiError | list[TemplateResponse]]:
+    """List templates
+
+     The team's own templates and the system's, whatever their status, newest first unless asked
+    otherwise. Older servers know `name_prefix` only, ignore the other parameters and always answer with
+    the whole list.
+
+    Args:
+        name_prefix (str | Unset):
+        q (str | Unset):
+        owner (TemplateOwner | Unset): Whose templates to list.
+        sort (TemplateSort | Unset): What templates can be sorted by.
+        order (SortOrder | Unset): The direction to sort in.
+        limit (int | Unset):
+        offset (int | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[ApiError | list[TemplateResponse]]
+    """
+
+    kwargs = _get_kwargs(
+        name_prefix=name_prefix,
+        q=q,
+        owner=owner,
+        sort=sort,
+        order=order,
+        limit=limit,
+        offset=offset,
+    )
+
+    response = await client.get_async_httpx_client().request(**kwargs)
+
+    return _build_response(client=client, response=response)
+
+
+async def asyncio(
+    *,
+    client: AuthenticatedClient,
+    name_prefix: str | Unset = UNSET,
+    q: str | Unset = UNSET,
+    owner: TemplateOwner | Unset = UNSET,
+    sort: TemplateSort | Unset = UNSET,
+    order: SortOrder | Unset = UNSET,
+    limit: int | Unset = UNSET,
+    offset: int | Unset = UNSET,
+) -> ApiError | list[TemplateResponse] | None:
+    """List templates
+
+     The team's own templates and the system's, whatever their status, newest first unless asked
+    otherwise. Older servers know `name_prefix` only, ignore the other parameters and always answer with
+    the whole list.
+
+    Args:
+        name_prefix (str | Unset):
+        q (str | Unset):
+        owner (TemplateOwner | Unset): Whose templates to list.
+        sort (TemplateSort | Unset): What templates can be sorted by.
+        order (SortOrder | Unset): The direction to sort in.
+        limit (int | Unset):
+        offset (int | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        ApiError | list[TemplateResponse]
+    """
+
+    return (
+        await asyncio_detailed(
+            client=client,
+            name_prefix=name_prefix,
+            q=q,
+            owner=owner,
+            sort=sort,
+            order=order,
+            limit=limit,
+            offset=offset,
+        )
+    ).parsed

@@ -1,0 +1,52 @@
+# Written by scripts/generate.py from openapi.yaml. Do not edit: change those, then run `nox -s generate`.
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from attrs import define as _attrs_define
+
+T = TypeVar("T", bound="BuildEnv")
+
+
+@_attrs_define
+class BuildEnv:
+    """An environment variable, for the steps that follow and for the sandboxes.
+
+    Attributes:
+        key (str): The variable's name.
+        value (str): Its value.
+    """
+
+    key: str
+    value: str
+
+    def to_dict(self) -> dict[str, Any]:
+        key = self.key
+
+        value = self.value
+
+        field_dict: dict[str, Any] = {}
+
+        field_dict.update(
+            {
+                "key": key,
+                "value": value,
+            }
+        )
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        d = dict(src_dict)
+        key = d.pop("key")
+
+        value = d.pop("value")
+
+        build_env = cls(
+            key=key,
+            value=value,
+        )
+
+        return build_env

@@ -1,0 +1,118 @@
+# Written by scripts/generate.py from openapi.yaml. Do not edit: change those, then run `nox -s generate`.
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+from ..models.build_log_status import BuildLogStatus, check_build_log_status
+from ..models.build_log_stream import BuildLogStream, check_build_log_stream
+from ..types import UNSET, Unset, format_datetime, parse_datetime
+
+T = TypeVar("T", bound="BuildLogEvent")
+
+
+@_attrs_define
+class BuildLogEvent:
+    """The data of one event of a build's log stream.
+
+    Attributes:
+        stream (BuildLogStream): Where a piece of log comes from. `system`: the build runner. `error`: the coded reason
+            why the build is about to fail.
+        text (str): A piece of output. It may hold several lines, or break off within one.
+        timestamp (datetime.datetime | Unset): When the text was written; absent when the stream itself is in trouble.
+        finished (bool | Unset): True on the last event.
+        status (BuildLogStatus | Unset): How the build ended, on the last event; empty on the others.
+    """
+
+    stream: BuildLogStream
+    text: str
+    timestamp: datetime.datetime | Unset = UNSET
+    finished: bool | Unset = UNSET
+    status: BuildLogStatus | Unset = UNSET
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        stream: str = self.stream
+
+        text = self.text
+
+        timestamp: str | Unset = UNSET
+        if not isinstance(self.timestamp, Unset):
+            timestamp = format_datetime(self.timestamp)
+
+        finished = self.finished
+
+        status: str | Unset = UNSET
+        if not isinstance(self.status, Unset):
+            status = self.status
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update(
+            {
+                "stream": stream,
+                "text": text,
+            }
+        )
+        if timestamp is not UNSET:
+            field_dict["timestamp"] = timestamp
+        if finished is not UNSET:
+            field_dict["finished"] = finished
+        if status is not UNSET:
+            field_dict["status"] = status
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        d = dict(src_dict)
+        stream = check_build_log_stream(d.pop("stream"))
+
+        text = d.pop("text")
+
+        _timestamp = d.pop("timestamp", UNSET)
+        timestamp: datetime.datetime | Unset
+        if _timestamp is None or isinstance(_timestamp, Unset):
+            timestamp = UNSET
+        else:
+            timestamp = parse_datetime(_timestamp)
+
+        finished = d.pop("finished", UNSET)
+
+        _status = d.pop("status", UNSET)
+        status: BuildLogStatus | Unset
+        if _status is None or isinstance(_status, Unset):
+            status = UNSET
+        else:
+            status = check_build_log_status(_status)
+
+        build_log_event = cls(
+            stream=stream,
+            text=text,
+            timestamp=timestamp,
+            finished=finished,
+            status=status,
+        )
+
+        build_log_event.additional_properties = d
+        return build_log_event
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties

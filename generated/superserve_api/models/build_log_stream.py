@@ -1,0 +1,16 @@
+# Written by scripts/generate.py from openapi.yaml. Do not edit: change those, then run `nox -s generate`.
+from typing import Literal, cast
+
+BuildLogStream = Literal["error", "stderr", "stdout", "system"]
+
+BUILD_LOG_STREAM_VALUES: set[BuildLogStream] = {
+    "error",
+    "stderr",
+    "stdout",
+    "system",
+}
+
+
+def check_build_log_stream(value: str) -> BuildLogStream:
+    """Return the value as it is: one that isn't in BUILD_LOG_STREAM_VALUES comes from a newer server."""
+    return cast(BuildLogStream, value)

@@ -1,0 +1,93 @@
+# Written by scripts/generate.py from openapi.yaml. Do not edit: change those, then run `nox -s generate`.
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from attrs import define as _attrs_define
+
+from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.build_env import BuildEnv
+    from ..models.build_user import BuildUser
+
+
+T = TypeVar("T", bound="BuildStep")
+
+
+@_attrs_define
+class BuildStep:
+    """One step of a build. Exactly one of the fields is set.
+
+    Attributes:
+        run (str | Unset): A shell command to run, as the current user in the current directory.
+        env (BuildEnv | Unset): An environment variable, for the steps that follow and for the sandboxes.
+        workdir (str | Unset): The directory to go on in; made if it doesn't exist.
+        user (BuildUser | Unset): The user to go on as; made if it doesn't exist.
+    """
+
+    run: str | Unset = UNSET
+    env: BuildEnv | Unset = UNSET
+    workdir: str | Unset = UNSET
+    user: BuildUser | Unset = UNSET
+
+    def to_dict(self) -> dict[str, Any]:
+        run = self.run
+
+        env: dict[str, Any] | Unset = UNSET
+        if not isinstance(self.env, Unset):
+            env = self.env.to_dict()
+
+        workdir = self.workdir
+
+        user: dict[str, Any] | Unset = UNSET
+        if not isinstance(self.user, Unset):
+            user = self.user.to_dict()
+
+        field_dict: dict[str, Any] = {}
+
+        field_dict.update({})
+        if run is not UNSET:
+            field_dict["run"] = run
+        if env is not UNSET:
+            field_dict["env"] = env
+        if workdir is not UNSET:
+            field_dict["workdir"] = workdir
+        if user is not UNSET:
+            field_dict["user"] = user
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.build_env import BuildEnv  # noqa: PLC0415
+        from ..models.build_user import BuildUser  # noqa: PLC0415
+
+        d = dict(src_dict)
+        run = d.pop("run", UNSET)
+
+        _env = d.pop("env", UNSET)
+        env: BuildEnv | Unset
+        if _env is None or isinstance(_env, Unset):
+            env = UNSET
+        else:
+            env = BuildEnv.from_dict(_env)
+
+        workdir = d.pop("workdir", UNSET)
+
+        _user = d.pop("user", UNSET)
+        user: BuildUser | Unset
+        if _user is None or isinstance(_user, Unset):
+            user = UNSET
+        else:
+            user = BuildUser.from_dict(_user)
+
+        build_step = cls(
+            run=run,
+            env=env,
+            workdir=workdir,
+            user=user,
+        )
+
+        return build_step

@@ -1,0 +1,55 @@
+# Written by scripts/generate.py from openapi.yaml. Do not edit: change those, then run `nox -s generate`.
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from attrs import define as _attrs_define
+
+from ..types import UNSET, Unset
+
+T = TypeVar("T", bound="BuildUser")
+
+
+@_attrs_define
+class BuildUser:
+    """The user to go on as; made if it doesn't exist.
+
+    Attributes:
+        name (str): The user's name.
+        sudo (bool | Unset): Whether the user may become root without a password. The server's default is false.
+    """
+
+    name: str
+    sudo: bool | Unset = UNSET
+
+    def to_dict(self) -> dict[str, Any]:
+        name = self.name
+
+        sudo = self.sudo
+
+        field_dict: dict[str, Any] = {}
+
+        field_dict.update(
+            {
+                "name": name,
+            }
+        )
+        if sudo is not UNSET:
+            field_dict["sudo"] = sudo
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        d = dict(src_dict)
+        name = d.pop("name")
+
+        sudo = d.pop("sudo", UNSET)
+
+        build_user = cls(
+            name=name,
+            sudo=sudo,
+        )
+
+        return build_user

@@ -1,0 +1,90 @@
+# Written by scripts/generate.py from openapi.yaml. Do not edit: change those, then run `nox -s generate`.
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from attrs import define as _attrs_define
+
+from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.build_spec import BuildSpec
+
+
+T = TypeVar("T", bound="CreateTemplateRequest")
+
+
+@_attrs_define
+class CreateTemplateRequest:
+    """A template to create.
+
+    Attributes:
+        name (str): A name, unique in the team, that sandboxes can be started by. Lower-case letters, digits and `. _ /
+            -`, beginning and ending with a letter or a digit. `superserve/` at the beginning is for the system's templates.
+        build_spec (BuildSpec): How to build a template.
+        vcpu (int | Unset): Virtual CPUs. The server's default is 1; a team's own limit may be lower than the maximum.
+        memory_mib (int | Unset): Memory, in MiB. The server's default is 1024; a team's own limit may be lower than the
+            maximum.
+        disk_mib (int | Unset): Disk, in MiB. The server's default is 4096; a team's own limit may be lower than the
+            maximum.
+    """
+
+    name: str
+    build_spec: BuildSpec
+    vcpu: int | Unset = UNSET
+    memory_mib: int | Unset = UNSET
+    disk_mib: int | Unset = UNSET
+
+    def to_dict(self) -> dict[str, Any]:
+        name = self.name
+
+        build_spec = self.build_spec.to_dict()
+
+        vcpu = self.vcpu
+
+        memory_mib = self.memory_mib
+
+        disk_mib = self.disk_mib
+
+        field_dict: dict[str, Any] = {}
+
+        field_dict.update(
+            {
+                "name": name,
+                "build_spec": build_spec,
+            }
+        )
+        if vcpu is not UNSET:
+            field_dict["vcpu"] = vcpu
+        if memory_mib is not UNSET:
+            field_dict["memory_mib"] = memory_mib
+        if disk_mib is not UNSET:
+            field_dict["disk_mib"] = disk_mib
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.build_spec import BuildSpec  # noqa: PLC0415
+
+        d = dict(src_dict)
+        name = d.pop("name")
+
+        build_spec = BuildSpec.from_dict(d.pop("build_spec"))
+
+        vcpu = d.pop("vcpu", UNSET)
+
+        memory_mib = d.pop("memory_mib", UNSET)
+
+        disk_mib = d.pop("disk_mib", UNSET)
+
+        create_template_request = cls(
+            name=name,
+            build_spec=build_spec,
+            vcpu=vcpu,
+            memory_mib=memory_mib,
+            disk_mib=disk_mib,
+        )
+
+        return create_template_request

@@ -1,0 +1,134 @@
+# Written by scripts/generate.py from openapi.yaml. Do not edit: change those, then run `nox -s generate`.
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+from ..models.create_template_status import (
+    CreateTemplateStatus,
+    check_create_template_status,
+)
+from ..types import format_datetime, parse_datetime
+
+T = TypeVar("T", bound="CreateTemplateResponse")
+
+
+@_attrs_define
+class CreateTemplateResponse:
+    """A template just created, and the id of its first build.
+
+    Attributes:
+        id (str): The template's id.
+        team_id (str): The id of the team that owns the template.
+        name (str): The name.
+        status (CreateTemplateStatus): The status a template is created with; `building` in practice.
+        vcpu (int): The virtual CPUs of sandboxes started from it.
+        memory_mib (int): Their memory, in MiB.
+        disk_mib (int): Their disk, in MiB.
+        created_at (datetime.datetime): When the template was created.
+        build_id (str): The id of the first build, to follow its log or to poll.
+    """
+
+    id: str
+    team_id: str
+    name: str
+    status: CreateTemplateStatus
+    vcpu: int
+    memory_mib: int
+    disk_mib: int
+    created_at: datetime.datetime
+    build_id: str
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        id = self.id
+
+        team_id = self.team_id
+
+        name = self.name
+
+        status: str = self.status
+
+        vcpu = self.vcpu
+
+        memory_mib = self.memory_mib
+
+        disk_mib = self.disk_mib
+
+        created_at = format_datetime(self.created_at)
+
+        build_id = self.build_id
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update(
+            {
+                "id": id,
+                "team_id": team_id,
+                "name": name,
+                "status": status,
+                "vcpu": vcpu,
+                "memory_mib": memory_mib,
+                "disk_mib": disk_mib,
+                "created_at": created_at,
+                "build_id": build_id,
+            }
+        )
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        d = dict(src_dict)
+        id = d.pop("id")
+
+        team_id = d.pop("team_id")
+
+        name = d.pop("name")
+
+        status = check_create_template_status(d.pop("status"))
+
+        vcpu = d.pop("vcpu")
+
+        memory_mib = d.pop("memory_mib")
+
+        disk_mib = d.pop("disk_mib")
+
+        created_at = parse_datetime(d.pop("created_at"))
+
+        build_id = d.pop("build_id")
+
+        create_template_response = cls(
+            id=id,
+            team_id=team_id,
+            name=name,
+            status=status,
+            vcpu=vcpu,
+            memory_mib=memory_mib,
+            disk_mib=disk_mib,
+            created_at=created_at,
+            build_id=build_id,
+        )
+
+        create_template_response.additional_properties = d
+        return create_template_response
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties

@@ -1,0 +1,144 @@
+# Written by scripts/generate.py from openapi.yaml. Do not edit: change those, then run `nox -s generate`.
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+from ..models.template_build_status import (
+    TemplateBuildStatus,
+    check_template_build_status,
+)
+from ..types import UNSET, Unset, format_datetime, parse_datetime
+
+T = TypeVar("T", bound="TemplateBuildResponse")
+
+
+@_attrs_define
+class TemplateBuildResponse:
+    """One build of a template.
+
+    Attributes:
+        id (str): The build's id.
+        template_id (str): The id of the template that is built.
+        status (TemplateBuildStatus): `ready`, `failed` and `cancelled` are final.
+        build_spec_hash (str): A fingerprint of what is built. Equal for equal specifications, otherwise opaque.
+        created_at (datetime.datetime): When the build was queued.
+        error_message (str | Unset): Why the build failed or was cancelled, usually as `<code>:` and a detail; absent
+            otherwise.
+        started_at (datetime.datetime | Unset): When the build began to run; absent while it is queued.
+        finalized_at (datetime.datetime | Unset): When the build ended; absent before.
+    """
+
+    id: str
+    template_id: str
+    status: TemplateBuildStatus
+    build_spec_hash: str
+    created_at: datetime.datetime
+    error_message: str | Unset = UNSET
+    started_at: datetime.datetime | Unset = UNSET
+    finalized_at: datetime.datetime | Unset = UNSET
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        id = self.id
+
+        template_id = self.template_id
+
+        status: str = self.status
+
+        build_spec_hash = self.build_spec_hash
+
+        created_at = format_datetime(self.created_at)
+
+        error_message = self.error_message
+
+        started_at: str | Unset = UNSET
+        if not isinstance(self.started_at, Unset):
+            started_at = format_datetime(self.started_at)
+
+        finalized_at: str | Unset = UNSET
+        if not isinstance(self.finalized_at, Unset):
+            finalized_at = format_datetime(self.finalized_at)
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update(
+            {
+                "id": id,
+                "template_id": template_id,
+                "status": status,
+                "build_spec_hash": build_spec_hash,
+                "created_at": created_at,
+            }
+        )
+        if error_message is not UNSET:
+            field_dict["error_message"] = error_message
+        if started_at is not UNSET:
+            field_dict["started_at"] = started_at
+        if finalized_at is not UNSET:
+            field_dict["finalized_at"] = finalized_at
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        d = dict(src_dict)
+        id = d.pop("id")
+
+        template_id = d.pop("template_id")
+
+        status = check_template_build_status(d.pop("status"))
+
+        build_spec_hash = d.pop("build_spec_hash")
+
+        created_at = parse_datetime(d.pop("created_at"))
+
+        error_message = d.pop("error_message", UNSET)
+
+        _started_at = d.pop("started_at", UNSET)
+        started_at: datetime.datetime | Unset
+        if _started_at is None or isinstance(_started_at, Unset):
+            started_at = UNSET
+        else:
+            started_at = parse_datetime(_started_at)
+
+        _finalized_at = d.pop("finalized_at", UNSET)
+        finalized_at: datetime.datetime | Unset
+        if _finalized_at is None or isinstance(_finalized_at, Unset):
+            finalized_at = UNSET
+        else:
+            finalized_at = parse_datetime(_finalized_at)
+
+        template_build_response = cls(
+            id=id,
+            template_id=template_id,
+            status=status,
+            build_spec_hash=build_spec_hash,
+            created_at=created_at,
+            error_message=error_message,
+            started_at=started_at,
+            finalized_at=finalized_at,
+        )
+
+        template_build_response.additional_properties = d
+        return template_build_response
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties

@@ -1,0 +1,18 @@
+# Written by scripts/generate.py from openapi.yaml. Do not edit: change those, then run `nox -s generate`.
+from typing import Literal, cast
+
+TemplateBuildStatus = Literal["building", "cancelled", "failed", "pending", "ready", "snapshotting"]
+
+TEMPLATE_BUILD_STATUS_VALUES: set[TemplateBuildStatus] = {
+    "building",
+    "cancelled",
+    "failed",
+    "pending",
+    "ready",
+    "snapshotting",
+}
+
+
+def check_template_build_status(value: str) -> TemplateBuildStatus:
+    """Return the value as it is: one that isn't in TEMPLATE_BUILD_STATUS_VALUES comes from a newer server."""
+    return cast(TemplateBuildStatus, value)

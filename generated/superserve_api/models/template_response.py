@@ -1,0 +1,167 @@
+# Written by scripts/generate.py from openapi.yaml. Do not edit: change those, then run `nox -s generate`.
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+from ..models.template_status import TemplateStatus, check_template_status
+from ..types import UNSET, Unset, format_datetime, parse_datetime
+
+T = TypeVar("T", bound="TemplateResponse")
+
+
+@_attrs_define
+class TemplateResponse:
+    """A template. What it is built from is never returned.
+
+    Attributes:
+        id (str): The template's id.
+        team_id (str): The id of the team that owns the template.
+        name (str): The name, unique in its team; that of a system template begins with `superserve/`.
+        status (TemplateStatus): `pending`: the first build is queued. `building`: the first build runs. `ready`:
+            sandboxes can be started. `failed`: the latest build failed.
+        vcpu (int): The virtual CPUs of sandboxes started from it.
+        memory_mib (int): Their memory, in MiB.
+        disk_mib (int): Their disk, in MiB.
+        created_at (datetime.datetime): When the template was created.
+        size_bytes (int | Unset): The size of the image, in bytes; absent before the first successful build.
+        error_message (str | Unset): Why the latest build failed; absent if none did.
+        built_at (datetime.datetime | Unset): When the latest successful build ended; absent before the first.
+        latest_build_id (str | Unset): The id of the newest build. Older servers don't send it.
+    """
+
+    id: str
+    team_id: str
+    name: str
+    status: TemplateStatus
+    vcpu: int
+    memory_mib: int
+    disk_mib: int
+    created_at: datetime.datetime
+    size_bytes: int | Unset = UNSET
+    error_message: str | Unset = UNSET
+    built_at: datetime.datetime | Unset = UNSET
+    latest_build_id: str | Unset = UNSET
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        id = self.id
+
+        team_id = self.team_id
+
+        name = self.name
+
+        status: str = self.status
+
+        vcpu = self.vcpu
+
+        memory_mib = self.memory_mib
+
+        disk_mib = self.disk_mib
+
+        created_at = format_datetime(self.created_at)
+
+        size_bytes = self.size_bytes
+
+        error_message = self.error_message
+
+        built_at: str | Unset = UNSET
+        if not isinstance(self.built_at, Unset):
+            built_at = format_datetime(self.built_at)
+
+        latest_build_id = self.latest_build_id
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update(
+            {
+                "id": id,
+                "team_id": team_id,
+                "name": name,
+                "status": status,
+                "vcpu": vcpu,
+                "memory_mib": memory_mib,
+                "disk_mib": disk_mib,
+                "created_at": created_at,
+            }
+        )
+        if size_bytes is not UNSET:
+            field_dict["size_bytes"] = size_bytes
+        if error_message is not UNSET:
+            field_dict["error_message"] = error_message
+        if built_at is not UNSET:
+            field_dict["built_at"] = built_at
+        if latest_build_id is not UNSET:
+            field_dict["latest_build_id"] = latest_build_id
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        d = dict(src_dict)
+        id = d.pop("id")
+
+        team_id = d.pop("team_id")
+
+        name = d.pop("name")
+
+        status = check_template_status(d.pop("status"))
+
+        vcpu = d.pop("vcpu")
+
+        memory_mib = d.pop("memory_mib")
+
+        disk_mib = d.pop("disk_mib")
+
+        created_at = parse_datetime(d.pop("created_at"))
+
+        size_bytes = d.pop("size_bytes", UNSET)
+
+        error_message = d.pop("error_message", UNSET)
+
+        _built_at = d.pop("built_at", UNSET)
+        built_at: datetime.datetime | Unset
+        if _built_at is None or isinstance(_built_at, Unset):
+            built_at = UNSET
+        else:
+            built_at = parse_datetime(_built_at)
+
+        latest_build_id = d.pop("latest_build_id", UNSET)
+
+        template_response = cls(
+            id=id,
+            team_id=team_id,
+            name=name,
+            status=status,
+            vcpu=vcpu,
+            memory_mib=memory_mib,
+            disk_mib=disk_mib,
+            created_at=created_at,
+            size_bytes=size_bytes,
+            error_message=error_message,
+            built_at=built_at,
+            latest_build_id=latest_build_id,
+        )
+
+        template_response.additional_properties = d
+        return template_response
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties

@@ -1,0 +1,80 @@
+# Written by scripts/generate.py from openapi.yaml. Do not edit: change those, then run `nox -s generate`.
+"""Contains some shared types for properties"""
+
+from collections.abc import Mapping, MutableMapping
+from datetime import datetime
+from http import HTTPStatus
+from typing import IO, Any, BinaryIO, Generic, Literal, TypeVar, cast
+
+from attrs import define
+
+
+class Unset:
+    def __bool__(self) -> Literal[False]:
+        return False
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+    def __reduce__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Unset = Unset()
+
+# The types that `httpx.Client(files=)` can accept, copied from that library.
+FileContent = IO[bytes] | bytes | str
+FileTypes = (
+    # (filename, file (or bytes), content_type)
+    tuple[str | None, FileContent, str | None]
+    # (filename, file (or bytes), content_type, headers)
+    | tuple[str | None, FileContent, str | None, Mapping[str, str]]
+)
+RequestFiles = list[tuple[str, FileTypes]]
+
+
+@define
+class File:
+    """Contains information for file uploads"""
+
+    payload: BinaryIO
+    file_name: str | None = None
+    mime_type: str | None = None
+
+    def to_tuple(self) -> FileTypes:
+        """Return a tuple representation that httpx will accept for multipart/form-data"""
+        return self.file_name, self.payload, self.mime_type
+
+
+T = TypeVar("T")
+
+
+@define
+class Response(Generic[T]):
+    """A response from an endpoint"""
+
+    status_code: HTTPStatus | int
+    content: bytes
+    headers: MutableMapping[str, str]
+    parsed: T | None
+
+
+def http_status(code: int) -> HTTPStatus | int:
+    """Return the code as an HTTPStatus, or as it is if it isn't a standard one"""
+    try:
+        return HTTPStatus(code)
+    except ValueError:
+        return code
+
+
+def parse_datetime(value: Any) -> datetime:
+    """Parse a time; a null against the contract stays None, as in fields of other types"""
+    return cast(datetime, None) if value is None else datetime.fromisoformat(value)
+
+
+def format_datetime(value: datetime) -> str:
+    """Format a time, the opposite of parse_datetime"""
+    return cast(str, None) if value is None else value.isoformat()
+
+
+__all__ = ["UNSET", "File", "FileTypes", "RequestFiles", "Response", "Unset"]
