@@ -2,9 +2,8 @@
 """Contains some shared types for properties"""
 
 from collections.abc import Mapping, MutableMapping
-from datetime import datetime
 from http import HTTPStatus
-from typing import IO, Any, BinaryIO, Generic, Literal, TypeVar, cast
+from typing import IO, BinaryIO, Generic, Literal, TypeVar
 
 from attrs import define
 
@@ -57,24 +56,6 @@ class Response(Generic[T]):
     content: bytes
     headers: MutableMapping[str, str]
     parsed: T | None
-
-
-def http_status(code: int) -> HTTPStatus | int:
-    """Return the code as an HTTPStatus, or as it is if it isn't a standard one"""
-    try:
-        return HTTPStatus(code)
-    except ValueError:
-        return code
-
-
-def parse_datetime(value: Any) -> datetime:
-    """Parse a time; a null against the contract stays None, as in fields of other types"""
-    return cast(datetime, None) if value is None else datetime.fromisoformat(value)
-
-
-def format_datetime(value: datetime) -> str:
-    """Format a time, the opposite of parse_datetime"""
-    return cast(str, None) if value is None else value.isoformat()
 
 
 __all__ = ["UNSET", "File", "FileTypes", "RequestFiles", "Response", "Unset"]

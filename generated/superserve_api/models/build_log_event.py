@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import wire
 from ..models.build_log_status import BuildLogStatus, check_build_log_status
 from ..models.build_log_stream import BuildLogStream, check_build_log_stream
-from ..types import UNSET, Unset, format_datetime, parse_datetime
+from ..types import UNSET, Unset
 
 T = TypeVar("T", bound="BuildLogEvent")
 
@@ -42,7 +43,7 @@ class BuildLogEvent:
 
         timestamp: str | Unset = UNSET
         if not isinstance(self.timestamp, Unset):
-            timestamp = format_datetime(self.timestamp)
+            timestamp = wire.format_datetime(self.timestamp)
 
         finished = self.finished
 
@@ -79,7 +80,7 @@ class BuildLogEvent:
         if _timestamp is None or isinstance(_timestamp, Unset):
             timestamp = UNSET
         else:
-            timestamp = parse_datetime(_timestamp)
+            timestamp = wire.parse_datetime(_timestamp)
 
         finished = d.pop("finished", UNSET)
 

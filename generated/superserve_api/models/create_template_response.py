@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import wire
 from ..models.create_template_status import (
     CreateTemplateStatus,
     check_create_template_status,
 )
-from ..types import format_datetime, parse_datetime
 
 T = TypeVar("T", bound="CreateTemplateResponse")
 
@@ -59,7 +59,7 @@ class CreateTemplateResponse:
 
         disk_mib = self.disk_mib
 
-        created_at = format_datetime(self.created_at)
+        created_at = wire.format_datetime(self.created_at)
 
         build_id = self.build_id
 
@@ -98,7 +98,7 @@ class CreateTemplateResponse:
 
         disk_mib = d.pop("disk_mib")
 
-        created_at = parse_datetime(d.pop("created_at"))
+        created_at = wire.parse_datetime(d.pop("created_at"))
 
         build_id = d.pop("build_id")
 

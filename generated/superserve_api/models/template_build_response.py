@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import wire
 from ..models.template_build_status import (
     TemplateBuildStatus,
     check_template_build_status,
 )
-from ..types import UNSET, Unset, format_datetime, parse_datetime
+from ..types import UNSET, Unset
 
 T = TypeVar("T", bound="TemplateBuildResponse")
 
@@ -52,17 +53,17 @@ class TemplateBuildResponse:
 
         build_spec_hash = self.build_spec_hash
 
-        created_at = format_datetime(self.created_at)
+        created_at = wire.format_datetime(self.created_at)
 
         error_message = self.error_message
 
         started_at: str | Unset = UNSET
         if not isinstance(self.started_at, Unset):
-            started_at = format_datetime(self.started_at)
+            started_at = wire.format_datetime(self.started_at)
 
         finalized_at: str | Unset = UNSET
         if not isinstance(self.finalized_at, Unset):
-            finalized_at = format_datetime(self.finalized_at)
+            finalized_at = wire.format_datetime(self.finalized_at)
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
@@ -95,7 +96,7 @@ class TemplateBuildResponse:
 
         build_spec_hash = d.pop("build_spec_hash")
 
-        created_at = parse_datetime(d.pop("created_at"))
+        created_at = wire.parse_datetime(d.pop("created_at"))
 
         error_message = d.pop("error_message", UNSET)
 
@@ -104,14 +105,14 @@ class TemplateBuildResponse:
         if _started_at is None or isinstance(_started_at, Unset):
             started_at = UNSET
         else:
-            started_at = parse_datetime(_started_at)
+            started_at = wire.parse_datetime(_started_at)
 
         _finalized_at = d.pop("finalized_at", UNSET)
         finalized_at: datetime.datetime | Unset
         if _finalized_at is None or isinstance(_finalized_at, Unset):
             finalized_at = UNSET
         else:
-            finalized_at = parse_datetime(_finalized_at)
+            finalized_at = wire.parse_datetime(_finalized_at)
 
         template_build_response = cls(
             id=id,

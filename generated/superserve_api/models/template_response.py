@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import wire
 from ..models.template_status import TemplateStatus, check_template_status
-from ..types import UNSET, Unset, format_datetime, parse_datetime
+from ..types import UNSET, Unset
 
 T = TypeVar("T", bound="TemplateResponse")
 
@@ -63,7 +64,7 @@ class TemplateResponse:
 
         disk_mib = self.disk_mib
 
-        created_at = format_datetime(self.created_at)
+        created_at = wire.format_datetime(self.created_at)
 
         size_bytes = self.size_bytes
 
@@ -71,7 +72,7 @@ class TemplateResponse:
 
         built_at: str | Unset = UNSET
         if not isinstance(self.built_at, Unset):
-            built_at = format_datetime(self.built_at)
+            built_at = wire.format_datetime(self.built_at)
 
         latest_build_id = self.latest_build_id
 
@@ -117,7 +118,7 @@ class TemplateResponse:
 
         disk_mib = d.pop("disk_mib")
 
-        created_at = parse_datetime(d.pop("created_at"))
+        created_at = wire.parse_datetime(d.pop("created_at"))
 
         size_bytes = d.pop("size_bytes", UNSET)
 
@@ -128,7 +129,7 @@ class TemplateResponse:
         if _built_at is None or isinstance(_built_at, Unset):
             built_at = UNSET
         else:
-            built_at = parse_datetime(_built_at)
+            built_at = wire.parse_datetime(_built_at)
 
         latest_build_id = d.pop("latest_build_id", UNSET)
 

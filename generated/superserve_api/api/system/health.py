@@ -3,11 +3,11 @@ from typing import Any
 
 import httpx
 
-from ... import errors
+from ... import errors, wire
 from ...client import AuthenticatedClient, Client
 from ...models.api_error import ApiError
 from ...models.health import Health
-from ...types import Response, http_status
+from ...types import Response
 
 
 def _get_kwargs() -> dict[str, Any]:
@@ -48,10 +48,10 @@ def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> Response[ApiError | Health]:
     return Response(
-        status_code=http_status(response.status_code),
+        status_code=wire.http_status(response.status_code),
         content=response.content,
         headers=response.headers,
-        parsed=errors.parsed_or_unexpected(_parse_response, client=client, response=response),
+        parsed=wire.parsed_or_unexpected(_parse_response, client=client, response=response),
     )
 
 

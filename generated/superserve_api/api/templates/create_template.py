@@ -3,12 +3,12 @@ from typing import Any
 
 import httpx
 
-from ... import errors
+from ... import errors, wire
 from ...client import AuthenticatedClient, Client
 from ...models.api_error import ApiError
 from ...models.create_template_request import CreateTemplateRequest
 from ...models.create_template_response import CreateTemplateResponse
-from ...types import Response, http_status
+from ...types import Response
 
 
 def _get_kwargs(
@@ -78,10 +78,10 @@ def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> Response[ApiError | CreateTemplateResponse]:
     return Response(
-        status_code=http_status(response.status_code),
+        status_code=wire.http_status(response.status_code),
         content=response.content,
         headers=response.headers,
-        parsed=errors.parsed_or_unexpected(_parse_response, client=client, response=response),
+        parsed=wire.parsed_or_unexpected(_parse_response, client=client, response=response),
     )
 
 

@@ -1,13 +1,12 @@
 # Written by scripts/generate.py from openapi.yaml. Do not edit: change those, then run `nox -s generate`.
 from typing import Any, cast
-from urllib.parse import quote
 
 import httpx
 
-from ... import errors
+from ... import errors, wire
 from ...client import AuthenticatedClient, Client
 from ...models.api_error import ApiError
-from ...types import Response, http_status
+from ...types import Response
 
 
 def _get_kwargs(
@@ -17,7 +16,7 @@ def _get_kwargs(
     _kwargs: dict[str, Any] = {
         "method": "delete",
         "url": "/templates/{template_id}".format(
-            template_id=quote(str(template_id), safe=""),
+            template_id=wire.path_segment(template_id),
         ),
     }
 
@@ -76,10 +75,10 @@ def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> Response[Any | ApiError]:
     return Response(
-        status_code=http_status(response.status_code),
+        status_code=wire.http_status(response.status_code),
         content=response.content,
         headers=response.headers,
-        parsed=errors.parsed_or_unexpected(_parse_response, client=client, response=response),
+        parsed=wire.parsed_or_unexpected(_parse_response, client=client, response=response),
     )
 
 
@@ -95,7 +94,7 @@ def sync_detailed(
     files are removed first. A template of the system is a 404.
 
     Args:
-        template_id (str):
+        template_id (str): The template's id; a name is not accepted.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -128,7 +127,7 @@ def sync(
     files are removed first. A template of the system is a 404.
 
     Args:
-        template_id (str):
+        template_id (str): The template's id; a name is not accepted.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -156,7 +155,7 @@ async def asyncio_detailed(
     files are removed first. A template of the system is a 404.
 
     Args:
-        template_id (str):
+        template_id (str): The template's id; a name is not accepted.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -187,7 +186,7 @@ async def asyncio(
     files are removed first. A template of the system is a 404.
 
     Args:
-        template_id (str):
+        template_id (str): The template's id; a name is not accepted.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -1,14 +1,13 @@
 # Written by scripts/generate.py from openapi.yaml. Do not edit: change those, then run `nox -s generate`.
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 
-from ... import errors
+from ... import errors, wire
 from ...client import AuthenticatedClient, Client
 from ...models.api_error import ApiError
 from ...models.template_response import TemplateResponse
-from ...types import Response, http_status
+from ...types import Response
 
 
 def _get_kwargs(
@@ -18,7 +17,7 @@ def _get_kwargs(
     _kwargs: dict[str, Any] = {
         "method": "get",
         "url": "/templates/{template_id}".format(
-            template_id=quote(str(template_id), safe=""),
+            template_id=wire.path_segment(template_id),
         ),
     }
 
@@ -73,10 +72,10 @@ def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> Response[ApiError | TemplateResponse]:
     return Response(
-        status_code=http_status(response.status_code),
+        status_code=wire.http_status(response.status_code),
         content=response.content,
         headers=response.headers,
-        parsed=errors.parsed_or_unexpected(_parse_response, client=client, response=response),
+        parsed=wire.parsed_or_unexpected(_parse_response, client=client, response=response),
     )
 
 
@@ -91,7 +90,7 @@ def sync_detailed(
     first build times out, so wait for the build (getTemplateBuild), not for the template.
 
     Args:
-        template_id (str):
+        template_id (str): The template's id; a name is not accepted.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -123,7 +122,7 @@ def sync(
     first build times out, so wait for the build (getTemplateBuild), not for the template.
 
     Args:
-        template_id (str):
+        template_id (str): The template's id; a name is not accepted.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -150,7 +149,7 @@ async def asyncio_detailed(
     first build times out, so wait for the build (getTemplateBuild), not for the template.
 
     Args:
-        template_id (str):
+        template_id (str): The template's id; a name is not accepted.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -180,7 +179,7 @@ async def asyncio(
     first build times out, so wait for the build (getTemplateBuild), not for the template.
 
     Args:
-        template_id (str):
+        template_id (str): The template's id; a name is not accepted.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

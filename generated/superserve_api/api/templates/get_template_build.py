@@ -1,14 +1,13 @@
 # Written by scripts/generate.py from openapi.yaml. Do not edit: change those, then run `nox -s generate`.
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 
-from ... import errors
+from ... import errors, wire
 from ...client import AuthenticatedClient, Client
 from ...models.api_error import ApiError
 from ...models.template_build_response import TemplateBuildResponse
-from ...types import Response, http_status
+from ...types import Response
 
 
 def _get_kwargs(
@@ -19,8 +18,8 @@ def _get_kwargs(
     _kwargs: dict[str, Any] = {
         "method": "get",
         "url": "/templates/{template_id}/builds/{build_id}".format(
-            template_id=quote(str(template_id), safe=""),
-            build_id=quote(str(build_id), safe=""),
+            template_id=wire.path_segment(template_id),
+            build_id=wire.path_segment(build_id),
         ),
     }
 
@@ -75,10 +74,10 @@ def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> Response[ApiError | TemplateBuildResponse]:
     return Response(
-        status_code=http_status(response.status_code),
+        status_code=wire.http_status(response.status_code),
         content=response.content,
         headers=response.headers,
-        parsed=errors.parsed_or_unexpected(_parse_response, client=client, response=response),
+        parsed=wire.parsed_or_unexpected(_parse_response, client=client, response=response),
     )
 
 
@@ -94,8 +93,8 @@ def sync_detailed(
     disagree.
 
     Args:
-        template_id (str):
-        build_id (str):
+        template_id (str): The template's id; a name is not accepted.
+        build_id (str): The build's id.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -129,8 +128,8 @@ def sync(
     disagree.
 
     Args:
-        template_id (str):
-        build_id (str):
+        template_id (str): The template's id; a name is not accepted.
+        build_id (str): The build's id.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -159,8 +158,8 @@ async def asyncio_detailed(
     disagree.
 
     Args:
-        template_id (str):
-        build_id (str):
+        template_id (str): The template's id; a name is not accepted.
+        build_id (str): The build's id.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -192,8 +191,8 @@ async def asyncio(
     disagree.
 
     Args:
-        template_id (str):
-        build_id (str):
+        template_id (str): The template's id; a name is not accepted.
+        build_id (str): The build's id.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -1,14 +1,13 @@
 # Written by scripts/generate.py from openapi.yaml. Do not edit: change those, then run `nox -s generate`.
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 
-from ... import errors
+from ... import errors, wire
 from ...client import AuthenticatedClient, Client
 from ...models.api_error import ApiError
 from ...models.template_build_response import TemplateBuildResponse
-from ...types import UNSET, Response, Unset, http_status
+from ...types import UNSET, Response, Unset
 
 
 def _get_kwargs(
@@ -26,7 +25,7 @@ def _get_kwargs(
     _kwargs: dict[str, Any] = {
         "method": "get",
         "url": "/templates/{template_id}/builds".format(
-            template_id=quote(str(template_id), safe=""),
+            template_id=wire.path_segment(template_id),
         ),
         "params": params,
     }
@@ -87,10 +86,10 @@ def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> Response[ApiError | list[TemplateBuildResponse]]:
     return Response(
-        status_code=http_status(response.status_code),
+        status_code=wire.http_status(response.status_code),
         content=response.content,
         headers=response.headers,
-        parsed=errors.parsed_or_unexpected(_parse_response, client=client, response=response),
+        parsed=wire.parsed_or_unexpected(_parse_response, client=client, response=response),
     )
 
 
@@ -106,8 +105,8 @@ def sync_detailed(
     empty list instead of 404 for a template that they don't know.
 
     Args:
-        template_id (str):
-        limit (int | Unset):
+        template_id (str): The template's id; a name is not accepted.
+        limit (int | Unset): The most builds to return. The server's default is 20.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -141,8 +140,8 @@ def sync(
     empty list instead of 404 for a template that they don't know.
 
     Args:
-        template_id (str):
-        limit (int | Unset):
+        template_id (str): The template's id; a name is not accepted.
+        limit (int | Unset): The most builds to return. The server's default is 20.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -171,8 +170,8 @@ async def asyncio_detailed(
     empty list instead of 404 for a template that they don't know.
 
     Args:
-        template_id (str):
-        limit (int | Unset):
+        template_id (str): The template's id; a name is not accepted.
+        limit (int | Unset): The most builds to return. The server's default is 20.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -204,8 +203,8 @@ async def asyncio(
     empty list instead of 404 for a template that they don't know.
 
     Args:
-        template_id (str):
-        limit (int | Unset):
+        template_id (str): The template's id; a name is not accepted.
+        limit (int | Unset): The most builds to return. The server's default is 20.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -3,14 +3,14 @@ from typing import Any
 
 import httpx
 
-from ... import errors
+from ... import errors, wire
 from ...client import AuthenticatedClient, Client
 from ...models.api_error import ApiError
 from ...models.sort_order import SortOrder
 from ...models.template_owner import TemplateOwner
 from ...models.template_response import TemplateResponse
 from ...models.template_sort import TemplateSort
-from ...types import UNSET, Response, Unset, http_status
+from ...types import UNSET, Response, Unset
 
 
 def _get_kwargs(
@@ -111,10 +111,10 @@ def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> Response[ApiError | list[TemplateResponse]]:
     return Response(
-        status_code=http_status(response.status_code),
+        status_code=wire.http_status(response.status_code),
         content=response.content,
         headers=response.headers,
-        parsed=errors.parsed_or_unexpected(_parse_response, client=client, response=response),
+        parsed=wire.parsed_or_unexpected(_parse_response, client=client, response=response),
     )
 
 
@@ -136,13 +136,15 @@ def sync_detailed(
     the whole list.
 
     Args:
-        name_prefix (str | Unset):
-        q (str | Unset):
-        owner (TemplateOwner | Unset): Whose templates to list.
-        sort (TemplateSort | Unset): What templates can be sorted by.
-        order (SortOrder | Unset): The direction to sort in.
-        limit (int | Unset):
-        offset (int | Unset):
+        name_prefix (str | Unset): Only names that begin with this text, case-sensitive. `_` and
+            `%` match any one character and any text, so a caller who means them literally has to
+            filter the answer again.
+        q (str | Unset): Only names that contain this text, in any case.
+        owner (TemplateOwner | Unset): Whose templates to list. The server's default is `all`.
+        sort (TemplateSort | Unset): What to sort by. The server's default is `created_at`.
+        order (SortOrder | Unset): The direction to sort in. The server's default is `desc`.
+        limit (int | Unset): The most templates to return. All of them if not given.
+        offset (int | Unset): How many templates to skip. The server's default is 0.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -187,13 +189,15 @@ def sync(
     the whole list.
 
     Args:
-        name_prefix (str | Unset):
-        q (str | Unset):
-        owner (TemplateOwner | Unset): Whose templates to list.
-        sort (TemplateSort | Unset): What templates can be sorted by.
-        order (SortOrder | Unset): The direction to sort in.
-        limit (int | Unset):
-        offset (int | Unset):
+        name_prefix (str | Unset): Only names that begin with this text, case-sensitive. `_` and
+            `%` match any one character and any text, so a caller who means them literally has to
+            filter the answer again.
+        q (str | Unset): Only names that contain this text, in any case.
+        owner (TemplateOwner | Unset): Whose templates to list. The server's default is `all`.
+        sort (TemplateSort | Unset): What to sort by. The server's default is `created_at`.
+        order (SortOrder | Unset): The direction to sort in. The server's default is `desc`.
+        limit (int | Unset): The most templates to return. All of them if not given.
+        offset (int | Unset): How many templates to skip. The server's default is 0.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -233,13 +237,15 @@ async def asyncio_detailed(
     the whole list.
 
     Args:
-        name_prefix (str | Unset):
-        q (str | Unset):
-        owner (TemplateOwner | Unset): Whose templates to list.
-        sort (TemplateSort | Unset): What templates can be sorted by.
-        order (SortOrder | Unset): The direction to sort in.
-        limit (int | Unset):
-        offset (int | Unset):
+        name_prefix (str | Unset): Only names that begin with this text, case-sensitive. `_` and
+            `%` match any one character and any text, so a caller who means them literally has to
+            filter the answer again.
+        q (str | Unset): Only names that contain this text, in any case.
+        owner (TemplateOwner | Unset): Whose templates to list. The server's default is `all`.
+        sort (TemplateSort | Unset): What to sort by. The server's default is `created_at`.
+        order (SortOrder | Unset): The direction to sort in. The server's default is `desc`.
+        limit (int | Unset): The most templates to return. All of them if not given.
+        offset (int | Unset): How many templates to skip. The server's default is 0.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -282,13 +288,15 @@ async def asyncio(
     the whole list.
 
     Args:
-        name_prefix (str | Unset):
-        q (str | Unset):
-        owner (TemplateOwner | Unset): Whose templates to list.
-        sort (TemplateSort | Unset): What templates can be sorted by.
-        order (SortOrder | Unset): The direction to sort in.
-        limit (int | Unset):
-        offset (int | Unset):
+        name_prefix (str | Unset): Only names that begin with this text, case-sensitive. `_` and
+            `%` match any one character and any text, so a caller who means them literally has to
+            filter the answer again.
+        q (str | Unset): Only names that contain this text, in any case.
+        owner (TemplateOwner | Unset): Whose templates to list. The server's default is `all`.
+        sort (TemplateSort | Unset): What to sort by. The server's default is `created_at`.
+        order (SortOrder | Unset): The direction to sort in. The server's default is `desc`.
+        limit (int | Unset): The most templates to return. All of them if not given.
+        offset (int | Unset): How many templates to skip. The server's default is 0.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

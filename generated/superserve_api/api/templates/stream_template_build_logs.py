@@ -1,13 +1,12 @@
 # Written by scripts/generate.py from openapi.yaml. Do not edit: change those, then run `nox -s generate`.
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 
-from ... import errors
+from ... import errors, wire
 from ...client import AuthenticatedClient, Client
 from ...models.api_error import ApiError
-from ...types import Response, http_status
+from ...types import Response
 
 
 def _get_kwargs(
@@ -18,8 +17,8 @@ def _get_kwargs(
     _kwargs: dict[str, Any] = {
         "method": "get",
         "url": "/templates/{template_id}/builds/{build_id}/logs".format(
-            template_id=quote(str(template_id), safe=""),
-            build_id=quote(str(build_id), safe=""),
+            template_id=wire.path_segment(template_id),
+            build_id=wire.path_segment(build_id),
         ),
     }
 
@@ -73,10 +72,10 @@ def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> Response[ApiError | str]:
     return Response(
-        status_code=http_status(response.status_code),
+        status_code=wire.http_status(response.status_code),
         content=response.content,
         headers=response.headers,
-        parsed=errors.parsed_or_unexpected(_parse_response, client=client, response=response),
+        parsed=wire.parsed_or_unexpected(_parse_response, client=client, response=response),
     )
 
 
@@ -95,8 +94,8 @@ def sync_detailed(
     a finished event, and a finished event may be wrong, so ask getTemplateBuild how the build ended.
 
     Args:
-        template_id (str):
-        build_id (str):
+        template_id (str): The template's id; a name is not accepted.
+        build_id (str): The build's id.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -133,8 +132,8 @@ def sync(
     a finished event, and a finished event may be wrong, so ask getTemplateBuild how the build ended.
 
     Args:
-        template_id (str):
-        build_id (str):
+        template_id (str): The template's id; a name is not accepted.
+        build_id (str): The build's id.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -166,8 +165,8 @@ async def asyncio_detailed(
     a finished event, and a finished event may be wrong, so ask getTemplateBuild how the build ended.
 
     Args:
-        template_id (str):
-        build_id (str):
+        template_id (str): The template's id; a name is not accepted.
+        build_id (str): The build's id.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -202,8 +201,8 @@ async def asyncio(
     a finished event, and a finished event may be wrong, so ask getTemplateBuild how the build ended.
 
     Args:
-        template_id (str):
-        build_id (str):
+        template_id (str): The template's id; a name is not accepted.
+        build_id (str): The build's id.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
