@@ -1,1 +1,17 @@
-"""A stand-in of the Superserve server, for development and tests on one machine."""
+"""A stand-in of the Superserve server, for development and tests on one machine.
+
+`with LocalServer() as server:` serves on a free loopback port; `python -m superserve.local` does so from a shell.
+"""
+
+try:
+    from superserve.local._control import Builds, Team, Templates
+    from superserve.local._limits import Limits, TeamLimits
+    from superserve.local._server import LocalServer
+except ModuleNotFoundError as error:
+    if error.name not in {"starlette", "uvicorn"}:
+        raise
+    raise ImportError(
+        f"superserve.local needs {error.name}, which isn't installed: pip install superserve[local]"
+    ) from None
+
+__all__ = ["Builds", "Limits", "LocalServer", "Team", "TeamLimits", "Templates"]

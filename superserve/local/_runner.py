@@ -108,8 +108,8 @@ class Runner(Protocol):
 def go_duration(seconds: float) -> str:
     """Write a duration as Go does, rounded to milliseconds: `0s`, `12ms`, `3s`, `1m2.345s`, `1h0m0s`."""
     milliseconds = round(seconds * 1000)
-    if milliseconds < 1000:
-        return f"{milliseconds}ms" if milliseconds else "0s"
+    if 0 < milliseconds < 1_000:  # noqa: PLR2004 - a second
+        return f"{milliseconds}ms"
     minutes, rest = divmod(milliseconds, 60_000)
     text = f"{rest / 1000:.3f}".rstrip("0").rstrip(".") + "s"
     if minutes:

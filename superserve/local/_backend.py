@@ -1,0 +1,127 @@
+"""Everything behind the socket, put together; it lives in the server's event loop."""
+
+import random
+from uuid import UUID
+
+import attrs
+
+from superserve.local._api import Api
+from superserve.local._clock import Clock
+from superserve.local._host import Host
+from superserve.local._limits import Limits, TeamLimits
+from superserve.local._logs import Streams
+from superserve.local._runner import Runner
+from superserve.local._spec import SYSTEM_PREFIX, BuildSpec
+from superserve.local._store import Store, Team, Template
+from superserve.local._supervisor import MIB, Supervisor
+from superserve.local._templates import Templates
+
+# The curated templates: name after superserve/, base image, vcpu, memory and disk in MiB.
+_CATALOGUE = [
+    ("base", "debian:12", 1, 1024, 4096),
+    ("python-3.11", "python:3.11", 1, 1024, 4096),
+    ("node-22", "node:22", 1, 1024, 4096),
+    ("openclaw", "node:22", 2, 2048, 8192),
+    ("desktop", "debian:12", 2, 4096, 8192),
+]
+
+
+@attrs.frozen
+class Settings:
+    """What a server is started with."""
+
+    api_key: str
+    limits: Limits | None
+    speed: float
+    execute: bool
+    system_templates: bool
+    seed: int | None
+
+
+class Backend:
+    """The rows, the build host, the supervisor and the ASGI application of one server."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._random = random.Random(settings.seed)  # noqa: S311 - ids only have to be unlike each other
+        self.clock = Clock(settings.speed)
+        self.store = Store()
+        self.host = Host(_runner(settings, self.clock), self.clock)
+        self.supervisor = Supervisor(self.store, self.host, self.clock, self.new_id)
+        self.streams = Streams()
+        self.app = Api(
+            self.store,
+            Templates(
+                store=self.store,
+                host=self.host,
+                supervisor=self.supervisor,
+                clock=self.clock,
+                streams=self.streams,
+                new_id=self.new_id,
+            ),
+            settings.limits,
+        )
+        self.team = self._populate()
+
+    def new_id(self) -> UUID:
+        """Return a fresh id; the same ones in the same order for the same seed."""
+        return UUID(int=self._random.getrandbits(128), version=4)
+
+    def add_team(self, limits: TeamLimits | None) -> Team:
+        """Add a team without keys."""
+        team = Team(str(self.new_id()), limits)
+        self.store.teams[team.id] = team
+        return team
+
+    async def run(self) -> None:
+        """Move builds along until cancelled."""
+        await self.supervisor.run()
+
+    async def reset(self) -> None:
+        """Go back to the state at the start."""
+        self.streams.end_all()
+        await self.host.stop_all()
+        self.store.clear()
+        self.app.reset()
+        self._random.seed(self._settings.seed)
+        self.team = self._populate()
+
+    async def aclose(self) -> None:
+        """Stop every build."""
+        await self.host.aclose()
+
+    def _populate(self) -> Team:
+        settings = self._settings
+        if settings.system_templates:
+            system = Team(str(self.new_id()), None, is_system=True)
+            self.store.teams[system.id] = system
+            for name, image, vcpu, memory_mib, disk_mib in _CATALOGUE:
+                now = self.clock.now()
+                self.store.save_template(
+                    Template(
+                        id=str(self.new_id()),
+                        team_id=system.id,
+                        name=SYSTEM_PREFIX + name,
+                        status="ready",
+                        vcpu=vcpu,
+                        memory_mib=memory_mib,
+                        disk_mib=disk_mib,
+                        created_at=now,
+                        built_at=now,
+                        size_bytes=disk_mib * MIB,
+                        spec=BuildSpec(image),
+                    )
+                )
+        team = self.add_team(settings.limits.team if settings.limits else None)
+        self.store.keys[settings.api_key] = team.id
+        return team
+
+
+def _runner(settings: Settings, clock: Clock) -> Runner:
+    if settings.execute:
+        from superserve.local._execute import ExecuteRunner
+
+        return ExecuteRunner(speed=settings.speed)
+    from superserve.local._pretend import PretendRunner
+
+    return PretendRunner(clock)

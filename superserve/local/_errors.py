@@ -1,0 +1,11 @@
+"""The error that handlers raise to answer with a status and the JSON envelope."""
+
+
+class ApiError(Exception):
+    """Answers a request with `{"error": {"code": ..., "message": ...}}`."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message

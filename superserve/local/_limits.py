@@ -1,0 +1,67 @@
+"""Rate limits, quotas and caps: the server's own figures, adjustable."""
+
+import math
+import time
+from collections.abc import Callable
+
+import attrs
+
+
+@attrs.frozen
+class TeamLimits:
+    """What a team may use; the defaults are the server's."""
+
+    vcpu: int = 2
+    memory_mib: int = 2048
+    disk_mib: int = 8192
+    builds: int = 5
+    """Builds in flight."""
+    templates: int = 10
+    """Templates that are neither deleted nor failed."""
+    requests_per_s: float = 20
+    burst: int = 40
+
+
+@attrs.frozen
+class Limits:
+    """Limits per address, before the key is looked at, and those that a new team gets."""
+
+    requests_per_s: float = 50
+    burst: int = 100
+    team: TeamLimits = attrs.field(factory=TeamLimits)
+
+
+@attrs.frozen
+class Ticket:
+    """What the rate limiter says to one request."""
+
+    admitted: bool
+    headers: list[tuple[bytes, bytes]]
+
+
+class RateLimiter:
+    """One token bucket per caller. Counts real seconds, whatever the server's speed: so do its clients."""
+
+    def __init__(self, rate: float, burst: int, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._monotonic = monotonic
+        self._buckets: dict[str, tuple[float, float]] = {}
+
+    def take(self, caller: str) -> Ticket:
+        """Take one token of the caller's bucket, if there is one."""
+        now = self._monotonic()
+        tokens, since = self._buckets.get(caller, (float(self._burst), now))
+        tokens = min(self._burst, tokens + (now - since) * self._rate)
+        admitted = tokens >= 1
+        if admitted:
+            tokens -= 1
+        self._buckets[caller] = (tokens, now)
+        headers = [
+            (b"ratelimit-limit", b"%d" % self._burst),
+            (b"ratelimit-remaining", b"%d" % math.floor(tokens)),
+            (b"ratelimit-reset", b"%d" % math.ceil((self._burst - tokens) / self._rate)),
+        ]
+        if not admitted:
+            headers.append((b"retry-after", b"%d" % max(1, math.ceil((1 - tokens) / self._rate))))
+        return Ticket(admitted, headers)

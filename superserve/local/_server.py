@@ -1,0 +1,293 @@
+"""LocalServer: the stand-in on a loopback port, in a thread of its own."""
+
+import asyncio
+import atexit
+import contextlib
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Self, TypeVar
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from superserve.local._backend import Backend, Settings
+from superserve.local._control import Builds, Team, Templates
+from superserve.local._limits import Limits, TeamLimits
+
+T = TypeVar("T")
+
+HOST = "127.0.0.1"
+MAX_PORT = 65535
+KEEP_ALIVE_S = 60
+BACKLOG = 2048
+# How long a stopping server lets requests finish by themselves.
+GRACE_S = 0.2
+# A call into the server's thread changes some rows, or waits for a state that its caller expects.
+CALL_LIMIT_S = 30.0
+
+
+class LocalServer:
+    """A stand-in of the Superserve server on a free loopback port.
+
+    Use it as a context manager, or call `start()` and `stop()`. Any number of servers can run at once; each has its
+    own rows. A server that was stopped can be started again, with fresh rows and, unless `port` is given, on another
+    port.
+
+    Args:
+        port: The port to listen on; 0 takes a free one.
+        api_key: The key that clients have to send; a random one by default.
+        execute: Run build steps as processes of this machine instead of making builds up.
+        speed: How much faster than the real server its waits go: at 100, a build's queue moves every 10 ms instead
+            of every second. Rate limits count real seconds whatever the speed.
+        limits: True for the real server's rate limits, quotas and caps, False for none, or a `Limits` of your own.
+        system_templates: Whether the curated `superserve/...` templates are there.
+        seed: Makes the ids of teams, templates and builds the same on every run.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        api_key: str | None = None,
+        execute: bool = False,
+        speed: float = 1.0,
+        limits: bool | Limits = True,
+        system_templates: bool = True,
+        seed: int | None = None,
+    ) -> None:
+        if not 0 <= port <= MAX_PORT:
+            raise ValueError(f"port must be 0-{MAX_PORT}, not {port}")
+        if not speed > 0:
+            raise ValueError(f"speed must be more than 0, not {speed!r}")
+        if api_key is not None and not api_key.strip():
+            raise ValueError("api_key must not be empty")
+        # No underscore after the prefix: a client would read what is before it as a region.
+        self._settings = Settings(
+            api_key=api_key or f"ss_local_{secrets.token_hex(16)}",
+            limits=(Limits() if limits else None) if isinstance(limits, bool) else limits,
+            speed=speed,
+            execute=execute,
+            system_templates=system_templates,
+            seed=seed,
+        )
+        self._port = port
+        self._base_url: str | None = None
+        self._thread: _ServerThread | None = None
+        self.templates = Templates(self._running)
+        self.builds = Builds(self._running)
+
+    @property
+    def base_url(self) -> str:
+        """The server's address, such as `http://127.0.0.1:40123`; it stays known after `stop()`."""
+        if self._base_url is None:
+            raise RuntimeError("the server has no address yet: call start(), or use it in a with statement")
+        return self._base_url
+
+    @property
+    def api_key(self) -> str:
+        """The key of the server's own team."""
+        return self._settings.api_key
+
+    def start(self) -> Self:
+        """Start serving; returns when requests are answered.
+
+        Raises OSError if the port can't be had.
+        """
+        if self._thread is not None:
+            raise RuntimeError(f"the server already runs at {self.base_url}")
+        listener = _listen(self._port)
+        self._base_url = f"http://{HOST}:{listener.getsockname()[1]}"
+        self._thread = _ServerThread(self._settings, listener)
+        self._thread.start()
+        # A server that nobody stops must still kill its builds' processes.
+        atexit.register(self.stop)
+        return self
+
+    def stop(self) -> None:
+        """Stop serving: ends log streams, builds and connections. Does nothing if the server doesn't run."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            atexit.unregister(self.stop)
+            thread.stop()
+
+    def __enter__(self) -> Self:
+        """Start the server."""
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the server."""
+        self.stop()
+
+    def __repr__(self) -> str:
+        """Show the address, and never the key."""
+        state = f"at {self._base_url}" if self._thread is not None else "not running"
+        return f"<LocalServer {state}>"
+
+    def reset(self) -> None:
+        """Go back to the state at the start: own team, key and system templates, no builds, full rate limits."""
+        thread = self._running()
+        thread.call(thread.backend.reset())
+
+    def add_team(self, *, limits: TeamLimits | bool = False) -> Team:
+        """Add a team with a key of its own; by default it has no limits.
+
+        Args:
+            limits: True for the real server's figures, False for none, or a `TeamLimits` of your own.
+
+        """
+        thread = self._running()
+        if isinstance(limits, bool):
+            return thread.call(_add_team(thread.backend, TeamLimits() if limits else None))
+        return thread.call(_add_team(thread.backend, limits))
+
+    def _running(self) -> "_ServerThread":
+        if self._thread is None:
+            raise RuntimeError("the server does not run: call start(), or use it in a with statement")
+        return self._thread
+
+
+class _ServerThread:
+    """The thread that owns a server's event loop and everything in it."""
+
+    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._thread = threading.Thread(target=self._run, name="superserve-local", daemon=True)
+        self._started = threading.Event()
+        self._failure: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._server: _Uvicorn
+        self.backend: Backend
+
+    def start(self) -> None:
+        """Start the thread; returns when the server answers, or raises why it doesn't."""
+        self._thread.start()
+        self._started.wait()
+        if self._failure is not None:
+            self._thread.join()
+            raise self._failure
+
+    def stop(self) -> None:
+        """End the thread; returns when nothing of the server is left."""
+        # The loop closes by itself only if serving broke down, which leaves nothing to stop.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._server.stop)
+        self._thread.join()
+
+    def call(self, work: Coroutine[object, object, T]) -> T:
+        """Run a coroutine in the server's event loop and return its result; TimeoutError after 30 s."""
+        return asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, CALL_LIMIT_S), self._loop).result()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # noqa: BLE001 - raised again by start(), in the caller's thread
+            self._failure = error
+        finally:
+            self._listener.close()
+            self._started.set()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.backend = Backend(self._settings)
+        self._server = _Uvicorn(self.backend, self._started)
+        supervising = asyncio.create_task(self.backend.run())
+        try:
+            await self._server.serve(sockets=[self._listener])
+        finally:
+            supervising.cancel()
+            await asyncio.wait({supervising})
+            await self.backend.aclose()
+
+
+class _Config(uvicorn.Config):
+    def configure_logging(self) -> None:
+        """Leave the process's logging as it is."""
+
+
+class _Uvicorn(uvicorn.Server):
+    """A uvicorn that tells when it is ready, and that stops at once, whatever its clients do."""
+
+    def __init__(self, backend: Backend, started: threading.Event) -> None:
+        app: ASGIApp = backend.app
+        super().__init__(
+            _Config(
+                app,
+                http="h11",
+                ws="none",
+                lifespan="off",
+                interface="asgi3",
+                proxy_headers=False,
+                server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                backlog=BACKLOG,
+            )
+        )
+        self._backend = backend
+        self._ready = started
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Begin to stop; to be called in the event loop."""
+        self._stopping.set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready.set()
+
+    async def main_loop(self) -> None:
+        # Every tick sets the Date header, which is good for a second.
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._stopping.wait()
+                    return
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - as inherited
+        for server in self.servers:
+            server.close()
+        self._backend.streams.end_all()
+        await self._wait_for_requests()
+        for connection in list(self.server_state.connections):
+            transport = connection.transport
+            # A transport that still has to write waits for a client that doesn't read.
+            if transport is not None and transport.get_write_buffer_size():
+                transport.abort()
+            elif transport is not None:
+                transport.close()
+        await self._wait_for_requests()
+        for server in self.servers:
+            await server.wait_closed()
+
+    async def _wait_for_requests(self) -> None:
+        if self.server_state.tasks:
+            await asyncio.wait(list(self.server_state.tasks), timeout=GRACE_S)
+
+
+async def _add_team(backend: Backend, limits: TeamLimits | None) -> Team:
+    row = backend.add_team(limits)
+    api_key = f"ss_local_{secrets.token_hex(16)}"
+    backend.store.keys[api_key] = row.id
+    return Team(id=row.id, api_key=api_key)
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise OSError(
+            error.errno, f"cannot listen on {HOST}:{port}: {error.strerror}; choose another port"
+        ) from None
+    return listener
