@@ -124,13 +124,13 @@ def main() -> None:
     parser.add_argument("--output", type=pathlib.Path, default=HERE.parent / "generated" / "superserve_api")
     arguments = parser.parse_args()
 
-    with tempfile.TemporaryDirectory() as scratch:
-        new = generate(arguments.spec.resolve(), pathlib.Path(scratch))
     old = read_tree(arguments.output)
-    if old and HEADER.encode() not in old.get("__init__.py", b""):
+    if old and b"# Written by scripts/generate.py" not in old.get("__init__.py", b""):
         sys.exit(
             f"{arguments.output} holds what this program didn't write: remove it, or name another folder"
         )
+    with tempfile.TemporaryDirectory() as scratch:
+        new = generate(arguments.spec.resolve(), pathlib.Path(scratch))
     changed = sorted(name for name in new.keys() & old.keys() if new[name] != old[name])
     missing = sorted(new.keys() - old.keys())
     stale = sorted(old.keys() - new.keys())
@@ -138,14 +138,15 @@ def main() -> None:
     for kind, names in (("changed", changed), ("missing", missing), ("stale", stale)):
         for name in names:
             print(f"{kind}: {arguments.output / name}")
-    print(f"{len(changed + missing + stale)} of {len(new)} files differ from what {arguments.spec} gives")
+    count = len(changed + missing + stale)
     if arguments.check:
-        sys.exit(1 if changed or missing or stale else 0)
+        sys.exit(f"{count} files are not what {arguments.spec} gives: run `nox -s generate`" if count else 0)
     for name in stale:
         (arguments.output / name).unlink()
     for name in changed + missing:
         (arguments.output / name).parent.mkdir(parents=True, exist_ok=True)
         (arguments.output / name).write_bytes(new[name])
+    print(f"{count} of {len(new)} files changed")
 
 
 def generate(spec: pathlib.Path, scratch: pathlib.Path) -> dict[str, bytes]:
