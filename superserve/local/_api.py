@@ -9,6 +9,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 import attrs
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -61,9 +62,12 @@ class Route:
 class Api:
     """Answers every request to the control plane."""
 
-    def __init__(self, store: Store, templates: Templates, limits: Limits | None) -> None:
+    def __init__(
+        self, store: Store, templates: Templates, limits: Limits | None, *, local_hosts_only: bool
+    ) -> None:
         self._store = store
         self._limits = limits
+        self._local_hosts_only = local_hosts_only
         self._by_address: RateLimiter | None = None
         self._by_team: dict[str, RateLimiter] = {}
         self.reset()
@@ -101,6 +105,9 @@ class Api:
             return Response(
                 "400 Bad Request", 400, {"content-type": "text/plain; charset=utf-8", "connection": "close"}
             )
+        if self._local_hosts_only and not _is_local(Headers(scope=scope).get("host", "")):
+            text = "421 misdirected request: this server answers only for 127.0.0.1 and localhost"
+            return Response(text, 421, {"content-type": "text/plain; charset=utf-8"})
         method: str = scope["method"]
         segments = tuple(scope["path"].split("/")[1:])
         redirect = self._redirect(method, segments, scope["query_string"])
@@ -194,6 +201,12 @@ def _route(text: str, operation: Operation | None) -> Route:
 
 def _shortened(route: Route, size: int) -> Route:
     return attrs.evolve(route, segments=route.segments[:size])
+
+
+def _is_local(host: str) -> bool:
+    """Whether a Host header names this machine: a page elsewhere can make a browser send requests, but not this."""
+    name, _, port = host.partition(":")
+    return name.lower() in {"127.0.0.1", "localhost"} and (not port or port.isdecimal())
 
 
 def _take(limiter: RateLimiter, caller: str, headers: list[tuple[bytes, bytes]]) -> None:

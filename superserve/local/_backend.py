@@ -10,6 +10,7 @@ from superserve.local._clock import Clock
 from superserve.local._host import Host
 from superserve.local._limits import Limits, TeamLimits
 from superserve.local._logs import Streams
+from superserve.local._newer import UNKNOWN_TEMPLATE_STATUS
 from superserve.local._runner import Runner
 from superserve.local._spec import SYSTEM_PREFIX, BuildSpec
 from superserve.local._store import Store, Team, Template
@@ -35,6 +36,7 @@ class Settings:
     speed: float
     execute: bool
     system_templates: bool
+    newer: bool
     seed: int | None
 
 
@@ -46,8 +48,8 @@ class Backend:
         self._random = random.Random(settings.seed)  # noqa: S311 - ids only have to be unlike each other
         self.clock = Clock(settings.speed)
         self.store = Store()
-        self.host = Host(_runner(settings, self.clock), self.clock)
-        self.supervisor = Supervisor(self.store, self.host, self.clock, self.new_id)
+        self.host = Host(_runner(settings, self.clock), self.clock, newer=settings.newer)
+        self.supervisor = Supervisor(self.store, self.host, self.clock, self.new_id, newer=settings.newer)
         self.streams = Streams()
         self.app = Api(
             self.store,
@@ -58,8 +60,10 @@ class Backend:
                 clock=self.clock,
                 streams=self.streams,
                 new_id=self.new_id,
+                newer=settings.newer,
             ),
             settings.limits,
+            local_hosts_only=settings.execute,
         )
         self.team = self._populate()
 
@@ -81,6 +85,8 @@ class Backend:
         """Go back to the state at the start."""
         self.streams.end_all()
         await self.host.stop_all()
+        self.supervisor.dispatching = True
+        self.supervisor.frozen = False
         self.store.clear()
         self.app.reset()
         self._random.seed(self._settings.seed)
@@ -92,17 +98,19 @@ class Backend:
 
     def _populate(self) -> Team:
         settings = self._settings
+        team_limits = settings.limits.team if settings.limits else None
         if settings.system_templates:
-            system = Team(str(self.new_id()), None, is_system=True)
+            system = Team(str(self.new_id()), team_limits, is_system=True)
             self.store.teams[system.id] = system
             for name, image, vcpu, memory_mib, disk_mib in _CATALOGUE:
                 now = self.clock.now()
+                is_unknown = settings.newer and name == _CATALOGUE[-1][0]
                 self.store.save_template(
                     Template(
                         id=str(self.new_id()),
                         team_id=system.id,
                         name=SYSTEM_PREFIX + name,
-                        status="ready",
+                        status=UNKNOWN_TEMPLATE_STATUS if is_unknown else "ready",
                         vcpu=vcpu,
                         memory_mib=memory_mib,
                         disk_mib=disk_mib,
@@ -112,7 +120,7 @@ class Backend:
                         spec=BuildSpec(image),
                     )
                 )
-        team = self.add_team(settings.limits.team if settings.limits else None)
+        team = self.add_team(team_limits)
         self.store.keys[settings.api_key] = team.id
         return team
 

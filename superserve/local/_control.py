@@ -176,28 +176,44 @@ class Builds:
 
         return _call(self._running(), work)
 
+    def freeze(self) -> None:
+        """Let no build's row change by itself until `release()`: the log of a build ends, and its row stays behind."""
+
+        async def work(backend: Backend) -> None:
+            backend.supervisor.frozen = True
+
+        return _call(self._running(), work)
+
     def release(self, build_id: str | None = None) -> None:
-        """Let one build go on that is held as building; or, without an id, all held builds and those to come."""
+        """Let one build go on that is held as building; or, without an id, everything that is held or frozen."""
 
         async def work(backend: Backend) -> None:
             if build_id is not None:
                 await _record(backend, build_id)
             else:
                 backend.supervisor.dispatching = True
+                backend.supervisor.frozen = False
             backend.host.release(build_id)
 
         return _call(self._running(), work)
 
-    def write(self, build_id: str, *texts: str, stream: str = "stdout") -> None:
-        """Append events to the log of a build that runs or is held, each text one.
+    def write(self, build_id: str, *texts: str, stream: str = "stdout", wait: bool = True) -> None:
+        """Append events to the log of a build that runs or is held, each text one; waits for the build's dispatch.
 
-        Waits for the build to be dispatched, and for the readers of the log, which would lose what comes too fast.
+        Args:
+            build_id: The build.
+            texts: The texts.
+            stream: Where they come from.
+            wait: Wait for readers of the log that fall behind. Without it they lose what their queues don't take,
+                which happens with more than 256 texts.
+
         """
 
         async def work(backend: Backend) -> None:
             log = (await _record(backend, build_id)).log
             for text in texts:
-                await _room(log)
+                if wait:
+                    await _room(log)
                 log.write(stream, text)
 
         return _call(self._running(), work)

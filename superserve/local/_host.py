@@ -12,6 +12,7 @@ from typing import Self
 
 from superserve.local import _json
 from superserve.local._clock import Clock, nanoseconds
+from superserve.local._newer import UNKNOWN_STREAM
 from superserve.local._runner import BUILD_LIMIT_S, READ_SIZE, BuildFailed, BuildJob, Runner
 
 BUFFERED_EVENTS = 10_000
@@ -27,6 +28,8 @@ class BuildLog:
 
     def __init__(self) -> None:
         self.closed = False
+        self.broken = False
+        """Whether it was closed because the host went away."""
         self._frames: deque[bytes] = deque(maxlen=BUFFERED_EVENTS)
         self._subscriptions: set[Subscription] = set()
         self._last_ns = 0
@@ -41,9 +44,10 @@ class BuildLog:
         self._append("system", status, status=status, finished=True)
         self.close()
 
-    def close(self) -> None:
+    def close(self, *, broken: bool = False) -> None:
         """End the log for its readers, with or without a last event."""
         self.closed = True
+        self.broken = broken
         for subscription in self._subscriptions:
             subscription.wake()
 
@@ -146,9 +150,10 @@ class Record:
 class Host:
     """Runs builds and remembers them."""
 
-    def __init__(self, runner: Runner, clock: Clock) -> None:
+    def __init__(self, runner: Runner, clock: Clock, *, newer: bool) -> None:
         self._runner = runner
         self._clock = clock
+        self._newer = newer
         self._tasks: set[asyncio.Task[None]] = set()
         self.records: dict[str, Record] = {}
         self.holding = False
@@ -203,7 +208,8 @@ class Host:
         record = self.records.pop(build_id)
         if record.task is not None:
             record.task.cancel()
-        record.log.close()
+        if not record.log.closed:
+            record.log.close(broken=True)
 
     async def stop_all(self) -> None:
         """Stop and forget every build; returns when nothing of them runs."""
@@ -227,6 +233,8 @@ class Host:
     async def _run(self, record: Record) -> None:
         try:
             await record.released.wait()
+            if self._newer:
+                record.log.write(UNKNOWN_STREAM, "cpu 3% memory 120 MiB")
             async with asyncio.timeout(self._clock.real(BUILD_LIMIT_S)):
                 await self._runner.run(record.job, record.log)
         except BuildFailed as error:

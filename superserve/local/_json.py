@@ -88,19 +88,16 @@ def array(value: object, where: str) -> list[object]:
 
 def write(value: object, *, sort_keys: bool = False) -> bytes:
     """Write compact JSON: HTML characters and U+2028/9 escaped, everything else beyond ASCII as it is."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys)
-    return escape(text).encode("utf-8", "replace")
-
-
-def escape(text: str) -> str:
-    """Escape in JSON text what Go escapes and Python doesn't."""
-    return (
+    text = (_SORTING_ENCODER if sort_keys else _ENCODER).encode(value)
+    # Go escapes these and Python doesn't.
+    text = (
         text.replace("&", "\\u0026")
         .replace("<", "\\u003c")
         .replace(">", "\\u003e")
         .replace("\u2028", "\\u2028")
         .replace("\u2029", "\\u2029")
     )
+    return text.encode("utf-8", "replace")
 
 
 def _skip_space(text: str, index: int) -> int:
@@ -133,4 +130,6 @@ def _kind(value: object) -> str:
     return "null"
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_SORTING_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 _DECODER = json.JSONDecoder(object_pairs_hook=_Object, parse_int=_integer, parse_constant=_refuse)

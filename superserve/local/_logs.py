@@ -97,16 +97,19 @@ class LogStream:
             await self._clock.sleep(HEARTBEAT_S)
         record = self._host.records.get(self._build_id)
         if record is None:
-            yield event_frame(
-                finished=True,
-                status="failed",
-                stream="system",
-                text=f"log stream ended with error: rpc error: code = NotFound desc = build {self._build_id} not found",
-            )
+            yield _trouble("NotFound", f"build {self._build_id} not found")
             return
         with record.log.subscribe() as events:
             while (frame := await events.next()) is not None:
                 yield frame
+        if record.log.broken:
+            yield _trouble("Unavailable", "error reading from server: EOF")
+
+
+def _trouble(code: str, description: str) -> bytes:
+    """Return the last event of a stream that the host can't feed; it says nothing about the build."""
+    text = f"log stream ended with error: rpc error: code = {code} desc = {description}"
+    return event_frame(finished=True, status="failed", stream="system", text=text)
 
 
 def _now() -> str:

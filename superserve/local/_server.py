@@ -23,6 +23,7 @@ T = TypeVar("T")
 HOST = "127.0.0.1"
 MAX_PORT = 65535
 KEEP_ALIVE_S = 60
+HEADER_BYTES = 1 << 20
 BACKLOG = 2048
 # How long a stopping server lets requests finish by themselves.
 GRACE_S = 0.2
@@ -45,6 +46,7 @@ class LocalServer:
             of every second. Rate limits count real seconds whatever the speed.
         limits: True for the real server's rate limits, quotas and caps, False for none, or a `Limits` of your own.
         system_templates: Whether the curated `superserve/...` templates are there.
+        newer: Answer as later versions of the server do: more fields, statuses that nobody knows yet, paging.
         seed: Makes the ids of teams, templates and builds the same on every run.
 
     """
@@ -58,6 +60,7 @@ class LocalServer:
         speed: float = 1.0,
         limits: bool | Limits = True,
         system_templates: bool = True,
+        newer: bool = False,
         seed: int | None = None,
     ) -> None:
         if not 0 <= port <= MAX_PORT:
@@ -66,13 +69,13 @@ class LocalServer:
             raise ValueError(f"speed must be more than 0, not {speed!r}")
         if api_key is not None and not api_key.strip():
             raise ValueError("api_key must not be empty")
-        # No underscore after the prefix: a client would read what is before it as a region.
         self._settings = Settings(
-            api_key=api_key or f"ss_local_{secrets.token_hex(16)}",
+            api_key=api_key or _new_key(),
             limits=(Limits() if limits else None) if isinstance(limits, bool) else limits,
             speed=speed,
             execute=execute,
             system_templates=system_templates,
+            newer=newer,
             seed=seed,
         )
         self._port = port
@@ -146,6 +149,22 @@ class LocalServer:
         if isinstance(limits, bool):
             return thread.call(_add_team(thread.backend, TeamLimits() if limits else None))
         return thread.call(_add_team(thread.backend, limits))
+
+    def add_key(self, team_id: str | None = None) -> str:
+        """Add a key and return it.
+
+        Args:
+            team_id: Whose key it is: any team's, also the system team's, which owns the `superserve/...` templates.
+                By default the server's own team.
+
+        """
+        thread = self._running()
+        return thread.call(_add_key(thread.backend, team_id))
+
+    def revoke_key(self, key: str) -> None:
+        """Refuse a key from now on."""
+        thread = self._running()
+        thread.call(_revoke_key(thread.backend, key))
 
     def _running(self) -> "_ServerThread":
         if self._thread is None:
@@ -225,6 +244,7 @@ class _Uvicorn(uvicorn.Server):
                 lifespan="off",
                 interface="asgi3",
                 proxy_headers=False,
+                h11_max_incomplete_event_size=HEADER_BYTES,
                 server_header=False,
                 timeout_keep_alive=KEEP_ALIVE_S,
                 backlog=BACKLOG,
@@ -273,9 +293,22 @@ class _Uvicorn(uvicorn.Server):
 
 async def _add_team(backend: Backend, limits: TeamLimits | None) -> Team:
     row = backend.add_team(limits)
-    api_key = f"ss_local_{secrets.token_hex(16)}"
-    backend.store.keys[api_key] = row.id
-    return Team(id=row.id, api_key=api_key)
+    return Team(id=row.id, api_key=await _add_key(backend, row.id))
+
+
+async def _add_key(backend: Backend, team_id: str | None) -> str:
+    key = _new_key()
+    backend.store.keys[key] = backend.store.teams[team_id or backend.team.id].id
+    return key
+
+
+async def _revoke_key(backend: Backend, key: str) -> None:
+    del backend.store.keys[key]
+
+
+def _new_key() -> str:
+    # No underscore after the prefix: a client would read what is before it as a region.
+    return f"ss_local_{secrets.token_hex(16)}"
 
 
 def _listen(port: int) -> socket.socket:

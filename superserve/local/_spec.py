@@ -2,7 +2,9 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from functools import cached_property
+from typing import TypeAlias
 
 import attrs
 
@@ -10,6 +12,8 @@ from superserve.local import _json
 from superserve.local._errors import ApiError
 from superserve.local._limits import TeamLimits
 from superserve.local._runner import Step
+
+Ranges: TypeAlias = Mapping[str, tuple[int, int]]
 
 NAME_BYTES = 128
 SYSTEM_PREFIX = "superserve/"
@@ -20,7 +24,7 @@ SPACE = (
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._/-]*[a-z0-9])?")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
-_PLATFORM = {"vcpu": (1, 4), "memory_mib": (256, 4096), "disk_mib": (1024, 8192)}
+PLATFORM = {"vcpu": (1, 4), "memory_mib": (256, 4096), "disk_mib": (1024, 8192)}
 _DEFAULTS = {"vcpu": 1, "memory_mib": 1024, "disk_mib": 4096}
 
 
@@ -78,7 +82,9 @@ class CreateTemplate:
     spec: BuildSpec
 
 
-def read_create_template(body: bytes, *, limits: TeamLimits | None, is_system_team: bool) -> CreateTemplate:
+def read_create_template(
+    body: bytes, *, platform: Ranges, limits: TeamLimits | None, is_system_team: bool
+) -> CreateTemplate:
     """Read and check a body of POST /templates; raises ApiError for the first check that fails."""
     try:
         request = _json.fields(_json.read(body), "", "name", "vcpu", "memory_mib", "disk_mib", "build_spec")
@@ -88,7 +94,7 @@ def read_create_template(body: bytes, *, limits: TeamLimits | None, is_system_te
     except _json.Malformed as error:
         raise _bad(f"request validation failed: {error}") from None
     _check_name(name, is_system_team=is_system_team)
-    _check_sizes(sizes, None if is_system_team else limits)
+    _check_sizes(sizes, platform, None if is_system_team else limits)
     if spec is None:
         raise _bad("build_spec is required")
     _check_image(spec.from_)
@@ -144,8 +150,8 @@ def _check_name(name: str, *, is_system_team: bool) -> None:
         raise _bad(f"names that start with {SYSTEM_PREFIX} are reserved for system templates")
 
 
-def _check_sizes(sizes: dict[str, int], limits: TeamLimits | None) -> None:
-    for key, (low, high) in _PLATFORM.items():
+def _check_sizes(sizes: dict[str, int], platform: Ranges, limits: TeamLimits | None) -> None:
+    for key, (low, high) in platform.items():
         if not low <= sizes[key] <= high:
             raise _bad(f"{key} must be {low}-{high}")
     if limits is None:
@@ -154,7 +160,7 @@ def _check_sizes(sizes: dict[str, int], limits: TeamLimits | None) -> None:
     for key, cap in caps.items():
         if sizes[key] > cap:
             raise _bad(
-                f"{key} must be {_PLATFORM[key][0]}-{cap}: that is your team's limit, contact support to raise it"
+                f"{key} must be {platform[key][0]}-{cap}: that is your team's limit, contact support to raise it"
             )
 
 

@@ -13,8 +13,8 @@ from superserve.local._clock import whole_seconds
 from superserve.local._limits import TeamLimits
 from superserve.local._spec import BuildSpec
 
-IN_FLIGHT: Final = frozenset({"pending", "building", "snapshotting"})
-LISTED_BUILDS: Final = 20
+# The last one is not of this server, see `_newer`.
+IN_FLIGHT: Final = frozenset({"pending", "building", "snapshotting", "verifying"})
 
 
 @attrs.frozen
@@ -96,9 +96,8 @@ class Build:
         """Whether it was ever handed to the host, which keeps its log."""
         return self.started_at is not None
 
-    @cached_property
-    def json(self) -> bytes:
-        """The build as clients see it: what isn't set is absent."""
+    def answer(self) -> dict[str, object]:
+        """Return the build as clients see it: what isn't set is absent."""
         answer: dict[str, object] = {
             "id": self.id,
             "template_id": self.template_id,
@@ -112,7 +111,7 @@ class Build:
         if self.finalized_at is not None:
             answer["finalized_at"] = whole_seconds(self.finalized_at)
         answer["created_at"] = whole_seconds(self.created_at)
-        return _json.write(answer)
+        return answer
 
 
 class Store:
@@ -199,12 +198,11 @@ class Store:
         row = self.builds.get(build_id)
         return row if row is not None and row.template_id == template_id and row.team_id == team.id else None
 
-    def own_builds(self, template_id: str, team: Team) -> list[Build]:
-        """Return the newest builds of a template, newest first, or none if it isn't the team's."""
+    def builds_of(self, template_id: str) -> list[Build]:
+        """Return the builds of a template, newest first."""
         rows = [self.builds[build_id] for build_id in self._builds_of.get(template_id, [])]
-        rows = [row for row in rows if row.team_id == team.id]
         rows.sort(key=_created_at, reverse=True)
-        return rows[:LISTED_BUILDS]
+        return rows
 
     def in_flight(self) -> Iterator[Build]:
         """Yield the builds that haven't ended, oldest first."""

@@ -9,6 +9,7 @@ import attrs
 
 from superserve.local._clock import Clock
 from superserve.local._host import Host
+from superserve.local._newer import NEXT_STATUS
 from superserve.local._runner import BuildJob
 from superserve.local._store import Build, Store, Template
 
@@ -25,14 +26,19 @@ _logger = logging.getLogger("superserve.local")
 class Supervisor:
     """Owns every transition of a build row. Ended builds never change again."""
 
-    def __init__(self, store: Store, host: Host, clock: Clock, new_id: Callable[[], uuid.UUID]) -> None:
+    def __init__(
+        self, store: Store, host: Host, clock: Clock, new_id: Callable[[], uuid.UUID], *, newer: bool
+    ) -> None:
         self._store = store
         self._host = host
         self._clock = clock
         self._new_id = new_id
+        self._newer = newer
         self._work = asyncio.Event()
         self.dispatching = True
         """Whether builds that wait are started."""
+        self.frozen = False
+        """Whether no row changes by itself."""
 
     async def run(self) -> None:
         """Tick for ever; sleeps while there is nothing in flight."""
@@ -78,6 +84,8 @@ class Supervisor:
 
     def tick(self) -> None:
         """Do one round: give up what takes too long, start what waits, take over what the host decided."""
+        if self.frozen:
+            return
         for build in self._store.in_flight():
             self._reap(build)
         self._dispatch()
@@ -143,7 +151,10 @@ class Supervisor:
         if record is None:
             self.end(build, "failed", "vmd has no record of this build (likely vmd restarted)")
         elif record.status == "ready":
-            self.end(build, "ready", None)
+            if self._newer and build.status in NEXT_STATUS:
+                self._store.save_build(attrs.evolve(build, status=NEXT_STATUS[build.status]))
+            else:
+                self.end(build, "ready", None)
         elif record.status != "building":
             self.end(build, "failed", record.error_message)
 

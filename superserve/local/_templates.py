@@ -10,15 +10,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from superserve.local import _json
+from superserve.local import _json, _newer
 from superserve.local._clock import Clock
 from superserve.local._errors import ApiError
 from superserve.local._host import Host
 from superserve.local._logs import LogStream, Streams
-from superserve.local._spec import read_create_template
+from superserve.local._spec import PLATFORM, read_create_template
 from superserve.local._store import Build, Store, Team, Template
 from superserve.local._supervisor import Supervisor
 
+LISTED_BUILDS = 20
 JSON_TYPE = {"content-type": "application/json; charset=utf-8"}
 
 
@@ -53,6 +54,7 @@ class Templates:
         clock: Clock,
         streams: Streams,
         new_id: Callable[[], UUID],
+        newer: bool,
     ) -> None:
         self._store = store
         self._host = host
@@ -60,18 +62,25 @@ class Templates:
         self._clock = clock
         self._streams = streams
         self._new_id = new_id
+        self._newer = newer
 
     async def list_templates(self, call: Call) -> Answer:
         """GET /templates."""
         prefix = _first_query_value(call.request, "name_prefix")
         rows = self._store.visible_templates(call.team, prefix)
-        return json_answer(200, b"[" + b",".join([row.json for row in rows]) + b"]")
+        if not self._newer:
+            return json_answer(200, b"[" + b",".join([row.json for row in rows]) + b"]")
+        rows, total = _newer.page(rows, call.team, call.request)
+        answer = json_answer(200, _json.write([_newer.template_answer(row, self._store) for row in rows]))
+        answer.headers["x-total-count"] = str(total)
+        return answer
 
     async def create_template(self, call: Call) -> Answer:
         """POST /templates."""
         team = call.team
         body = await call.request.body()
-        new = read_create_template(body, limits=team.limits, is_system_team=team.is_system)
+        platform = _newer.PLATFORM if self._newer else PLATFORM
+        new = read_create_template(body, platform=platform, limits=team.limits, is_system_team=team.is_system)
         self._check_builds_quota(team)
         if (
             team.limits is not None
@@ -107,7 +116,9 @@ class Templates:
         row = self._store.readable_template(call.template_id, call.team)
         if row is None:
             raise _no_template()
-        return json_answer(200, row.json)
+        return json_answer(
+            200, _json.write(_newer.template_answer(row, self._store)) if self._newer else row.json
+        )
 
     async def delete_template(self, call: Call) -> Answer:
         """DELETE /templates/{template_id}."""
@@ -126,20 +137,21 @@ class Templates:
 
     async def list_builds(self, call: Call) -> Answer:
         """GET /templates/{template_id}/builds: never 404, and `limit` is ignored."""
-        rows = self._store.own_builds(call.template_id, call.team)
-        return json_answer(200, b"[" + b",".join([row.json for row in rows]) + b"]")
+        limit = _newer.builds_limit(call.request) if self._newer else LISTED_BUILDS
+        rows = [row for row in self._store.builds_of(call.template_id) if row.team_id == call.team.id]
+        return json_answer(200, _json.write([self._build(row) for row in rows[:limit]]))
 
     async def create_build(self, call: Call) -> Answer:
         """POST /templates/{template_id}/builds: the quota comes before the look at a build already in flight."""
         row = self._own_template(call)
         self._check_builds_quota(call.team)
         for build in self._store.in_flight_of_template(row.id):
-            return json_answer(200, build.json)
-        return json_answer(201, self._supervisor.queue(row).json)
+            return json_answer(200, _json.write(self._build(build)))
+        return json_answer(201, _json.write(self._build(self._supervisor.queue(row))))
 
     async def get_build(self, call: Call) -> Answer:
         """GET /templates/{template_id}/builds/{build_id}."""
-        return json_answer(200, self._own_build(call).json)
+        return json_answer(200, _json.write(self._build(self._own_build(call))))
 
     async def cancel_build(self, call: Call) -> Answer:
         """DELETE /templates/{template_id}/builds/{build_id}: also 204 if the build had ended."""
@@ -152,6 +164,9 @@ class Templates:
         return LogStream(
             build.id, store=self._store, host=self._host, clock=self._clock, streams=self._streams
         )
+
+    def _build(self, row: Build) -> dict[str, object]:
+        return _newer.build_answer(row) if self._newer else row.answer()
 
     def _check_builds_quota(self, team: Team) -> None:
         if team.limits is not None and self._store.in_flight_of_team(team) >= team.limits.builds:
