@@ -1,1 +1,95 @@
-"""Python SDK for Superserve."""
+"""Python SDK for Superserve: build templates and run code in isolated micro-VMs, sync and async.
+
+Names are loaded when they are first used, so that `import superserve` costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from superserve._async.client import AsyncSuperserve
+    from superserve._async.template import AsyncTemplate
+    from superserve._sync.client import Superserve
+    from superserve._sync.template import Template
+    from superserve.errors import (
+        AuthenticationError,
+        BuildError,
+        ConflictError,
+        NotFoundError,
+        RateLimitError,
+        SandboxConnectionError,
+        SandboxError,
+        SandboxTimeoutError,
+        ServerError,
+        ValidationError,
+    )
+    from superserve.types import (
+        BuildLogEvent,
+        BuildLogStream,
+        BuildStep,
+        EnvStep,
+        EnvStepValue,
+        RunStep,
+        TemplateBuildInfo,
+        TemplateBuildStatus,
+        TemplateInfo,
+        TemplateStatus,
+        UserStep,
+        UserStepValue,
+        WorkdirStep,
+    )
+
+__all__ = [
+    "AsyncSuperserve",
+    "AsyncTemplate",
+    "AuthenticationError",
+    "BuildError",
+    "BuildLogEvent",
+    "BuildLogStream",
+    "BuildStep",
+    "ConflictError",
+    "EnvStep",
+    "EnvStepValue",
+    "NotFoundError",
+    "RateLimitError",
+    "RunStep",
+    "SandboxConnectionError",
+    "SandboxError",
+    "SandboxTimeoutError",
+    "ServerError",
+    "Superserve",
+    "Template",
+    "TemplateBuildInfo",
+    "TemplateBuildStatus",
+    "TemplateInfo",
+    "TemplateStatus",
+    "UserStep",
+    "UserStepValue",
+    "ValidationError",
+    "WorkdirStep",
+]
+
+_HOMES = {
+    "AsyncSuperserve": "_async.client",
+    "AsyncTemplate": "_async.template",
+    "Superserve": "_sync.client",
+    "Template": "_sync.template",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("superserve")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _HOMES.get(name) or ("errors" if name.endswith("Error") else "types")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    # Found at once from now on.
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

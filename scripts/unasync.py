@@ -1,0 +1,92 @@
+"""Write the synchronous modules and their tests from the asynchronous ones; `--check` only compares.
+
+It replaces words and nothing else: what differs in structure stands in superserve/_io_async.py and _io_sync.py.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TREES = {"superserve/_async": "superserve/_sync", "tests/_async": "tests/_sync"}
+MARK = (
+    "# Written by scripts/unasync.py from {source}. Do not edit: change that, then run `nox -s generate`.\n"
+)
+
+# Tried in this order, each on the result of those before it.
+RULES = [
+    (r"\basync (def|with|for)\b", r"\1"),
+    (r"\bawait ", ""),
+    (r"\bAsyncGenerator\[(\w+)\]", r"Generator[\1]"),
+    (r"\bAsync([A-Z]\w*)\b(?! only)", r"\1"),
+    (r"\baclos(e|ing)\b", r"clos\1"),
+    (r"\b__a(enter|exit)__\b", r"__\1__"),
+    (r"\b_io_async\b", "_io_sync"),
+    (r"\bsuperserve\._async\b", "superserve._sync"),
+]
+LEFT_OVER = re.compile(r"async|await|\baclos|__a(enter|exit|iter|next)__", re.IGNORECASE)
+# Documentation may speak of both.
+MAY_STAY = re.compile(r"AsyncTemplate only|in `_async`")
+
+
+def written(source: Path, used: set[str]) -> str:
+    """Return the synchronous text of an asynchronous module."""
+    text = source.read_text()
+    for pattern, replacement in RULES:
+        text, count = re.subn(pattern, replacement, text)
+        if count:
+            used.add(pattern)
+    for number, line in enumerate(text.splitlines(), 1):
+        if LEFT_OVER.search(line) and not MAY_STAY.search(line):
+            sys.exit(f"{source.relative_to(ROOT)}:{number}: asynchronous word left over: {line.strip()}")
+    text = MARK.format(source=source.relative_to(ROOT)) + text
+    return formatted(text, source)
+
+
+def formatted(text: str, source: Path) -> str:
+    """Return the text as ruff formats it, with sorted imports: replaced words change both."""
+    for command in (["check", "--select=I", "--fix", "--quiet"], ["format", "--quiet"]):
+        arguments = ["ruff", *command, "--no-cache", f"--stdin-filename={source}", "-"]
+        text = subprocess.run(
+            arguments, input=text, capture_output=True, text=True, check=True, cwd=ROOT
+        ).stdout
+    return text
+
+
+def main() -> None:
+    """Write or compare all trees."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; fail and name each file that differs"
+    )
+    check = parser.parse_args().check
+    used: set[str] = set()
+    wanted = {
+        ROOT / target / source.relative_to(ROOT / tree): written(source, used)
+        for tree, target in TREES.items()
+        for source in sorted((ROOT / tree).rglob("*.py"))
+    }
+    unused = [pattern for pattern, _ in RULES if pattern not in used]
+    if unused:
+        sys.exit(f"scripts/unasync.py: these rules match nothing, remove them: {', '.join(unused)}")
+    present = {path for target in TREES.values() for path in (ROOT / target).rglob("*.py")}
+    changed = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
+    stale = sorted(present - wanted.keys())
+    for path in [*changed, *stale]:
+        print(f"{'differs' if path in wanted else 'stale'}: {path.relative_to(ROOT)}")
+    if check:
+        sys.exit(
+            f"{len(changed) + len(stale)} files differ; run `nox -s generate`" if changed or stale else None
+        )
+    for path in changed:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(wanted[path])
+    for path in stale:
+        path.unlink()
+    print(f"scripts/unasync.py: {len(changed)} of {len(wanted)} files written, {len(stale)} removed")
+
+
+if __name__ == "__main__":
+    main()

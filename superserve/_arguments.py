@@ -1,0 +1,231 @@
+"""Checks of what callers pass in: each refusal names the argument, what was wrong, and what is allowed."""
+
+import inspect
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from superserve.errors import ValidationError
+from superserve.types import (
+    BuildStep,
+    EnvStep,
+    EnvStepValue,
+    RunStep,
+    UserStep,
+    UserStepValue,
+    WorkdirStep,
+)
+
+TypedStep = RunStep | EnvStep | WorkdirStep | UserStep
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+_NAME = re.compile(r"[a-z0-9]([a-z0-9._/-]*[a-z0-9])?")
+_NAME_LENGTH = 128
+_USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
+_SHOWN = 80
+
+
+def identifier(argument: str, value: object) -> str:
+    """Return `value` if it can be one segment of a path and nothing else."""
+    checked = text(argument, value)
+    if not _ID.fullmatch(checked):
+        raise ValidationError(
+            f"{argument}: expected an id such as '7a3f2b8c-1234-4c50-8888-8dd25736052a', got {_shown(value)}; "
+            "templates are addressed by id, and Template.list(name_prefix=...) finds the id of a name"
+        )
+    return checked
+
+
+def template_name(value: object) -> str:
+    """Return `value` if the platform can take it as a template's name."""
+    checked = text("name", value)
+    if not _NAME.fullmatch(checked) or len(checked) > _NAME_LENGTH:
+        raise ValidationError(
+            f"name: expected 1 to {_NAME_LENGTH} lower-case letters, digits and . _ / - that start and end with a "
+            f"letter or digit, got {_shown(value)}"
+        )
+    return checked
+
+
+def base_image(value: object) -> str:
+    """Return `value` if it can be an image reference: spaces would only be noticed when the build runs."""
+    checked = text("from_", value)
+    if any(character.isspace() for character in checked):
+        raise ValidationError(f"from_: an image reference has no spaces, got {_shown(value)}")
+    return checked
+
+
+def text(argument: str, value: object, *, may_be_empty: bool = False) -> str:
+    """Return `value` if it is a string that survives the way to the server unchanged."""
+    if not isinstance(value, str):
+        raise ValidationError(f"{argument}: expected a string, got {_shown(value)}")
+    if not value.strip() and not may_be_empty:
+        raise ValidationError(f"{argument}: must not be empty, got {value!r}")
+    # What is in it is not shown: the values of env steps are often secrets.
+    if "\0" in value:
+        raise ValidationError(f"{argument}: must not contain a NUL character")
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValidationError(f"{argument}: must not contain half of a surrogate pair")
+    return value
+
+
+def optional_text(argument: str, value: object, *, may_be_empty: bool = False) -> str | None:
+    """Return `value` if it is None or passes `text`."""
+    return None if value is None else text(argument, value, may_be_empty=may_be_empty)
+
+
+def count(argument: str, value: object) -> int:
+    """Return `value` if it is an integer of at least 1; upper bounds are the server's to know."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValidationError(f"{argument}: expected an integer of at least 1, got {_shown(value)}")
+    return value
+
+
+def optional_count(argument: str, value: object) -> int | None:
+    """Return `value` if it is None or passes `count`."""
+    return None if value is None else count(argument, value)
+
+
+def seconds(argument: str, value: object) -> float:
+    """Return `value` as a float if it is a finite number of seconds above zero."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValidationError(f"{argument}: expected a number of seconds, got {_shown(value)}")
+    try:
+        checked = float(value)
+    except OverflowError:
+        checked = math.inf
+    if not (math.isfinite(checked) and checked > 0):
+        raise ValidationError(f"{argument}: expected a finite number of seconds above 0, got {_shown(value)}")
+    return checked
+
+
+def optional_seconds(argument: str, value: object) -> float | None:
+    """Return `value` if it is None or passes `seconds`."""
+    return None if value is None else seconds(argument, value)
+
+
+def flag(argument: str, value: object) -> bool:
+    """Return `value` if it is True or False."""
+    if not isinstance(value, bool):
+        raise ValidationError(f"{argument}: expected True or False, got {_shown(value)}")
+    return value
+
+
+def function(argument: str, value: Callable[..., object]) -> None:
+    """Refuse what cannot be called."""
+    if not callable(value):
+        raise ValidationError(f"{argument}: expected a function of one log event, got {_shown(value)}")
+
+
+def plain_function(argument: str, value: Callable[..., object]) -> None:
+    """Refuse what cannot be called, and coroutine functions, which nobody would await."""
+    function(argument, value)
+    # An object with `async def __call__` is one too.
+    if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(getattr(value, "__call__", None)):  # noqa: B004
+        raise ValidationError(
+            f"{argument}: is a coroutine function; use AsyncTemplate, or pass a plain function"
+        )
+
+
+def steps(value: Sequence[BuildStep]) -> list[TypedStep]:
+    """Return the steps, plain dicts made into typed ones; a refusal names the step's index, counted from 0."""
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence):
+        raise ValidationError(f"steps: expected a list of steps, got {_shown(value)}")
+    return [_step(f"steps[{index}]", step) for index, step in enumerate(value)]
+
+
+def _step(place: str, step: object) -> TypedStep:
+    match step:
+        case Mapping():
+            key = _only_key(place, step)
+            return _STEP_MAKERS[key](f"{place}.{key}", step[key])
+        case RunStep():
+            return _run_step(f"{place}.run", step.run)
+        case EnvStep():
+            return _env_step(f"{place}.env", step.env)
+        case WorkdirStep():
+            return _workdir_step(f"{place}.workdir", step.workdir)
+        case UserStep():
+            return _user_step(f"{place}.user", step.user)
+    raise ValidationError(
+        f"{place}: expected a RunStep, EnvStep, WorkdirStep, UserStep or a dict such as {{'run': 'make'}}, "
+        f"got {_shown(step)}"
+    )
+
+
+def _only_key(place: str, step: Mapping[str, object]) -> str:
+    expected = ", ".join(_STEP_MAKERS)
+    unknown = [key for key in step if key not in _STEP_MAKERS]
+    if unknown:
+        raise ValidationError(
+            f"{place}: unknown key {_shown(unknown[0])}; expected exactly one of {expected}"
+        )
+    if len(step) != 1:
+        got = " and ".join(step) or "none"
+        raise ValidationError(f"{place}: expected exactly one of {expected}, got {got}")
+    return next(iter(step))
+
+
+def _run_step(place: str, value: object) -> RunStep:
+    return RunStep(text(place, value))
+
+
+def _workdir_step(place: str, value: object) -> WorkdirStep:
+    return WorkdirStep(text(place, value))
+
+
+def _env_step(place: str, value: object) -> EnvStep:
+    if isinstance(value, EnvStepValue):
+        value = {"key": value.key, "value": value.value}
+    fields = _fields(place, value, required=("key", "value"))
+    key, content = fields["key"], fields["value"]
+    checked = text(f"{place}.key", key)
+    if "=" in checked or any(character.isspace() for character in checked):
+        raise ValidationError(f"{place}.key: must not contain '=' or spaces, got {_shown(key)}")
+    return EnvStep(EnvStepValue(checked, text(f"{place}.value", content, may_be_empty=True)))
+
+
+def _user_step(place: str, value: object) -> UserStep:
+    if isinstance(value, UserStepValue):
+        value = {"name": value.name, "sudo": value.sudo}
+    fields = _fields(place, value, required=("name",), optional=("sudo",))
+    name, sudo = fields["name"], fields.get("sudo", False)
+    checked = text(f"{place}.name", name)
+    if not _USER_NAME.fullmatch(checked):
+        raise ValidationError(
+            f"{place}.name: expected at most 31 of a-z, 0-9, _ and - that start with a letter or _, got {_shown(name)}"
+        )
+    return UserStep(UserStepValue(checked, flag(f"{place}.sudo", sudo)))
+
+
+_STEP_MAKERS: dict[str, Callable[[str, object], TypedStep]] = {
+    "run": _run_step,
+    "env": _env_step,
+    "workdir": _workdir_step,
+    "user": _user_step,
+}
+
+
+def _fields(
+    place: str, value: object, *, required: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise ValidationError(f"{place}: expected a dict with {' and '.join(required)}, got {_shown(value)}")
+    for key in value:
+        if key not in (*required, *optional):
+            raise ValidationError(
+                f"{place}: unknown key {_shown(key)}; expected {', '.join((*required, *optional))}"
+            )
+    for key in required:
+        if key not in value:
+            raise ValidationError(f"{place}: {key!r} is missing")
+    return value
+
+
+def _shown(value: object) -> str:
+    try:
+        shown = repr(value)
+    except Exception:  # noqa: BLE001 - a broken __repr__ of the caller's must not hide the refusal
+        return f"a {type(value).__name__}"
+    shown = shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 1]}…"
+    return shown if isinstance(value, str) else f"{shown} ({type(value).__name__})"

@@ -1,0 +1,126 @@
+"""The client: key, address, connections, timeouts and retries, in one object."""
+
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+
+from superserve import _answers, _config, _http
+from superserve._calls import Call
+from superserve._config import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT_S, Config
+from superserve._http import Options
+from superserve._io_async import LogPump, Pool, raw_client
+from superserve._logs import LogFeed
+from superserve._raw import RawClient
+from superserve._wait import Pace
+from superserve.errors import SandboxError, ValidationError
+
+T = TypeVar("T")
+
+
+class AsyncSuperserve:
+    """A connection to Superserve, to be shared by everything that talks to the same team.
+
+    Every factory takes it as `client=`; without one they share a client for the same key and address. It may be used
+    from several event loops, each of which gets connections of its own, and as a context manager.
+
+    Args:
+        api_key: The key; by default that of the environment variable SUPERSERVE_API_KEY.
+        base_url: The API's address; by default SUPERSERVE_BASE_URL, else what the region in the key says, else
+            `https://api.superserve.ai`.
+        timeout_s: Seconds that a whole call may take, repetitions and the waits between them included.
+        max_attempts: How often a GET or DELETE is tried when the server is busy (429, 502, 503, 504) or the
+            connection breaks. A POST is sent once.
+
+    Raises:
+        AuthenticationError: There is no API key.
+        ValidationError: A setting is blank or malformed, or the key names a region that is not known.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        max_attempts: int = DEFAULT_MAX_ATTEMPTS,
+    ) -> None:
+        self._config = _config.resolve(api_key, base_url, timeout_s=timeout_s, max_attempts=max_attempts)
+        self._pool = Pool(self._config)
+        self._raw = raw_client(self._config, self._pool)
+        self._pace = Pace()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._config.base_url}>"
+
+    @property
+    def base_url(self) -> str:
+        """The API's address, without a slash at its end."""
+        return self._config.base_url
+
+    @property
+    def timeout_s(self) -> float:
+        """Seconds that a whole call may take."""
+        return self._config.timeout_s
+
+    @property
+    def raw(self) -> RawClient:
+        """The generated client `superserve_api`, set up like this one: same key, address, connections and retries."""
+        return self._raw
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections. Further calls are refused."""
+        await self._pool.aclose()
+
+    async def _run(self, call: Call[T], options: Options | None = None) -> T:
+        """Make a call and return what its answer says: the one door through which all calls go."""
+        if options is None:
+            options = Options(self._config.timeout_s + call.extra_time_s, self._config.max_attempts)
+        http = self._pool.get()
+        try:
+            response = await http.request(**call.request, extensions=_http.extensions(options))
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise _answers.failure(call, error, timeout_s=options.timeout_s) from error
+        except RuntimeError as error:
+            if not http.is_closed:
+                raise
+            raise SandboxError("this client was closed during the call", action=call.action) from error
+        return _answers.result(call, response, api_key=self._config.api_key)
+
+    def _read_log(self, call: Call[None]) -> tuple[LogPump, LogFeed]:
+        """Return what reads a build's log and what makes sense of it; the pump is to be entered."""
+
+        def refuse(response: httpx.Response) -> SandboxError:
+            return _answers.refusal(call, response, api_key=self._config.api_key)
+
+        feed = LogFeed()
+        return LogPump(self._config, call.request, feed, refuse), feed
+
+
+_shared: dict[Config, AsyncSuperserve] = {}
+
+
+def client_for(
+    client: AsyncSuperserve | None, *, api_key: str | None = None, base_url: str | None = None
+) -> AsyncSuperserve:
+    """Return the client given, or the one that all share who name the same key and address."""
+    if client is None:
+        config = _config.resolve(api_key, base_url)
+        shared = _shared.get(config)
+        # Whoever comes first, all get the same one: setdefault is a single step.
+        return shared or _shared.setdefault(
+            config, AsyncSuperserve(api_key=config.api_key, base_url=config.base_url)
+        )
+    if not isinstance(client, AsyncSuperserve):
+        raise ValidationError(f"client: expected AsyncSuperserve, got {type(client).__name__}")
+    if api_key is not None or base_url is not None:
+        raise ValidationError("client: has a key and an address already; leave api_key and base_url out")
+    return client

@@ -1,0 +1,142 @@
+"""Between the contract's vocabulary and ours: the only module that knows both.
+
+Answers are read field by field from the JSON itself, not through the generated models: a list of templates takes half
+the time that way, and an odd value in a field that nobody reads cannot fail a call. That every field read here exists
+in the contract is held by tests/test_contract.py.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar, assert_never
+
+from superserve_api import models
+from superserve_api.types import UNSET, Unset
+
+from superserve import _arguments, _json
+from superserve.types import (
+    BuildStep,
+    EnvStep,
+    RunStep,
+    TemplateBuildInfo,
+    TemplateBuildStatus,
+    TemplateInfo,
+    TemplateStatus,
+    UserStep,
+    WorkdirStep,
+)
+
+T = TypeVar("T")
+
+
+def template_info(answer: object) -> TemplateInfo:
+    """Read a TemplateResponse."""
+    source = _json.obj(answer)
+    return TemplateInfo(
+        id=_json.string(source, "id"),
+        name=_json.string(source, "name"),
+        team_id=_json.string(source, "team_id"),
+        status=TemplateStatus(_json.string(source, "status")),
+        vcpu=_json.integer(source, "vcpu"),
+        memory_mib=_json.integer(source, "memory_mib"),
+        disk_mib=_json.integer(source, "disk_mib"),
+        created_at=_json.time(source, "created_at"),
+        size_bytes=_json.optional_integer(source, "size_bytes"),
+        error_message=_json.optional_string(source, "error_message"),
+        built_at=_json.optional_time(source, "built_at"),
+        latest_build_id=_json.optional_string(source, "latest_build_id"),
+    )
+
+
+def template_infos(answer: object) -> list[TemplateInfo]:
+    """Read a list of TemplateResponse."""
+    return _list(answer, template_info)
+
+
+def created_template(answer: object) -> TemplateInfo:
+    """Read a CreateTemplateResponse; its `build_id` is the template's latest build."""
+    source = _json.obj(answer)
+    return TemplateInfo(
+        id=_json.string(source, "id"),
+        name=_json.string(source, "name"),
+        team_id=_json.string(source, "team_id"),
+        status=TemplateStatus(_json.string(source, "status")),
+        vcpu=_json.integer(source, "vcpu"),
+        memory_mib=_json.integer(source, "memory_mib"),
+        disk_mib=_json.integer(source, "disk_mib"),
+        created_at=_json.time(source, "created_at"),
+        latest_build_id=_json.string(source, "build_id"),
+    )
+
+
+def build_info(answer: object) -> TemplateBuildInfo:
+    """Read a TemplateBuildResponse."""
+    source = _json.obj(answer)
+    return TemplateBuildInfo(
+        id=_json.string(source, "id"),
+        template_id=_json.string(source, "template_id"),
+        status=TemplateBuildStatus(_json.string(source, "status")),
+        build_spec_hash=_json.string(source, "build_spec_hash"),
+        created_at=_json.time(source, "created_at"),
+        error_message=_json.optional_string(source, "error_message"),
+        started_at=_json.optional_time(source, "started_at"),
+        finalized_at=_json.optional_time(source, "finalized_at"),
+    )
+
+
+def build_infos(answer: object) -> list[TemplateBuildInfo]:
+    """Read a list of TemplateBuildResponse."""
+    return _list(answer, build_info)
+
+
+def _list(answer: object, read: Callable[[object], T]) -> list[T]:
+    items = []
+    for index, item in enumerate(_json.array(answer)):
+        try:
+            items.append(read(item))
+        except _json.UnreadableError as error:
+            raise _json.UnreadableError(f"item {index}: {error}") from None
+    return items
+
+
+def create_request(
+    *,
+    name: str,
+    from_: str,
+    vcpu: int | None,
+    memory_mib: int | None,
+    disk_mib: int | None,
+    steps: Sequence[BuildStep] | None,
+    start_cmd: str | None,
+    ready_cmd: str | None,
+) -> models.CreateTemplateRequest:
+    """Check what `Template.create` was given, and build the request's body; what is None is not sent."""
+    return models.CreateTemplateRequest(
+        name=_arguments.template_name(name),
+        build_spec=models.BuildSpec(
+            from_=_arguments.base_image(from_),
+            steps=UNSET if steps is None else [_raw_step(step) for step in _arguments.steps(steps)],
+            start_cmd=_given(_arguments.optional_text("start_cmd", start_cmd)),
+            ready_cmd=_given(_arguments.optional_text("ready_cmd", ready_cmd)),
+        ),
+        vcpu=_given(_arguments.optional_count("vcpu", vcpu)),
+        memory_mib=_given(_arguments.optional_count("memory_mib", memory_mib)),
+        disk_mib=_given(_arguments.optional_count("disk_mib", disk_mib)),
+    )
+
+
+def _raw_step(step: _arguments.TypedStep) -> models.BuildStep:
+    match step:
+        case RunStep():
+            return models.BuildStep(run=step.run)
+        case EnvStep():
+            return models.BuildStep(env=models.BuildEnv(key=step.env.key, value=step.env.value))
+        case WorkdirStep():
+            return models.BuildStep(workdir=step.workdir)
+        case UserStep():
+            # A sudo that is not wanted is not sent: equal templates then have equal spec hashes, whoever made them.
+            sudo = step.user.sudo or UNSET
+            return models.BuildStep(user=models.BuildUser(name=step.user.name, sudo=sudo))
+    assert_never(step)
+
+
+def _given(value: T | None) -> T | Unset:
+    return UNSET if value is None else value

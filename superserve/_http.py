@@ -1,0 +1,151 @@
+"""The HTTP policies that sync and async share, without I/O: what is sent, repeated, and refused."""
+
+import functools
+import platform
+import ssl
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+import attrs
+import httpx
+
+from superserve._config import Config
+
+ANSWER_LIMIT: Final = 64 * 1024 * 1024
+"""Bytes, after decompression, above which an answer is refused before it fills the memory."""
+
+CONNECT_TIMEOUT_S: Final = 10.0
+"""Seconds that one attempt to connect may take, so that a lost packet leaves time for another."""
+
+# A 429 was refused before any work, and a gateway error may hide finished work: so only requests whose repetition
+# changes nothing are sent again, and creating something is not among them.
+REPEATED_METHODS: Final = frozenset({"GET", "DELETE"})
+REPEATED_STATUSES: Final = frozenset({429, 502, 503, 504})
+REPEATED_ERRORS: Final = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)
+
+LIMITS: Final = httpx.Limits(max_connections=100, max_keepalive_connections=100, keepalive_expiry=30.0)
+
+_OPTIONS = "superserve"
+
+
+@attrs.frozen
+class Options:
+    """What a single request may take, where it differs from its client's settings."""
+
+    timeout_s: float
+    attempts: int
+
+
+class Repeatable(Exception):  # noqa: N818 - not an error of its own: it carries one
+    """An attempt that is worth repeating: it failed on the way, or was answered with `response`.
+
+    Attributes:
+        response: The answer, read to its end, or None.
+        error: The failure on the way, or None.
+    """
+
+    def __init__(
+        self, *, response: httpx.Response | None = None, error: httpx.TransportError | None = None
+    ) -> None:
+        super().__init__()
+        self.response = response
+        self.error = error
+
+    def outcome(self) -> httpx.Response:
+        """Return the answer or raise the failure, now that it is not repeated any more."""
+        if self.response is not None:
+            return self.response
+        raise self.error or AssertionError("a Repeatable carries a response or an error")
+
+
+def extensions(options: Options) -> dict[str, object]:
+    """Return the request extensions that carry `options` to the client."""
+    return {_OPTIONS: options}
+
+
+def options_of(request: httpx.Request, config: Config) -> Options:
+    """Return what a request may take."""
+    options = request.extensions.get(_OPTIONS)
+    if not isinstance(options, Options):
+        options = Options(config.timeout_s, config.max_attempts)
+    return options if request.method in REPEATED_METHODS else attrs.evolve(options, attempts=1)
+
+
+def set_timeouts(request: httpx.Request, seconds: float) -> None:
+    """Bound each phase of a request by the time that its call has left, and by what was set before."""
+    before = request.extensions.get("timeout", {})
+    bounds = {"connect": min(seconds, CONNECT_TIMEOUT_S), "read": seconds, "write": seconds, "pool": seconds}
+    request.extensions["timeout"] = {
+        phase: bound if (old := before.get(phase)) is None else min(old, bound)
+        for phase, bound in bounds.items()
+    }
+
+
+def is_worth_repeating(response: httpx.Response) -> bool:
+    """Whether an answer, read to its end, may be better next time. A used-up quota (`too_many_*`) will not be."""
+    if response.status_code not in REPEATED_STATUSES:
+        return False
+    return response.status_code != 429 or b'"too_many_' not in response.content  # noqa: PLR2004 - the status itself
+
+
+def refuse_length(request: httpx.Request, length: int) -> None:
+    """Raise if an answer is, or says it is, longer than what is read into memory."""
+    if length > ANSWER_LIMIT:
+        raise httpx.DecodingError(f"the answer is larger than {ANSWER_LIMIT // 2**20} MiB", request=request)
+
+
+def declared_length(response: httpx.Response) -> int:
+    """Return the length that an answer says it has; 0 if it doesn't say."""
+    header = response.headers.get("content-length", "")
+    return int(header) if header.isascii() and header.isdigit() and len(header) < 20 else 0  # noqa: PLR2004 - 64 bits
+
+
+def read_response(response: httpx.Response, body: bytes) -> httpx.Response:
+    """Return the response with its body, which has been read and decoded."""
+    headers = [(name, value) for name, value in response.headers.raw if name.lower() not in _BODY_HEADERS]
+    return httpx.Response(
+        response.status_code,
+        headers=headers,
+        content=body,
+        request=response.request,
+        extensions=response.extensions,
+    )
+
+
+_BODY_HEADERS = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """Return the seconds that a Retry-After header asks for, given as seconds or as a date, or None."""
+    header = response.headers.get("retry-after", "").strip()
+    if header.isascii() and header.isdigit():
+        return float(header[:9])
+    try:
+        moment = parsedate_to_datetime(header)
+    except (TypeError, ValueError):
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+def headers(config: Config) -> dict[str, str]:
+    """Return the headers of every request: the one place where the key goes out."""
+    return {"X-API-Key": config.api_key, "User-Agent": user_agent(), "Accept": "application/json"}
+
+
+@functools.cache
+def user_agent() -> str:
+    """Return who is calling, for the server's logs."""
+    try:
+        own = version("superserve")
+    except PackageNotFoundError:  # run from a source tree
+        own = "0"
+    return f"superserve-python/{own} (python/{platform.python_version()})"
+
+
+@functools.cache
+def ssl_context() -> ssl.SSLContext:
+    """Return the process's one TLS context: reading the certificates takes longer than a call."""
+    return httpx.create_ssl_context()

@@ -1,0 +1,288 @@
+"""What differs in structure between sync and async, the async half: connection pool, log pump, sleep, callbacks.
+
+`_io_sync` has the same names. Nothing here knows what a template is.
+"""
+
+import asyncio
+import contextlib
+import inspect
+import math
+import time
+import weakref
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+from httpx_sse import EventSource
+
+from superserve import _arguments, _http, _log_stream
+from superserve._config import Config
+from superserve._http import Repeatable
+from superserve._logs import LogFeed
+from superserve._raw import RawClient
+from superserve._wait import Wait
+from superserve.errors import SandboxError
+from superserve.types import BuildLogEvent
+
+LogCallback = Callable[[BuildLogEvent], object]
+"""A plain function or a coroutine function."""
+
+check_callback = _arguments.function
+sleep = asyncio.sleep
+
+_BATCH: Final = 256
+
+
+async def deliver(callback: LogCallback, event: BuildLogEvent, wait: Wait) -> None:
+    """Hand an event to the caller; what the callback raises is the caller's."""
+    result = callback(event)
+    if not inspect.isawaitable(result):
+        return
+    left = wait.at_most(math.inf)
+    try:
+        async with asyncio.timeout(None if left == math.inf else left) as timeout:
+            await result
+    except TimeoutError:
+        if timeout.expired():
+            raise wait.timed_out() from None
+        raise
+
+
+class HTTPClient(httpx.AsyncClient):
+    """A connection pool whose `send` bounds a whole call, repeats what may be repeated, and bounds the answer."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(
+            base_url=config.base_url,
+            headers=_http.headers(config),
+            timeout=config.timeout_s,
+            limits=_http.LIMITS,
+            verify=_http.ssl_context(),
+        )
+        self._config = config
+
+    async def send(self, request: httpx.Request, *, stream: bool = False, **arguments: Any) -> httpx.Response:
+        """Send a request as httpx does, within the time it may take."""
+        options = _http.options_of(request, self._config)
+        deadline = time.monotonic() + options.timeout_s
+        if options.attempts == 1:
+            return await self._send_once(request, deadline, stream=stream, **arguments)
+
+        async def attempt() -> httpx.Response:
+            try:
+                response = await self._send_once(request, deadline, stream=stream, **arguments)
+                if stream and response.status_code in _http.REPEATED_STATUSES:
+                    response = await _read(response)
+            except _http.REPEATED_ERRORS as error:
+                raise Repeatable(error=error) from error
+            if _http.is_worth_repeating(response):
+                raise Repeatable(response=response)
+            return response
+
+        try:
+            return await attempt()
+        except Repeatable as failed:
+            from superserve import _retry
+
+            try:
+                return await _retry.repeat_async(
+                    attempt, failed, attempts=options.attempts, deadline=deadline
+                )
+            except Repeatable as last:
+                return last.outcome()
+
+    async def _send_once(
+        self, request: httpx.Request, deadline: float, *, stream: bool, **arguments: Any
+    ) -> httpx.Response:
+        if stream:
+            # How long a stream may take is for its reader to say.
+            return await super().send(request, stream=True, **arguments)
+        left = deadline - time.monotonic()
+        try:
+            async with asyncio.timeout(left):
+                _http.set_timeouts(request, left)
+                return await _read(await super().send(request, stream=True, **arguments))
+        except TimeoutError as error:
+            raise httpx.ReadTimeout("the call's time is over", request=request) from error
+
+
+async def _read(response: httpx.Response) -> httpx.Response:
+    body = bytearray()
+    try:
+        _http.refuse_length(response.request, _http.declared_length(response))
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            _http.refuse_length(response.request, len(body))
+    finally:
+        await response.aclose()
+    return _http.read_response(response, bytes(body))
+
+
+class Pool:
+    """The connections of one client: one pool an event loop, made when it is first needed, closed with the loop."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._closed = False
+        self._of_loop: weakref.WeakKeyDictionary[
+            asyncio.AbstractEventLoop, tuple[HTTPClient, AsyncGenerator[None]]
+        ] = weakref.WeakKeyDictionary()
+
+    def get(self) -> HTTPClient:
+        """Return the pool to use here and now."""
+        if self._closed:
+            raise SandboxError("this client is closed; make another")
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError as error:
+            raise SandboxError(
+                "an asynchronous client needs a running event loop, such as asyncio.run() gives"
+            ) from error
+        found = self._of_loop.get(loop)
+        if found is None:
+            http = HTTPClient(self._config)
+            keeper = _closed_with_the_loop(http)
+            # Run it to its yield, where it waits for the loop's end.
+            with contextlib.suppress(StopIteration):
+                keeper.__anext__().send(None)
+            found = self._of_loop[loop] = (http, keeper)
+        return found[0]
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop; further calls are refused, in every loop."""
+        self._closed = True
+        found = self._of_loop.pop(asyncio.get_running_loop(), None)
+        if found is not None:
+            await found[1].aclose()
+
+
+def raw_client(config: Config, pool: Pool) -> RawClient:
+    """Return the generated client on these connections."""
+    return RawClient(config, async_pool=pool.get)
+
+
+async def _closed_with_the_loop(http: HTTPClient) -> AsyncGenerator[None]:
+    """Wait in a generator that has begun: an event loop that shuts down closes those (shutdown_asyncgens)."""
+    try:
+        yield
+    finally:
+        await http.aclose()
+
+
+class LogPump:
+    """Reads a log stream in a task of its own, over a connection of its own, and opens it again when it breaks.
+
+    A context manager: leaving it ends the task at once, whatever it is doing. Reading never waits for the one who
+    takes the events.
+
+    Attributes:
+        hints: How often the stream came to its end by the server's will: each may mean that the build has ended.
+        refusal: Why the stream cannot be read at all, or None.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        operation: dict[str, Any],
+        feed: LogFeed,
+        refuse: Callable[[httpx.Response], SandboxError],
+    ) -> None:
+        self.hints = 0
+        self.refusal: SandboxError | None = None
+        self._request = _log_stream.request(operation)
+        self._feed = feed
+        self._refuse = refuse
+        self._http = HTTPClient(config)
+        self._events: deque[BuildLogEvent] = deque()
+        self._changed = asyncio.Event()
+        self._reopening = _log_stream.Reopening()
+        self._build_ended = False
+        self._stopped = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="superserve-log")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stopped = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all that can be read has been read and handed out."""
+        return not self._wants_more and not self._events
+
+    async def get(self, timeout_s: float) -> list[BuildLogEvent]:
+        """Return the next events: at least one, unless the time runs out or something else has changed."""
+        if not self._changed.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._changed.wait()
+        events = [self._events.popleft() for _ in range(min(_BATCH, len(self._events)))]
+        if not self._events:
+            self._changed.clear()
+        return events
+
+    def build_has_ended(self) -> None:
+        """Say that a connection opened from now on holds the whole log."""
+        self._build_ended = True
+
+    def reopen(self) -> None:
+        """Give up the present connection, or the wait for the next one, and open another."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        async with self._http:
+            while self._wants_more:
+                try:
+                    failed = await self._read_once()
+                    self._changed.set()
+                    if self._wants_more:
+                        await asyncio.sleep(self._reopening.delay(failed))
+                except asyncio.CancelledError:
+                    task = asyncio.current_task()
+                    if self._stopped or task is None:
+                        raise
+                    # reopen() ended what this task was doing, not the task.
+                    task.uncancel()
+
+    @property
+    def _wants_more(self) -> bool:
+        return not (self._stopped or self._feed.complete or self.refusal)
+
+    async def _read_once(self) -> Repeatable:
+        after_end = self._build_ended
+        try:
+            async with self._http.stream(**self._request) as response:
+                if not _log_stream.is_log(response):
+                    answer = await _read(response)
+                    if not _log_stream.may_pass(answer):
+                        self.refusal = self._refuse(answer)
+                    return Repeatable(response=answer)
+                self._feed.opened(response.headers.get("date"), after_end=after_end)
+                async with contextlib.aclosing(
+                    EventSource(_log_stream.decoded(response)).aiter_sse()
+                ) as stream:
+                    async for sse in stream:
+                        for event in self._feed.take(sse.data) if sse.data else ():
+                            self._reopening.reset()
+                            self._events.append(event)
+                            self._changed.set()
+                        if self._feed.finished:
+                            break
+                    else:
+                        self._feed.closed()
+                self.hints += 1
+        except httpx.TransportError as error:
+            return Repeatable(error=error)
+        except httpx.DecodingError:
+            pass
+        return Repeatable()

@@ -1,0 +1,103 @@
+"""Typed reads from decoded JSON: each says which field is missing or wrong."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+JSONObject = dict[str, Any]
+
+_SHOWN = 80
+
+
+class UnreadableError(ValueError):
+    """An answer that is not what the contract says; the text tells where."""
+
+
+def obj(value: object) -> JSONObject:
+    """Return `value` if it is a JSON object."""
+    if isinstance(value, dict):
+        return value
+    raise UnreadableError(f"expected a JSON object, got {_kind(value)}")
+
+
+def array(value: object) -> list[object]:
+    """Return `value` if it is a JSON array."""
+    if isinstance(value, list):
+        return value
+    raise UnreadableError(f"expected a JSON array, got {_kind(value)}")
+
+
+def string(source: JSONObject, key: str) -> str:
+    """Return the string under `key`."""
+    value = source.get(key)
+    if isinstance(value, str):
+        return value
+    raise _wrong(source, key, "a string")
+
+
+def optional_string(source: JSONObject, key: str) -> str | None:
+    """Return the string under `key`, or None if it is absent or null."""
+    value = source.get(key)
+    if value is None or isinstance(value, str):
+        return value
+    raise _wrong(source, key, "a string")
+
+
+def integer(source: JSONObject, key: str) -> int:
+    """Return the integer under `key`."""
+    value = source.get(key)
+    # Not isinstance: True is not a number here.
+    if type(value) is int:
+        return value
+    raise _wrong(source, key, "an integer")
+
+
+def optional_integer(source: JSONObject, key: str) -> int | None:
+    """Return the integer under `key`, or None if it is absent or null."""
+    value = source.get(key)
+    if value is None or type(value) is int:
+        return value
+    raise _wrong(source, key, "an integer")
+
+
+def time(source: JSONObject, key: str) -> datetime:
+    """Return the time under `key`."""
+    value = moment(source.get(key))
+    if value is None:
+        raise _wrong(source, key, "a time")
+    return value
+
+
+def optional_time(source: JSONObject, key: str) -> datetime | None:
+    """Return the time under `key`, or None if it is absent or null."""
+    if source.get(key) is None:
+        return None
+    return time(source, key)
+
+
+def moment(value: object) -> datetime | None:
+    """Return an RFC 3339 time as an aware datetime, cut to microseconds; None if `value` isn't one."""
+    if not isinstance(value, str):
+        return None
+    try:
+        parsed = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)
+
+
+def _wrong(source: JSONObject, key: str, expected: str) -> UnreadableError:
+    if key not in source:
+        return UnreadableError(f"field {key!r} is missing")
+    return UnreadableError(f"field {key!r}: expected {expected}, got {_kind(source[key])}")
+
+
+def _kind(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case dict():
+            return "an object"
+        case list():
+            return "an array"
+    shown = repr(value)
+    return shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 1]}…"

@@ -1,0 +1,73 @@
+"""The generated client, on the connections of one of ours."""
+
+from collections.abc import Callable
+from typing import NoReturn, Self
+
+import httpx
+from superserve_api import AuthenticatedClient
+
+from superserve._config import Config
+from superserve.errors import SandboxError
+
+
+class RawClient(AuthenticatedClient):
+    """The generated `AuthenticatedClient` with the key, address, connections and retries of a `Superserve`.
+
+    It is for the generated functions of its colour: those of `Superserve` for `sync` and `sync_detailed`, those of
+    `AsyncSuperserve` for `asyncio` and `asyncio_detailed`. The connections stay the `Superserve`'s to close.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        pool: Callable[[], httpx.Client] | None = None,
+        async_pool: Callable[[], httpx.AsyncClient] | None = None,
+    ) -> None:
+        super().__init__(base_url=config.base_url, token=config.api_key)
+        self._pool = pool
+        self._async_pool = async_pool
+
+    def get_httpx_client(self) -> httpx.Client:
+        """Return the connections for the generated functions `sync` and `sync_detailed`."""
+        if self._pool is None:
+            raise SandboxError("this raw client is asynchronous; use Superserve().raw for sync functions")
+        return self._pool()
+
+    def get_async_httpx_client(self) -> httpx.AsyncClient:
+        """Return the connections, of the running event loop, for `asyncio` and `asyncio_detailed`."""
+        if self._async_pool is None:
+            raise SandboxError(
+                "this raw client is synchronous; use AsyncSuperserve().raw for asyncio functions"
+            )
+        return self._async_pool()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    def with_headers(self, headers: dict[str, str]) -> NoReturn:  # noqa: ARG002 - the signature it overrides
+        """Refuse: it would change the requests of everybody on these connections."""
+        self._refuse_to_differ()
+
+    def with_cookies(self, cookies: dict[str, str]) -> NoReturn:  # noqa: ARG002 - the signature it overrides
+        """Refuse: it would change the requests of everybody on these connections."""
+        self._refuse_to_differ()
+
+    def with_timeout(self, timeout: httpx.Timeout) -> NoReturn:  # noqa: ARG002 - the signature it overrides
+        """Refuse: it would change the requests of everybody on these connections."""
+        self._refuse_to_differ()
+
+    def _refuse_to_differ(self) -> NoReturn:
+        raise SandboxError(
+            "this raw client shares its connections; for other headers, cookies or timeouts make a Superserve "
+            "with timeout_s=, or a superserve_api.AuthenticatedClient of its own"
+        )

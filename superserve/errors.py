@@ -1,0 +1,171 @@
+"""Everything that this package raises, except what the caller's own code raises.
+
+    SandboxError                 the root: catch this to catch all of them
+    ├── AuthenticationError      401, 403, or no API key
+    ├── ValidationError          400, 422, or an argument refused before anything was sent
+    ├── NotFoundError            404
+    ├── ConflictError            409, or a build that was cancelled while being waited for
+    ├── RateLimitError           429
+    ├── ServerError              5xx
+    ├── SandboxConnectionError   the server could not be reached, or hung up
+    ├── SandboxTimeoutError      a deadline passed (also a TimeoutError)
+    └── BuildError               a build failed
+
+Any other status, and an answer that cannot be understood, is a plain SandboxError. All of them can be
+copied and pickled, and none of them ever holds the API key.
+"""
+
+import re
+from collections.abc import Mapping
+
+__all__ = [
+    "AuthenticationError",
+    "BuildError",
+    "ConflictError",
+    "NotFoundError",
+    "RateLimitError",
+    "SandboxConnectionError",
+    "SandboxError",
+    "SandboxTimeoutError",
+    "ServerError",
+    "ValidationError",
+]
+
+
+class SandboxError(Exception):
+    """The root of all errors of this package.
+
+    Attributes:
+        message: What happened, in a sentence; the server's own words where it gave any.
+        action: What was being done and to which object, such as `get template 3c90…`, if a call was made.
+        status_code: The HTTP status, or None if no response led to this error.
+        code: The machine-readable code of the error, such as `too_many_builds`, or None.
+        headers: The response's headers with lower-case names; empty without a response.
+        request_id: The response's request id, or None if the server sent none.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        action: str | None = None,
+        status_code: int | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.action = action
+        self.status_code = status_code
+        self.code = code
+        self.headers: dict[str, str] = dict(headers or {})
+        self.request_id = request_id
+
+    def __str__(self) -> str:
+        text = f"could not {self.action}: {self.message}" if self.action else self.message
+        status = " ".join(str(part) for part in (self.status_code, self.code) if part is not None)
+        if status:
+            text = f"{text} [{status}]"
+        advice = _ADVICE.get(self.code or "")
+        return f"{text}; {advice}" if advice else text
+
+
+class AuthenticationError(SandboxError):
+    """The API key is missing, unknown, or not allowed to do this (401, 403)."""
+
+
+class ValidationError(SandboxError):
+    """An argument or the request's content is not acceptable (400, 422, or refused before sending)."""
+
+
+class NotFoundError(SandboxError):
+    """The object does not exist, or belongs to another team (404)."""
+
+
+class ConflictError(SandboxError):
+    """The object's state does not allow this (409), or the build waited for was cancelled."""
+
+
+class RateLimitError(SandboxError):
+    """Too many requests, or a quota is used up (429).
+
+    Attributes:
+        retry_after: Seconds after which the server said to try again, or None if it did not say.
+            Quotas (`code` starting with `too_many_`) come without it: waiting alone does not help there.
+    """
+
+    retry_after: float | None = None
+
+
+class ServerError(SandboxError):
+    """The platform failed (5xx)."""
+
+
+class SandboxConnectionError(SandboxError):
+    """The server could not be reached, or the connection broke before the answer was complete.
+
+    Attributes:
+        request_sent: False if nothing can have reached the server; True if it may have acted.
+    """
+
+    request_sent: bool = False
+
+
+class SandboxTimeoutError(SandboxError, TimeoutError):
+    """A call or a wait did not finish within its deadline."""
+
+
+class BuildError(SandboxError):
+    """A template's build failed.
+
+    Attributes:
+        code: The stable prefix of the platform's message, such as `step_failed`; `build_failed` without one.
+        message: The rest of it, for people.
+        build_id: The build that failed.
+        template_id: The template it belongs to.
+        step: The failing step, counted from 1, if the message names one.
+        step_count: How many steps there were, if the message says so.
+        exit_code: What the failing command exited with, if the message says so.
+    """
+
+    code: str
+
+    def __init__(self, code: str, message: str, build_id: str, template_id: str) -> None:
+        super().__init__(message, code=code)
+        self.build_id = build_id
+        self.template_id = template_id
+        step = _STEP.match(message)
+        self.step = int(step["step"]) if step else None
+        self.step_count = int(step["count"]) if step else None
+        exit_code = _EXIT_CODE.search(message) if step else None
+        self.exit_code = int(exit_code["code"]) if exit_code else None
+
+    @classmethod
+    def parse(cls, error_message: str | None, *, build_id: str, template_id: str) -> "BuildError":
+        """Split the platform's `<code>: <detail>` message; each half may be missing."""
+        text = (error_message or "").strip()
+        match = _CODED.match(text)
+        code, detail = (match["code"], match["detail"].strip()) if match else (_NO_CODE, text)
+        return cls(code, detail or "Template build failed", build_id, template_id)
+
+    def __str__(self) -> str:
+        return f"build {self.build_id} of template {self.template_id} failed: {self.code}: {self.message}"
+
+    def __reduce__(self) -> tuple[type["BuildError"], tuple[str, str, str, str], dict[str, object]]:
+        return type(self), (self.code, self.message, self.build_id, self.template_id), self.__dict__
+
+
+_NO_CODE = "build_failed"
+_CODED = re.compile(r"(?P<code>[a-z][a-z0-9_]*):(?:\s+|$)(?P<detail>.*)", re.DOTALL)
+# Bounded, because int() refuses thousands of digits.
+_STEP = re.compile(r"step (?P<step>\d{1,9})/(?P<count>\d{1,9})\b")
+_EXIT_CODE = re.compile(r"exited with code (?P<code>-?\d{1,9})\b")
+
+_ADVICE = {
+    "auth_failed": "check api_key= or SUPERSERVE_API_KEY (the platform also answers so during an outage of its own)",
+    "unauthorized": "check api_key= or SUPERSERVE_API_KEY",
+    "forbidden": "this API key lacks the permission",
+    "too_many_builds": "wait for a running build or cancel one, then try again",
+    "too_many_templates": "delete a template that is no longer needed, then try again",
+}
