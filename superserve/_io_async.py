@@ -142,6 +142,10 @@ class Pool:
             ) from error
         found = self._of_loop.get(loop)
         if found is None:
+            # Connections keep the loop alive that they were made in: those of a loop that was closed without
+            # being shut down are let go here.
+            for closed in [other for other in self._of_loop if other.is_closed()]:
+                del self._of_loop[closed]
             http = HTTPClient(self._config)
             keeper = _closed_with_the_loop(http)
             # Run it to its yield, where it waits for the loop's end.
