@@ -125,7 +125,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     old = read_tree(arguments.output)
-    if old and b"# Written by scripts/generate.py" not in old.get("__init__.py", b""):
+    if old and not any(content.startswith(b"# Written by scripts/generate.py") for content in old.values()):
         sys.exit(
             f"{arguments.output} holds what this program didn't write: remove it, or name another folder"
         )
