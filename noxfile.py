@@ -20,6 +20,7 @@ GENERATORS = ["openapi-python-client==0.29.1", RUFF]
 TEST_TOOLS = [
     "coverage[toml]>=7.6",
     "hypothesis>=6.100",
+    "jsonschema>=4",
     "openapi-spec-validator>=0.7.1",
     "pytest>=8.3",
     "pytest-asyncio>=1.0",
