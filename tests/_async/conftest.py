@@ -1,0 +1,42 @@
+"""Clients for the tests of this colour."""
+
+import pytest
+
+from superserve import AsyncSuperserve
+from superserve._async import client as client_module
+
+
+@pytest.fixture
+async def client(server):
+    """A client of the local server."""
+    async with AsyncSuperserve(api_key=server.api_key, base_url=server.base_url) as client:
+        yield client
+
+
+@pytest.fixture
+async def connect(key):
+    """Make clients for scripted servers, closed at the end of the test."""
+    clients = []
+
+    def connect(wire, **options):
+        clients.append(AsyncSuperserve(**{"api_key": key, "base_url": wire.url, **options}))
+        return clients[-1]
+
+    yield connect
+    for client in clients:
+        await client.aclose()
+
+
+@pytest.fixture(autouse=True)
+async def _shared_clients():
+    """Close the clients that calls without `client=` have left for each other."""
+    yield
+    while client_module._shared:
+        await client_module._shared.popitem()[1].aclose()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(belongings):
+    """Fail a test that leaves a thread or a socket behind."""
+    yield
+    assert belongings.left() == set()

@@ -1,0 +1,100 @@
+"""What all tests share: a clean environment, a local server, and the check that nothing is left behind."""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from superserve import _retry
+from superserve.local import LocalServer
+from tests.wire import Answer, Wire
+
+KEY = "ss_live_0123456789abcdef0123456789abcdef"
+PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Forget what the environment says of servers, keys and proxies."""
+    for name in os.environ:
+        if name.startswith("SUPERSERVE_") or name.upper() in PROXY_VARIABLES:
+            monkeypatch.delenv(name)
+    return monkeypatch
+
+
+@pytest.fixture
+def key() -> str:
+    """A key that is good for any server that doesn't look at it."""
+    return KEY
+
+
+@pytest.fixture(scope="session")
+def _server() -> Iterator[LocalServer]:
+    with LocalServer(speed=100, limits=False, system_templates=False) as server:
+        yield server
+
+
+@pytest.fixture
+def server(_server: LocalServer) -> LocalServer:
+    """The local server, as it is at its start, a hundred times faster than the real one and without limits."""
+    _server.reset()
+    return _server
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Wire]]:
+    """Start servers that answer as scripted; see `wire`."""
+    wires: list[Wire] = []
+
+    def serve(*answers: Answer) -> Wire:
+        wires.append(Wire(*answers))
+        return wires[-1].__enter__()
+
+    yield serve
+    for wire in wires:
+        wire.__exit__()
+
+
+@pytest.fixture
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Repeat requests at once; a Retry-After header is obeyed for a hundredth of a second."""
+    monkeypatch.setattr(_retry, "FIRST_DELAY_S", 0.0)
+    monkeypatch.setattr(_retry, "LONGEST_DELAY_S", 0.01)
+
+
+class Belongings:
+    """The threads and sockets of this process; `left()` tells those that weren't there before."""
+
+    def __init__(self) -> None:
+        self._before = self._now()
+
+    def left(self, *, patience_s: float = 2.0) -> set[str]:
+        until = time.monotonic() + patience_s
+        while (left := self._now() - self._before) and time.monotonic() < until:
+            time.sleep(0.005)
+        return left
+
+    def _now(self) -> set[str]:
+        threads = {f"thread {thread.name} {thread.ident}" for thread in threading.enumerate()}
+        return threads | sockets()
+
+
+def sockets() -> set[str]:
+    """Return the sockets of this process, where the system tells them."""
+    found = set()
+    folder = Path("/proc/self/fd")
+    for file in folder.iterdir() if folder.is_dir() else ():
+        # Files may be closed meanwhile; the folder itself is one of them.
+        with contextlib.suppress(FileNotFoundError):
+            found.add(str(file.readlink()))
+    return {target for target in found if target.startswith("socket:")}
+
+
+@pytest.fixture
+def belongings(server: LocalServer) -> Belongings:
+    """What this process has before the test, so that the test can ask what is left behind."""
+    return Belongings()
