@@ -1,7 +1,6 @@
 """Checks of what callers pass in: each refusal names the argument, what was wrong, and what is allowed."""
 
 import inspect
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 
@@ -19,9 +18,16 @@ from superserve.types import (
 TypedStep = RunStep | EnvStep | WorkdirStep | UserStep
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+_WHERE_IDS_ARE = {
+    "template_id": "Template.list(name_prefix=...) finds the id of a name",
+    "build_id": "list_builds() tells the ids of a template's builds",
+}
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._/-]*[a-z0-9])?")
 _NAME_LENGTH = 128
 _USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
+# More than this overflows a C integer somewhere below: in an operation on a socket, in the JSON of a request.
+_MOST_SECONDS = 1e9
+_MOST = 2**31 - 1
 _SHOWN = 80
 
 
@@ -31,7 +37,7 @@ def identifier(argument: str, value: object) -> str:
     if not _ID.fullmatch(checked):
         raise ValidationError(
             f"{argument}: expected an id such as '7a3f2b8c-1234-4c50-8888-8dd25736052a', got {_shown(value)}; "
-            "templates are addressed by id, and Template.list(name_prefix=...) finds the id of a name"
+            f"{_WHERE_IDS_ARE[argument]}"
         )
     return checked
 
@@ -58,10 +64,9 @@ def base_image(value: object) -> str:
 def text(argument: str, value: object, *, may_be_empty: bool = False) -> str:
     """Return `value` if it is a string that survives the way to the server unchanged."""
     if not isinstance(value, str):
-        raise ValidationError(f"{argument}: expected a string, got {_shown(value)}")
+        raise ValidationError(f"{argument}: expected a string, got {_kind(value)}")
     if not value.strip() and not may_be_empty:
         raise ValidationError(f"{argument}: must not be empty, got {value!r}")
-    # What is in it is not shown: the values of env steps are often secrets.
     if "\0" in value:
         raise ValidationError(f"{argument}: must not contain a NUL character")
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
@@ -75,9 +80,11 @@ def optional_text(argument: str, value: object, *, may_be_empty: bool = False) -
 
 
 def count(argument: str, value: object) -> int:
-    """Return `value` if it is an integer of at least 1; upper bounds are the server's to know."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValidationError(f"{argument}: expected an integer of at least 1, got {_shown(value)}")
+    """Return `value` if it is a 32-bit integer of at least 1; closer bounds are the server's to know."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValidationError(f"{argument}: expected an integer, got {_kind(value)}")
+    if not 1 <= value <= _MOST:
+        raise ValidationError(f"{argument}: expected an integer from 1 to {_MOST}, got {_shown(value)}")
     return value
 
 
@@ -87,16 +94,14 @@ def optional_count(argument: str, value: object) -> int | None:
 
 
 def seconds(argument: str, value: object) -> float:
-    """Return `value` as a float if it is a finite number of seconds above zero."""
+    """Return `value` as a float if it is a number of seconds above zero that a clock can count."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValidationError(f"{argument}: expected a number of seconds, got {_shown(value)}")
-    try:
-        checked = float(value)
-    except OverflowError:
-        checked = math.inf
-    if not (math.isfinite(checked) and checked > 0):
-        raise ValidationError(f"{argument}: expected a finite number of seconds above 0, got {_shown(value)}")
-    return checked
+        raise ValidationError(f"{argument}: expected a number of seconds, got {_kind(value)}")
+    if not 0 < value <= _MOST_SECONDS:
+        raise ValidationError(
+            f"{argument}: expected seconds above 0 and up to {_MOST_SECONDS:.0f}, got {_shown(value)}"
+        )
+    return float(value)
 
 
 def optional_seconds(argument: str, value: object) -> float | None:
@@ -107,14 +112,14 @@ def optional_seconds(argument: str, value: object) -> float | None:
 def flag(argument: str, value: object) -> bool:
     """Return `value` if it is True or False."""
     if not isinstance(value, bool):
-        raise ValidationError(f"{argument}: expected True or False, got {_shown(value)}")
+        raise ValidationError(f"{argument}: expected True or False, got {_kind(value)}")
     return value
 
 
 def function(argument: str, value: Callable[..., object]) -> None:
     """Refuse what cannot be called."""
     if not callable(value):
-        raise ValidationError(f"{argument}: expected a function of one log event, got {_shown(value)}")
+        raise ValidationError(f"{argument}: expected a function of one log event, got {_kind(value)}")
 
 
 def plain_function(argument: str, value: Callable[..., object]) -> None:
@@ -130,7 +135,7 @@ def plain_function(argument: str, value: Callable[..., object]) -> None:
 def steps(value: Sequence[BuildStep]) -> list[TypedStep]:
     """Return the steps, plain dicts made into typed ones; a refusal names the step's index, counted from 0."""
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence):
-        raise ValidationError(f"steps: expected a list of steps, got {_shown(value)}")
+        raise ValidationError(f"steps: expected a list of steps, got {_kind(value)}")
     return [_step(f"steps[{index}]", step) for index, step in enumerate(value)]
 
 
@@ -149,7 +154,7 @@ def _step(place: str, step: object) -> TypedStep:
             return _user_step(f"{place}.user", step.user)
     raise ValidationError(
         f"{place}: expected a RunStep, EnvStep, WorkdirStep, UserStep or a dict such as {{'run': 'make'}}, "
-        f"got {_shown(step)}"
+        f"got {_kind(step)}"
     )
 
 
@@ -181,7 +186,8 @@ def _env_step(place: str, value: object) -> EnvStep:
     key, content = fields["key"], fields["value"]
     checked = text(f"{place}.key", key)
     if "=" in checked or any(character.isspace() for character in checked):
-        raise ValidationError(f"{place}.key: must not contain '=' or spaces, got {_shown(key)}")
+        # Not shown: who writes "TOKEN=..." here has put the secret into the key.
+        raise ValidationError(f"{place}.key: must not contain '=' or spaces; the value goes into {place}.value")
     return EnvStep(EnvStepValue(checked, text(f"{place}.value", content, may_be_empty=True)))
 
 
@@ -210,7 +216,7 @@ def _fields(
     place: str, value: object, *, required: tuple[str, ...], optional: tuple[str, ...] = ()
 ) -> Mapping[str, object]:
     if not isinstance(value, Mapping):
-        raise ValidationError(f"{place}: expected a dict with {' and '.join(required)}, got {_shown(value)}")
+        raise ValidationError(f"{place}: expected a dict with {' and '.join(required)}, got {_kind(value)}")
     for key in value:
         if key not in (*required, *optional):
             raise ValidationError(
@@ -222,10 +228,15 @@ def _fields(
     return value
 
 
+def _kind(value: object) -> str:
+    """Return what a value of the wrong type is; the value itself may hold a secret."""
+    return "None" if value is None else type(value).__name__
+
+
 def _shown(value: object) -> str:
+    """Return a value of the right type."""
     try:
         shown = repr(value)
     except Exception:  # noqa: BLE001 - a broken __repr__ of the caller's must not hide the refusal
-        return f"a {type(value).__name__}"
-    shown = shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 1]}…"
-    return shown if isinstance(value, str) else f"{shown} ({type(value).__name__})"
+        return type(value).__name__
+    return shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 1]}…"
