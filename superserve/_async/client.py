@@ -35,6 +35,13 @@ class AsyncSuperserve:
     Raises:
         AuthenticationError: There is no API key.
         ValidationError: A setting is blank or malformed, or the key names a region that is not known.
+
+    Example:
+        >>> from superserve import AsyncSuperserve, AsyncTemplate
+        >>> async with AsyncSuperserve(timeout_s=10) as client:
+        ...     template = await AsyncTemplate.create(name="my-env", from_="python:3.11", client=client)
+        ...     print([info.name for info in await AsyncTemplate.list(name_prefix="my-", client=client)])
+        ['my-env']
     """
 
     def __init__(
@@ -88,7 +95,9 @@ class AsyncSuperserve:
         try:
             response = await http.request(**call.request, extensions=_http.extensions(options))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _answers.failure(call, error, timeout_s=options.timeout_s) from error
+            raise _answers.failure(
+                call, error, timeout_s=options.timeout_s, api_key=self._config.api_key
+            ) from error
         except RuntimeError as error:
             if not http.is_closed:
                 raise

@@ -25,6 +25,14 @@ class AsyncTemplate:
 
     Made by `create` and `connect`. Its properties are what the server said at that moment and never change;
     `get_info` asks again.
+
+    Example:
+        >>> from superserve import AsyncTemplate
+        >>> template = await AsyncTemplate.create(name="my-env", from_="python:3.11", steps=[{"run": "make"}])
+        >>> info = await template.wait_until_ready()
+        >>> print(info.name, info.status)
+        my-env ready
+        >>> await template.delete()
     """
 
     __slots__ = ("_client", "_info", "_started_build_id")
@@ -80,6 +88,17 @@ class AsyncTemplate:
             ConflictError: The name is taken.
             RateLimitError: Too many requests, builds or templates (see `code`).
             SandboxError: Anything else went wrong; where the template may exist all the same, the message says so.
+
+        Example:
+            >>> template = await AsyncTemplate.create(
+            ...     name="my-server",
+            ...     from_="python:3.11",
+            ...     steps=[{"workdir": "/app"}, RunStep("pip install numpy")],
+            ...     start_cmd="python -m http.server 8080",
+            ...     ready_cmd="curl -f http://localhost:8080/",
+            ... )
+            >>> print(template.status)
+            building
         """
         body = _convert.create_request(
             name=name,
@@ -253,6 +272,16 @@ class AsyncTemplate:
             SandboxTimeoutError: `timeout_s` is over.
             NotFoundError: The build does not exist.
             SandboxError: The server gave no good answer for 60 s, or the template has never had a build.
+
+        Example:
+            >>> def show(event):
+            ...     if event.stream == "stdout":
+            ...         print(event.text)
+            >>> template = await AsyncTemplate.create(name="my-env", from_="python:3.11", steps=[{"run": "echo hi"}])
+            >>> info = await template.wait_until_ready(on_log=show, timeout_s=600)
+            hi
+            >>> print(info.status)
+            ready
         """
         if on_log is not None:
             check_callback("on_log", on_log)
@@ -288,6 +317,13 @@ class AsyncTemplate:
         Raises:
             SandboxError: It isn't known which build, or the log cannot be read.
             NotFoundError: The build does not exist.
+
+        Example:
+            >>> template = await AsyncTemplate.create(name="my-env", from_="python:3.11", steps=[{"run": "echo hi"}])
+            >>> events = []
+            >>> await template.stream_build_logs(on_event=events.append)
+            >>> print([event.text for event in events if event.stream == "stdout"])
+            ['hi']
         """
         check_callback("on_event", on_event)
         wait, log = self._log(build_id)
@@ -299,6 +335,13 @@ class AsyncTemplate:
         """Yield each event of a build's log, from its start until it ends, as `stream_build_logs` does.
 
         Close it (`contextlib.aclosing`) to stop reading early.
+
+        Example:
+            >>> template = await AsyncTemplate.create(name="my-env", from_="python:3.11", steps=[{"run": "echo hi"}])
+            >>> async for event in template.iter_build_logs():
+            ...     if event.stream == "stdout":
+            ...         print(event.text)
+            hi
         """
         wait, log = self._log(build_id)
         async with aclosing(log.follow(wait, log_only=True)) as events:
@@ -313,6 +356,14 @@ class AsyncTemplate:
         Raises:
             NotFoundError: The template is deleted, or the system's.
             RateLimitError: Too many requests, or too many builds at once (see `code`).
+
+        Example:
+            >>> template = await AsyncTemplate.create(name="my-env", from_="python:3.11")
+            >>> info = await template.wait_until_ready()
+            >>> build = await template.rebuild()
+            >>> info = await template.wait_until_ready()
+            >>> print((await template.get_build(build.id)).status)
+            ready
         """
         build = await self._client._run(_calls.create_build(self.id))
         self._started_build_id = build.id

@@ -36,6 +36,13 @@ class Superserve:
     Raises:
         AuthenticationError: There is no API key.
         ValidationError: A setting is blank or malformed, or the key names a region that is not known.
+
+    Example:
+        >>> from superserve import Superserve, Template
+        >>> with Superserve(timeout_s=10) as client:
+        ...     template = Template.create(name="my-env", from_="python:3.11", client=client)
+        ...     print([info.name for info in Template.list(name_prefix="my-", client=client)])
+        ['my-env']
     """
 
     def __init__(
@@ -89,7 +96,9 @@ class Superserve:
         try:
             response = http.request(**call.request, extensions=_http.extensions(options))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _answers.failure(call, error, timeout_s=options.timeout_s) from error
+            raise _answers.failure(
+                call, error, timeout_s=options.timeout_s, api_key=self._config.api_key
+            ) from error
         except RuntimeError as error:
             if not http.is_closed:
                 raise

@@ -26,6 +26,14 @@ class Template:
 
     Made by `create` and `connect`. Its properties are what the server said at that moment and never change;
     `get_info` asks again.
+
+    Example:
+        >>> from superserve import Template
+        >>> template = Template.create(name="my-env", from_="python:3.11", steps=[{"run": "make"}])
+        >>> info = template.wait_until_ready()
+        >>> print(info.name, info.status)
+        my-env ready
+        >>> template.delete()
     """
 
     __slots__ = ("_client", "_info", "_started_build_id")
@@ -81,6 +89,17 @@ class Template:
             ConflictError: The name is taken.
             RateLimitError: Too many requests, builds or templates (see `code`).
             SandboxError: Anything else went wrong; where the template may exist all the same, the message says so.
+
+        Example:
+            >>> template = Template.create(
+            ...     name="my-server",
+            ...     from_="python:3.11",
+            ...     steps=[{"workdir": "/app"}, RunStep("pip install numpy")],
+            ...     start_cmd="python -m http.server 8080",
+            ...     ready_cmd="curl -f http://localhost:8080/",
+            ... )
+            >>> print(template.status)
+            building
         """
         body = _convert.create_request(
             name=name,
@@ -254,6 +273,16 @@ class Template:
             SandboxTimeoutError: `timeout_s` is over.
             NotFoundError: The build does not exist.
             SandboxError: The server gave no good answer for 60 s, or the template has never had a build.
+
+        Example:
+            >>> def show(event):
+            ...     if event.stream == "stdout":
+            ...         print(event.text)
+            >>> template = Template.create(name="my-env", from_="python:3.11", steps=[{"run": "echo hi"}])
+            >>> info = template.wait_until_ready(on_log=show, timeout_s=600)
+            hi
+            >>> print(info.status)
+            ready
         """
         if on_log is not None:
             check_callback("on_log", on_log)
@@ -289,6 +318,13 @@ class Template:
         Raises:
             SandboxError: It isn't known which build, or the log cannot be read.
             NotFoundError: The build does not exist.
+
+        Example:
+            >>> template = Template.create(name="my-env", from_="python:3.11", steps=[{"run": "echo hi"}])
+            >>> events = []
+            >>> template.stream_build_logs(on_event=events.append)
+            >>> print([event.text for event in events if event.stream == "stdout"])
+            ['hi']
         """
         check_callback("on_event", on_event)
         wait, log = self._log(build_id)
@@ -300,6 +336,13 @@ class Template:
         """Yield each event of a build's log, from its start until it ends, as `stream_build_logs` does.
 
         Close it (`contextlib.closing`) to stop reading early.
+
+        Example:
+            >>> template = Template.create(name="my-env", from_="python:3.11", steps=[{"run": "echo hi"}])
+            >>> for event in template.iter_build_logs():
+            ...     if event.stream == "stdout":
+            ...         print(event.text)
+            hi
         """
         wait, log = self._log(build_id)
         with closing(log.follow(wait, log_only=True)) as events:
@@ -314,6 +357,14 @@ class Template:
         Raises:
             NotFoundError: The template is deleted, or the system's.
             RateLimitError: Too many requests, or too many builds at once (see `code`).
+
+        Example:
+            >>> template = Template.create(name="my-env", from_="python:3.11")
+            >>> info = template.wait_until_ready()
+            >>> build = template.rebuild()
+            >>> info = template.wait_until_ready()
+            >>> print((template.get_build(build.id)).status)
+            ready
         """
         build = self._client._run(_calls.create_build(self.id))
         self._started_build_id = build.id

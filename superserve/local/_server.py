@@ -49,6 +49,14 @@ class LocalServer:
         newer: Answer as later versions of the server do: more fields, statuses that nobody knows yet, paging.
         seed: Makes the ids of teams, templates and builds the same on every run.
 
+    Example:
+        >>> from superserve import Superserve, Template
+        >>> from superserve.local import LocalServer
+        >>> with LocalServer(speed=100) as server:
+        ...     with Superserve(api_key=server.api_key, base_url=server.base_url) as client:
+        ...         print(Template.create(name="my-env", from_="python:3.11", client=client).status)
+        building
+
     """
 
     def __init__(
