@@ -72,6 +72,12 @@ class HTTPClient(httpx.Client):
                 # httpx has no public way to say it; tests/test_deadline.py notices when this no longer works.
                 transport._pool._network_backend = backend  # noqa: SLF001
 
+    def build_request(self, method: str, url: httpx.URL | str, **arguments: Any) -> httpx.Request:
+        """Build a request as httpx does, its address looked up instead of parsed."""
+        if isinstance(url, str) and url.startswith("/"):
+            url = _http.absolute_url(self._config.base_url, url)
+        return super().build_request(method, url, **arguments)
+
     def send(self, request: httpx.Request, *, stream: bool = False, **arguments: Any) -> httpx.Response:
         """Send a request as httpx does, within the time it may take."""
         options = _http.options_of(request, self._config)
