@@ -356,14 +356,6 @@ class AsyncTemplate:
         Raises:
             NotFoundError: The template is deleted, or the system's.
             RateLimitError: Too many requests, or too many builds at once (see `code`).
-
-        Example:
-            >>> template = await AsyncTemplate.create(name="my-env", from_="python:3.11")
-            >>> info = await template.wait_until_ready()
-            >>> build = await template.rebuild()
-            >>> info = await template.wait_until_ready()
-            >>> print((await template.get_build(build.id)).status)
-            ready
         """
         build = await self._client._run(_calls.create_build(self.id))
         self._started_build_id = build.id

@@ -357,14 +357,6 @@ class Template:
         Raises:
             NotFoundError: The template is deleted, or the system's.
             RateLimitError: Too many requests, or too many builds at once (see `code`).
-
-        Example:
-            >>> template = Template.create(name="my-env", from_="python:3.11")
-            >>> info = template.wait_until_ready()
-            >>> build = template.rebuild()
-            >>> info = template.wait_until_ready()
-            >>> print((template.get_build(build.id)).status)
-            ready
         """
         build = self._client._run(_calls.create_build(self.id))
         self._started_build_id = build.id
