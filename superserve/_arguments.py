@@ -187,7 +187,9 @@ def _env_step(place: str, value: object) -> EnvStep:
     checked = text(f"{place}.key", key)
     if "=" in checked or any(character.isspace() for character in checked):
         # Not shown: who writes "TOKEN=..." here has put the secret into the key.
-        raise ValidationError(f"{place}.key: must not contain '=' or spaces; the value goes into {place}.value")
+        raise ValidationError(
+            f"{place}.key: must not contain '=' or spaces; the value goes into {place}.value"
+        )
     return EnvStep(EnvStepValue(checked, text(f"{place}.value", content, may_be_empty=True)))
 
 

@@ -43,32 +43,37 @@ def resolve(
         AuthenticationError: There is no API key.
         ValidationError: A setting is blank or malformed, or the key names a region that is not known.
     """
-    key = _setting("api_key", api_key, API_KEY_VARIABLE)
+    key, source = _setting("api_key", api_key, API_KEY_VARIABLE)
     if key is None:
         raise AuthenticationError(f"no API key: pass api_key= or set {API_KEY_VARIABLE}")
-    if not all("!" <= character <= "~" for character in key):
-        raise ValidationError("api_key: only printable ASCII characters without spaces are allowed")
-    url = _setting("base_url", base_url, BASE_URL_VARIABLE)
+    # Neither shown, nor anything that was found in it: it is a secret.
+    if not _is_printable(key):
+        raise ValidationError(f"{source}: only printable ASCII characters without spaces are allowed")
+    url, url_source = _setting("base_url", base_url, BASE_URL_VARIABLE)
     return Config(
         api_key=key,
-        base_url=_regional_url(key) if url is None else _checked_url(url),
+        base_url=_regional_url(key, source) if url is None else _checked_url(url, url_source),
         timeout_s=_arguments.seconds("timeout_s", timeout_s),
         max_attempts=_arguments.count("max_attempts", max_attempts),
     )
 
 
-def _setting(name: str, argument: object, variable: str) -> str | None:
-    if argument is None:
-        return os.environ.get(variable, "").strip() or None
-    # The value itself is never shown: one of the two settings is a secret.
-    if not isinstance(argument, str):
-        raise ValidationError(f"{name}: expected a string, got {type(argument).__name__}")
-    if not argument.strip():
-        raise ValidationError(f"{name}: is blank; leave it out (or pass None) to use {variable}")
-    return argument.strip()
+def _setting(argument: str, value: object, variable: str) -> tuple[str | None, str]:
+    """Return a setting and where it comes from."""
+    if value is None:
+        return os.environ.get(variable, "").strip() or None, variable
+    if not isinstance(value, str):
+        raise ValidationError(f"{argument}: expected a string, got {type(value).__name__}")
+    if not value.strip():
+        raise ValidationError(f"{argument}: is blank; leave it out (or pass None) to use {variable}")
+    return value.strip(), argument
 
 
-def _regional_url(key: str) -> str:
+def _is_printable(text: str) -> bool:
+    return all("!" <= character <= "~" for character in text)
+
+
+def _regional_url(key: str, source: str) -> str:
     match = _REGIONAL_KEY.fullmatch(key)
     if match is None:
         return DEFAULT_BASE_URL
@@ -76,22 +81,26 @@ def _regional_url(key: str) -> str:
     if region not in _REGIONS:
         known = ", ".join(sorted(_REGIONS))
         raise ValidationError(
-            f"api_key: its region {region!r} is not known to this version (known: {known}); "
+            f"{source}: its region {region!r} is not known to this version (known: {known}); "
             f"pass base_url= or set {BASE_URL_VARIABLE}"
         )
     return _REGIONS[region]
 
 
-def _checked_url(url: str) -> str:
+def _checked_url(url: str, source: str) -> str:
     if "@" in url:
-        raise ValidationError("base_url: must not hold a user name or password")
+        raise ValidationError(f"{source}: must not hold a user name or password")
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        # What the name look-up does to a host name: a label that is empty or too long is refused.
+        host = (parts.hostname or "").encode("idna")
+        usable = parts.scheme in ("http", "https") and bool(host) and parts.port != 0
     except ValueError:
         usable = False
-    if not usable or not all("!" <= character <= "~" for character in url) or set(url) & set('"<>\\^`{|}'):
-        raise ValidationError(f"base_url: expected something like {DEFAULT_BASE_URL}, got {url!r}")
+    if not usable or not _is_printable(url) or set(url) & set('"<>\\^`{|}'):
+        # Key and address may have been mixed up: what is no address at all is not shown.
+        got = f"got {url!r}" if "://" in url else "and it has to start with https:// or http://"
+        raise ValidationError(f"{source}: expected something like {DEFAULT_BASE_URL}, {got}")
     if "?" in url or "#" in url:
-        raise ValidationError(f"base_url: must not have a query or a fragment, got {url!r}")
+        raise ValidationError(f"{source}: must not have a query or a fragment, got {url!r}")
     return url.rstrip("/")

@@ -1,8 +1,10 @@
 """The HTTP policies that sync and async share, without I/O: what is sent, repeated, and refused."""
 
+import contextlib
 import functools
 import platform
 import ssl
+from collections.abc import Generator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +14,7 @@ import attrs
 import httpx
 
 from superserve._config import Config
+from superserve.errors import SandboxError
 
 ANSWER_LIMIT: Final = 64 * 1024 * 1024
 """Bytes, after decompression, above which an answer is refused before it fills the memory."""
@@ -126,6 +129,18 @@ def retry_after(response: httpx.Response) -> float | None:
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+@contextlib.contextmanager
+def setting_up() -> Generator[None]:
+    """Raise a SandboxError for settings of the environment that do not even let a client be made."""
+    try:
+        yield
+    except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
+        raise SandboxError(
+            f"cannot set up connections: {error}; check the environment's proxies (HTTP_PROXY, HTTPS_PROXY, "
+            "ALL_PROXY, NO_PROXY) and certificates (SSL_CERT_FILE, SSL_CERT_DIR)"
+        ) from error
 
 
 def headers(config: Config) -> dict[str, str]:

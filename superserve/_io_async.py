@@ -54,13 +54,14 @@ class HTTPClient(httpx.AsyncClient):
     """A connection pool whose `send` bounds a whole call, repeats what may be repeated, and bounds the answer."""
 
     def __init__(self, config: Config) -> None:
-        super().__init__(
-            base_url=config.base_url,
-            headers=_http.headers(config),
-            timeout=config.timeout_s,
-            limits=_http.LIMITS,
-            verify=_http.ssl_context(),
-        )
+        with _http.setting_up():
+            super().__init__(
+                base_url=config.base_url,
+                headers=_http.headers(config),
+                timeout=config.timeout_s,
+                limits=_http.LIMITS,
+                verify=_http.ssl_context(),
+            )
         self._config = config
 
     def build_request(self, method: str, url: httpx.URL | str, **arguments: Any) -> httpx.Request:

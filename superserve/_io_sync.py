@@ -58,13 +58,14 @@ class HTTPClient(httpx.Client):
     """A connection pool whose `send` bounds a whole call, repeats what may be repeated, and bounds the answer."""
 
     def __init__(self, config: Config, *, cutter: "Cutter | None" = None) -> None:
-        super().__init__(
-            base_url=config.base_url,
-            headers=_http.headers(config),
-            timeout=config.timeout_s,
-            limits=_http.LIMITS,
-            verify=_http.ssl_context(),
-        )
+        with _http.setting_up():
+            super().__init__(
+                base_url=config.base_url,
+                headers=_http.headers(config),
+                timeout=config.timeout_s,
+                limits=_http.LIMITS,
+                verify=_http.ssl_context(),
+            )
         self._config = config
         backend = _Backend(cutter)
         for transport in (self._transport, *self._mounts.values()):

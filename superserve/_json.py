@@ -5,8 +5,6 @@ from typing import Any
 
 JSONObject = dict[str, Any]
 
-_SHOWN = 80
-
 
 class UnreadableError(ValueError):
     """An answer that is not what the contract says; the text tells where."""
@@ -63,7 +61,7 @@ def time(source: JSONObject, key: str) -> datetime:
     """Return the time under `key`."""
     value = moment(source.get(key))
     if value is None:
-        raise _wrong(source, key, "a time")
+        raise _wrong(source, key, "a time such as 2026-05-01T12:00:00Z")
     return value
 
 
@@ -92,12 +90,16 @@ def _wrong(source: JSONObject, key: str, expected: str) -> UnreadableError:
 
 
 def _kind(value: object) -> str:
+    """Return what a value is, but not the value itself: who knows what a server puts there."""
     match value:
         case None:
             return "null"
-        case dict():
-            return "an object"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
         case list():
             return "an array"
-    shown = repr(value)
-    return shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 1]}…"
+    return "an object"

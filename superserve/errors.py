@@ -103,13 +103,7 @@ class ServerError(SandboxError):
 
 
 class SandboxConnectionError(SandboxError):
-    """The server could not be reached, or the connection broke before the answer was complete.
-
-    Attributes:
-        request_sent: False if nothing can have reached the server; True if it may have acted.
-    """
-
-    request_sent: bool = False
+    """The server could not be reached, or the connection broke before the answer was complete."""
 
 
 class SandboxTimeoutError(SandboxError, TimeoutError):
