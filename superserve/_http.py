@@ -22,6 +22,9 @@ ANSWER_LIMIT: Final = 64 * 1024 * 1024
 CONNECT_TIMEOUT_S: Final = 10.0
 """Seconds that one attempt to connect may take, so that a lost packet leaves time for another."""
 
+LONGEST_PHASE_S: Final = 86_400.0
+"""Seconds that a single operation on a socket may take: an operating system counts no more than 24 days."""
+
 # A 429 was refused before any work, and a gateway error may hide finished work: so only requests whose repetition
 # changes nothing are sent again, and creating something is not among them.
 REPEATED_METHODS: Final = frozenset({"GET", "DELETE"})
@@ -85,7 +88,8 @@ def options_of(request: httpx.Request, config: Config) -> Options:
 def set_timeouts(request: httpx.Request, seconds: float) -> None:
     """Bound each phase of a request by the time that its call has left, and by what was set before."""
     before = request.extensions.get("timeout", {})
-    bounds = {"connect": min(seconds, CONNECT_TIMEOUT_S), "read": seconds, "write": seconds, "pool": seconds}
+    phase_s = min(seconds, LONGEST_PHASE_S)
+    bounds = {"connect": min(seconds, CONNECT_TIMEOUT_S), "read": phase_s, "write": phase_s, "pool": phase_s}
     request.extensions["timeout"] = {
         phase: bound if (old := before.get(phase)) is None else min(old, bound)
         for phase, bound in bounds.items()
@@ -99,16 +103,20 @@ def is_worth_repeating(response: httpx.Response) -> bool:
     return response.status_code != 429 or b'"too_many_' not in response.content  # noqa: PLR2004 - the status itself
 
 
+def refuse_by_headers(response: httpx.Response) -> None:
+    """Raise if the headers alone tell that an answer will not be read."""
+    header = response.headers.get("content-length", "")
+    if header.isascii() and header.isdigit():
+        refuse_length(response.request, int(header))
+    # Unpacking a packed bomb fills the memory in a single step; no honest server packs twice.
+    if "," in response.headers.get("content-encoding", ""):
+        raise httpx.DecodingError("the answer is encoded more than once", request=response.request)
+
+
 def refuse_length(request: httpx.Request, length: int) -> None:
     """Raise if an answer is, or says it is, longer than what is read into memory."""
     if length > ANSWER_LIMIT:
         raise httpx.DecodingError(f"the answer is larger than {ANSWER_LIMIT // 2**20} MiB", request=request)
-
-
-def declared_length(response: httpx.Response) -> int:
-    """Return the length that an answer says it has; 0 if it doesn't say."""
-    header = response.headers.get("content-length", "")
-    return int(header) if header.isascii() and header.isdigit() and len(header) < 20 else 0  # noqa: PLR2004 - 64 bits
 
 
 def read_response(response: httpx.Response, body: bytes) -> httpx.Response:
@@ -125,10 +133,10 @@ def retry_after(response: httpx.Response) -> float | None:
         return float(header)
     try:
         moment = parsedate_to_datetime(header)
-    except (TypeError, ValueError):
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError, OverflowError):
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
 @contextlib.contextmanager

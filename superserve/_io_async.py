@@ -118,7 +118,7 @@ class HTTPClient(httpx.AsyncClient):
 async def _read(response: httpx.Response) -> httpx.Response:
     body = bytearray()
     try:
-        _http.refuse_length(response.request, _http.declared_length(response))
+        _http.refuse_by_headers(response)
         async for chunk in response.aiter_bytes():
             body += chunk
             _http.refuse_length(response.request, len(body))

@@ -124,7 +124,7 @@ class HTTPClient(httpx.Client):
 def _read(response: httpx.Response) -> httpx.Response:
     body = bytearray()
     try:
-        _http.refuse_length(response.request, _http.declared_length(response))
+        _http.refuse_by_headers(response)
         for chunk in response.iter_bytes():
             body += chunk
             _http.refuse_length(response.request, len(body))
