@@ -28,6 +28,9 @@ class RawClient(AuthenticatedClient):
         self._pool = pool
         self._async_pool = async_pool
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} cannot be pickled: it holds a key and connections")
+
     def get_httpx_client(self) -> httpx.Client:
         """Return the connections for the generated functions `sync` and `sync_detailed`."""
         if self._pool is None:

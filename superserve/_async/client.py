@@ -1,7 +1,7 @@
 """The client: key, address, connections, timeouts and retries, in one object."""
 
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import NoReturn, Self, TypeVar
 
 import httpx
 
@@ -59,6 +59,12 @@ class AsyncSuperserve:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._config.base_url}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} cannot be pickled: it holds a key and connections; make one in each process, "
+            "and pass on ids of templates, not templates"
+        )
 
     @property
     def base_url(self) -> str:
