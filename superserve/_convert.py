@@ -31,7 +31,7 @@ def template_info(answer: object) -> TemplateInfo:
     """Read a TemplateResponse."""
     source = _json.obj(answer)
     return TemplateInfo(
-        id=_json.string(source, "id"),
+        id=_json.identifier(source, "id"),
         name=_json.string(source, "name"),
         team_id=_json.string(source, "team_id"),
         status=TemplateStatus(_json.string(source, "status")),
@@ -55,7 +55,7 @@ def created_template(answer: object) -> TemplateInfo:
     """Read a CreateTemplateResponse; its `build_id` is the template's latest build."""
     source = _json.obj(answer)
     return TemplateInfo(
-        id=_json.string(source, "id"),
+        id=_json.identifier(source, "id"),
         name=_json.string(source, "name"),
         team_id=_json.string(source, "team_id"),
         status=TemplateStatus(_json.string(source, "status")),
@@ -63,7 +63,7 @@ def created_template(answer: object) -> TemplateInfo:
         memory_mib=_json.integer(source, "memory_mib"),
         disk_mib=_json.integer(source, "disk_mib"),
         created_at=_json.time(source, "created_at"),
-        latest_build_id=_json.string(source, "build_id"),
+        latest_build_id=_json.identifier(source, "build_id"),
     )
 
 
@@ -71,7 +71,7 @@ def build_info(answer: object) -> TemplateBuildInfo:
     """Read a TemplateBuildResponse."""
     source = _json.obj(answer)
     return TemplateBuildInfo(
-        id=_json.string(source, "id"),
+        id=_json.identifier(source, "id"),
         template_id=_json.string(source, "template_id"),
         status=TemplateBuildStatus(_json.string(source, "status")),
         build_spec_hash=_json.string(source, "build_spec_hash"),

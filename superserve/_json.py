@@ -32,6 +32,14 @@ def string(source: JSONObject, key: str) -> str:
     raise _wrong(source, key, "a string")
 
 
+def identifier(source: JSONObject, key: str) -> str:
+    """Return the string under `key`, which has to say something."""
+    value = string(source, key)
+    if value:
+        return value
+    raise UnreadableError(f"field {key!r} is empty")
+
+
 def optional_string(source: JSONObject, key: str) -> str | None:
     """Return the string under `key`, or None if it is absent or null."""
     value = source.get(key)

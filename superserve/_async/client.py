@@ -99,7 +99,9 @@ class AsyncSuperserve:
             options = Options(self._config.timeout_s + call.extra_time_s, self._config.max_attempts)
         http = self._pool.get()
         try:
-            response = await http.request(**call.request, extensions=_http.extensions(options))
+            response = await http.request(
+                **call.request, timeout=options.timeout_s, extensions=_http.extensions(options)
+            )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _answers.failure(
                 call, error, timeout_s=options.timeout_s, api_key=self._config.api_key
