@@ -22,6 +22,7 @@ RULES = [
     (r"\bAsyncGenerator\[(\w+)\]", r"Generator[\1]"),
     (r"\bAsync([A-Z]\w*)\b(?! only)", r"\1"),
     (r"\baclos(e|ing)\b", r"clos\1"),
+    (r"\.asyncio(_detailed)?\(", r".sync\1("),  # the generated functions
     (r"\b__a(enter|exit)__\b", r"__\1__"),
     (r"\b_io_async\b", "_io_sync"),
     (r"\bsuperserve\._async\b", "superserve._sync"),

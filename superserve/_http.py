@@ -31,7 +31,13 @@ REPEATED_METHODS: Final = frozenset({"GET", "DELETE"})
 REPEATED_STATUSES: Final = frozenset({429, 502, 503, 504})
 REPEATED_ERRORS: Final = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)
 
-LIMITS: Final = httpx.Limits(max_connections=100, max_keepalive_connections=100, keepalive_expiry=30.0)
+CALLS_AT_ONCE: Final = 100
+"""How many calls of one client may be under way; further ones wait in line, within their time."""
+
+# The line of the pool itself takes ever longer the longer it is, and loses connections when calls are cancelled.
+LIMITS: Final = httpx.Limits(
+    max_connections=None, max_keepalive_connections=CALLS_AT_ONCE, keepalive_expiry=30.0
+)
 
 _OPTIONS = "superserve"
 

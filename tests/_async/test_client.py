@@ -1,0 +1,123 @@
+"""The client: its connections, who shares them, and how they end."""
+
+import pytest
+
+from superserve import AsyncSuperserve, AsyncTemplate, SandboxError
+from tests.wire import reply
+
+ID = "7a3f2b8c-0000-4000-8000-000000000001"
+TEMPLATE = {
+    "id": ID,
+    "team_id": "7a3f2b8c-0000-4000-8000-000000000002",
+    "name": "my-env",
+    "status": "ready",
+    "vcpu": 1,
+    "memory_mib": 1024,
+    "disk_mib": 4096,
+    "created_at": "2026-05-01T12:00:00Z",
+}
+CLOSED = "^this client is closed; make another$"
+
+
+@pytest.fixture
+def wire(serve):
+    return serve(reply(json=TEMPLATE))
+
+
+async def test_a_hundred_calls_take_one_connection(wire, connect):
+    template = await AsyncTemplate.connect(ID, client=connect(wire))
+    for _ in range(99):
+        await template.get_info()
+    assert (len(wire.requests), wire.connections) == (100, 1)
+
+
+async def test_calls_without_a_client_share_one_for_the_same_key_and_address(wire, environment, key):
+    template = await AsyncTemplate.connect(ID, api_key=key, base_url=wire.url)
+    await template.get_info()
+    await AsyncTemplate.connect(ID, api_key=f" {key} ", base_url=f"{wire.url}/")
+    environment.setenv("SUPERSERVE_API_KEY", key)
+    environment.setenv("SUPERSERVE_BASE_URL", wire.url)
+    await AsyncTemplate.connect(ID)
+    assert (len(wire.requests), wire.connections) == (4, 1)
+
+
+async def test_another_key_has_another_connection(wire):
+    for key in ("one", "two", "one"):
+        await AsyncTemplate.connect(ID, api_key=key, base_url=wire.url)
+    assert [request.headers["x-api-key"] for request in wire.requests] == ["one", "two", "one"]
+    assert [request.connection for request in wire.requests] == [1, 2, 1]
+
+
+async def test_a_client_of_ones_own_is_not_shared(wire, connect, key):
+    await AsyncTemplate.connect(ID, api_key=key, base_url=wire.url)
+    await AsyncTemplate.connect(ID, client=connect(wire))
+    assert wire.connections == 2
+
+
+async def test_leaving_a_client_closes_its_connections(wire, key):
+    async with AsyncSuperserve(api_key=key, base_url=wire.url) as client:
+        await AsyncTemplate.connect(ID, client=client)
+        assert wire.open_connections == 1
+    wire.until(lambda: wire.open_connections == 0)
+
+
+async def test_a_closed_client_says_so(wire, key):
+    async with AsyncSuperserve(api_key=key, base_url=wire.url) as client:
+        template = await AsyncTemplate.connect(ID, client=client)
+    for call in (
+        template.get_info,
+        template.delete,
+        template.wait_until_ready,
+        lambda: template.stream_build_logs(on_event=print, build_id=ID),
+        lambda: AsyncTemplate.list(client=client),
+    ):
+        with pytest.raises(SandboxError, match=CLOSED):
+            await call()
+    assert len(wire.requests) == 1
+
+
+async def test_closing_twice_or_before_the_first_call_is_fine(wire, key):
+    client = AsyncSuperserve(api_key=key, base_url=wire.url)
+    await client.aclose()
+    await client.aclose()
+    with pytest.raises(SandboxError, match=CLOSED):
+        await AsyncTemplate.connect(ID, client=client)
+    assert wire.connections == 0
+
+
+async def test_making_a_client_opens_nothing(wire, connect):
+    connect(wire)
+    assert wire.connections == 0
+
+
+async def test_an_exception_inside_the_with_statement_comes_out_and_the_client_is_closed(wire, key):
+    async def fail():
+        async with AsyncSuperserve(api_key=key, base_url=wire.url) as client:
+            await AsyncTemplate.connect(ID, client=client)
+            raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        await fail()
+    wire.until(lambda: wire.open_connections == 0)
+
+
+async def test_a_client_tells_its_address_and_timeout_but_not_its_key(key):
+    client = AsyncSuperserve(api_key=key, base_url="https://example.com/", timeout_s=5)
+    assert repr(client) == str(client) == "<AsyncSuperserve https://example.com>"
+    assert (client.base_url, client.timeout_s) == ("https://example.com", 5.0)
+    for name in ("base_url", "timeout_s", "raw"):
+        with pytest.raises(AttributeError):
+            setattr(client, name, None)
+
+
+async def test_a_call_may_take_as_long_as_one_likes(wire, connect):
+    template = await AsyncTemplate.connect(ID, client=connect(wire, timeout_s=1e9))
+    await template.delete()
+
+
+async def test_a_connection_that_the_server_closed_meanwhile_is_not_used_again(serve, connect):
+    closing = reply(json=TEMPLATE, headers={"Connection": "close"})
+    wire = serve(lambda peer, _request: (peer.send(closing), peer.close()))
+    template = await AsyncTemplate.connect(ID, client=connect(wire, max_attempts=1))
+    await template.get_info()
+    assert wire.connections == 2
