@@ -10,19 +10,20 @@ import math
 import time
 import weakref
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Self
 
 import httpx
 from httpx_sse import EventSource
 
-from superserve import _arguments, _http, _log_stream
+from superserve import _arguments, _http, _log_stream, _net_async
 from superserve._config import Config
 from superserve._http import Repeatable
 from superserve._logs import LogFeed
 from superserve._raw import RawClient
-from superserve._wait import Wait
+from superserve._wait import Pace, Wait
 from superserve.errors import SandboxError
 from superserve.types import BuildLogEvent
 
@@ -32,22 +33,31 @@ LogCallback = Callable[[BuildLogEvent], object]
 check_callback = _arguments.function
 sleep = asyncio.sleep
 
-_BATCH: Final = 256
+# How many events are handed out between two turns of the event loop.
+_BATCH: Final = 32
 
 
 async def deliver(callback: LogCallback, event: BuildLogEvent, wait: Wait) -> None:
     """Hand an event to the caller; what the callback raises is the caller's."""
+    wait.in_callback = True
     result = callback(event)
-    if not inspect.isawaitable(result):
-        return
+    if inspect.isawaitable(result):
+        await _within_time(result, wait)
+    wait.in_callback = False
+
+
+async def _within_time(result: Awaitable[object], wait: Wait) -> None:
     left = wait.at_most(math.inf)
+    if left == math.inf:
+        await result
+        return
     try:
-        async with asyncio.timeout(None if left == math.inf else left) as timeout:
+        async with asyncio.timeout(left) as timeout:
             await result
     except TimeoutError:
-        if timeout.expired():
-            raise wait.timed_out() from None
-        raise
+        if not timeout.expired():
+            raise
+        raise wait.timed_out() from None
 
 
 class HTTPClient(httpx.AsyncClient):
@@ -63,6 +73,8 @@ class HTTPClient(httpx.AsyncClient):
                 verify=_http.ssl_context(),
             )
         self._config = config
+        self._slots = asyncio.Semaphore(_http.CALLS_AT_ONCE)
+        _net_async.install(self)
 
     def build_request(self, method: str, url: httpx.URL | str, **arguments: Any) -> httpx.Request:
         """Build a request as httpx does, its address looked up instead of parsed."""
@@ -106,13 +118,17 @@ class HTTPClient(httpx.AsyncClient):
         if stream:
             # How long a stream may take is for its reader to say.
             return await super().send(request, stream=True, **arguments)
-        left = deadline - time.monotonic()
+        call = _net_async.Call()
         try:
-            async with asyncio.timeout(left):
-                _http.set_timeouts(request, left)
-                return await _read(await super().send(request, stream=True, **arguments))
+            async with asyncio.timeout(deadline - time.monotonic()), self._slots:
+                _http.set_timeouts(request, deadline - time.monotonic())
+                return await call.run(self._exchange(request, **arguments))
         except TimeoutError as error:
-            raise httpx.ReadTimeout("the call's time is over", request=request) from error
+            kind = httpx.ReadTimeout if call.is_sent else httpx.ConnectTimeout
+            raise kind("the call's time is over", request=request) from error
+
+    async def _exchange(self, request: httpx.Request, **arguments: Any) -> httpx.Response:
+        return await _read(await super().send(request, stream=True, **arguments))
 
 
 async def _read(response: httpx.Response) -> httpx.Response:
@@ -191,6 +207,7 @@ class LogPump:
     Attributes:
         hints: How often the stream came to its end by the server's will: each may mean that the build has ended.
         refusal: Why the stream cannot be read at all, or None.
+        is_failing: Whether the last attempt to read has failed, and no other has got as far as events since.
     """
 
     def __init__(
@@ -198,41 +215,48 @@ class LogPump:
         config: Config,
         operation: dict[str, Any],
         feed: LogFeed,
+        pace: Pace,
         refuse: Callable[[httpx.Response], SandboxError],
     ) -> None:
         self.hints = 0
         self.refusal: SandboxError | None = None
+        self.is_failing = False
+        self._config = config
         self._request = _log_stream.request(operation)
         self._feed = feed
+        self._pace = pace
         self._refuse = refuse
-        self._http = HTTPClient(config)
         self._events: deque[BuildLogEvent] = deque()
         self._changed = asyncio.Event()
-        self._reopening = _log_stream.Reopening()
+        self._heard_at = time.monotonic()
         self._build_ended = False
-        self._stopped = False
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run(), name="superserve-log")
+        self._start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._stopped = True
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await self.stop()
 
     @property
     def is_done(self) -> bool:
         """Whether all that can be read has been read and handed out."""
         return not self._wants_more and not self._events
 
+    @property
+    def silent_s(self) -> float:
+        """For how many seconds nothing has been read."""
+        return time.monotonic() - self._heard_at
+
     async def get(self, timeout_s: float) -> list[BuildLogEvent]:
         """Return the next events: at least one, unless the time runs out or something else has changed."""
-        if not self._changed.is_set():
+        if self._changed.is_set():
+            # Everybody's turn, the reader's too: events may be taken faster than they come.
+            await asyncio.sleep(0)
+        else:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
                     await self._changed.wait()
@@ -245,55 +269,66 @@ class LogPump:
         """Say that a connection opened from now on holds the whole log."""
         self._build_ended = True
 
-    def reopen(self) -> None:
+    async def reopen(self) -> None:
         """Give up the present connection, or the wait for the next one, and open another."""
+        await self.stop()
+        self._start()
+
+    async def stop(self) -> None:
+        """End the reading at once; events that have been read can still be taken."""
         if self._task is not None:
             self._task.cancel()
+            await asyncio.wait([self._task])
+
+    def _start(self) -> None:
+        self._heard_at = time.monotonic()
+        self._task = asyncio.create_task(self._run(), name="superserve-log")
 
     async def _run(self) -> None:
-        async with self._http:
+        reopening = _log_stream.Reopening(self._pace)
+        async with HTTPClient(self._config) as http:
             while self._wants_more:
-                try:
-                    failed = await self._read_once()
-                    self._changed.set()
-                    if self._wants_more:
-                        await asyncio.sleep(self._reopening.delay(failed))
-                except asyncio.CancelledError:
-                    task = asyncio.current_task()
-                    if self._stopped or task is None:
-                        raise
-                    # reopen() ended what this task was doing, not the task.
-                    task.uncancel()
+                failed = await self._read_once(http, reopening)
+                self._changed.set()
+                if self._wants_more:
+                    await asyncio.sleep(reopening.delay(failed))
 
     @property
     def _wants_more(self) -> bool:
-        return not (self._stopped or self._feed.complete or self.refusal)
+        return not (self._feed.complete or self.refusal)
 
-    async def _read_once(self) -> Repeatable:
+    async def _read_once(self, http: HTTPClient, reopening: _log_stream.Reopening) -> Repeatable:
         after_end = self._build_ended
+        asked_at = datetime.now(UTC)
+        in_order = False
         try:
-            async with self._http.stream(**self._request) as response:
+            async with http.stream(**self._request) as response:
                 if not _log_stream.is_log(response):
                     answer = await _read(response)
+                    self.is_failing = True
                     if not _log_stream.may_pass(answer):
                         self.refusal = self._refuse(answer)
                     return Repeatable(response=answer)
-                self._feed.opened(response.headers.get("date"), after_end=after_end)
+                self.is_failing = False
+                self._feed.opened(_log_stream.asked_at(response, asked_at), after_end=after_end)
                 async with contextlib.aclosing(
-                    EventSource(_log_stream.decoded(response)).aiter_sse()
+                    EventSource(_log_stream.opened(response)).aiter_sse()
                 ) as stream:
                     async for sse in stream:
-                        for event in self._feed.take(sse.data) if sse.data else ():
-                            self._reopening.reset()
-                            self._events.append(event)
+                        self._heard_at = time.monotonic()
+                        if sse.data and (events := self._feed.take(sse.data)):
+                            reopening.reset()
+                            self._events.extend(events)
                             self._changed.set()
                         if self._feed.finished:
                             break
-                    else:
-                        self._feed.closed()
-                self.hints += 1
+                in_order = True
         except httpx.TransportError as error:
+            self.is_failing = True
             return Repeatable(error=error)
         except httpx.DecodingError:
-            pass
+            self.is_failing = True
+        finally:
+            self._feed.closed(in_order=in_order)
+            self.hints += in_order
         return Repeatable()

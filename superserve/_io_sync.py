@@ -4,29 +4,25 @@
 """
 
 import contextlib
-import contextvars
 import os
-import queue
-import socket
-import ssl
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Self
 
-import httpcore
 import httpx
-from httpcore._backends.sync import SyncStream  # there is no public way to hand httpcore a connected socket
 from httpx_sse import EventSource
 
-from superserve import _arguments, _http, _log_stream
+from superserve import _arguments, _http, _log_stream, _net_sync
 from superserve._config import Config
 from superserve._http import Repeatable
 from superserve._logs import LogFeed
 from superserve._raw import RawClient
-from superserve._wait import Wait
+from superserve._wait import Pace, Wait
 from superserve.errors import SandboxError, ValidationError
 from superserve.types import BuildLogEvent
 
@@ -39,12 +35,10 @@ _BATCH: Final = 256
 # The name look-up of a connection that is being opened cannot be cut short: its thread is left to end by itself.
 _JOIN_S: Final = 1.0
 
-# When the call that this thread is in must be over, on the clock of time.monotonic.
-_deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar("superserve_deadline", default=None)
 
-
-def deliver(callback: LogCallback, event: BuildLogEvent, _wait: Wait) -> None:
+def deliver(callback: LogCallback, event: BuildLogEvent, wait: Wait) -> None:
     """Hand an event to the caller; what the callback raises is the caller's."""
+    wait.in_callback = True
     result = callback(event)
     if hasattr(result, "__await__"):
         if hasattr(result, "close"):
@@ -52,12 +46,13 @@ def deliver(callback: LogCallback, event: BuildLogEvent, _wait: Wait) -> None:
         raise ValidationError(
             "the log callback returned something to await; use AsyncTemplate, or pass a plain function"
         )
+    wait.in_callback = False
 
 
 class HTTPClient(httpx.Client):
     """A connection pool whose `send` bounds a whole call, repeats what may be repeated, and bounds the answer."""
 
-    def __init__(self, config: Config, *, cutter: "Cutter | None" = None) -> None:
+    def __init__(self, config: Config, *, cutter: _net_sync.Cutter | None = None) -> None:
         with _http.setting_up():
             super().__init__(
                 base_url=config.base_url,
@@ -67,11 +62,8 @@ class HTTPClient(httpx.Client):
                 verify=_http.ssl_context(),
             )
         self._config = config
-        backend = _Backend(cutter)
-        for transport in (self._transport, *self._mounts.values()):
-            if isinstance(transport, httpx.HTTPTransport):
-                # httpx has no public way to say it; tests/test_deadline.py notices when this no longer works.
-                transport._pool._network_backend = backend  # noqa: SLF001
+        self._slots = threading.Semaphore(_http.CALLS_AT_ONCE)
+        _net_sync.install(self, cutter)
 
     def build_request(self, method: str, url: httpx.URL | str, **arguments: Any) -> httpx.Request:
         """Build a request as httpx does, its address looked up instead of parsed."""
@@ -113,12 +105,14 @@ class HTTPClient(httpx.Client):
         if stream:
             # How long a stream may take is for its reader to say.
             return super().send(request, stream=True, **arguments)
-        before = _deadline.set(deadline)
+        if not self._slots.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise httpx.PoolTimeout("the call's time is over", request=request)
         try:
-            _http.set_timeouts(request, deadline - time.monotonic())
-            return _read(super().send(request, stream=True, **arguments))
+            with _net_sync.ending_at(deadline):
+                _http.set_timeouts(request, deadline - time.monotonic())
+                return _read(super().send(request, stream=True, **arguments))
         finally:
-            _deadline.reset(before)
+            self._slots.release()
 
 
 def _read(response: httpx.Response) -> httpx.Response:
@@ -141,6 +135,7 @@ class Pool:
         self._closed = False
         self._lock = threading.Lock()
         self._http: HTTPClient | None = None
+        self._at_exit: weakref.finalize[[], Pool] | None = None
         _pools.add(self)
 
     def get(self) -> HTTPClient:
@@ -154,7 +149,7 @@ class Pool:
                 if http is None:
                     http = self._http = HTTPClient(self._config)
                     # For who doesn't close: at the latest when the process ends.
-                    weakref.finalize(self, http.close)
+                    self._at_exit = weakref.finalize(self, http.close)
         return http
 
     def close(self) -> None:
@@ -166,9 +161,12 @@ class Pool:
             http.close()
 
     def forget(self) -> None:
-        """Start anew in a forked process: the connections are the parent's, and its threads may hold the lock."""
+        """Start anew in a forked process: the connections are the parent's, and its threads may hold their locks."""
         self._lock = threading.Lock()
         self._http = None
+        if self._at_exit is not None:
+            # Closing them would wait for those locks.
+            _inherited.append(self._at_exit.detach())
 
 
 def raw_client(config: Config, pool: Pool) -> RawClient:
@@ -177,6 +175,7 @@ def raw_client(config: Config, pool: Pool) -> RawClient:
 
 
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+_inherited: list[object] = []
 
 
 def _after_fork() -> None:
@@ -197,6 +196,7 @@ class LogPump:
     Attributes:
         hints: How often the stream came to its end by the server's will: each may mean that the build has ended.
         refusal: Why the stream cannot be read at all, or None.
+        is_failing: Whether the last attempt to read has failed, and no other has got as far as events since.
     """
 
     def __init__(
@@ -204,50 +204,60 @@ class LogPump:
         config: Config,
         operation: dict[str, Any],
         feed: LogFeed,
+        pace: Pace,
         refuse: Callable[[httpx.Response], SandboxError],
     ) -> None:
         self.hints = 0
         self.refusal: SandboxError | None = None
+        self.is_failing = False
+        self._config = config
         self._request = _log_stream.request(operation)
         self._feed = feed
+        self._pace = pace
         self._refuse = refuse
-        self._cutter = Cutter()
-        self._http = HTTPClient(config, cutter=self._cutter)
-        # None says that something else than the log has changed.
-        self._queue: queue.SimpleQueue[BuildLogEvent | None] = queue.SimpleQueue()
-        self._reopening = _log_stream.Reopening()
-        self._reopen_now = threading.Event()
+        self._events: deque[BuildLogEvent] = deque()
+        self._changed = threading.Event()
+        self._heard_at = time.monotonic()
         self._build_ended = False
+        self._reopen_now = threading.Event()
         self._stopped = False
+        self._has_ended = False
+        self._cutter = _net_sync.Cutter()
         self._thread = threading.Thread(target=self._run, name="superserve-log", daemon=True)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            raise SandboxError(f"no thread to read the log with: {error}") from error
+        except BaseException:
+            # An interrupt, which may have come when the thread ran already.
+            self.stop()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._stopped = True
-        self._reopen_now.set()
-        self._cutter.cut(for_good=True)
-        self._thread.join(_JOIN_S)
+        self.stop()
 
     @property
     def is_done(self) -> bool:
         """Whether all that can be read has been read and handed out."""
-        return not self._wants_more and self._queue.empty()
+        return self._has_ended and not self._events
+
+    @property
+    def silent_s(self) -> float:
+        """For how many seconds nothing has been read."""
+        return time.monotonic() - self._heard_at
 
     def get(self, timeout_s: float) -> list[BuildLogEvent]:
         """Return the next events: at least one, unless the time runs out or something else has changed."""
-        events: list[BuildLogEvent] = []
-        with contextlib.suppress(queue.Empty):
-            event = self._queue.get(timeout=timeout_s)
-            while event is not None:
-                events.append(event)
-                if len(events) == _BATCH:
-                    break
-                event = self._queue.get_nowait()
+        self._changed.wait(timeout_s)
+        self._changed.clear()
+        events = [self._events.popleft() for _ in range(min(_BATCH, len(self._events)))]
+        if self._events:
+            self._changed.set()
         return events
 
     def build_has_ended(self) -> None:
@@ -256,174 +266,71 @@ class LogPump:
 
     def reopen(self) -> None:
         """Give up the present connection, or the wait for the next one, and open another."""
+        self._heard_at = time.monotonic()
         self._reopen_now.set()
         self._cutter.cut()
 
+    def stop(self) -> None:
+        """End the reading at once; events that have been read can still be taken."""
+        self._stopped = True
+        self._reopen_now.set()
+        self._cutter.cut(for_good=True)
+        # An interrupt may have come before the thread had begun.
+        with contextlib.suppress(RuntimeError):
+            self._thread.join(_JOIN_S)
+
     def _run(self) -> None:
-        with self._http, contextlib.closing(self._cutter):
-            while self._wants_more:
-                self._reopen_now.clear()
-                failed = self._read_once()
-                self._queue.put(None)
-                if self._wants_more:
-                    self._reopen_now.wait(self._reopening.delay(failed))
+        reopening = _log_stream.Reopening(self._pace)
+        try:
+            with contextlib.closing(self._cutter), HTTPClient(self._config, cutter=self._cutter) as http:
+                while self._wants_more:
+                    self._reopen_now.clear()
+                    failed = self._read_once(http, reopening)
+                    self._notify()
+                    if self._wants_more and self._reopen_now.wait(reopening.delay(failed)):
+                        reopening.reset()
+        finally:
+            self._has_ended = True
+            self._notify()
 
     @property
     def _wants_more(self) -> bool:
         return not (self._stopped or self._feed.complete or self.refusal)
 
-    def _read_once(self) -> Repeatable:
+    def _notify(self) -> None:
+        # Setting it takes far longer than looking whether somebody else has.
+        if not self._changed.is_set():
+            self._changed.set()
+
+    def _read_once(self, http: HTTPClient, reopening: _log_stream.Reopening) -> Repeatable:
         after_end = self._build_ended
+        asked_at = datetime.now(UTC)
+        in_order = False
         try:
-            with self._http.stream(**self._request) as response:
+            with http.stream(**self._request) as response:
                 if not _log_stream.is_log(response):
                     answer = _read(response)
+                    self.is_failing = True
                     if not _log_stream.may_pass(answer):
                         self.refusal = self._refuse(answer)
                     return Repeatable(response=answer)
-                self._feed.opened(response.headers.get("date"), after_end=after_end)
-                for sse in EventSource(_log_stream.decoded(response)).iter_sse():
-                    for event in self._feed.take(sse.data) if sse.data else ():
-                        self._reopening.reset()
-                        self._queue.put(event)
+                self.is_failing = False
+                self._feed.opened(_log_stream.asked_at(response, asked_at), after_end=after_end)
+                for sse in EventSource(_log_stream.opened(response)).iter_sse():
+                    self._heard_at = time.monotonic()
+                    if sse.data and (events := self._feed.take(sse.data)):
+                        reopening.reset()
+                        self._events.extend(events)
+                        self._notify()
                     if self._feed.finished:
                         break
-                else:
-                    self._feed.closed()
-                self.hints += 1
+                in_order = True
         except httpx.TransportError as error:
+            self.is_failing = True
             return Repeatable(error=error)
         except httpx.DecodingError:
-            pass
+            self.is_failing = True
+        finally:
+            self._feed.closed(in_order=in_order)
+            self.hints += in_order
         return Repeatable()
-
-
-class Cutter:
-    """Ends what another thread waits for on a socket. Closing the socket would not do: its reader sleeps on."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-        self._cut_for_good = False
-
-    def watch(self, sock: socket.socket) -> None:
-        """Make `sock` the one to cut."""
-        # A second descriptor of the same connection: TLS takes the first one over.
-        duplicate = sock.dup()
-        with self._lock:
-            self._release()
-            self._socket = duplicate
-            if self._cut_for_good:
-                raise ConnectionAbortedError("the log is no longer read")
-
-    def cut(self, *, for_good: bool = False) -> None:
-        """End the connection that is watched, and any later one if it is for good."""
-        with self._lock:
-            self._cut_for_good = self._cut_for_good or for_good
-            if self._socket is not None:
-                # Not connected any more: then nobody waits for it either.
-                with contextlib.suppress(OSError):
-                    self._socket.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        with self._lock:
-            self._release()
-
-    def _release(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-
-
-class _Backend(httpcore.SyncBackend):
-    """Opens connections whose every operation keeps to the deadline of the call that it belongs to."""
-
-    def __init__(self, cutter: Cutter | None) -> None:
-        self._cutter = cutter
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
-        """Try the host's addresses one after the other, all of them within the time given."""
-        until = None if timeout is None else time.monotonic() + timeout
-        try:
-            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise httpcore.ConnectError(f"{host}: {error}") from error
-        failure: OSError = OSError("no address")
-        for family, kind, protocol, _, address in addresses:
-            left = _time_left(None if until is None else until - time.monotonic(), httpcore.ConnectTimeout)
-            sock = socket.socket(family, kind, protocol)
-            try:
-                self._connect(sock, address, left, local_address, socket_options)
-            except BaseException as error:
-                sock.close()
-                if not isinstance(error, OSError):
-                    raise
-                failure = error
-            else:
-                return _Stream(SyncStream(sock))
-        kind_of_failure = (
-            httpcore.ConnectTimeout if isinstance(failure, TimeoutError) else httpcore.ConnectError
-        )
-        raise kind_of_failure(f"{host}:{port}: {failure}") from failure
-
-    def _connect(
-        self,
-        sock: socket.socket,
-        address: Any,
-        timeout: float | None,
-        local_address: str | None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None,
-    ) -> None:
-        if self._cutter is not None:
-            self._cutter.watch(sock)
-        for option in socket_options or ():
-            sock.setsockopt(*option)
-        if local_address is not None:
-            sock.bind((local_address, 0))
-        sock.settimeout(timeout)
-        sock.connect(address)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-class _Stream(httpcore.NetworkStream):
-    """A connection whose operations end with the call that they belong to, however the bytes drip."""
-
-    def __init__(self, stream: httpcore.NetworkStream) -> None:
-        self._stream = stream
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _time_left(timeout, httpcore.ReadTimeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, _time_left(timeout, httpcore.WriteTimeout))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        timeout = _time_left(timeout, httpcore.ConnectTimeout)
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
-def _time_left(timeout: float | None, passed: type[httpcore.TimeoutException]) -> float | None:
-    """Return the seconds that one operation may take; raise `passed` if the call's time is over."""
-    deadline = _deadline.get()
-    if deadline is not None:
-        left = deadline - time.monotonic()
-        timeout = left if timeout is None else min(timeout, left)
-    if timeout is not None and timeout <= 0:
-        raise passed("the call's time is over")
-    return timeout

@@ -1,18 +1,30 @@
 """How the connections of a log stream are asked for, judged and opened again, without I/O."""
 
+import contextlib
+import socket
 from collections.abc import Generator
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import httpx
 
 from superserve import _http
 from superserve._http import Options, Repeatable
+from superserve._wait import Pace
 
 _OK: Final = 200
+_TOO_MANY: Final = 429
 _SERVER_ERRORS: Final = 500
 
 # Once a build runs there are no keep-alives, and the headers come with the first event: silence means nothing.
 _TIMEOUT: Final = httpx.Timeout(connect=_http.CONNECT_TIMEOUT_S, read=None, write=10.0, pool=None)
+
+_REOPENED_EVERY_S: Final = 1.0
+_CLOCKS_AGREE: Final = timedelta(seconds=2)
+
+# A step may be silent for ten minutes, after which many a router has forgotten the connection.
+_KEEP_ALIVE_S: Final = 30
 
 
 def request(operation: dict[str, Any]) -> dict[str, Any]:
@@ -36,22 +48,45 @@ def may_pass(response: httpx.Response) -> bool:
     return response.status_code >= _SERVER_ERRORS or _http.is_worth_repeating(response)
 
 
-def decoded(response: httpx.Response) -> httpx.Response:
-    """Return the response set to be read as event streams are: always UTF-8, with or without a BOM."""
+def opened(response: httpx.Response) -> httpx.Response:
+    """Return a response set up to be read as event streams are: for long, and always as UTF-8, with or without a BOM."""
     response.encoding = "utf-8-sig"
+    sock = response.extensions["network_stream"].get_extra_info("socket")
+    # A connection that the server has reset already takes no options.
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEP_ALIVE_S)
     return response
+
+
+def asked_at(response: httpx.Response, moment: datetime) -> datetime:
+    """Return the moment at which a stream was asked for, by the server's clock.
+
+    Where the two clocks agree as far as can be seen, ours is the better one: a Date header counts whole seconds.
+    """
+    try:
+        date = parsedate_to_datetime(response.headers.get("date", ""))
+        ahead = datetime.now(UTC) - (date if date.tzinfo else date.replace(tzinfo=UTC))
+        return moment if abs(ahead) < _CLOCKS_AGREE else moment - ahead
+    except (ValueError, OverflowError):
+        return moment
 
 
 class Reopening:
     """How long to wait before opening a stream again: ever longer, until something new has been read."""
 
-    def __init__(self) -> None:
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
         self._delays: Generator[float, Repeatable, None] | None = None
 
     def delay(self, failed: Repeatable) -> float:
         """Return the seconds to wait after `failed`."""
         from superserve import _retry
 
+        if failed.response is not None and failed.response.status_code == _TOO_MANY:
+            self._pace.limited(_http.retry_after(failed.response))
+            return self._pace.delay(_REOPENED_EVERY_S)
         if self._delays is None:
             self._delays = _retry.delays()
             next(self._delays)

@@ -6,21 +6,25 @@ connection after the other and lets each through once, in order. Where text is l
 """
 
 import json
+import re
 from array import array
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 from superserve._json import JSONObject
 from superserve._json import moment as rfc3339
 from superserve.types import BuildLogEvent, BuildLogStream
 
-_REPLAY_QUEUE: Final = 256
+REPLAYED: Final = 256
+"""How many events the server replays at most before it goes on with live ones."""
+
 # More than the server keeps, so that what it can replay can be recognised.
 _REMEMBERED: Final = 16_384
 _SHOWN: Final = 200
 
-_SYSTEM = BuildLogStream.SYSTEM
+_SYSTEM: Final = BuildLogStream.SYSTEM
+_STREAMS: Final = {stream.value: stream for stream in BuildLogStream}
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def notice(text: str) -> BuildLogEvent:
@@ -33,8 +37,7 @@ class LogFeed:
 
     Attributes:
         finished: Whether the log's own last event has been let through.
-        complete: Whether there is nothing more to read: the last event came, or a connection that was opened after
-            the build had ended was read to its proper end.
+        complete: Whether there is nothing more to read.
     """
 
     def __init__(self) -> None:
@@ -44,67 +47,103 @@ class LogFeed:
         self._seen = array("q")
         # Up to where `_seen` holds events that a replay must contain: heartbeats at its end are not replayed.
         self._lasting = 0
-        self._oldest_half_until: datetime | None = None
+        self._first_half_until: datetime | None = None
         self._forgotten_until: datetime | None = None
-        self._replaying = False
-        self._cursor = 0
-        self._taken = 0
-        self._opened_at: datetime | None = None
-        self._opened_after_end = False
         self._previous: datetime | None = None
-        self._unconfirmed_end: BuildLogEvent | None = None
-
-    def opened(self, date_header: str | None, *, after_end: bool) -> None:
-        """Start reading a new connection; `after_end` tells that the build had ended before it was opened."""
-        self._replaying = bool(self._seen)
+        # Of the present connection: when it was asked for, whether the build had ended by then, what a replay may
+        # contain, up to where it has got with that, and what else has come.
+        self._asked_at: datetime | None = None
+        self._opened_after_end = False
+        self._replaying = False
+        self._replayable = 0
         self._cursor = 0
         self._taken = 0
-        self._opened_at = _http_date(date_header)
-        self._opened_after_end = after_end
+        self._news = 0
+        self._was_queued = False
+        self._trouble: BuildLogEvent | None = None
 
-    def closed(self) -> None:
-        """Take note that the server ended the connection properly."""
-        if self._opened_after_end:
+    @property
+    def is_replayable(self) -> bool:
+        """Whether another connection would get the whole log, as far as can be known."""
+        return len(self._seen) < REPLAYED
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the present connection, opened after the build's end, has shown that there is nothing more."""
+        if not self._opened_after_end:
+            return False
+        is_all_known = self._cursor >= self._replayable and not self._news
+        return is_all_known or self._taken >= REPLAYED or self._trouble is not None
+
+    def opened(self, asked_at: datetime, *, after_end: bool) -> None:
+        """Start with a new connection.
+
+        Args:
+            asked_at: When it was asked for, by the server's clock.
+            after_end: Whether the build had ended by then, so that a connection of its own can have the whole log.
+        """
+        self._asked_at = asked_at
+        self._opened_after_end = after_end
+        self._replaying = bool(self._seen)
+        self._replayable = self._lasting
+        self._cursor = 0
+        self._taken = 0
+        self._news = 0
+        self._was_queued = False
+        self._trouble = None
+
+    def closed(self, *, in_order: bool) -> None:
+        """Take note that the connection has ended: by the server's will, or otherwise."""
+        if in_order and self.is_exhausted:
             self.complete = True
+        self._opened_after_end = False
 
     def take(self, data: str) -> list[BuildLogEvent]:
         """Return what the caller gets to see for one event of the stream: nothing, it, or a notice and it."""
         payload = _payload(data)
         if payload is None:
-            unreadable = notice(f"an event of the build log could not be read: {data[:_SHOWN]}")
-            return self._let_through(unreadable, hash(data), lasting=True)
+            return self._let_through(
+                notice(f"an event of the build log could not be read: {_shown(data)}"), hash(data)
+            )
         event = _event(payload)
-        if event.finished and "timestamp" not in payload:
+        timestamp = payload.get("timestamp")
+        if event.finished and timestamp is None and event.status == "failed" and event.text != "failed":
             # The server's own trouble with the log, not the log's last event: the build may even be ready.
-            self._unconfirmed_end = event
+            self._trouble = event
             return []
-        heartbeat = event.stream is _SYSTEM and not event.finished and "status" not in payload
-        fingerprint = hash((str(payload.get("timestamp")), event.stream, event.text))
+        fingerprint = hash(
+            (timestamp if isinstance(timestamp, str) else None, event.stream.value, event.text)
+        )
+        heartbeat = "status" not in payload and event.stream is _SYSTEM and not event.finished
         return self._let_through(event, fingerprint, lasting=not heartbeat)
 
-    def leftovers(self) -> list[BuildLogEvent]:
+    def leftovers(self, *, cancelled: bool = False) -> list[BuildLogEvent]:
         """Return what remains to be said when reading has stopped after the end of the build."""
         if self.finished:
             return []
+        if cancelled:
+            return [notice("the build was cancelled: what its host may go on writing to the log is not read")]
         events = [notice("the end of the build log could not be read: text may be missing here")]
-        if self._unconfirmed_end is not None:
-            events.append(self._unconfirmed_end)
+        if self._trouble is not None:
+            events.append(self._trouble)
         return events
 
-    def _let_through(self, event: BuildLogEvent, fingerprint: int, *, lasting: bool) -> list[BuildLogEvent]:
-        events = []
+    def _let_through(
+        self, event: BuildLogEvent, fingerprint: int, *, lasting: bool = True
+    ) -> list[BuildLogEvent]:
         self._taken += 1
+        events = []
         if self._replaying:
             if self._is_replayed(event, fingerprint):
                 return []
             if lasting:
                 self._replaying = False
-                if self._cursor < self._lasting:
+                if self._cursor < self._replayable:
                     events.append(notice("the server's replay has a hole: text may be missing here"))
-        elif self._taken == _REPLAY_QUEUE + 1 and self._is_behind_full_replay(event):
-            events.append(
-                notice(f"the server replays {_REPLAY_QUEUE} events at most: text may be missing here")
-            )
+        if self._taken == REPLAYED + 1 and not events and self._is_behind_full_replay(event):
+            events.append(notice(f"the server replays {REPLAYED} events at most: text may be missing here"))
+        self._news += 1
+        self._was_queued = self._was_queued or not lasting
         self._remember(event, fingerprint, lasting=lasting)
         self._previous = event.timestamp
         if event.finished:
@@ -114,28 +153,31 @@ class LogFeed:
 
     def _is_replayed(self, event: BuildLogEvent, fingerprint: int) -> bool:
         try:
-            self._cursor = self._seen.index(fingerprint, self._cursor) + 1
+            self._cursor = self._seen.index(fingerprint, self._cursor, self._replayable) + 1
         except ValueError:
             oldest = self._forgotten_until
             return bool(oldest and event.timestamp and event.timestamp <= oldest)
         return True
 
     def _is_behind_full_replay(self, event: BuildLogEvent) -> bool:
-        # The queue was full of events from before the connection, and this one is from after it.
-        before, opened, after = self._previous, self._opened_at, event.timestamp
-        return bool(before and opened and after and before < opened <= after)
+        # The queue was full of events from before the connection, and this one is from after it. Who has been there
+        # since the build was queued gets no replay.
+        before, asked, after = self._previous, self._asked_at, event.timestamp
+        return bool(before and asked and after and before < asked <= after) and not self._was_queued
 
     def _remember(self, event: BuildLogEvent, fingerprint: int, *, lasting: bool) -> None:
-        self._seen.append(fingerprint)
+        seen = self._seen
+        seen.append(fingerprint)
+        count = len(seen)
         if lasting:
-            self._lasting = len(self._seen)
-        if len(self._seen) % _REMEMBERED == 0:
-            if len(self._seen) > _REMEMBERED:
-                del self._seen[:_REMEMBERED]
-                self._lasting = max(0, self._lasting - _REMEMBERED)
-                self._cursor = max(0, self._cursor - _REMEMBERED)
-                self._forgotten_until = self._oldest_half_until
-            self._oldest_half_until = event.timestamp
+            self._lasting = count
+        if count == _REMEMBERED:
+            self._first_half_until = event.timestamp
+        elif count == 2 * _REMEMBERED:
+            del seen[:_REMEMBERED]
+            self._lasting = max(0, self._lasting - _REMEMBERED)
+            self._forgotten_until = self._first_half_until
+            self._first_half_until = event.timestamp
 
 
 def _payload(data: str) -> JSONObject | None:
@@ -145,26 +187,27 @@ def _payload(data: str) -> JSONObject | None:
         return None
     if not isinstance(payload, dict):
         return None
-    readable = isinstance(payload.get("text", ""), str | None) and isinstance(
-        payload.get("stream", ""), str | None
-    )
-    return payload if readable else None
+    text, stream = payload.get("text"), payload.get("stream")
+    is_readable = (text is None or isinstance(text, str)) and (stream is None or isinstance(stream, str))
+    return payload if is_readable else None
 
 
 def _event(payload: JSONObject) -> BuildLogEvent:
+    stream = payload.get("stream") or "system"
     status = payload.get("status")
     return BuildLogEvent(
-        stream=BuildLogStream(payload.get("stream") or "system"),
-        text=payload.get("text") or "",
+        stream=_STREAMS.get(stream) or BuildLogStream(_printable(stream)),
+        text=_printable(payload.get("text") or ""),
         timestamp=rfc3339(payload.get("timestamp")),
         finished=payload.get("finished") is True,
         status=status if isinstance(status, str) and status else None,
     )
 
 
-def _http_date(header: str | None) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(header or "")
-    except (TypeError, ValueError):
-        return None
-    return moment if moment.tzinfo else None
+def _printable(text: str) -> str:
+    # JSON can hold half of a surrogate pair, which no file or terminal can.
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+def _shown(data: str) -> str:
+    return data if len(data) <= _SHOWN else f"{data[: _SHOWN - 1]}…"

@@ -24,18 +24,31 @@ from superserve.types import TemplateBuildInfo, TemplateBuildStatus
 OUTAGE_S: Final = 60.0
 """Seconds that a wait goes on without one good answer."""
 
+SILENCE_S: Final = 60.0
+"""How long a log may be silent before its stream is opened again, where that cannot lose anything."""
+
 TAIL_QUIET_S: Final = (0.5, 0.5, 1.0, 1.5)
 """After the build's end: how long the log may be silent on one connection before the next is tried."""
 
+TAIL_LONG_QUIET_S: Final = 2.0
+"""The same for a log so long that the next connection could not replay the rest of it."""
+
 TAIL_S: Final = 60.0
 """After the build's end: how long a log that never falls silent is read."""
+
+TAIL_REFUSED_S: Final = 10.0
+"""After the build's end: how long a log is asked for that is refused or breaks off."""
+
+_CANCELLED_TAIL_S: Final = 2.0
 
 # The row follows the log's end within about a second: polling then is quick for a while, whatever the interval.
 _HURRY_S: Final = 5.0
 _HURRIED_DELAYS_S: Final = (0.05, 0.1, 0.2)
 
+_LONGEST_RETRY_S: Final = 5.0
 _SLOWEST_DELAY_S: Final = 60.0
 _SPREAD: Final = 0.1
+_HALF_LIFE_S: Final = 20.0
 
 
 class Pace:
@@ -44,29 +57,33 @@ class Pace:
     def __init__(self) -> None:
         self.last_answer = time.monotonic()
         self._slowdown = 1.0
-        self._slowed_at = 0.0
-        self._held_until = 0.0
+        self._slowed_at = self.last_answer
+        self._held_until = self.last_answer
 
     def delay(self, interval_s: float) -> float:
         """Return the seconds until a poller's next poll, given the interval it was asked to keep."""
-        slowed = min(interval_s * self._slowdown, max(interval_s, _SLOWEST_DELAY_S))
+        now = time.monotonic()
+        slowed = min(interval_s * self._slowdown_at(now), max(interval_s, _SLOWEST_DELAY_S))
         spread = slowed * random.uniform(1 - _SPREAD, 1 + _SPREAD)  # noqa: S311 - not a secret
-        held = self._held_until - time.monotonic()
+        held = self._held_until - now
         # Those held back together must not come back together.
         return spread if held <= 0 else held + random.uniform(0, spread)  # noqa: S311 - not a secret
 
     def answered(self) -> None:
-        """Take note of a good answer: after a slowdown, go a little faster again."""
+        """Take note of a good answer: the server answers somebody."""
         self.last_answer = time.monotonic()
-        self._slowdown = max(1.0, self._slowdown * 0.98)
 
     def limited(self, retry_after_s: float | None) -> None:
         """Take note that the server said it is too much: once for all answers of the same second."""
         now = time.monotonic()
         self._held_until = max(self._held_until, now + min(retry_after_s or 0.0, _SLOWEST_DELAY_S))
-        if now - self._slowed_at >= 1.0:
+        if self._slowdown == 1.0 or now - self._slowed_at >= 1.0:
+            self._slowdown = min(2 * self._slowdown_at(now), _SLOWEST_DELAY_S)
             self._slowed_at = now
-            self._slowdown = min(2 * self._slowdown, _SLOWEST_DELAY_S)
+
+    def _slowdown_at(self, now: float) -> float:
+        # By the clock and not by the answers: polls are delayed by up to a minute, so answers tell of the past.
+        return max(1.0, self._slowdown * math.exp2((self._slowed_at - now) / _HALF_LIFE_S))
 
 
 class Wait:
@@ -75,6 +92,8 @@ class Wait:
     Attributes:
         build_id: The build waited for, once it is known which.
         seen: The build's status at the last poll.
+        in_callback: Whether the caller's own code is running: what it raises is not ours to judge.
+        timeout_error: What was raised when this wait's time was over, or None.
     """
 
     def __init__(
@@ -88,73 +107,108 @@ class Wait:
     ) -> None:
         self.build_id: str | None = None
         self.seen: TemplateBuildStatus | None = None
+        self.in_callback = False
+        self.timeout_error: SandboxTimeoutError | None = None
         self._pace = pace
         self._template_id = template_id
         self._interval_s = poll_interval_s
         self._timeout_s = timeout_s
         self._cancels = cancels
         now = time.monotonic()
-        self._deadline = None if timeout_s is None else now + timeout_s
-        self._last_answer = now
-        self._hurried_at: float | None = None
+        self._deadline = math.inf if timeout_s is None else now + timeout_s
+        self._asked_at = now
+        self._failing_since: float | None = None
+        self._polls = 0
+        self._hurried_at = -math.inf
         self._hurried_polls = 0
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the build is known to have ended."""
+        return self.seen is not None and self.seen.is_terminal
 
     def call_options(self, timeout_s: float) -> _http.Options:
         """Return what a single poll may take: one attempt, as the wait itself is what tries again."""
-        return _http.Options(timeout_s=self.bounded(timeout_s), attempts=1)
+        options = _http.Options(timeout_s=self.bounded(timeout_s), attempts=1)
+        self._asked_at = time.monotonic()
+        return options
 
     def at_most(self, seconds: float) -> float:
         """Return `seconds`, or what is left of this wait's time if that is less; negative if it is over."""
-        return seconds if self._deadline is None else min(seconds, self._deadline - time.monotonic())
+        return min(seconds, self._deadline - time.monotonic())
 
     def bounded(self, seconds: float) -> float:
         """Return `seconds`, or what is left of this wait's time if that is less; raise if it is over."""
-        left = self.at_most(math.inf)
-        if left <= 0:
+        self.check()
+        return self.at_most(seconds)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether this wait's time is over."""
+        return self.at_most(math.inf) <= 0
+
+    def check(self) -> None:
+        """Raise if this wait's time is over."""
+        if self.is_over:
             raise self.timed_out()
-        return min(seconds, left)
 
     def answered(self) -> None:
         """Take note of a good answer."""
-        self._last_answer = time.monotonic()
+        self._failing_since = None
         self._pace.answered()
 
     def failed(self, error: SandboxError) -> None:
         """Bear with an error that may pass; raise any other, and the last one of an outage that lasts too long."""
-        self.bounded(0.0)
+        self.check()
+        if self._failing_since is None:
+            self._failing_since = self._asked_at
+        since = self._failing_since
         match error:
             case RateLimitError():
                 self._pace.limited(error.retry_after)
                 # As long as the server answers somebody, the others are only waiting in line.
-                last_answer = max(self._last_answer, self._pace.last_answer)
+                since = max(since, self._pace.last_answer)
             case SandboxConnectionError() | SandboxTimeoutError() | ServerError():
-                last_answer = self._last_answer
+                pass
             case _:
                 raise error
-        if time.monotonic() - last_answer >= OUTAGE_S:
-            error.add_note(f"no good answer for {OUTAGE_S:g} s. {self.how_to_go_on()}")
+        if time.monotonic() - since >= OUTAGE_S:
+            error.add_note(f"There was no good answer for {OUTAGE_S:g} s. {self.how_to_go_on()}")
             raise error
 
     def hurry(self) -> None:
         """Take note of a hint that the build has ended: for a few seconds the polls come quickly."""
         now = time.monotonic()
-        if self._hurried_at is None or now - self._hurried_at >= _HURRY_S:
+        if now - self._hurried_at >= _HURRY_S:
             self._hurried_at = now
             self._hurried_polls = 0
 
     def pause(self) -> float:
         """Return the seconds until the next poll, within this wait's time."""
-        delay = self._pace.delay(self._interval_s)
-        if self._hurried_at is not None and time.monotonic() - self._hurried_at < _HURRY_S:
+        interval = self._interval_s
+        if self._failing_since is not None:
+            interval = min(interval, _LONGEST_RETRY_S)
+        elif self._polls == 0:
+            # Waits that began together must not go on in step.
+            interval *= random.uniform(_SPREAD, 1)  # noqa: S311 - not a secret
+        if time.monotonic() - self._hurried_at < _HURRY_S:
             quick = _HURRIED_DELAYS_S[min(self._hurried_polls, len(_HURRIED_DELAYS_S) - 1)]
             self._hurried_polls += 1
-            delay = min(delay, quick)
-        return self.bounded(delay)
+            interval = min(interval, quick)
+        self._polls += 1
+        return self.bounded(self._pace.delay(interval))
+
+    @property
+    def is_to_be_cancelled(self) -> bool:
+        """Whether the build is to be cancelled when it is no longer waited for."""
+        return self._cancels and self.build_id is not None and not self.has_ended
 
     def how_to_go_on(self) -> str:
-        """Return how to find the build again, for whoever stops waiting for it."""
+        """Return what has become of the build, or how to find it again, for whoever stops waiting for it."""
         if self.build_id is None:
             return f"The build may go on; find it with Template.connect({self._template_id!r}).list_builds()."
+        if self.has_ended:
+            return f"Build {self.build_id} of template {self._template_id} has ended: {self.seen}."
         return (
             f"The build goes on; wait again with "
             f"Template.connect({self._template_id!r}).wait_until_ready(build_id={self.build_id!r})."
@@ -165,7 +219,20 @@ class Wait:
         build = f"build {self.build_id}" if self.build_id else "the newest build"
         status = f"was {self.seen}" if self.seen else "had no known status"
         message = f"{build} of template {self._template_id} {status} after {self._timeout_s:g} s"
-        return SandboxTimeoutError(message if self._cancels else f"{message}. {self.how_to_go_on()}")
+        if not self.is_to_be_cancelled:
+            message = f"{message}. {self.how_to_go_on()}"
+        self.timeout_error = SandboxTimeoutError(message)
+        return self.timeout_error
+
+    def is_left_by(self, error: BaseException) -> bool:
+        """Whether an error ends the wait while the build goes on: an interruption, or the end of the wait's time."""
+        return self.in_callback or error is self.timeout_error or not isinstance(error, SandboxError)
+
+
+def tail_s(status: TemplateBuildStatus | None) -> float:
+    """Return for how many seconds the log of a build that has ended so is read, if it never falls silent."""
+    # The host of a cancelled build doesn't know of that, and goes on.
+    return _CANCELLED_TAIL_S if status is TemplateBuildStatus.CANCELLED else TAIL_S
 
 
 def raise_unless_ready(build: TemplateBuildInfo) -> None:

@@ -5,14 +5,16 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TypeVar
 
-from superserve import _calls
+import httpx
+
+from superserve import _answers, _calls, _wait
 from superserve._async.client import AsyncSuperserve
 from superserve._calls import Call
 from superserve._io_async import LogPump, sleep
-from superserve._logs import notice
-from superserve._wait import TAIL_QUIET_S, TAIL_S, Wait
+from superserve._logs import LogFeed, notice
+from superserve._wait import Wait
 from superserve.errors import SandboxError
-from superserve.types import BuildLogEvent, TemplateBuildInfo
+from superserve.types import BuildLogEvent, TemplateBuildInfo, TemplateBuildStatus
 
 T = TypeVar("T")
 
@@ -49,44 +51,59 @@ class AsyncBuildLog:
         build: The build as it was when it was last asked for; after `follow` has come to its end it has ended.
     """
 
-    def __init__(self, client: AsyncSuperserve, template_id: str, build_id: str) -> None:
-        self.build: TemplateBuildInfo
-        self._client = client
-        self._get_build = _calls.get_build(template_id, build_id)
-        self._stream = _calls.stream_build_logs(template_id, build_id)
-
-    async def follow(self, wait: Wait, *, log_only: bool = False) -> AsyncGenerator[BuildLogEvent]:
-        """Yield each event of the log once and in order, until the build has ended and its log has been read.
+    def __init__(
+        self, client: AsyncSuperserve, template_id: str, build_id: str, *, log_only: bool = False
+    ) -> None:
+        """Prepare to follow a log.
 
         With `log_only` the log's own last event is the end, too, and a log that cannot be read is an error.
         """
-        pump, feed = self._client._read_log(self._stream)
-        async with pump:
-            while not await self._has_ended(wait):
-                async with aclosing(self._until_next_poll(pump, wait)) as events:
-                    async for event in events:
-                        yield event
-                        wait.bounded(0.0)
-                if log_only and (feed.finished or pump.refusal) and pump.is_done:
-                    break
-            else:
-                async with aclosing(self._tail(pump, wait)) as events:
-                    async for event in events:
-                        yield event
-            if pump.refusal is None:
-                for event in feed.leftovers():
+        self.build: TemplateBuildInfo
+        self._client = client
+        self._log_only = log_only
+        self._get_build = _calls.get_build(template_id, build_id)
+        self._stream = _calls.stream_build_logs(template_id, build_id)
+        self._feed = LogFeed()
+
+    async def follow(self, wait: Wait) -> AsyncGenerator[BuildLogEvent]:
+        """Yield each event of the log once and in order, until the build has ended and its log has been read."""
+        async with self._pump() as pump:
+            try:
+                while not await self._has_ended(wait):
+                    async with aclosing(self._until_next_poll(pump, wait)) as events:
+                        async for event in events:
+                            yield event
+                            wait.check()
+                    if self._log_only and pump.is_done:
+                        break
+                else:
+                    async with aclosing(self._tail(pump, wait)) as events:
+                        async for event in events:
+                            yield event
+                            if wait.is_over:
+                                return
+                for event in self._leftovers(pump, wait):
                     yield event
-            elif log_only:
-                raise pump.refusal
-            else:
-                yield notice(f"the build log cannot be read: {pump.refusal}")
+            finally:
+                # Here already: an interrupt may come at any point, so also at the start of one of two stops.
+                await pump.stop()
+
+    def _pump(self) -> LogPump:
+        def refuse(response: httpx.Response) -> SandboxError:
+            return _answers.refusal(self._stream, response, api_key=self._client._config.api_key)
+
+        return LogPump(self._client._config, self._stream.request, self._feed, self._client._pace, refuse)
 
     async def _until_next_poll(self, pump: LogPump, wait: Wait) -> AsyncGenerator[BuildLogEvent]:
+        if pump.silent_s > _wait.SILENCE_S and self._feed.is_replayable:
+            await pump.reopen()
         hints = pump.hints
         until = time.monotonic() + wait.pause()
         while (left := until - time.monotonic()) > 0:
             for event in await pump.get(left):
                 yield event
+            if self._log_only and pump.is_done:
+                return
             if pump.hints != hints:
                 hints = pump.hints
                 wait.hurry()
@@ -100,20 +117,36 @@ class AsyncBuildLog:
             return False
         wait.answered()
         wait.seen = self.build.status
-        return self.build.status.is_terminal
+        return wait.has_ended
 
     async def _tail(self, pump: LogPump, wait: Wait) -> AsyncGenerator[BuildLogEvent]:
         """Yield what is left of the log of a build that has ended: soon all of it is there, or it never will be."""
         pump.build_has_ended()
-        until = time.monotonic() + wait.at_most(TAIL_S)
-        for quiet_s in TAIL_QUIET_S:
+        until = time.monotonic() + wait.at_most(_wait.tail_s(wait.seen))
+        refused_until = time.monotonic() + (_wait.OUTAGE_S if self._log_only else _wait.TAIL_REFUSED_S)
+        for attempt, quiet_s in enumerate(_wait.TAIL_QUIET_S):
+            if attempt:
+                await pump.reopen()
+            elif not self._feed.is_replayable:
+                quiet_s = _wait.TAIL_LONG_QUIET_S  # noqa: PLW2901
             silent_at = time.monotonic() + quiet_s
             while not pump.is_done and (left := min(silent_at, until) - time.monotonic()) > 0:
                 events = await pump.get(left)
                 for event in events:
                     yield event
-                if events:
+                if events or (pump.is_failing and time.monotonic() < refused_until):
                     silent_at = time.monotonic() + quiet_s
-            if pump.is_done or time.monotonic() >= until:
-                return
-            pump.reopen()
+            if pump.is_done or self._feed.is_exhausted or time.monotonic() >= until:
+                break
+        await pump.stop()
+        # What has been read is delivered, however long the caller takes for it.
+        while not pump.is_done:
+            for event in await pump.get(0.0):
+                yield event
+
+    def _leftovers(self, pump: LogPump, wait: Wait) -> list[BuildLogEvent]:
+        if pump.refusal is None:
+            return self._feed.leftovers(cancelled=wait.seen is TemplateBuildStatus.CANCELLED)
+        if self._log_only:
+            raise pump.refusal
+        return [notice(f"the build log cannot be read: {pump.refusal}")]

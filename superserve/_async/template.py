@@ -1,6 +1,7 @@
 """Templates: reusable base images, built once and then used to start any number of identical sandboxes."""
 
 import builtins
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime
@@ -13,7 +14,7 @@ from superserve._calls import Call
 from superserve._http import Options
 from superserve._io_async import LogCallback, check_callback, deliver
 from superserve._wait import Wait, raise_unless_ready
-from superserve.errors import NotFoundError, SandboxError, SandboxTimeoutError
+from superserve.errors import NotFoundError, SandboxError
 from superserve.types import BuildLogEvent, BuildStep, TemplateBuildInfo, TemplateInfo, TemplateStatus
 
 _CANCEL_S: Final = 5.0
@@ -296,11 +297,11 @@ class AsyncTemplate:
         try:
             return await self._wait(wait, on_log)
         except GeneratorExit:
+            # Nobody waits any more: nothing can be asked of the server now.
             raise
         except BaseException as error:
-            # Ctrl-C, a cancelled task, whatever a signal handler or the callback raised: the build goes on.
-            if not isinstance(error, SandboxError) or isinstance(error, SandboxTimeoutError):
-                await self._leave(wait, error, cancel=cancel_on_interrupt)
+            if wait.is_left_by(error):
+                await self._leave(wait, error)
             raise
 
     async def stream_build_logs(self, *, on_event: LogCallback, build_id: str | None = None) -> None:
@@ -327,12 +328,12 @@ class AsyncTemplate:
         """
         check_callback("on_event", on_event)
         wait, log = self._log(build_id)
-        async with aclosing(log.follow(wait, log_only=True)) as events:
+        async with aclosing(log.follow(wait)) as events:
             async for event in events:
                 await deliver(on_event, event, wait)
 
-    async def iter_build_logs(self, *, build_id: str | None = None) -> AsyncGenerator[BuildLogEvent]:
-        """Yield each event of a build's log, from its start until it ends, as `stream_build_logs` does.
+    def iter_build_logs(self, *, build_id: str | None = None) -> AsyncGenerator[BuildLogEvent]:
+        """Return an iterator of each event of a build's log, from its start until it ends, as `stream_build_logs` does.
 
         Close it (`contextlib.aclosing`) to stop reading early.
 
@@ -344,9 +345,7 @@ class AsyncTemplate:
             hi
         """
         wait, log = self._log(build_id)
-        async with aclosing(log.follow(wait, log_only=True)) as events:
-            async for event in events:
-                yield event
+        return log.follow(wait)
 
     async def rebuild(self) -> TemplateBuildInfo:
         """Queue a new build, or return the one that is going on already, with `createTemplateBuild`.
@@ -404,7 +403,7 @@ class AsyncTemplate:
             )
         wait = Wait(self._client._pace, template_id=self.id, poll_interval_s=_LOG_POLL_INTERVAL_S)
         wait.build_id = build
-        return wait, AsyncBuildLog(self._client, self.id, build)
+        return wait, AsyncBuildLog(self._client, self.id, build, log_only=True)
 
     async def _wait(self, wait: Wait, on_log: LogCallback | None) -> TemplateInfo:
         if wait.build_id is None:
@@ -423,18 +422,25 @@ class AsyncTemplate:
         raise_unless_ready(build)
         return await ask(self._client, wait, _calls.get_template(self.id))
 
-    async def _leave(self, wait: Wait, error: BaseException, *, cancel: bool) -> None:
-        if not cancel or wait.build_id is None:
-            if not isinstance(error, SandboxTimeoutError):
-                error.add_note(wait.how_to_go_on())
-            return
-        call = _calls.cancel_build(self.id, wait.build_id)
+    async def _leave(self, wait: Wait, error: BaseException) -> None:
+        """Cancel the build if that was asked for, and add to an error what has become of the build."""
+        if wait.is_to_be_cancelled:
+            error.add_note(await self._cancelled(wait))
+        elif error is not wait.timeout_error:
+            error.add_note(wait.how_to_go_on())
+
+    async def _cancelled(self, wait: Wait) -> str:
+        build_id = str(wait.build_id)
+        until = time.monotonic() + _CANCEL_S
         try:
-            await self._client._run(call, Options(timeout_s=_CANCEL_S, attempts=3))
+            await self._client._run(_calls.cancel_build(self.id, build_id), Options(_CANCEL_S, attempts=3))
+            # That it was accepted says nothing: it is for builds that have ended, too.
+            left = max(0.0, until - time.monotonic())
+            build = await self._client._run(_calls.get_build(self.id, build_id), Options(left, attempts=3))
         except SandboxError as failure:
-            error.add_note(f"{failure}. {wait.how_to_go_on()}")
-        else:
-            error.add_note(f"Build {wait.build_id} of template {self.id} was cancelled.")
+            return f"Whether build {build_id} was cancelled is not known: {failure}. {wait.how_to_go_on()}"
+        wait.seen = build.status
+        return wait.how_to_go_on()
 
 
 async def _unless_gone(client: AsyncSuperserve, call: Call[None]) -> None:

@@ -10,8 +10,7 @@ from superserve import _answers, _config, _http
 from superserve._calls import Call
 from superserve._config import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT_S, Config
 from superserve._http import Options
-from superserve._io_sync import LogPump, Pool, raw_client
-from superserve._logs import LogFeed
+from superserve._io_sync import Pool, raw_client
 from superserve._raw import RawClient
 from superserve._wait import Pace
 from superserve.errors import SandboxError, ValidationError
@@ -112,15 +111,6 @@ class Superserve:
                 raise
             raise SandboxError("this client was closed during the call", action=call.action) from error
         return _answers.result(call, response, api_key=self._config.api_key)
-
-    def _read_log(self, call: Call[None]) -> tuple[LogPump, LogFeed]:
-        """Return what reads a build's log and what makes sense of it; the pump is to be entered."""
-
-        def refuse(response: httpx.Response) -> SandboxError:
-            return _answers.refusal(call, response, api_key=self._config.api_key)
-
-        feed = LogFeed()
-        return LogPump(self._config, call.request, feed, refuse), feed
 
 
 _shared: dict[Config, Superserve] = {}

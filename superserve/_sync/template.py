@@ -2,6 +2,7 @@
 """Templates: reusable base images, built once and then used to start any number of identical sandboxes."""
 
 import builtins
+import time
 from collections.abc import Generator, Sequence
 from contextlib import closing, suppress
 from datetime import datetime
@@ -14,7 +15,7 @@ from superserve._io_sync import LogCallback, check_callback, deliver
 from superserve._sync.build_log import BuildLog, ask, ended_build
 from superserve._sync.client import Superserve, client_for
 from superserve._wait import Wait, raise_unless_ready
-from superserve.errors import NotFoundError, SandboxError, SandboxTimeoutError
+from superserve.errors import NotFoundError, SandboxError
 from superserve.types import BuildLogEvent, BuildStep, TemplateBuildInfo, TemplateInfo, TemplateStatus
 
 _CANCEL_S: Final = 5.0
@@ -297,11 +298,11 @@ class Template:
         try:
             return self._wait(wait, on_log)
         except GeneratorExit:
+            # Nobody waits any more: nothing can be asked of the server now.
             raise
         except BaseException as error:
-            # Ctrl-C, a cancelled task, whatever a signal handler or the callback raised: the build goes on.
-            if not isinstance(error, SandboxError) or isinstance(error, SandboxTimeoutError):
-                self._leave(wait, error, cancel=cancel_on_interrupt)
+            if wait.is_left_by(error):
+                self._leave(wait, error)
             raise
 
     def stream_build_logs(self, *, on_event: LogCallback, build_id: str | None = None) -> None:
@@ -328,12 +329,12 @@ class Template:
         """
         check_callback("on_event", on_event)
         wait, log = self._log(build_id)
-        with closing(log.follow(wait, log_only=True)) as events:
+        with closing(log.follow(wait)) as events:
             for event in events:
                 deliver(on_event, event, wait)
 
     def iter_build_logs(self, *, build_id: str | None = None) -> Generator[BuildLogEvent]:
-        """Yield each event of a build's log, from its start until it ends, as `stream_build_logs` does.
+        """Return an iterator of each event of a build's log, from its start until it ends, as `stream_build_logs` does.
 
         Close it (`contextlib.closing`) to stop reading early.
 
@@ -345,9 +346,7 @@ class Template:
             hi
         """
         wait, log = self._log(build_id)
-        with closing(log.follow(wait, log_only=True)) as events:
-            for event in events:
-                yield event
+        return log.follow(wait)
 
     def rebuild(self) -> TemplateBuildInfo:
         """Queue a new build, or return the one that is going on already, with `createTemplateBuild`.
@@ -405,7 +404,7 @@ class Template:
             )
         wait = Wait(self._client._pace, template_id=self.id, poll_interval_s=_LOG_POLL_INTERVAL_S)
         wait.build_id = build
-        return wait, BuildLog(self._client, self.id, build)
+        return wait, BuildLog(self._client, self.id, build, log_only=True)
 
     def _wait(self, wait: Wait, on_log: LogCallback | None) -> TemplateInfo:
         if wait.build_id is None:
@@ -424,18 +423,25 @@ class Template:
         raise_unless_ready(build)
         return ask(self._client, wait, _calls.get_template(self.id))
 
-    def _leave(self, wait: Wait, error: BaseException, *, cancel: bool) -> None:
-        if not cancel or wait.build_id is None:
-            if not isinstance(error, SandboxTimeoutError):
-                error.add_note(wait.how_to_go_on())
-            return
-        call = _calls.cancel_build(self.id, wait.build_id)
+    def _leave(self, wait: Wait, error: BaseException) -> None:
+        """Cancel the build if that was asked for, and add to an error what has become of the build."""
+        if wait.is_to_be_cancelled:
+            error.add_note(self._cancelled(wait))
+        elif error is not wait.timeout_error:
+            error.add_note(wait.how_to_go_on())
+
+    def _cancelled(self, wait: Wait) -> str:
+        build_id = str(wait.build_id)
+        until = time.monotonic() + _CANCEL_S
         try:
-            self._client._run(call, Options(timeout_s=_CANCEL_S, attempts=3))
+            self._client._run(_calls.cancel_build(self.id, build_id), Options(_CANCEL_S, attempts=3))
+            # That it was accepted says nothing: it is for builds that have ended, too.
+            left = max(0.0, until - time.monotonic())
+            build = self._client._run(_calls.get_build(self.id, build_id), Options(left, attempts=3))
         except SandboxError as failure:
-            error.add_note(f"{failure}. {wait.how_to_go_on()}")
-        else:
-            error.add_note(f"Build {wait.build_id} of template {self.id} was cancelled.")
+            return f"Whether build {build_id} was cancelled is not known: {failure}. {wait.how_to_go_on()}"
+        wait.seen = build.status
+        return wait.how_to_go_on()
 
 
 def _unless_gone(client: Superserve, call: Call[None]) -> None:

@@ -1,0 +1,122 @@
+"""Connections, for the async half, that a cancelled task lets go of whole.
+
+httpcore guards its book-keeping against cancellation by anyio's scopes, and those don't stop asyncio's own
+(`Task.cancel()`, `asyncio.timeout`, a failing TaskGroup): it can strike between two steps of giving a connection back,
+which is then lost to the pool for ever. So a call runs in a task of its own, and that is cancelled only while it waits
+for the network, as httpcore expects it.
+"""
+
+# ruff: noqa: ASYNC109 - the signatures are httpcore's
+
+import asyncio
+import contextvars
+import ssl
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
+
+import httpcore
+import httpx
+
+T = TypeVar("T")
+
+
+def install(client: httpx.AsyncClient) -> None:
+    """Make a client's connections such."""
+    for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - see below
+        if isinstance(transport, httpx.AsyncHTTPTransport):
+            # httpx has no public way to say it; tests/test_cancellation.py notices when this no longer works.
+            pool = transport._pool  # noqa: SLF001
+            pool._network_backend = _Backend(pool._network_backend)  # noqa: SLF001
+
+
+class Call:
+    """A call that ends, when it is cancelled, where it waits for the network.
+
+    Attributes:
+        is_sent: Whether anything of it can have reached the server.
+    """
+
+    def __init__(self) -> None:
+        self.is_sent = False
+        self._is_waiting = False
+        self._is_cancelled = False
+
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await `work`; when cancelled, return when it has ended."""
+        task = asyncio.create_task(self._run(work))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.done():
+                self._is_cancelled = True
+                if self._is_waiting:
+                    task.cancel()
+                await asyncio.wait([task])
+            raise
+
+    async def wait_for(self, operation: Coroutine[Any, Any, T]) -> T:
+        """Await an operation on the network."""
+        if self._is_cancelled:
+            operation.close()
+            raise asyncio.CancelledError
+        self._is_waiting = True
+        try:
+            return await operation
+        finally:
+            self._is_waiting = False
+
+    async def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        _call.set(self)
+        return await work
+
+
+_call: contextvars.ContextVar[Call | None] = contextvars.ContextVar("superserve_call", default=None)
+
+
+async def _wait_for(operation: Coroutine[Any, Any, T]) -> T:
+    call = _call.get()
+    return await (operation if call is None else call.wait_for(operation))
+
+
+class _Backend(httpcore.AsyncNetworkBackend):
+    """Marks where a call waits for the network."""
+
+    def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
+        self._backend = backend
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        return _Stream(
+            await _wait_for(self._backend.connect_tcp(host, port, timeout, local_address, socket_options))
+        )
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return await _wait_for(self._stream.read(max_bytes, timeout))
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        call = _call.get()
+        if call is not None:
+            call.is_sent = True
+        await _wait_for(self._stream.write(buffer, timeout))
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        return _Stream(await _wait_for(self._stream.start_tls(ssl_context, server_hostname, timeout)))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
