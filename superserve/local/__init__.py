@@ -8,10 +8,11 @@ try:
     from superserve.local._limits import Limits, TeamLimits
     from superserve.local._server import LocalServer
 except ModuleNotFoundError as error:
-    if error.name not in {"starlette", "uvicorn"}:
+    missing = (error.name or "").partition(".")[0]
+    if missing not in {"starlette", "uvicorn"}:
         raise
     raise ImportError(
-        f"superserve.local needs {error.name}, which isn't installed: pip install superserve[local]"
+        f"superserve.local needs {missing}, which isn't installed: pip install superserve[local]"
     ) from None
 
 __all__ = ["Builds", "Limits", "LocalServer", "Team", "TeamLimits", "Templates"]

@@ -34,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.action == "run":
             return _run(server, options.command)
         return _serve(server)
+    except KeyboardInterrupt:
+        return KILLED_BY_SIGNAL + signal.SIGINT
     except OSError as error:
         print(f"{parser.prog}: {error.strerror or error}", file=sys.stderr)
         return 1
@@ -93,17 +95,22 @@ def _run(server: LocalServer, command: list[str]) -> int:
             print(f"{command[0]}: command not found", file=sys.stderr)
             return COMMAND_NOT_FOUND
         children: list[subprocess.Popen[bytes]] = []
+        early: list[int] = []
 
         def leave_to_command(_signal: int, _frame: FrameType | None) -> None:
             """Do nothing: a terminal sends Ctrl-C to the command as well, which decides what to make of it."""
 
         def pass_on(number: int, _frame: FrameType | None) -> None:
-            for child in children:
-                child.send_signal(number)
+            if children:
+                children[0].send_signal(number)
+            else:
+                early.append(number)
 
         with _handling({signal.SIGINT: leave_to_command, signal.SIGTERM: pass_on}):
             environment = {**os.environ, **_environment(server)}
             children.append(subprocess.Popen([program, *command[1:]], env=environment))  # noqa: S603 - the user's own
+            for number in early:
+                children[0].send_signal(number)
             code = children[0].wait()
     return code if code >= 0 else KILLED_BY_SIGNAL - code
 

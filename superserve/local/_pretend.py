@@ -172,17 +172,18 @@ def _tokens(text: str) -> list[str]:
 
 def _simple(words: list[str], outcome: _Outcome) -> None:
     """Carry out one simple command on what came before it."""
-    command, *arguments = words
     outcome.status = 0
-    if {"|", "&", "<"}.intersection(arguments):
+    words, stream = _redirected(words)
+    if not words or any(word and _SIGNS.issuperset(word) for word in words):
         return
+    command, *arguments = words
     if command == "exit":
-        outcome.status = int(arguments[0]) % 256 if arguments and arguments[0].isdecimal() else 0
+        outcome.status = _exit_status(arguments)
         outcome.exited = True
     elif command == "false":
         outcome.status = 1
     elif command == "echo":
-        _echo(arguments, outcome)
+        outcome.output.append((stream, " ".join(arguments)))
     elif command == "sleep":
         outcome.duration_s += _seconds(arguments)
     elif command in _SHELLS and len(arguments) > 1 and arguments[0] == "-c":
@@ -192,14 +193,19 @@ def _simple(words: list[str], outcome: _Outcome) -> None:
         outcome.duration_s += inner.duration_s
 
 
-def _echo(arguments: list[str], outcome: _Outcome) -> None:
-    stream = "stdout"
-    if ">&" in arguments:
-        sign = arguments.index(">&")
-        start = sign - 1 if arguments[sign - 1 : sign] == ["1"] else sign
-        arguments, stream = arguments[:start] + arguments[sign + 2 :], "stderr"
-    if ">" not in arguments and ">>" not in arguments:
-        outcome.output.append((stream, " ".join(arguments)))
+def _redirected(words: list[str]) -> tuple[list[str], str]:
+    """Return a command without its `>&2`, and where it prints to."""
+    if ">&" not in words:
+        return words, "stdout"
+    sign = words.index(">&")
+    start = sign - 1 if words[sign - 1 : sign] == ["1"] else sign
+    return words[:start] + words[sign + 2 :], "stderr"
+
+
+def _exit_status(arguments: list[str]) -> int:
+    if not arguments:
+        return 0
+    return int(arguments[0]) % 256 if arguments[0].isdecimal() else _SYNTAX_ERROR
 
 
 def _seconds(arguments: list[str]) -> float:

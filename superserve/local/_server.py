@@ -281,6 +281,9 @@ class _Uvicorn(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - as inherited
         for server in self.servers:
             server.close()
+        # Connections that were just accepted reach their protocol, and so our list, within three turns of the loop.
+        for _ in range(3):
+            await asyncio.sleep(0)
         self._backend.streams.end_all()
         await self._wait_for_requests()
         for connection in list(self.server_state.connections):

@@ -1,6 +1,7 @@
 """A server per test, raw httpx to talk to it: no code of the client is used here."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -81,6 +82,20 @@ def log(http: httpx.Client) -> Callable[..., list[dict[str, Any]]]:
         return [json.loads(frame.removeprefix("data: ")) for frame in answer.text.split("\n\n") if frame]
 
     return log
+
+
+@pytest.fixture
+def wait_for_readers() -> Callable[..., None]:
+    """Wait until so many readers of a build's log are connected."""
+
+    def wait_for_readers(server: LocalServer, build_id: str, count: int = 1) -> None:
+        log = server._running().backend.host.records[build_id].log
+        end = time.monotonic() + 10
+        while len(log._subscriptions) != count:
+            assert time.monotonic() < end, "not the expected number of readers"
+            time.sleep(0.001)
+
+    return wait_for_readers
 
 
 @pytest.fixture

@@ -1,0 +1,306 @@
+"""Starting and stopping: what a server needs, and what it leaves."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+
+from superserve.local import LocalServer
+from superserve.local import _server as server_module
+
+
+def open_files():
+    return {str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.exists()}
+
+
+@pytest.fixture
+def leaves_nothing():
+    """Check that neither threads nor open files are left."""
+    files, threads = open_files(), set(threading.enumerate())
+    yield
+    assert set(threading.enumerate()) == threads
+    assert open_files() <= files
+
+
+def connect(server, request):
+    """Send a request over a socket of its own and leave it open."""
+    connection = socket.create_connection(("127.0.0.1", httpx.URL(server.base_url).port), timeout=10)
+    connection.sendall(request)
+    return connection
+
+
+def get(server, path):
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {server.api_key}\r\nConnection: close\r\n\r\n".encode()
+
+
+def read(connection):
+    """Read what is left on a connection, to its end."""
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def held_build(server):
+    server.builds.hold()
+    template_id = server.templates.add()
+    build_id = server.builds.add(template_id, status="pending")
+    return f"/templates/{template_id}/builds/{build_id}/logs", build_id
+
+
+def test_a_server_answers_as_soon_as_it_is_started(leaves_nothing):
+    with LocalServer() as server:
+        answer = httpx.get(server.base_url + "/health", verify=False)
+
+    assert answer.status_code == 200
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", server.base_url)
+
+
+def test_after_stop_nobody_answers(leaves_nothing):
+    server = LocalServer().start()
+    server.stop()
+    server.stop()
+
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(server.base_url + "/health", verify=False)
+
+
+def test_a_stopped_server_starts_again_with_fresh_rows():
+    server = LocalServer(limits=False)
+    with server:
+        server.templates.add("demo")
+        port = httpx.URL(server.base_url).port
+    server = LocalServer(port=port, api_key=server.api_key)
+    for _ in range(2):
+        with server:
+            listed = httpx.get(
+                server.base_url + "/templates", headers={"X-API-Key": server.api_key}, verify=False
+            )
+            server.templates.add("demo")
+        assert "demo" not in listed.text
+
+
+def test_many_servers_run_at_once_and_share_nothing(leaves_nothing):
+    servers = [LocalServer(speed=100).start() for _ in range(20)]
+    for number, server in enumerate(servers):
+        server.templates.add(f"own-{number}")
+    lists = [
+        httpx.get(server.base_url + "/templates", headers={"X-API-Key": server.api_key}, verify=False).json()
+        for server in servers
+    ]
+    for server in servers:
+        server.stop()
+
+    assert len({server.base_url for server in servers}) == len({server.api_key for server in servers}) == 20
+    for number, rows in enumerate(lists):
+        assert [row["name"] for row in rows if row["name"].startswith("own-")] == [f"own-{number}"]
+
+
+def test_stopping_ends_open_log_streams_cleanly(leaves_nothing, wait_for_readers):
+    with LocalServer(speed=100) as server:
+        path, build_id = held_build(server)
+        server.builds.write(build_id, "hello")
+        silent_path, silent_id = held_build(server)
+        server.builds.wait_for(silent_id, "building")
+        talking, silent = connect(server, get(server, path)), connect(server, get(server, silent_path))
+        start = talking.recv(1000)
+        wait_for_readers(server, silent_id)
+
+    with talking, silent:
+        rest, nothing = read(talking), read(silent)
+
+    assert start.startswith(b"HTTP/1.1 200")
+    assert (start + rest).endswith(b"0\r\n\r\n")
+    assert b"hello" in start + rest
+    assert nothing.startswith(b"HTTP/1.1 200")
+
+
+def test_stopping_does_not_wait_for_clients_that_do_not_read(leaves_nothing):
+    with LocalServer(speed=100) as server:
+        path, build_id = held_build(server)
+        server.builds.write(build_id, "hello")
+        connection = connect(server, get(server, path))
+        connection.recv(1000)
+        for _ in range(4):
+            server.builds.write(build_id, *["x" * 32_000] * 256, wait=False)
+
+    connection.close()
+
+
+def test_stopping_does_not_wait_for_clients_that_do_not_send(leaves_nothing):
+    head = "POST /templates HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {}\r\nContent-Length: 1000\r\n\r\n{{"
+    with LocalServer() as server:
+        upload = connect(server, head.format(server.api_key).encode())
+        half_a_head = connect(server, b"GET /templates HT")
+        idle = connect(server, get(server, "/health"))
+        idle.recv(1000)
+
+    for connection in (upload, half_a_head, idle):
+        connection.close()
+
+
+def test_stopping_stops_builds_that_run(leaves_nothing):
+    with LocalServer(speed=100) as server:
+        _, build_id = held_build(server)
+        server.builds.wait_for(build_id, "building")
+
+
+def test_a_port_can_be_chosen_and_one_that_is_taken_is_named():
+    with LocalServer() as server:
+        port = httpx.URL(server.base_url).port
+        with pytest.raises(OSError, match=f"127.0.0.1:{port}.*choose another port"):
+            LocalServer(port=port).start()
+    with LocalServer(port=port) as server:
+        assert server.base_url == f"http://127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"port": -1}, "port must be 0-65535"),
+        ({"port": 65536}, "port must be 0-65535"),
+        ({"speed": 0}, "speed must be more than 0"),
+        ({"speed": float("nan")}, "speed must be more than 0"),
+        ({"api_key": " "}, "api_key must not be empty"),
+    ],
+)
+def test_wrong_options_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        LocalServer(**options)
+
+
+def test_what_needs_a_running_server_says_so():
+    server = LocalServer()
+
+    with pytest.raises(RuntimeError, match=r"start\(\)"):
+        _ = server.base_url
+    with pytest.raises(RuntimeError, match=r"start\(\)"):
+        server.reset()
+    with pytest.raises(RuntimeError, match=r"start\(\)"):
+        server.templates.add()
+
+
+def test_a_running_server_is_not_started_twice():
+    with LocalServer() as server, pytest.raises(RuntimeError, match="already runs"):
+        server.start()
+
+
+def test_a_server_that_cannot_start_says_why_and_leaves_nothing(leaves_nothing, monkeypatch):
+    def broken(_settings):
+        raise LookupError("no backend today")
+
+    monkeypatch.setattr(server_module, "Backend", broken)
+
+    with pytest.raises(LookupError, match="no backend today"):
+        LocalServer().start()
+
+
+def test_keys_are_random_unless_chosen_and_never_shown():
+    chosen = LocalServer(api_key="chosen-key")
+
+    assert LocalServer().api_key != LocalServer().api_key
+    assert chosen.api_key == "chosen-key"
+    with chosen:
+        team = chosen.add_team()
+        assert "chosen-key" not in repr(chosen)
+        assert team.api_key not in repr(team)
+    assert repr(chosen) == "<LocalServer not running>"
+
+
+def test_a_key_names_no_region():
+    assert re.fullmatch(r"ss_local_[0-9a-f]{32}", LocalServer().api_key)
+
+
+def test_a_seed_repeats_the_ids():
+    def ids(seed):
+        with LocalServer(seed=seed) as server:
+            return server.templates.add(), server.add_team().id
+
+    assert ids(1) == ids(1)
+    assert ids(1) != ids(2)
+    assert ids(None) != ids(None)
+
+
+def test_reset_goes_back_to_the_start():
+    with LocalServer(speed=100, seed=7) as server:
+        key = server.add_team().api_key
+        first = server.templates.add("demo")
+        path, build_id = held_build(server)
+        server.builds.write(build_id, "hello")
+        server.builds.freeze()
+        with connect(server, get(server, path)) as stream:
+            stream.recv(1000)
+            server.reset()
+            assert read(stream).endswith(b"0\r\n\r\n")
+        client = httpx.Client(base_url=server.base_url, verify=False)
+        with client:
+            refused = client.get("/templates", headers={"X-API-Key": key})
+            listed = client.get("/templates", headers={"X-API-Key": server.api_key})
+            team_id = server.add_team().id
+            again = server.templates.add("demo")
+            build_id = server.builds.add(again, status="pending")
+            server.builds.wait_for(build_id, "ready")
+
+    assert refused.status_code == 401
+    assert {row["name"].split("/")[0] for row in listed.json()} == {"superserve"}
+    assert listed.headers["ratelimit-remaining"] == "39"
+    assert len({first, again, team_id}) == 2, "the same seed gives the same ids again"
+
+
+def test_a_call_that_fails_fails_in_its_caller_and_harms_nobody(server, http):
+    with pytest.raises(KeyError):
+        server.builds.set("no such build", "ready")
+    with pytest.raises(ValueError, match="the host has no build"):
+        server.builds.finish(server.builds.add(server.templates.add()))
+
+    assert http.get("/templates").status_code == 200
+
+
+def python(*arguments, **options):
+    root = Path(server_module.__file__).parents[2]
+    return subprocess.run(
+        [sys.executable, "-W", "error", *arguments],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("missing", ["uvicorn", "starlette"])
+def test_without_the_extra_the_import_says_what_to_install(missing):
+    code = f"import sys; sys.modules[{missing!r}] = None; import superserve.local"
+
+    ended = python("-c", code)
+
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].startswith("ImportError: ")
+    assert "pip install superserve[local]" in ended.stderr
+
+
+def test_a_server_that_nobody_stops_does_not_keep_the_interpreter():
+    code = "from superserve.local import LocalServer; print(LocalServer().start().base_url)"
+
+    ended = python("-c", code)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("http://")
+
+
+def test_nothing_of_the_client_is_imported():
+    code = (
+        "import sys, json, superserve.local\n"
+        "print(json.dumps([name for name in sys.modules if name.startswith('superserve')]))"
+    )
+
+    ended = python("-c", code)
+
+    modules = json.loads(ended.stdout)
+    assert "superserve.local" in modules
+    assert {name for name in modules if not name.startswith("superserve.local")} == {"superserve"}
