@@ -101,6 +101,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def soak(session: nox.Session) -> None:
+    """Build 2,000 templates through a proxy that spoils every tenth request; takes about ten minutes."""
+    session.install("-e", ".[local]")
+    session.run("python", "soak/run.py", *session.posargs)
+
+
+@nox.session(default=False)
 def minimums(session: nox.Session) -> None:
     """Run all tests with the lowest dependency versions that pyproject.toml allows."""
     pinned = pathlib.Path(session.create_tmp()) / "minimums.txt"

@@ -1,0 +1,179 @@
+"""The builds of the soak: each is made so that its outcome and every event of its log are known beforehand."""
+
+import itertools
+import random
+import shlex
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import Final
+
+import attrs
+
+from superserve import BuildLogEvent
+
+REPLAYED_EVENTS: Final = 256
+"""As many events of a log does the server replay to a reader that comes late; those after them have a hole before."""
+
+# What the local server's logs say around the steps' own output.
+_EVENTS_AROUND: Final = 5
+_EVENTS_PER_STEP: Final = 3
+_MOST_LINES: Final = REPLAYED_EVENTS - 60
+_FLOOD: Final = (300, 900)
+_ENDLESS_S: Final = 300
+# The server shortens them, too.
+_COMMAND_SHOWN: Final = 60
+
+# Characters at which a careless reader of lines would cut, and some that take several bytes.
+_ODD: Final = ("", "", "", " \u2028 ", " \u0085 ", " \x0b\x0c ", " größer ", " 日本 ", " 🦀 ", " data: x ")
+
+
+class Kind(StrEnum):
+    """What a build does."""
+
+    READY = "ready"
+    FLOODING = "flooding"
+    """Becomes ready, after more output than a late reader can get."""
+    FAILING = "failing"
+    """A step fails."""
+    UNPULLABLE = "unpullable"
+    """The base image can't be pulled."""
+    ENDLESS = "endless"
+    """Prints, and then goes on for longer than anybody waits."""
+
+
+@attrs.frozen
+class Build:
+    """One template's build.
+
+    Attributes:
+        name: The template's name, and part of each line that the build prints.
+        kind: What it does.
+        from_: The base image.
+        commands: Its steps.
+        lines: What each step prints.
+        exit_code: What the last step exits with.
+    """
+
+    name: str
+    kind: Kind
+    from_: str
+    commands: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+    exit_code: int = 0
+
+    @property
+    def steps(self) -> list[dict[str, object]]:
+        """The steps as `Template.create` takes them."""
+        return [{"run": command} for command in self.commands]
+
+    @property
+    def log(self) -> list[str]:
+        """Every event of the log, as `tokens` tells them; durations are left out, commands are shortened."""
+        if self.kind is Kind.UNPULLABLE:
+            return [f"pulling {self.from_}", "image_pull_failed:", "failed"]
+        log = [f"pulling {self.from_}", "image ready", "starting environment"]
+        for number, (command, lines) in enumerate(zip(self.commands, self.lines, strict=True), start=1):
+            step = f"Step {number}/{len(self.commands)}"
+            log += [step, f"$ {command}"[:_COMMAND_SHOWN], *lines, f"{step} completed"]
+        if self.kind is Kind.FAILING:
+            return [*log[:-1], "step_failed:", "failed"]
+        return [*log, "saving template", "ready"]
+
+    @property
+    def is_replayed_whole(self) -> bool:
+        """Whether a reader that comes late gets all of the log."""
+        return len(self.log) <= REPLAYED_EVENTS
+
+
+def make(name: str, kind: Kind, dice: random.Random) -> Build:
+    """Return a build of some kind; all else about it is rolled."""
+    if kind is Kind.UNPULLABLE:
+        return Build(name, kind, f"nosuch/{name}", ("true",), ((),))
+    count = dice.randint(1, 4)
+    printed = dice.randint(*_FLOOD) if kind is Kind.FLOODING else dice.randint(0, _MOST_LINES)
+    cuts = [0, *sorted(dice.randint(0, printed) for _ in range(count - 1)), printed]
+    lines = [
+        tuple(_line(name, index, dice) for index in range(start, end))
+        for start, end in itertools.pairwise(cuts)
+    ]
+    exit_code = dice.randint(1, 255) if kind is Kind.FAILING else 0
+    commands = [_command(step, dice.uniform(0, 1.5)) for step in lines]
+    if kind is Kind.FAILING:
+        commands[-1] += f" && exit {exit_code}"
+    if kind is Kind.ENDLESS:
+        commands.append(f"sleep {_ENDLESS_S}")
+        lines.append(())
+    return Build(name, kind, "debian:12", tuple(commands), tuple(lines), exit_code)
+
+
+def _line(name: str, index: int, dice: random.Random) -> str:
+    filling = "x" * dice.randint(2_000, 9_000) if dice.random() < 0.002 else ""  # noqa: PLR2004 - now and then
+    return f"{name} {index}{dice.choice(_ODD)}{filling}".strip()
+
+
+def _command(lines: Sequence[str], sleep_s: float) -> str:
+    echoes = [f"echo {shlex.quote(line)}{' >&2' if line[-1] in '13579' else ''}" for line in lines]
+    return " && ".join([f"sleep {sleep_s:.2f}", *echoes])
+
+
+def tokens(events: Sequence[BuildLogEvent]) -> Iterator[BuildLogEvent | str]:
+    """Yield what each event amounts to: a text of `Build.log`, or the event itself where text is missing."""
+    for event in events:
+        if event.gap:
+            yield event
+        elif event.stream == "error":
+            yield event.text.partition(" ")[0]
+        elif event.stream != "system":
+            yield event.text
+        elif event.text.startswith("$ "):
+            yield event.text[:_COMMAND_SHOWN]
+        elif " completed (" in event.text:
+            yield event.text.partition(" (")[0]
+        elif not event.text.startswith("build queued"):
+            # Those come for as long as a build waits in line, and belong to no log.
+            yield event.text
+
+
+@attrs.frozen
+class Reading:
+    """How well a log was read."""
+
+    problem: str | None
+    """What is wrong with it: an event twice, out of order, made up, or missing without a word."""
+    missing: int
+    """How many events are missing where a notice says so."""
+    notices: int
+    needless: int
+    """How many notices stand where nothing is missing."""
+
+
+def judge(build: Build, events: Sequence[BuildLogEvent], *, whole: bool = True) -> Reading:
+    """Compare the log that was read with the one that the build wrote; `whole` tells that it was read to its end."""
+    expected = build.log
+    position = missing = notices = needless = 0
+    told = False
+    for token in tokens(events):
+        if isinstance(token, BuildLogEvent):
+            needless += told
+            notices += 1
+            told = True
+            continue
+        if position < len(expected) and token == expected[position]:
+            needless += told
+        elif told and token in expected[position:]:
+            found = expected.index(token, position)
+            missing += found - position
+            position = found
+        else:
+            due = expected[position] if position < len(expected) else "the end"
+            return Reading(
+                f"event {position}: {token[:99]!r} where {due[:99]!r} was due", missing, notices, needless
+            )
+        position += 1
+        told = False
+    left = len(expected) - position if whole else 0
+    if left and not told:
+        return Reading(f"the last {left} of {len(expected)} events are missing", missing, notices, needless)
+    if told and whole and not left:
+        needless += 1
+    return Reading(None, missing + left, notices, needless)

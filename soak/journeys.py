@@ -1,0 +1,346 @@
+"""What is done with each build of the soak, and what must come of it: sync and async from one source.
+
+A journey is a coroutine function. Where the templates are synchronous, what it awaits is a result already, so that it
+never really waits: `finish` drives it to its end in a plain thread.
+"""
+
+import asyncio
+import inspect
+import random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import aclosing, closing
+from typing import Final, TypeVar
+
+import attrs
+from builds import Build, Kind, judge
+
+from superserve import (
+    AsyncSuperserve,
+    AsyncTemplate,
+    BuildError,
+    BuildLogEvent,
+    ConflictError,
+    NotFoundError,
+    RateLimitError,
+    SandboxConnectionError,
+    SandboxTimeoutError,
+    ServerError,
+    Superserve,
+    Template,
+)
+
+T = TypeVar("T")
+AnyTemplate = Template | AsyncTemplate
+
+PASSING: Final = (RateLimitError, SandboxConnectionError, SandboxTimeoutError, ServerError)
+"""What a single call may end with although nothing is wrong with it: the way to the server is bad."""
+
+_TRIES: Final = 12
+_PAUSE_S: Final = 0.1
+_POLL_INTERVALS_S: Final = (0.2, 0.5, 2.0)
+_TIMEOUT_S: Final = 2.0
+# What a wait may take past its timeout: 5 s for cancelling the build, and the rest for a machine that is busy.
+_LATE_S: Final = 5.0 + 15.0
+_SLOW_CALLBACK_S: Final = 0.002
+
+
+class WrongError(Exception):
+    """Something came out that is not what it had to be."""
+
+
+class GivenUpError(Exception):
+    """What the callbacks of the soak raise."""
+
+
+@attrs.define
+class Figures:
+    """What has been seen."""
+
+    builds: int = 0
+    events: int = 0
+    notices: int = 0
+    missing: int = 0
+    needless: int = 0
+    longest_s: float = 0.0
+    outcomes: Counter[str] = attrs.field(factory=Counter)
+    raised: Counter[str] = attrs.field(factory=Counter)
+
+    def add(self, other: "Figures") -> None:
+        """Count in what was seen elsewhere."""
+        self.builds += other.builds
+        self.events += other.events
+        self.notices += other.notices
+        self.missing += other.missing
+        self.needless += other.needless
+        self.longest_s = max(self.longest_s, other.longest_s)
+        self.outcomes += other.outcomes
+        self.raised += other.raised
+
+
+def finish(journey: Coroutine[object, object, T]) -> T:
+    """Return the result of a journey that has nothing to wait for in an event loop."""
+    try:
+        journey.send(None)
+    except StopIteration as end:
+        return end.value
+    journey.close()
+    raise RuntimeError("a synchronous journey must not wait")
+
+
+class Journey:
+    """One template's way from its creation to its deletion."""
+
+    def __init__(self, client: Superserve | AsyncSuperserve, build: Build, dice: random.Random) -> None:
+        self.figures = Figures()
+        self._client = client
+        self._build = build
+        self._dice = dice
+        self._is_async = isinstance(client, AsyncSuperserve)
+        self._class = AsyncTemplate if self._is_async else Template
+        self._sleep = asyncio.sleep if self._is_async else time.sleep
+
+    async def travel(self, name: str) -> Figures:
+        """Go the way of that name, and return what was seen on it; raise WrongError if something was wrong."""
+        start = time.monotonic()
+        template = await self._create()
+        await WAYS[name](self, template)
+        await self._persist(template.delete)
+        try:
+            await self._persist(template.get_info)
+        except NotFoundError:
+            pass
+        else:
+            raise WrongError("the template is still there after its deletion")
+        self.figures.longest_s = time.monotonic() - start
+        return self.figures
+
+    async def follow(self, template: AnyTemplate) -> None:
+        """Wait with `on_log`."""
+        events: list[BuildLogEvent] = []
+        await self._wait(template, on_log=self._callback(events.append))
+        self._judge(events)
+
+    async def stream(self, template: AnyTemplate) -> None:
+        """Have the log streamed, then ask how the build ended."""
+        events: list[BuildLogEvent] = []
+        build_id = await self._newest_build(template)
+        callback = self._callback(events.append)
+        await self._now(template.stream_build_logs(on_event=callback, build_id=build_id))
+        self._judge(events)
+        await self._wait(template)
+
+    async def iterate(self, template: AnyTemplate) -> None:
+        """Iterate over the log, perhaps not to its end the first time."""
+        build_id = await self._newest_build(template)
+        if self._dice.random() < 0.3:  # noqa: PLR2004 - now and then
+            some = await self._iterate(template, build_id, most=self._dice.randint(1, 20))
+            self._judge(some, whole=False)
+        self._judge(await self._iterate(template, build_id))
+        await self._wait(template)
+
+    async def read_late(self, template: AnyTemplate) -> None:
+        """Wait without reading the log, and read it when all is over."""
+        await self._wait(template)
+        self._judge(await self._iterate(template, await self._newest_build(template)))
+
+    async def rebuild(self, template: AnyTemplate) -> None:
+        """Build twice."""
+        await self.follow(template)
+        build = await self._persist(template.rebuild)
+        await self.follow(template)
+        newest = (await self._persist(template.list_builds))[0]
+        if newest.id != build.id:
+            raise WrongError(f"rebuild() started {build.id}, but the newest build is {newest.id}")
+
+    async def cancel(self, template: AnyTemplate) -> None:
+        """Cancel the build out of the callback, as soon as it begins with what has no end."""
+        build_id = await self._newest_build(template)
+        events: list[BuildLogEvent] = []
+        last = f"Step {len(self._build.commands)}/{len(self._build.commands)}"
+
+        def take(event: BuildLogEvent) -> Coroutine[object, object, None] | None:
+            events.append(event)
+            return self._persist(template.cancel_build, build_id) if event.text == last else None
+
+        await self._wait(template, on_log=self._callback(take))
+        self._judge(events, whole=False)
+
+    async def time_out(self, template: AnyTemplate) -> None:
+        """Wait for less time than the build takes, and let it be cancelled then."""
+        build_id = await self._newest_build(template)
+        events: list[BuildLogEvent] = []
+        start = time.monotonic()
+        try:
+            if self._is_async and self._dice.random() < 0.5:  # noqa: PLR2004 - half of them
+                async with asyncio.timeout(_TIMEOUT_S):
+                    await self._wait(template, on_log=events.append, cancel_on_interrupt=True)
+            else:
+                await self._wait(
+                    template, on_log=events.append, timeout_s=_TIMEOUT_S, cancel_on_interrupt=True
+                )
+        except TimeoutError as error:
+            notes = " ".join(getattr(error, "__notes__", ()))
+        else:
+            raise WrongError("the wait ended before its time")
+        if (taken := time.monotonic() - start) > _TIMEOUT_S + _LATE_S:
+            raise WrongError(f"the wait ended after {taken:.1f} s, its timeout was {_TIMEOUT_S:g} s")
+        self._judge(events, whole=False)
+        build = await self._persist(template.get_build, build_id)
+        if "was cancelled" in notes and build.status != "cancelled":
+            raise WrongError(f"the error says that the build was cancelled, but it is {build.status}")
+        await self._persist(template.cancel_build, build_id)
+        await self._wait(template)
+
+    async def give_up(self, template: AnyTemplate) -> None:
+        """Raise an exception in the callback, then wait again."""
+        events: list[BuildLogEvent] = []
+        most = self._dice.randint(1, min(len(self._build.log), 100))
+        reason = GivenUpError()
+
+        def take(event: BuildLogEvent) -> None:
+            events.append(event)
+            if len(events) == most:
+                raise reason
+
+        try:
+            await self._wait(template, on_log=self._callback(take))
+        except GivenUpError as error:
+            if error is not reason or "wait again" not in " ".join(getattr(error, "__notes__", ())):
+                raise WrongError("the callback's exception came out changed, or without advice") from error
+        else:
+            raise WrongError("the callback's exception did not come out")
+        self._judge(events, whole=False)
+        await self.follow(template)
+
+    async def _create(self) -> AnyTemplate:
+        build = self._build
+        for _ in range(_TRIES):
+            try:
+                return await self._now(
+                    self._class.create(
+                        name=build.name, from_=build.from_, steps=build.steps, client=self._client
+                    )
+                )
+            except PASSING as error:
+                self._note("create", error)
+                # What the message advises: a POST is not repeated by the client.
+                advice = f"Template.list(name_prefix={build.name!r})" in str(error)
+            found = await self._persist(self._class.list, name_prefix=build.name, client=self._client)
+            for info in found:
+                if info.name == build.name:
+                    if not advice:
+                        raise WrongError("a create whose answer was lost did not say that it may have worked")
+                    return await self._persist(self._class.connect, info.id, client=self._client)
+        raise WrongError(f"the template could not be created in {_TRIES} tries")
+
+    async def _wait(self, template: AnyTemplate, **options: object) -> None:
+        """Wait for the build, which must end as it is meant to."""
+        interval_s = self._dice.choice(_POLL_INTERVALS_S)
+        build = self._build
+        try:
+            info = await self._now(template.wait_until_ready(poll_interval_s=interval_s, **options))
+        except BuildError as error:
+            outcome = f"{error.code} {error.step}/{error.step_count} {error.exit_code}"
+        except ConflictError:
+            outcome = "cancelled"
+        else:
+            outcome = str(info.status)
+        count = len(build.commands)
+        expected = {
+            Kind.READY: "ready",
+            Kind.FLOODING: "ready",
+            Kind.FAILING: f"step_failed {count}/{count} {build.exit_code}",
+            Kind.UNPULLABLE: "image_pull_failed None/None None",
+            Kind.ENDLESS: "cancelled",
+        }[build.kind]
+        if outcome != expected:
+            raise WrongError(f"the build ended {outcome!r}, not {expected!r}")
+        self.figures.builds += 1
+        self.figures.outcomes[outcome.partition(" ")[0]] += 1
+
+    async def _iterate(
+        self, template: AnyTemplate, build_id: str, most: int | None = None
+    ) -> list[BuildLogEvent]:
+        events: list[BuildLogEvent] = []
+        if self._is_async:
+            async with aclosing(template.iter_build_logs(build_id=build_id)) as stream:
+                async for event in stream:
+                    events.append(event)
+                    if len(events) == most:
+                        break
+        else:
+            with closing(template.iter_build_logs(build_id=build_id)) as stream:
+                for event in stream:
+                    events.append(event)
+                    if len(events) == most:
+                        break
+        return events
+
+    async def _newest_build(self, template: AnyTemplate) -> str:
+        if self._dice.random() < 0.5 and template.latest_build_id:  # noqa: PLR2004 - half of them
+            return template.latest_build_id
+        return (await self._persist(template.list_builds, limit=1))[0].id
+
+    async def _persist(
+        self, call: Callable[..., Awaitable[T] | T], *arguments: object, **options: object
+    ) -> T:
+        """Make a call until it has an answer, as people do."""
+        for left in reversed(range(_TRIES)):
+            try:
+                return await self._now(call(*arguments, **options))
+            except PASSING as error:
+                self._note(call.__name__, error)
+                if not left:
+                    raise
+            await self._now(self._sleep(_PAUSE_S))
+        raise AssertionError
+
+    async def _now(self, value: Awaitable[T] | T) -> T:
+        return await value if inspect.isawaitable(value) else value
+
+    def _callback(self, take: Callable[[BuildLogEvent], object]) -> Callable[[BuildLogEvent], object]:
+        """Return a callback of one form or another, and now and then a slow one."""
+        slow_s = _SLOW_CALLBACK_S if self._dice.random() < 0.05 else 0.0  # noqa: PLR2004 - now and then
+
+        async def listen(event: BuildLogEvent) -> None:
+            await asyncio.sleep(slow_s)
+            await self._now(take(event))
+
+        def hear(event: BuildLogEvent) -> object:
+            if not self._is_async:
+                time.sleep(slow_s)
+            result = take(event)
+            return result if self._is_async or result is None else finish(result)
+
+        return listen if self._is_async and self._dice.random() < 0.5 else hear  # noqa: PLR2004 - half of them
+
+    def _judge(self, events: list[BuildLogEvent], *, whole: bool = True) -> None:
+        reading = judge(self._build, events, whole=whole)
+        if reading.problem is not None:
+            raise WrongError(reading.problem)
+        if reading.missing and self._build.is_replayed_whole:
+            said = [event.text for event in events if event.gap]
+            raise WrongError(
+                f"{reading.missing} events are missing of a log that the server replays whole: {said}"
+            )
+        self.figures.events += len(events)
+        self.figures.notices += reading.notices
+        self.figures.missing += reading.missing
+        self.figures.needless += reading.needless
+
+    def _note(self, call: str, error: Exception) -> None:
+        self.figures.raised[f"{call}: {type(error).__name__}"] += 1
+
+
+WAYS: Final[dict[str, Callable[[Journey, AnyTemplate], Awaitable[None]]]] = {
+    "follow": Journey.follow,
+    "stream": Journey.stream,
+    "iterate": Journey.iterate,
+    "read late": Journey.read_late,
+    "rebuild": Journey.rebuild,
+    "cancel": Journey.cancel,
+    "time out": Journey.time_out,
+    "give up": Journey.give_up,
+}
