@@ -64,7 +64,7 @@ def result(call: Call[T], response: httpx.Response, *, api_key: str) -> T:
         problem = str(error)
     except (ValueError, RecursionError):
         kind = _said(response.headers.get("content-type", ""), api_key) or "no content type"
-        problem = f"it is not JSON ({kind}, {len(response.content)} bytes)"
+        problem = f"it cannot be read as JSON ({kind}, {len(response.content)} bytes)"
     message = f"the server's answer makes no sense: {problem}{_lost(call)}"
     raise _error(SandboxError, call, response, message, api_key=api_key)
 
