@@ -3,7 +3,8 @@ r"""Makes builds up: no image is pulled and no command is run, and yet the outco
 Every phase takes 10 ms of the server's clock, so equal specs give equal logs. What is read out of a spec:
 
 - Base image: an upper-case repository or stray spaces fail with `bad_reference`; a repository that starts with
-  `nosuch/` or contains `does-not-exist` fails with `image_pull_failed`; anything else is there.
+  `nosuch/` or contains `does-not-exist` fails with `image_pull_failed`; `fails/<code>` fails with any other code, such
+  as `fails/boot_failed`, when a build would; anything else is there.
 - `run` steps are read as lists of simple commands joined by `&&`, `||`, `;` and newlines. `exit N`, `false`, `true`,
   `echo TEXT` (also with `>&2`), `sleep SECONDS` and `sh -c "..."` do what they say; anything else, pipes and
   redirections included, succeeds and prints nothing. A step whose status isn't 0 fails as it would: `step_failed: step 2/3 failed after 10ms: exited with code 3`.
@@ -68,11 +69,14 @@ class PretendRunner:
         await self._pull(job, log)
         log.write("system", "starting environment")
         await self._clock.sleep(PHASE_S)
+        _fail_if_asked(job, "boot_failed")
         for number, step in enumerate(job.steps, start=1):
             await self._step(number, len(job.steps), step, log)
+        _fail_if_asked(job, "build_failed")
         await self._start(job, log)
         log.write("system", "saving template")
         await self._clock.sleep(PHASE_S)
+        _fail_if_asked(job, "snapshot_failed")
 
     async def aclose(self) -> None:
         """Nothing to free."""
@@ -86,6 +90,7 @@ class PretendRunner:
         repository = reference["repository"]
         if repository.startswith("nosuch/") or "does-not-exist" in repository:
             raise BuildFailed.fixed("image_pull_failed")
+        _fail_if_asked(job, "image_too_large", "unsupported_platform", "image_unsafe", "image_pull_failed")
         log.write("system", "image ready")
 
     async def _step(self, number: int, count: int, step: Step, log: Log) -> None:
@@ -127,6 +132,7 @@ class PretendRunner:
             log.write("system", "running start_cmd")
             log.write("system", shown_command(job.start_cmd))
             await self._clock.sleep(START_CMD_WAIT_S)
+        _fail_if_asked(job, "start_cmd_failed")
         if job.ready_cmd is not None:
             log.write("system", "waiting for ready_cmd")
             log.write("system", shown_command(job.ready_cmd))
@@ -134,6 +140,14 @@ class PretendRunner:
             if read_command(job.ready_cmd).status:
                 raise BuildFailed.fixed("ready_cmd_failed")
             log.write("system", "ready_cmd succeeded")
+        _fail_if_asked(job, "ready_cmd_failed")
+
+
+def _fail_if_asked(job: BuildJob, *codes: str) -> None:
+    """Fail with one of the codes if the base image is named after it."""
+    for code in codes:
+        if job.from_ == f"fails/{code}":
+            raise BuildFailed.fixed(code)
 
 
 def read_command(text: str) -> _Outcome:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from superserve.local._runner import go_duration, shown_command
+from superserve.local._runner import FIXED_FAILURES, go_duration, shown_command
 
 
 @pytest.fixture
@@ -166,6 +166,17 @@ def test_base_images_that_cannot_be_had_fail(outcome, image, code):
 
     assert (message and message.split(": ")[0]) == code
     assert ("image ready" in lines(events, "system")) == (code is None)
+
+
+@pytest.mark.parametrize("code", sorted(FIXED_FAILURES.keys() - {"bad_reference"}))
+def test_a_base_image_can_ask_for_any_failure(outcome, code):
+    message, events = outcome(**{"from": f"fails/{code}"}, steps=[{"run": "true"}])
+
+    assert message == f"{code}: {FIXED_FAILURES[code]}"
+    of_the_image = {"image_too_large", "unsupported_platform", "image_unsafe", "image_pull_failed"}
+    assert ("image ready" in lines(events, "system")) == (code not in of_the_image)
+    assert ("Step 1/1" in lines(events, "system")) == (code not in {*of_the_image, "boot_failed"})
+    assert ("saving template" in lines(events, "system")) == (code == "snapshot_failed")
 
 
 @pytest.mark.parametrize(
