@@ -3,9 +3,10 @@
 Names are loaded when they are first used, so that `import superserve` costs next to nothing.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING
+from importlib import import_module as _import_module
 
+# As type checkers know it from typing, whose import would take longer than all the rest here.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from superserve._async.client import AsyncSuperserve
     from superserve._async.template import AsyncTemplate
@@ -78,18 +79,31 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
+    value: object
     if name == "__version__":
-        from importlib.metadata import version
-
-        return version("superserve")
-    if name not in __all__:
+        value = _version()
+    elif name in ("errors", "types"):
+        value = _import_module(f"{__name__}.{name}")
+    elif name in __all__:
+        home = _HOMES.get(name) or ("errors" if name.endswith("Error") else "types")
+        value = getattr(_import_module(f"{__name__}.{home}"), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = _HOMES.get(name) or ("errors" if name.endswith("Error") else "types")
-    value = getattr(import_module(f"{__name__}.{home}"), name)
     # Found at once from now on.
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "__version__"})
+    return sorted(
+        {*__all__, "__version__", "errors", "types", *(name for name in globals() if name[:2] == "__")}
+    )
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("superserve")
+    except PackageNotFoundError:  # run from a source tree
+        return "0"

@@ -7,12 +7,12 @@ import ssl
 from collections.abc import Generator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 import attrs
 import httpx
 
+import superserve
 from superserve._config import Config
 from superserve.errors import SandboxError
 
@@ -165,11 +165,7 @@ def headers(config: Config) -> dict[str, str]:
 @functools.cache
 def user_agent() -> str:
     """Return who is calling, for the server's logs."""
-    try:
-        own = version("superserve")
-    except PackageNotFoundError:  # run from a source tree
-        own = "0"
-    return f"superserve-python/{own} (python/{platform.python_version()})"
+    return f"superserve-python/{superserve.__version__} (python/{platform.python_version()})"
 
 
 @functools.cache

@@ -1,0 +1,141 @@
+"""What the package offers, and what importing it costs."""
+
+import importlib.metadata
+import inspect
+import pickle
+import subprocess
+import sys
+import types
+
+import pytest
+
+import superserve
+import superserve.errors
+import superserve.types
+
+HEAVY = {
+    "httpx",
+    "httpcore",
+    "attrs",
+    "attr",
+    "asyncio",
+    "ssl",
+    "socket",
+    "threading",
+    "backoff",
+    "typing",
+    "superserve_api",
+}
+
+
+def loaded_by(code):
+    """Return the modules that a fresh interpreter has loaded once it has run this."""
+    program = f"import sys\nbefore = set(sys.modules)\n{code}\nprint(*(set(sys.modules) - before))"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(ran.stdout.split())
+
+
+def test_importing_the_package_loads_nothing_else():
+    loaded = loaded_by("import superserve")
+    assert {module for module in loaded if module.startswith("superserve")} == {"superserve"}
+    assert not loaded & HEAVY
+
+
+def test_errors_and_types_come_without_an_http_library():
+    loaded = loaded_by("from superserve import BuildError, SandboxError")
+    assert not loaded & (HEAVY - {"typing"})
+    assert not loaded_by("from superserve import RunStep, TemplateStatus") & {
+        "httpx",
+        "ssl",
+        "asyncio",
+        "backoff",
+    }
+
+
+def test_purely_synchronous_use_loads_no_asyncio():
+    assert "asyncio" not in loaded_by("from superserve import Superserve, Template")
+
+
+def test_asynchronous_use_does_not_load_the_synchronous_half():
+    loaded = loaded_by("from superserve import AsyncSuperserve, AsyncTemplate")
+    assert "superserve._async.template" in loaded
+    assert not {module for module in loaded if module.startswith("superserve._sync")}
+
+
+def test_every_public_name_can_be_imported_and_they_are_sorted():
+    assert superserve.__all__ == sorted(superserve.__all__)
+    assert len(set(superserve.__all__)) == len(superserve.__all__)
+    for name in superserve.__all__:
+        assert getattr(superserve, name) is getattr(superserve, name)
+
+
+def test_a_star_import_brings_every_public_name():
+    names = {}
+    exec("from superserve import *", names)
+    assert set(names) - {"__builtins__"} == set(superserve.__all__)
+
+
+def test_errors_and_types_are_public_whole():
+    assert set(superserve.errors.__all__) < set(superserve.__all__)
+    assert set(superserve.types.__all__) < set(superserve.__all__)
+
+
+def test_dir_shows_what_there_is_and_nothing_of_how_it_is_made():
+    assert set(superserve.__all__) < set(dir(superserve))
+    assert "__version__" in dir(superserve)
+    assert "__doc__" in dir(superserve)
+    for name in dir(superserve):
+        assert name.startswith("__") or not name.startswith("_")
+        assert isinstance(getattr(superserve, name), object)
+    assert not {"TYPE_CHECKING", "import_module"} & set(dir(superserve))
+
+
+def test_submodules_for_people_are_there_without_importing_them():
+    loaded = loaded_by("import superserve\nsuperserve.errors.SandboxError\nsuperserve.types.RunStep")
+    assert {"superserve.errors", "superserve.types"} < loaded
+
+
+def test_the_version_is_the_packages():
+    try:
+        expected = importlib.metadata.version("superserve")
+    except importlib.metadata.PackageNotFoundError:
+        # Run from a source tree.
+        expected = "0"
+    assert superserve.__version__ == expected
+
+
+def test_without_an_installed_package_there_is_a_version_all_the_same(monkeypatch):
+    def version(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    monkeypatch.delitem(vars(superserve), "__version__", raising=False)
+    assert superserve.__version__ == "0"
+    monkeypatch.delitem(vars(superserve), "__version__")
+
+
+def test_a_slip_in_a_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match=r"^module 'superserve' has no attribute 'Tempalte'$"):
+        superserve.Tempalte  # noqa: B018 - the access itself fails
+    with pytest.raises(ImportError, match="cannot import name 'Tempalte'"):
+        exec("from superserve import Tempalte")
+
+
+def test_public_classes_say_where_they_are_to_be_found_again():
+    for name in superserve.__all__:
+        value = getattr(superserve, name)
+        if isinstance(value, type) and not isinstance(value, types.GenericAlias):
+            assert pickle.loads(pickle.dumps(value)) is value
+
+
+def test_every_public_class_and_method_is_documented():
+    for name in superserve.__all__:
+        value = getattr(superserve, name)
+        if not inspect.isclass(value):
+            continue
+        assert inspect.getdoc(value), name
+        for attribute, member in vars(value).items():
+            if not attribute.startswith("_") and (
+                callable(member) or isinstance(member, property | classmethod)
+            ):
+                assert inspect.getdoc(member), f"{name}.{attribute}"

@@ -1,0 +1,83 @@
+"""The synchronous and the asynchronous classes have the same names, arguments, defaults and documentation."""
+
+import inspect
+import re
+
+import pytest
+
+from superserve import AsyncSuperserve, AsyncTemplate, Superserve, Template, _io_async, _io_sync
+
+PAIRS = [(AsyncTemplate, Template), (AsyncSuperserve, Superserve)]
+# Names that Python itself spells differently.
+SPELLED = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}
+
+
+def members(kind):
+    """Return the public members of a class, as they are written in it."""
+    return {
+        name: member
+        for name, member in vars(kind).items()
+        if not name.startswith("_") or name in ("__init__", *SPELLED, *SPELLED.values())
+    }
+
+
+def function(member):
+    if isinstance(member, property):
+        return member.fget
+    return getattr(member, "__func__", member)
+
+
+def synchronous(text):
+    """Return an asynchronous signature or documentation as its synchronous half has it."""
+    return re.sub(r"\bAsync(?=[A-Z])(?!Template only)", "", str(text)).replace("_async", "_sync")
+
+
+@pytest.mark.parametrize(("asynchronous", "plain"), PAIRS)
+def test_both_halves_have_the_same_members_in_the_same_order(asynchronous, plain):
+    assert [SPELLED.get(name, name) for name in members(asynchronous)] == list(members(plain))
+
+
+@pytest.mark.parametrize(("asynchronous", "plain"), PAIRS)
+def test_both_halves_take_the_same_arguments(asynchronous, plain):
+    others = members(plain)
+    for name, member in members(asynchronous).items():
+        other = others[SPELLED.get(name, name)]
+        assert type(other) is type(member), name
+        if not callable(function(member)):
+            continue
+        ours, theirs = inspect.signature(function(member)), inspect.signature(function(other))
+        assert [str(parameter) for parameter in theirs.parameters.values() if parameter.name != "self"] == [
+            synchronous(parameter) for parameter in ours.parameters.values() if parameter.name != "self"
+        ], name
+        if not inspect.isasyncgenfunction(function(member)):
+            assert str(theirs.return_annotation) == synchronous(ours.return_annotation), name
+
+
+@pytest.mark.parametrize(("asynchronous", "plain"), PAIRS)
+def test_every_option_has_to_be_named(asynchronous, plain):
+    for kind in (asynchronous, plain):
+        for name, member in members(kind).items():
+            if name.startswith("_") or isinstance(member, property) or not callable(function(member)):
+                continue
+            for parameter in inspect.signature(function(member)).parameters.values():
+                positional = parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+                assert positional == (
+                    parameter.name in ("self", "cls", "template_id", "build_id")
+                    and (parameter.default is parameter.empty)
+                ), f"{name}({parameter})"
+
+
+def test_the_hand_written_halves_offer_the_same_names():
+    """What the written shells import from one they must find in the other."""
+    for name in (
+        "HTTPClient",
+        "LogCallback",
+        "LogPump",
+        "Pool",
+        "check_callback",
+        "deliver",
+        "raw_client",
+        "sleep",
+    ):
+        assert hasattr(_io_async, name)
+        assert hasattr(_io_sync, name)
