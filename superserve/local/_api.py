@@ -92,8 +92,6 @@ class Api:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
-            return
         try:
             answer = await self._answer(scope, receive)
             await answer(scope, receive, send)

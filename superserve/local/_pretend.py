@@ -199,7 +199,7 @@ def _simple(words: list[str], outcome: _Outcome) -> None:
     elif command == "echo":
         outcome.output.append((stream, " ".join(arguments)))
     elif command == "sleep":
-        outcome.duration_s += _seconds(arguments)
+        _sleep(arguments, outcome)
     elif command in _SHELLS and len(arguments) > 1 and arguments[0] == "-c":
         inner = read_command(arguments[1])
         outcome.status = inner.status
@@ -222,8 +222,8 @@ def _exit_status(arguments: list[str]) -> int:
     return int(arguments[0]) % 256 if arguments[0].isdecimal() else _SYNTAX_ERROR
 
 
-def _seconds(arguments: list[str]) -> float:
+def _sleep(arguments: list[str], outcome: _Outcome) -> None:
     try:
-        return max(0.0, float(arguments[0]))
+        outcome.duration_s += max(0.0, float(arguments[0]))
     except (IndexError, ValueError):
-        return 0.0
+        outcome.status = 1

@@ -164,7 +164,7 @@ class Store:
             row
             for row in self.templates.values()
             if row.deleted_at is None
-            and (row.team_id == team.id or self.teams[row.team_id].is_system)
+            and (row.team_id == team.id or self._is_system(row.team_id))
             and matches(row.name)
         ]
         found.sort(key=_created_at, reverse=True)
@@ -175,7 +175,12 @@ class Store:
         row = self.templates.get(template_id)
         if row is None or row.deleted_at is not None:
             return None
-        return row if row.team_id == team.id or self.teams[row.team_id].is_system else None
+        return row if row.team_id == team.id or self._is_system(row.team_id) else None
+
+    def _is_system(self, team_id: str) -> bool:
+        # A request that was being read during a reset leaves rows of a team that is gone.
+        team = self.teams.get(team_id)
+        return team is not None and team.is_system
 
     def own_template(self, template_id: str, team: Team) -> Template | None:
         """Return a template that the team may change: its own."""

@@ -105,6 +105,8 @@ def test_equal_specs_give_equal_logs(outcome):
         ("cat x | exit 9", 0),
         ("echo unterminated '", 2),
         ("exit nonsense", 2),
+        ("sleep soon", 1),
+        ("sleep", 1),
     ],
 )
 def test_a_step_fails_as_it_would(outcome, run, code):

@@ -189,3 +189,7 @@ def test_names_are_never_ids(server, http, error):
     server.templates.add("demo")
 
     assert error(http.get("/templates/demo")) == BAD
+
+
+def test_long_headers_are_read(http):
+    assert http.get("/health", headers={"X-Long": "x" * 500_000}).status_code == 200
