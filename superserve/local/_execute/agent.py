@@ -155,7 +155,6 @@ class Agent:
         process = Process(number, popen)
         self._running[popen.pid] = process
         self._groups.add(popen.pid)
-        self._send(event="started", number=number, pid=popen.pid)
         for stream, pipe in (("stdout", popen.stdout), ("stderr", popen.stderr)):
             assert pipe is not None  # noqa: S101 - for the type checker: PIPE was asked for
             output = Output(process, stream, pipe)

@@ -1,11 +1,14 @@
 """Where a build's steps run: inside bwrap where that works, else as plain processes of this user."""
 
+import contextlib
 import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator
 
 from superserve.local._execute.scratch import Scratch
@@ -22,13 +25,12 @@ _FOLDERS = ("home", "root", "run", "srv", "tmp", "var/tmp")
 _PROGRAMS = ("bin", "etc", "lib", "lib32", "lib64", "libx32", "nix", "opt", "sbin", "usr")
 
 _PROBE_LIMIT_S = 10.0
+_KILL_LIMIT_S = 5.0
+_CLEAN_LOOKS = 3
 
 
 class Unisolated:
     """Steps are plain processes: the scratch folder is where they start, nothing keeps them in it."""
-
-    private_pids = False
-    """Whether a pid inside is another process's, or nobody's, outside."""
 
     def __init__(self, reason: str) -> None:
         self._reason = reason
@@ -44,6 +46,20 @@ class Unisolated:
         """Return where the template's absolute path `inside` is for the build's processes: below the scratch folder."""
         return str(scratch.root / inside.lstrip("/"))
 
+    def kill_strays(self, scratch: Scratch) -> None:
+        """Kill what an agent that was killed itself has left: whatever has this build's TMPDIR (not without /proc)."""
+        mark = f"TMPDIR={self.variables(scratch)['TMPDIR']}\0".encode()
+        end = time.monotonic() + _KILL_LIMIT_S
+        # A process shows no environment while it turns into another program, so one look is not enough.
+        clean_looks = 0
+        while clean_looks < _CLEAN_LOOKS and time.monotonic() < end:
+            pids = _pids_with(mark)
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            clean_looks = 0 if pids else clean_looks + 1
+            time.sleep(0.01)
+
     def variables(self, scratch: Scratch) -> dict[str, str]:
         """Return TMPDIR, to keep temporary files in the scratch folder."""
         return {"TMPDIR": self.path(scratch, "/tmp")}  # noqa: S108 - below the scratch folder
@@ -57,9 +73,6 @@ class Unisolated:
 class Bwrap:
     """Steps see the scratch folder as `/`, with this machine's programs in it read-only, and no network but loopback."""
 
-    private_pids = True
-    """Whether a pid inside is another process's, or nobody's, outside."""
-
     def __init__(self, program: str) -> None:
         self._program = program
 
@@ -72,6 +85,9 @@ class Bwrap:
     def path(self, scratch: Scratch, inside: str) -> str:  # noqa: ARG002 - it is the root
         """Return where the template's absolute path `inside` is for the build's processes: right there."""
         return inside
+
+    def kill_strays(self, scratch: Scratch) -> None:
+        """Do nothing: without their agent the processes are gone."""
 
     def variables(self, scratch: Scratch) -> dict[str, str]:  # noqa: ARG002 - nothing depends on it
         """Return nothing: all paths are the usual ones."""
@@ -124,6 +140,15 @@ def agent_environment() -> dict[str, str]:
     return {
         name: value for name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH") if (value := os.environ.get(name))
     }
+
+
+def _pids_with(mark: bytes) -> list[int]:
+    pids = []
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # Another user's, or it ended meanwhile.
+            if mark in (process / "environ").read_bytes():
+                pids.append(int(process.name))
+    return pids
 
 
 def _probe(isolation: Isolation, scratch: Scratch) -> str | None:

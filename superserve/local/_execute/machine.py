@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 
@@ -58,15 +57,12 @@ class Machine:
         limits: Limits,
         *,
         disk_mib: int,
-        private_pids: bool,
     ) -> None:
         self._on_output = on_output
         self._stop_limit_s = limits.grace_s + _STOP_MARGIN_S
-        self._private_pids = private_pids
         self._loop = asyncio.get_running_loop()
         self._count = 0
         self._ends: dict[int, asyncio.Future[Exit]] = {}
-        self._pids: dict[int, int] = {}
         self._unsent = bytearray()
         self._received = bytearray()
         self._lost: str | None = None
@@ -122,8 +118,8 @@ class Machine:
             self._send(do="start", number=self._count, **attrs.asdict(command))
         return ended
 
-    async def stop(self) -> None:
-        """End every process of the build, and return when the last is gone."""
+    async def stop(self) -> bool:
+        """End every process of the build; return whether the agent could see to that, which it can't if it was killed."""
         for ended in self._ends.values():
             ended.cancel()
         self._ends.clear()
@@ -132,6 +128,7 @@ class Machine:
         if not done:
             self._agent.kill()
             await self._gone
+        return self._agent.returncode == 0
 
     # -- The agent's pipes
 
@@ -168,10 +165,7 @@ class Machine:
         match event:
             case {"event": "output", "stream": str(stream), "text": str(text)}:
                 self._on_output(stream, text)
-            case {"event": "started", "number": int(number), "pid": int(pid)}:
-                self._pids[number] = pid
             case {"event": "exit", "number": int(number), "code": int(code)}:
-                self._pids.pop(number, None)
                 self._end(number, Exit(code))
             case {"event": "refused", "number": int(number), "reason": str(reason)}:
                 self._end(number, Exit(-1, f"start exec: {reason}"))
@@ -194,11 +188,7 @@ class Machine:
         self._loop.remove_reader(self._stdout.fileno())
         self._loop.remove_writer(self._stdin.fileno())
         # The kernel closed stdout because the process has ended: there is nothing left to wait for.
-        killed = self._agent.wait() != 0
-        if killed and not self._private_pids:
-            for pid in self._pids.values():
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(pid, signal.SIGKILL)
+        self._agent.wait()
         last_words = b""
         with contextlib.suppress(BlockingIOError):
             last_words = os.read(self._stderr.fileno(), _READ_SIZE)

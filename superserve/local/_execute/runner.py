@@ -1,6 +1,7 @@
 """The runner: a scratch folder and a machine for each build, and the end of both, whatever happens."""
 
 import asyncio
+import functools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -46,14 +47,13 @@ class ExecuteRunner:
                 log.write,
                 self._limits,
                 disk_mib=job.disk_mib,
-                private_pids=self._isolation.private_pids,
             )
             await Build(
                 job, log, machine=machine, isolation=self._isolation, scratch=scratch, limits=self._limits
             ).run()
         finally:
             # A task of its own: a second cancellation must not leave processes or files behind.
-            ending = asyncio.create_task(_end(machine, scratch))
+            ending = asyncio.create_task(self._end(machine, scratch))
             self._endings.add(ending)
             ending.add_done_callback(self._endings.discard)
             await asyncio.shield(ending)
@@ -62,11 +62,10 @@ class ExecuteRunner:
         """Wait until the last build's processes and files are gone."""
         await asyncio.gather(*self._endings)
 
-
-async def _end(machine: Machine | None, scratch: Scratch) -> None:
-    if machine is not None:
-        await machine.stop()
-    await _in_thread(scratch.remove)
+    async def _end(self, machine: Machine | None, scratch: Scratch) -> None:
+        if machine is not None and not await machine.stop():
+            await _in_thread(functools.partial(self._isolation.kill_strays, scratch))
+        await _in_thread(scratch.remove)
 
 
 async def _in_thread(function: Callable[[], _T]) -> _T:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import pathlib
 import re
@@ -162,8 +163,8 @@ def scratch_folders(tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left(scratch_folders, monkeypatch, tmp_path):
-    """Whatever a test does: afterwards no scratch folder, process, thread or descriptor of a build is there."""
+def nothing_is_left(scratch_folders, monkeypatch, tmp_path, caplog):
+    """Whatever a test does: afterwards no scratch folder, process, thread, descriptor or complaint is there."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     threads = threading.active_count()
     descriptors = open_descriptors()
@@ -172,6 +173,9 @@ def nothing_is_left(scratch_folders, monkeypatch, tmp_path):
     assert marked() == []
     assert threading.active_count() == threads
     assert open_descriptors() == descriptors
+    assert [
+        record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.WARNING
+    ] == []
 
 
 @pytest.fixture(scope="session")

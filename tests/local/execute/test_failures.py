@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from superserve.local._execute import Limits, isolation
+from superserve.local._execute import Limits, isolation, machine
 from superserve.local._runner import Step
 
 
@@ -48,7 +48,7 @@ async def test_a_start_cmd_that_writes_too_much_is_cut_short_and_goes_on(builds)
     assert len(log.text("stdout")) <= 1 << 20
 
 
-async def test_a_step_that_starts_too_many_processes_is_stopped(builds):
+async def test_a_step_that_starts_too_many_processes_is_stopped(builds, processes):
     message, _ = await builds.fail(
         "for i in $(seq 100); do sleep 1000 & done; wait", limits=Limits(processes=20)
     )
@@ -56,7 +56,7 @@ async def test_a_step_that_starts_too_many_processes_is_stopped(builds):
     assert re.search(r"exec stream: resource_exhausted: more than 20 processes|exited with code \d+", message)
 
 
-async def test_too_many_processes_before_ready_cmd_fail_the_build(builds):
+async def test_too_many_processes_before_ready_cmd_fail_the_build(builds, processes):
     message, _ = await builds.fail(
         start_cmd="for i in $(seq 100); do sleep 1000 & done; wait",
         ready_cmd="sleep 1000",
@@ -96,10 +96,12 @@ async def test_a_command_that_is_too_long_for_the_system_can_not_be_started(buil
     assert message == "step_failed: step 2/2 failed after T: start exec: /bin/sh: Argument list too long"
 
 
-async def test_a_step_that_kills_what_runs_it_fails(builds):
-    message, _ = await builds.fail("kill -9 $PPID; sleep 1000")
+async def test_a_step_that_kills_what_runs_it_fails_and_ends_all_the_same(builds, processes, until):
+    message, _ = await builds.fail("setsid sleep 1000 & sleep 1000 &", "kill -9 $PPID; sleep 1000")
     detail = "exec stream: unavailable: the process that ran the steps is gone"
-    assert message == f"step_failed: step 2/2 failed after T: {detail}"
+    assert message == f"step_failed: step 3/3 failed after T: {detail}"
+    # Inside bwrap it is the kernel that kills, a moment after bwrap has ended.
+    await until(lambda: processes() == [])
 
 
 async def test_an_environment_that_does_not_start_is_a_boot_failure(builds, monkeypatch):
@@ -114,7 +116,8 @@ async def test_an_environment_that_does_not_start_is_a_boot_failure(builds, monk
 async def test_an_environment_that_does_not_answer_is_a_boot_failure(builds, monkeypatch):
     runner = builds.runner(Limits(boot_s=0.3))
     monkeypatch.setattr(builds, "runner", lambda limits: runner)
-    monkeypatch.setattr(isolation, "_PYTHON_OPTIONS", ("-c", "input()"))
+    monkeypatch.setattr(isolation, "_PYTHON_OPTIONS", ("-c", "import time; time.sleep(1000)"))
+    monkeypatch.setattr(machine, "_STOP_MARGIN_S", 0.1)
     message, log = await builds.fail("true")
     assert message == "boot_failed: the build environment did not start"
     assert "the process that runs the steps does not answer" in log.of("system")
