@@ -69,7 +69,8 @@ def list_templates(name_prefix: str | None) -> Call[list[TemplateInfo]]:
     prefix = _arguments.optional_text("name_prefix", name_prefix, may_be_empty=True) or ""
 
     def read(answer: object) -> list[TemplateInfo]:
-        return [info for info in _convert.template_infos(answer) if info.name.startswith(prefix)]
+        infos = _convert.template_infos(answer)
+        return [info for info in infos if info.name.startswith(prefix)] if prefix else infos
 
     return Call(request(name_prefix=prefix or UNSET), "list templates", read)
 

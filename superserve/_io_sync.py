@@ -116,15 +116,17 @@ class HTTPClient(httpx.Client):
 
 
 def _read(response: httpx.Response) -> httpx.Response:
-    body = bytearray()
+    chunks: list[bytes] = []
+    length = 0
     try:
         _http.refuse_by_headers(response)
         for chunk in response.iter_bytes():
-            body += chunk
-            _http.refuse_length(response.request, len(body))
+            chunks.append(chunk)
+            length += len(chunk)
+            _http.refuse_length(response.request, length)
     finally:
         response.close()
-    return _http.read_response(response, bytes(body))
+    return _http.read_response(response, b"".join(chunks))
 
 
 class Pool:

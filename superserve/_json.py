@@ -5,6 +5,8 @@ from typing import Any
 
 JSONObject = dict[str, Any]
 
+_from_iso = datetime.fromisoformat
+
 
 class UnreadableError(ValueError):
     """An answer that is not what the contract says; the text tells where."""
@@ -66,18 +68,17 @@ def optional_integer(source: JSONObject, key: str) -> int | None:
 
 
 def time(source: JSONObject, key: str) -> datetime:
-    """Return the time under `key`."""
-    value = moment(source.get(key))
-    if value is None:
-        raise _wrong(source, key, "a time such as 2026-05-01T12:00:00Z")
-    return value
+    """Return the RFC 3339 time under `key` as an aware datetime, cut to microseconds."""
+    try:
+        parsed = _from_iso(source[key])
+    except (KeyError, TypeError, ValueError):
+        raise _wrong(source, key, "a time such as 2026-05-01T12:00:00Z") from None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 def optional_time(source: JSONObject, key: str) -> datetime | None:
     """Return the time under `key`, or None if it is absent or null."""
-    if source.get(key) is None:
-        return None
-    return time(source, key)
+    return None if source.get(key) is None else time(source, key)
 
 
 def moment(value: object) -> datetime | None:
