@@ -174,6 +174,19 @@ def test_every_command_line_of_the_local_server_that_is_shown_is_understood():
         parser.parse_args(shlex.split(arguments))
 
 
+def test_every_source_file_that_is_named_exists():
+    folders = (".", "docs", "examples", "generated", "scripts", "superserve", "tests")
+    files = [
+        file.relative_to(ROOT)
+        for folder in folders
+        for file in ((ROOT / folder).glob("*") if folder == "." else (ROOT / folder).rglob("*"))
+    ]
+    named = mentioned(r"`([\w./*-]+\.(?:py|md|yaml|toml))`")
+
+    assert named
+    assert [name for name in named if not any(file.match(name) for file in files)] == []
+
+
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
 def test_every_link_to_a_file_leads_somewhere(file):
     targets = [found["target"] for found in LINK.finditer(file.read_text(encoding="utf-8"))]
