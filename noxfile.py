@@ -1,5 +1,6 @@
 """The project's tasks: `nox -l` lists them, `nox` runs what CI runs."""
 
+import os
 import pathlib
 import shutil
 
@@ -17,6 +18,8 @@ PYTHONS = nox.project.python_versions(PYPROJECT)
 # What writes files that are committed is pinned to the digit: another version writes other bytes.
 RUFF = "ruff==0.17.6"
 GENERATORS = ["openapi-python-client==0.29.1", RUFF]
+# Another version makes up other requests.
+SCHEMATHESIS = "schemathesis==4.32.5"
 TEST_TOOLS = [
     "coverage[toml]>=7.6",
     "hypothesis>=6.100",
@@ -67,7 +70,7 @@ def _generate(session: nox.Session, *arguments: str) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run all tests on the Python at hand and report branch coverage of superserve/."""
-    session.install("-e", ".[local]", *TEST_TOOLS)
+    session.install("-e", ".[local]", *TEST_TOOLS, SCHEMATHESIS)
     _pytest(session)
 
 
@@ -105,6 +108,17 @@ def soak(session: nox.Session) -> None:
     """Build 2,000 templates through a proxy that spoils every tenth request; takes about ten minutes."""
     session.install("-e", ".[local]")
     session.run("python", "soak/run.py", *session.posargs)
+
+
+@nox.session(default=False)
+def fuzz(session: nox.Session) -> None:
+    """Try openapi.yaml on the local server with thousands of made-up requests; a short version is in the tests.
+
+    It takes minutes. FUZZ_EXAMPLES and FUZZ_SEED ask for more of them, or for others.
+    """
+    session.install("-e", ".[local]", *TEST_TOOLS, SCHEMATHESIS)
+    examples = os.environ.get("FUZZ_EXAMPLES", "300")
+    session.run("pytest", "-s", "tests/fuzz", *session.posargs, env={"FUZZ_EXAMPLES": examples})
 
 
 @nox.session(default=False)
