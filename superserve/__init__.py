@@ -8,6 +8,8 @@ from importlib import import_module as _import_module
 # As type checkers know it from typing, whose import would take longer than all the rest here.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from superserve import errors as errors
+    from superserve import types as types
     from superserve._async.client import AsyncSuperserve
     from superserve._async.template import AsyncTemplate
     from superserve._sync.client import Superserve
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
         UserStepValue,
         WorkdirStep,
     )
+
+    __version__: str
 
 __all__ = [
     "AsyncSuperserve",
@@ -78,20 +82,22 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> object:
-    value: object
-    if name == "__version__":
-        value = _version()
-    elif name in ("errors", "types"):
-        value = _import_module(f"{__name__}.{name}")
-    elif name in __all__:
-        home = _HOMES.get(name) or ("errors" if name.endswith("Error") else "types")
-        value = getattr(_import_module(f"{__name__}.{home}"), name)
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Found at once from now on.
-    globals()[name] = value
-    return value
+# Hidden from type checkers, which would take every slip in a name for one that this finds.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name == "__version__":
+            value = _version()
+        elif name in ("errors", "types"):
+            value = _import_module(f"{__name__}.{name}")
+        elif name in __all__:
+            home = _HOMES.get(name) or ("errors" if name.endswith("Error") else "types")
+            value = getattr(_import_module(f"{__name__}.{home}"), name)
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        # Found at once from now on.
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -1,0 +1,324 @@
+"""One client in many threads, event loops and processes; what differs between sync and async."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from superserve_api.api.templates import list_templates
+
+from superserve import (
+    AsyncSuperserve,
+    AsyncTemplate,
+    SandboxConnectionError,
+    SandboxError,
+    Superserve,
+    Template,
+    ValidationError,
+)
+from superserve._async import client as async_client
+from superserve._sync import client as sync_client
+from tests.wire import reply, stall
+
+ID = "7a3f2b8c-0000-4000-8000-000000000001"
+TEMPLATE = {
+    "id": ID,
+    "team_id": "7a3f2b8c-0000-4000-8000-000000000002",
+    "name": "my-env",
+    "status": "ready",
+    "vcpu": 1,
+    "memory_mib": 1024,
+    "disk_mib": 4096,
+    "created_at": "2026-05-01T12:00:00Z",
+}
+CALLS = 40
+
+
+@pytest.fixture(autouse=True)
+def _clean(belongings):
+    """Close the shared clients that a test leaves, then look for what else it leaves."""
+    yield
+    while sync_client._shared:
+        sync_client._shared.popitem()[1].close()
+    async_client._shared.clear()
+    assert belongings.left() == set()
+
+
+@pytest.fixture
+def wire(serve):
+    return serve(reply(json=TEMPLATE))
+
+
+def run(program, **environment):
+    """Run a program with all warnings as errors; return what it printed. It must print nothing else."""
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **environment},
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    return ran.stdout.strip()
+
+
+def test_threads_share_one_pool(wire, key):
+    def work(_):
+        template = Template.connect(ID, api_key=key, base_url=wire.url)
+        return template._client, template._client._pool.get(), template.get_info().name
+
+    with ThreadPoolExecutor(16) as threads:
+        results = list(threads.map(work, range(CALLS)))
+    assert len({id(client) for client, _, _ in results}) == 1
+    assert len({id(pool) for _, pool, _ in results}) == 1
+    assert {name for _, _, name in results} == {"my-env"}
+    assert len(wire.requests) == 2 * CALLS
+    assert wire.connections <= 16
+
+
+def test_threads_that_come_at_once_get_one_client_and_one_pool(key):
+    barrier = threading.Barrier(16)
+
+    def work(_):
+        barrier.wait(10)
+        client = sync_client.client_for(None, api_key=key, base_url="http://127.0.0.1:1")
+        return client, client._pool.get()
+
+    with ThreadPoolExecutor(16) as threads:
+        found = set(threads.map(work, range(16)))
+    assert len(found) == 1
+
+
+def test_tasks_of_one_loop_share_one_pool(wire, key):
+    async def main():
+        templates = [await AsyncTemplate.connect(ID, api_key=key, base_url=wire.url) for _ in range(3)]
+        infos = await asyncio.gather(*(template.get_info() for template in templates for _ in range(10)))
+        return {info.name for info in infos}, {id(template._client._pool.get()) for template in templates}
+
+    names, pools = asyncio.run(main())
+    assert names == {"my-env"}
+    assert len(pools) == 1
+
+
+def test_a_second_event_loop_works_and_each_is_left_clean(wire, key):
+    async def main():
+        await AsyncTemplate.connect(ID, api_key=key, base_url=wire.url)
+        return wire.open_connections
+
+    for number in (1, 2, 3):
+        assert asyncio.run(main()) == 1
+        # Closed with the loop, although nobody has closed it.
+        wire.until(lambda: wire.open_connections == 0)
+        assert wire.connections == number
+
+
+def test_one_asynchronous_client_serves_event_loops_in_several_threads(wire, key):
+    client = AsyncSuperserve(api_key=key, base_url=wire.url)
+
+    async def main():
+        return (await AsyncTemplate.connect(ID, client=client)).name
+
+    with ThreadPoolExecutor(8) as threads:
+        names = list(threads.map(lambda _: asyncio.run(main()), range(16)))
+    assert names == ["my-env"] * 16
+    wire.until(lambda: wire.open_connections == 0)
+
+
+def test_a_template_may_be_used_in_another_event_loop_than_the_one_that_made_it(wire, key):
+    template = asyncio.run(AsyncTemplate.connect(ID, api_key=key, base_url=wire.url))
+    assert asyncio.run(template.get_info()).name == "my-env"
+
+
+def test_an_asynchronous_client_closed_in_one_loop_is_closed_in_all(wire, key):
+    client = AsyncSuperserve(api_key=key, base_url=wire.url)
+    asyncio.run(client.aclose())
+    with pytest.raises(SandboxError, match="this client is closed"):
+        asyncio.run(AsyncTemplate.connect(ID, client=client))
+
+
+def test_without_an_event_loop_the_error_says_what_is_needed(key):
+    call = AsyncTemplate.connect(ID, api_key=key, base_url="http://127.0.0.1:1")
+    with pytest.raises(SandboxError, match=r"needs a running event loop, such as asyncio\.run\(\) gives"):
+        call.send(None)
+
+
+def test_each_raw_client_is_for_functions_of_its_colour(key):
+    plain, asynchronous = Superserve(api_key=key).raw, AsyncSuperserve(api_key=key).raw
+    with pytest.raises(
+        SandboxError, match=r"^this raw client is asynchronous; use Superserve\(\)\.raw for sync"
+    ):
+        list_templates.sync(client=asynchronous)
+    with pytest.raises(
+        SandboxError, match=r"^this raw client is synchronous; use AsyncSuperserve\(\)\.raw for"
+    ):
+        asyncio.run(list_templates.asyncio(client=plain))
+
+
+def test_each_half_takes_clients_of_its_own_colour(key):
+    with pytest.raises(ValidationError, match=r"^client: expected Superserve, got AsyncSuperserve$"):
+        Template.list(client=AsyncSuperserve(api_key=key))
+    with pytest.raises(ValidationError, match=r"^client: expected AsyncSuperserve, got Superserve$"):
+        asyncio.run(AsyncTemplate.list(client=Superserve(api_key=key)))
+
+
+async def coroutine_function(event):
+    raise AssertionError("nobody awaits this")
+
+
+class Callable:
+    async def __call__(self, event):
+        raise AssertionError("nobody awaits this")
+
+
+@pytest.mark.parametrize("callback", [coroutine_function, Callable()])
+def test_the_synchronous_half_refuses_callbacks_that_nobody_would_await(wire, key, callback):
+    template = Template.connect(ID, api_key=key, base_url=wire.url)
+    for call in (
+        lambda: template.wait_until_ready(on_log=callback),
+        lambda: template.stream_build_logs(on_event=callback),
+    ):
+        with pytest.raises(ValidationError) as caught:
+            call()
+        assert str(caught.value).endswith(
+            ": is a coroutine function; use AsyncTemplate, or pass a plain function"
+        )
+    assert len(wire.requests) == 1
+
+
+def test_closing_a_client_during_a_call_ends_the_call_with_an_error_of_ours(serve, key):
+    wire = serve(stall())
+    client = Superserve(api_key=key, base_url=wire.url, max_attempts=1)
+    with ThreadPoolExecutor(1) as threads:
+        call = threads.submit(Template.list, client=client)
+        wire.until(lambda: len(wire.requests) == 1)
+        client.close()
+        # As the server sees it: the connection is gone, or it is closed by the server and the call ends then.
+        for peer in wire._peers:
+            peer.close()
+        with pytest.raises(SandboxError):
+            call.result(20)
+
+
+PROGRAM = """
+import asyncio, gc, os, sys
+from superserve import AsyncTemplate, Template
+{}
+gc.collect()
+"""
+
+
+def test_a_program_that_closes_nothing_ends_without_warnings(wire, key):
+    settings = {"SUPERSERVE_API_KEY": key, "SUPERSERVE_BASE_URL": wire.url}
+    assert run(PROGRAM.format(f"print(Template.connect('{ID}').get_info().name)"), **settings) == "my-env"
+    main = f"print(asyncio.run(AsyncTemplate.connect('{ID}')).name)"
+    assert run(PROGRAM.format(main), **settings) == "my-env"
+    wire.until(lambda: wire.open_connections == 0)
+
+
+FORKING = f"""
+template = Template.connect('{ID}')
+pid = os.fork()
+if pid == 0:
+    try:
+        names = [template.get_info().name, Template.connect('{ID}').get_info().name]
+        print(names, flush=True)
+    finally:
+        os._exit(0)
+os.waitpid(pid, 0)
+print(template.get_info().name)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_has_connections_of_its_own(wire, key):
+    settings = {"SUPERSERVE_API_KEY": key, "SUPERSERVE_BASE_URL": wire.url}
+    assert run(PROGRAM.format(FORKING), **settings).splitlines() == ["['my-env', 'my-env']", "my-env"]
+    connections = [request.connection for request in wire.requests]
+    # Parent, then three calls of the child's on one connection, then the parent on its first one.
+    assert connections == [1, 2, 2, 2, 1]
+
+
+FORKING_WHILE_LOCKED = """
+import threading
+from superserve import Superserve
+client = Superserve()
+held, release = threading.Event(), threading.Event()
+def hold():
+    with client._pool._lock:
+        held.set()
+        release.wait()
+thread = threading.Thread(target=hold)
+thread.start()
+held.wait()
+import warnings
+with warnings.catch_warnings():
+    # Newer Pythons warn of forking with threads, which is what this is about.
+    warnings.simplefilter("ignore")
+    pid = os.fork()
+if pid == 0:
+    try:
+        print(len(Template.list(client=client)), flush=True)
+    finally:
+        os._exit(0)
+os.waitpid(pid, 0)
+release.set()
+thread.join()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_fork_at_a_bad_moment_does_not_hang_the_child(serve, key):
+    wire = serve(reply(json=[TEMPLATE]))
+    settings = {"SUPERSERVE_API_KEY": key, "SUPERSERVE_BASE_URL": wire.url}
+    assert run(PROGRAM.format(FORKING_WHILE_LOCKED), **settings) == "1"
+
+
+FORKING_ASYNC = f"""
+async def connect():
+    return await AsyncTemplate.connect('{ID}')
+template = asyncio.run(connect())
+pid = os.fork()
+if pid == 0:
+    try:
+        print(asyncio.run(template.get_info()).name, flush=True)
+    finally:
+        os._exit(0)
+os.waitpid(pid, 0)
+print(asyncio.run(template.get_info()).name)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_may_run_event_loops_of_its_own(wire, key):
+    settings = {"SUPERSERVE_API_KEY": key, "SUPERSERVE_BASE_URL": wire.url}
+    assert run(PROGRAM.format(FORKING_ASYNC), **settings).splitlines() == ["my-env", "my-env"]
+
+
+def test_importing_and_making_a_client_starts_nothing(key):
+    program = """
+import json, os, threading
+from superserve import Superserve, Template
+client = Superserve()
+sockets = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")]
+print(json.dumps([threading.active_count(), [name for name in sockets if name.startswith("socket:")]]))
+"""
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("this system does not tell the open files of a process")
+    assert json.loads(run(program, SUPERSERVE_API_KEY=key)) == [1, []]
+
+
+def test_a_connection_that_cannot_be_made_leaves_nothing(key, serve):
+    wire = serve(reply(json=[]))
+    wire.__exit__()
+    for _ in range(5):
+        with (
+            pytest.raises(SandboxConnectionError),
+            Superserve(api_key=key, base_url=wire.url, max_attempts=1) as client,
+        ):
+            Template.list(client=client)
