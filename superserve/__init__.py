@@ -83,7 +83,7 @@ _HOMES = {
 
 
 # Hidden from type checkers, which would take every slip in a name for one that this finds.
-if not TYPE_CHECKING:
+if not TYPE_CHECKING:  # pragma: no branch
 
     def __getattr__(name: str) -> object:
         if name == "__version__":

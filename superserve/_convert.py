@@ -7,7 +7,7 @@ in the contract is held by tests/test_contract.py.
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import TypeVar, assert_never
+from typing import TypeVar
 
 from superserve_api import models
 from superserve_api.types import UNSET, Unset
@@ -21,7 +21,6 @@ from superserve.types import (
     TemplateBuildStatus,
     TemplateInfo,
     TemplateStatus,
-    UserStep,
     WorkdirStep,
 )
 
@@ -149,11 +148,8 @@ def _raw_step(step: _arguments.TypedStep) -> models.BuildStep:
             return models.BuildStep(env=models.BuildEnv(key=step.env.key, value=step.env.value))
         case WorkdirStep():
             return models.BuildStep(workdir=step.workdir)
-        case UserStep():
-            # A sudo that is not wanted is not sent: equal templates then have equal spec hashes, whoever made them.
-            sudo = step.user.sudo or UNSET
-            return models.BuildStep(user=models.BuildUser(name=step.user.name, sudo=sudo))
-    assert_never(step)
+    # A sudo that is not wanted is not sent: equal templates then have equal spec hashes, whoever made them.
+    return models.BuildStep(user=models.BuildUser(name=step.user.name, sudo=step.user.sudo or UNSET))
 
 
 def _given(value: T | None) -> T | Unset:

@@ -90,7 +90,9 @@ def test_dir_shows_what_there_is_and_nothing_of_how_it_is_made():
     assert not {"TYPE_CHECKING", "import_module"} & set(dir(superserve))
 
 
-def test_submodules_for_people_are_there_without_importing_them():
+def test_submodules_for_people_are_there_without_importing_them(monkeypatch):
+    monkeypatch.delitem(vars(superserve), "errors")
+    assert superserve.errors is sys.modules["superserve.errors"]
     loaded = loaded_by("import superserve\nsuperserve.errors.SandboxError\nsuperserve.types.RunStep")
     assert {"superserve.errors", "superserve.types"} < loaded
 

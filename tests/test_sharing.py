@@ -205,6 +205,42 @@ def test_closing_a_client_during_a_call_ends_the_call_with_an_error_of_ours(serv
             call.result(20)
 
 
+def test_a_client_closed_between_two_attempts_says_so(serve, key):
+    wire = serve(reply(503))
+    client = Superserve(api_key=key, base_url=wire.url)
+
+    def refuse(peer, _request):
+        client.close()
+        peer.send(reply(503))
+
+    wire.then(refuse)
+    # Depending on how far the closing has come when the answer arrives.
+    with pytest.raises(
+        SandboxError, match="this client was closed during the call|the connection to the server broke"
+    ):
+        Template.list(client=client)
+
+
+def test_an_asynchronous_client_closed_between_two_attempts_says_so(serve, key):
+    wire = serve(reply(503))
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        client = AsyncSuperserve(api_key=key, base_url=wire.url)
+
+        def refuse(peer, _request):
+            asyncio.run_coroutine_threadsafe(client.aclose(), loop).result(10)
+            peer.send(reply(503))
+
+        wire.then(refuse)
+        await AsyncTemplate.list(client=client)
+
+    with pytest.raises(
+        SandboxError, match=r"^could not list templates: this client was closed during the call$"
+    ):
+        asyncio.run(main())
+
+
 PROGRAM = """
 import asyncio, gc, os, sys
 from superserve import AsyncTemplate, Template

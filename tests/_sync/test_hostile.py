@@ -17,7 +17,7 @@ from tests.wire import reply
 pytestmark = pytest.mark.usefixtures("no_backoff")
 
 quickly = settings(
-    max_examples=150,
+    max_examples=100,
     deadline=None,
     # The server and the client are the same for all examples; what they are sent is not.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
