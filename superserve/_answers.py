@@ -75,8 +75,6 @@ def refusal(call: Call[Any], response: httpx.Response, *, api_key: str) -> Sandb
     code, message = _envelope(response, api_key)
     if message is None:
         message = _phrase(status)
-    if response.is_redirect:
-        message += "; redirects are not followed: check base_url= or SUPERSERVE_BASE_URL"
     is_servers_fault = 500 <= status < 600  # noqa: PLR2004 - 5xx
     if is_servers_fault:
         message += _lost(call)
@@ -87,7 +85,7 @@ def refusal(call: Call[Any], response: httpx.Response, *, api_key: str) -> Sandb
 def failure(call: Call[Any], error: Exception, *, timeout_s: float, api_key: str) -> SandboxError:
     """Return the error that stands for a request without a usable response, and clean what led to it."""
     _clean(error, api_key)
-    told = str(error) or type(error).__name__
+    told = str(error).rstrip(".") or type(error).__name__
     never_sent = isinstance(error, _NEVER_SENT)
     lost = "" if never_sent else _lost(call)
     if isinstance(error, httpx.TimeoutException):
@@ -97,8 +95,10 @@ def failure(call: Call[Any], error: Exception, *, timeout_s: float, api_key: str
     if isinstance(error, httpx.DecodingError):
         return SandboxError(f"the server's answer cannot be read: {told}{lost}", action=call.action)
     if never_sent:
-        advice = "check the network and base_url= or SUPERSERVE_BASE_URL"
-        return SandboxConnectionError(f"cannot connect to the server: {told}; {advice}", action=call.action)
+        message = (
+            f"cannot connect to the server: {told}; check the network and base_url= or SUPERSERVE_BASE_URL"
+        )
+        return SandboxConnectionError(message, action=call.action)
     return SandboxConnectionError(f"the connection to the server broke: {told}{lost}", action=call.action)
 
 

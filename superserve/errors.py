@@ -67,7 +67,7 @@ class SandboxError(Exception):
         status = " ".join(str(part) for part in (self.status_code, self.code) if part is not None)
         if status:
             text = f"{text} [{status}]"
-        advice = _ADVICE.get(self.code or "")
+        advice = _ADVICE.get(self.code or self.status_code)
         return f"{text}; {advice}" if advice else text
 
 
@@ -156,10 +156,16 @@ _CODED = re.compile(r"(?P<code>[a-z][a-z0-9_]*):(?:\s+|$)(?P<detail>.*)", re.DOT
 _STEP = re.compile(r"step (?P<step>\d{1,9})/(?P<count>\d{1,9})\b")
 _EXIT_CODE = re.compile(r"exited with code (?P<code>-?\d{1,9})\b")
 
-_ADVICE = {
+_REDIRECTED = "redirects are not followed: check base_url= or SUPERSERVE_BASE_URL"
+# By the error's code, else by the response's status.
+_ADVICE: dict[str | int | None, str] = {
     "auth_failed": "check api_key= or SUPERSERVE_API_KEY (the platform also answers so during an outage of its own)",
     "unauthorized": "check api_key= or SUPERSERVE_API_KEY",
     "forbidden": "this API key lacks the permission",
     "too_many_builds": "wait for a running build or cancel one, then try again",
     "too_many_templates": "delete a template that is no longer needed, then try again",
+    401: "check api_key= or SUPERSERVE_API_KEY",
+    # The API's own has a code.
+    404: "check base_url= or SUPERSERVE_BASE_URL",
+    **dict.fromkeys((301, 302, 303, 307, 308), _REDIRECTED),
 }

@@ -92,7 +92,10 @@ def test_an_error_says_what_was_done_what_came_of_it_and_what_to_do():
         "could not rebuild template t: at most 5 builds [429 too_many_builds]; "
         "wait for a running build or cancel one, then try again"
     )
-    assert str(NotFoundError("no such template", status_code=404)) == "no such template [404]"
+    assert (
+        str(NotFoundError("no such template", status_code=404, code="not_found"))
+        == "no such template [404 not_found]"
+    )
     assert str(SandboxError("odd", code="odd_code")) == "odd [odd_code]"
 
 

@@ -216,7 +216,7 @@ def test_a_client_closed_between_two_attempts_says_so(serve, key):
     wire.then(refuse)
     # Depending on how far the closing has come when the answer arrives.
     with pytest.raises(
-        SandboxError, match="this client was closed during the call|the connection to the server broke"
+        SandboxError, match=r"this client was closed during the call|the connection to the server broke"
     ):
         Template.list(client=client)
 

@@ -149,6 +149,8 @@ async def test_a_refused_key_says_what_to_check(server, failing):
         await AsyncTemplate.list(api_key="ss_live_wrong", base_url=server.base_url)
     assert caught.value.status_code == 401
     assert "check api_key= or SUPERSERVE_API_KEY" in str(caught.value)
+    error = await failing(reply(401, "Unauthorized", content_type="text/plain"))
+    assert str(error).endswith(": Unauthorized [401]; check api_key= or SUPERSERVE_API_KEY")
     error = await failing(reply(403, json=envelope("forbidden", "Not allowed.")))
     assert str(error).endswith("Not allowed. [403 forbidden]; this API key lacks the permission")
 

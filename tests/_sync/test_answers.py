@@ -339,6 +339,8 @@ def test_a_create_that_cannot_be_read_says_that_the_template_may_exist(answered)
         assert "the template may have been created all the same" in str(error)
 
 
-def test_a_wrong_route_is_not_found(answered):
-    with pytest.raises(NotFoundError, match=r"404 page not found \[404\]$"):
+def test_a_wrong_route_is_not_found_and_the_address_is_to_be_checked(answered):
+    with pytest.raises(
+        NotFoundError, match=r": 404 page not found \[404\]; check base_url= or SUPERSERVE_BASE_URL$"
+    ):
         answered("get_info", reply(404, "404 page not found", content_type="text/plain"))
