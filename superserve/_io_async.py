@@ -33,8 +33,9 @@ LogCallback = Callable[[BuildLogEvent], object]
 check_callback = _arguments.function
 sleep = asyncio.sleep
 
-# How many events are handed out between two turns of the event loop.
-_BATCH: Final = 32
+_BATCH: Final = 256
+# How long plain callbacks may keep the event loop from everybody else's turn.
+_TURN_S: Final = 0.01
 
 
 async def deliver(callback: LogCallback, event: BuildLogEvent, wait: Wait) -> None:
@@ -43,6 +44,9 @@ async def deliver(callback: LogCallback, event: BuildLogEvent, wait: Wait) -> No
     result = callback(event)
     if inspect.isawaitable(result):
         await _within_time(result, wait)
+    elif time.monotonic() - wait.turn_at > _TURN_S:
+        await asyncio.sleep(0)
+        wait.turn_at = time.monotonic()
     wait.in_callback = False
 
 
@@ -230,8 +234,8 @@ class LogPump:
         self._refuse = refuse
         self._events: deque[BuildLogEvent] = deque()
         self._changed = asyncio.Event()
-        self._heard_at = time.monotonic()
         self._build_ended = False
+        self._stopped = False
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -247,11 +251,6 @@ class LogPump:
     def is_done(self) -> bool:
         """Whether all that can be read has been read and handed out."""
         return not self._wants_more and not self._events
-
-    @property
-    def silent_s(self) -> float:
-        """For how many seconds nothing has been read."""
-        return time.monotonic() - self._heard_at
 
     async def get(self, timeout_s: float) -> list[BuildLogEvent]:
         """Return the next events: at least one, unless the time runs out or something else has changed."""
@@ -278,12 +277,13 @@ class LogPump:
 
     async def stop(self) -> None:
         """End the reading at once; events that have been read can still be taken."""
+        self._stopped = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
 
     def _start(self) -> None:
-        self._heard_at = time.monotonic()
+        self._stopped = False
         self._task = asyncio.create_task(self._run(), name="superserve-log")
 
     async def _run(self) -> None:
@@ -297,9 +297,10 @@ class LogPump:
 
     @property
     def _wants_more(self) -> bool:
-        return not (self._feed.complete or self.refusal)
+        return not (self._stopped or self._feed.complete or self.refusal)
 
     async def _read_once(self, http: HTTPClient, reopening: _log_stream.Reopening) -> Repeatable:
+        feed, take = self._feed, self._feed.take
         after_end = self._build_ended
         asked_at = datetime.now(UTC)
         in_order = False
@@ -312,18 +313,17 @@ class LogPump:
                         self.refusal = self._refuse(answer)
                     return Repeatable(response=answer)
                 self.is_failing = False
-                self._feed.opened(_log_stream.asked_at(response, asked_at), after_end=after_end)
+                feed.opened(_log_stream.asked_at(response, asked_at), after_end=after_end)
                 async with contextlib.aclosing(
                     EventSource(_log_stream.opened(response)).aiter_sse()
                 ) as stream:
                     async for sse in stream:
-                        self._heard_at = time.monotonic()
-                        if sse.data and (events := self._feed.take(sse.data)):
-                            reopening.reset()
+                        if (data := sse.data) and (events := take(data)):
                             self._events.extend(events)
                             self._changed.set()
-                        if self._feed.finished:
-                            break
+                            reopening.is_fresh = True
+                            if feed.finished:
+                                break
                 in_order = True
         except httpx.TransportError as error:
             self.is_failing = True
@@ -331,6 +331,6 @@ class LogPump:
         except httpx.DecodingError:
             self.is_failing = True
         finally:
-            self._feed.closed(in_order=in_order)
+            feed.closed(in_order=in_order)
             self.hints += in_order
         return Repeatable()

@@ -219,7 +219,6 @@ class LogPump:
         self._refuse = refuse
         self._events: deque[BuildLogEvent] = deque()
         self._changed = threading.Event()
-        self._heard_at = time.monotonic()
         self._build_ended = False
         self._reopen_now = threading.Event()
         self._stopped = False
@@ -248,11 +247,6 @@ class LogPump:
         """Whether all that can be read has been read and handed out."""
         return self._has_ended and not self._events
 
-    @property
-    def silent_s(self) -> float:
-        """For how many seconds nothing has been read."""
-        return time.monotonic() - self._heard_at
-
     def get(self, timeout_s: float) -> list[BuildLogEvent]:
         """Return the next events: at least one, unless the time runs out or something else has changed."""
         self._changed.wait(timeout_s)
@@ -268,7 +262,6 @@ class LogPump:
 
     def reopen(self) -> None:
         """Give up the present connection, or the wait for the next one, and open another."""
-        self._heard_at = time.monotonic()
         self._reopen_now.set()
         self._cutter.cut()
 
@@ -290,7 +283,7 @@ class LogPump:
                     failed = self._read_once(http, reopening)
                     self._notify()
                     if self._wants_more and self._reopen_now.wait(reopening.delay(failed)):
-                        reopening.reset()
+                        reopening.is_fresh = True
         finally:
             self._has_ended = True
             self._notify()
@@ -305,6 +298,7 @@ class LogPump:
             self._changed.set()
 
     def _read_once(self, http: HTTPClient, reopening: _log_stream.Reopening) -> Repeatable:
+        feed, take = self._feed, self._feed.take
         after_end = self._build_ended
         asked_at = datetime.now(UTC)
         in_order = False
@@ -317,15 +311,14 @@ class LogPump:
                         self.refusal = self._refuse(answer)
                     return Repeatable(response=answer)
                 self.is_failing = False
-                self._feed.opened(_log_stream.asked_at(response, asked_at), after_end=after_end)
+                feed.opened(_log_stream.asked_at(response, asked_at), after_end=after_end)
                 for sse in EventSource(_log_stream.opened(response)).iter_sse():
-                    self._heard_at = time.monotonic()
-                    if sse.data and (events := self._feed.take(sse.data)):
-                        reopening.reset()
+                    if (data := sse.data) and (events := take(data)):
                         self._events.extend(events)
                         self._notify()
-                    if self._feed.finished:
-                        break
+                        reopening.is_fresh = True
+                        if feed.finished:
+                            break
                 in_order = True
         except httpx.TransportError as error:
             self.is_failing = True
@@ -333,6 +326,6 @@ class LogPump:
         except httpx.DecodingError:
             self.is_failing = True
         finally:
-            self._feed.closed(in_order=in_order)
+            feed.closed(in_order=in_order)
             self.hints += in_order
         return Repeatable()

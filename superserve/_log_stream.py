@@ -74,11 +74,16 @@ def asked_at(response: httpx.Response, moment: datetime) -> datetime:
 
 
 class Reopening:
-    """How long to wait before opening a stream again: ever longer, until something new has been read."""
+    """How long to wait before opening a stream again: ever longer, until something new has been read.
+
+    Attributes:
+        is_fresh: Whether the next wait is the shortest again.
+    """
 
     def __init__(self, pace: Pace) -> None:
+        self.is_fresh = True
         self._pace = pace
-        self._delays: Generator[float, Repeatable, None] | None = None
+        self._delays: Generator[float, Repeatable, None]
 
     def delay(self, failed: Repeatable) -> float:
         """Return the seconds to wait after `failed`."""
@@ -87,11 +92,8 @@ class Reopening:
         if failed.response is not None and failed.response.status_code == _TOO_MANY:
             self._pace.limited(_http.retry_after(failed.response))
             return self._pace.delay(_REOPENED_EVERY_S)
-        if self._delays is None:
+        if self.is_fresh:
+            self.is_fresh = False
             self._delays = _retry.delays()
             next(self._delays)
         return self._delays.send(failed)
-
-    def reset(self) -> None:
-        """Start again with the shortest wait."""
-        self._delays = None

@@ -24,6 +24,8 @@ _SHOWN: Final = 200
 
 _SYSTEM: Final = BuildLogStream.SYSTEM
 _STREAMS: Final = {stream.value: stream for stream in BuildLogStream}
+_decode: Final = json.JSONDecoder().raw_decode
+_TEXT: Final = (str, type(None))
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -58,7 +60,7 @@ class LogFeed:
         self._replayable = 0
         self._cursor = 0
         self._taken = 0
-        self._news = 0
+        self._has_news = False
         self._was_queued = False
         self._trouble: BuildLogEvent | None = None
 
@@ -72,7 +74,7 @@ class LogFeed:
         """Whether the present connection, opened after the build's end, has shown that there is nothing more."""
         if not self._opened_after_end:
             return False
-        is_all_known = self._cursor >= self._replayable and not self._news
+        is_all_known = self._cursor >= self._replayable and not self._has_news
         return is_all_known or self._taken >= REPLAYED or self._trouble is not None
 
     def opened(self, asked_at: datetime, *, after_end: bool) -> None:
@@ -88,7 +90,7 @@ class LogFeed:
         self._replayable = self._lasting
         self._cursor = 0
         self._taken = 0
-        self._news = 0
+        self._has_news = False
         self._was_queued = False
         self._trouble = None
 
@@ -102,19 +104,28 @@ class LogFeed:
         """Return what the caller gets to see for one event of the stream: nothing, it, or a notice and it."""
         payload = _payload(data)
         if payload is None:
-            return self._let_through(
-                notice(f"an event of the build log could not be read: {_shown(data)}"), hash(data)
-            )
-        event = _event(payload)
-        timestamp = payload.get("timestamp")
-        if event.finished and timestamp is None and event.status == "failed" and event.text != "failed":
+            unreadable = notice(f"an event of the build log could not be read: {_shown(data)}")
+            return self._let_through(unreadable, hash(data), lasting=True)
+        get = payload.get
+        stream, text, timestamp, status = (
+            get("stream") or "system",
+            get("text") or "",
+            get("timestamp"),
+            get("status"),
+        )
+        event = BuildLogEvent(
+            _STREAMS.get(stream) or BuildLogStream(_printable(stream)),
+            text if text.isascii() else _printable(text),
+            None if timestamp is None else rfc3339(timestamp),
+            get("finished") is True,
+            status if status and isinstance(status, str) else None,
+        )
+        if event.finished and timestamp is None and status == "failed" and text != "failed":
             # The server's own trouble with the log, not the log's last event: the build may even be ready.
             self._trouble = event
             return []
-        fingerprint = hash(
-            (timestamp if isinstance(timestamp, str) else None, event.stream.value, event.text)
-        )
-        heartbeat = "status" not in payload and event.stream is _SYSTEM and not event.finished
+        fingerprint = hash((timestamp if isinstance(timestamp, str) else None, stream, text))
+        heartbeat = event.stream is _SYSTEM and "status" not in payload and not event.finished
         return self._let_through(event, fingerprint, lasting=not heartbeat)
 
     def leftovers(self, *, cancelled: bool = False) -> list[BuildLogEvent]:
@@ -128,28 +139,35 @@ class LogFeed:
             events.append(self._trouble)
         return events
 
-    def _let_through(
-        self, event: BuildLogEvent, fingerprint: int, *, lasting: bool = True
-    ) -> list[BuildLogEvent]:
+    def _let_through(self, event: BuildLogEvent, fingerprint: int, *, lasting: bool) -> list[BuildLogEvent]:
         self._taken += 1
-        events = []
-        if self._replaying:
-            if self._is_replayed(event, fingerprint):
+        events = [event]
+        if self._replaying or self._taken == REPLAYED + 1:
+            if self._replaying and self._is_replayed(event, fingerprint):
                 return []
-            if lasting:
-                self._replaying = False
-                if self._cursor < self._replayable:
-                    events.append(notice("the server's replay has a hole: text may be missing here"))
-        if self._taken == REPLAYED + 1 and not events and self._is_behind_full_replay(event):
-            events.append(notice(f"the server replays {REPLAYED} events at most: text may be missing here"))
-        self._news += 1
-        self._was_queued = self._was_queued or not lasting
-        self._remember(event, fingerprint, lasting=lasting)
+            events[:0] = self._hole_before(event, lasting=lasting)
+        self._has_news = True
         self._previous = event.timestamp
         if event.finished:
             self.finished = self.complete = True
-        events.append(event)
+        seen = self._seen
+        seen.append(fingerprint)
+        if lasting:
+            self._lasting = len(seen)
+        else:
+            self._was_queued = True
+        if len(seen) % _REMEMBERED == 0:
+            self._forget(event)
         return events
+
+    def _hole_before(self, event: BuildLogEvent, *, lasting: bool) -> list[BuildLogEvent]:
+        if self._replaying and lasting:
+            self._replaying = False
+            if self._cursor < self._replayable:
+                return [notice("the server's replay has a hole: text may be missing here")]
+        if self._taken == REPLAYED + 1 and self._is_behind_full_replay(event):
+            return [notice(f"the server replays {REPLAYED} events at most: text may be missing here")]
+        return []
 
     def _is_replayed(self, event: BuildLogEvent, fingerprint: int) -> bool:
         try:
@@ -165,43 +183,27 @@ class LogFeed:
         before, asked, after = self._previous, self._asked_at, event.timestamp
         return bool(before and asked and after and before < asked <= after) and not self._was_queued
 
-    def _remember(self, event: BuildLogEvent, fingerprint: int, *, lasting: bool) -> None:
-        seen = self._seen
-        seen.append(fingerprint)
-        count = len(seen)
-        if lasting:
-            self._lasting = count
-        if count == _REMEMBERED:
-            self._first_half_until = event.timestamp
-        elif count == 2 * _REMEMBERED:
-            del seen[:_REMEMBERED]
+    def _forget(self, latest: BuildLogEvent) -> None:
+        """Forget the older half of what was let through, once that is a lot."""
+        if len(self._seen) > _REMEMBERED:
+            del self._seen[:_REMEMBERED]
             self._lasting = max(0, self._lasting - _REMEMBERED)
             self._forgotten_until = self._first_half_until
-            self._first_half_until = event.timestamp
+        self._first_half_until = latest.timestamp
 
 
 def _payload(data: str) -> JSONObject | None:
+    """Return the JSON object that an event is, its text and stream checked; None if it isn't one."""
+    data = data.strip()
     try:
-        payload = json.loads(data)
+        # Twice as fast as json.loads.
+        payload, end = _decode(data)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(payload, dict):
+    if end != len(data) or not isinstance(payload, dict):
         return None
-    text, stream = payload.get("text"), payload.get("stream")
-    is_readable = (text is None or isinstance(text, str)) and (stream is None or isinstance(stream, str))
+    is_readable = isinstance(payload.get("text"), _TEXT) and isinstance(payload.get("stream"), _TEXT)
     return payload if is_readable else None
-
-
-def _event(payload: JSONObject) -> BuildLogEvent:
-    stream = payload.get("stream") or "system"
-    status = payload.get("status")
-    return BuildLogEvent(
-        stream=_STREAMS.get(stream) or BuildLogStream(_printable(stream)),
-        text=_printable(payload.get("text") or ""),
-        timestamp=rfc3339(payload.get("timestamp")),
-        finished=payload.get("finished") is True,
-        status=status if isinstance(status, str) and status else None,
-    )
 
 
 def _printable(text: str) -> str:

@@ -93,6 +93,7 @@ class Wait:
         build_id: The build waited for, once it is known which.
         seen: The build's status at the last poll.
         in_callback: Whether the caller's own code is running: what it raises is not ours to judge.
+        turn_at: When the callbacks last let others have their turn, where they take turns.
         timeout_error: What was raised when this wait's time was over, or None.
     """
 
@@ -114,7 +115,7 @@ class Wait:
         self._interval_s = poll_interval_s
         self._timeout_s = timeout_s
         self._cancels = cancels
-        now = time.monotonic()
+        self.turn_at = now = time.monotonic()
         self._deadline = math.inf if timeout_s is None else now + timeout_s
         self._asked_at = now
         self._failing_since: float | None = None
@@ -145,7 +146,7 @@ class Wait:
     @property
     def is_over(self) -> bool:
         """Whether this wait's time is over."""
-        return self.at_most(math.inf) <= 0
+        return time.monotonic() >= self._deadline
 
     def check(self) -> None:
         """Raise if this wait's time is over."""

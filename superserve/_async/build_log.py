@@ -17,6 +17,7 @@ from superserve.errors import SandboxError
 from superserve.types import BuildLogEvent, TemplateBuildInfo, TemplateBuildStatus
 
 T = TypeVar("T")
+Events = list[BuildLogEvent]
 
 
 async def ask(client: AsyncSuperserve, wait: Wait, call: Call[T]) -> T:
@@ -64,29 +65,36 @@ class AsyncBuildLog:
         self._get_build = _calls.get_build(template_id, build_id)
         self._stream = _calls.stream_build_logs(template_id, build_id)
         self._feed = LogFeed()
+        self._heard_at = time.monotonic()
 
-    async def follow(self, wait: Wait) -> AsyncGenerator[BuildLogEvent]:
-        """Yield each event of the log once and in order, until the build has ended and its log has been read."""
+    async def follow(self, wait: Wait) -> AsyncGenerator[Events]:
+        """Yield the log's events, each once and in order, until the build has ended and its log has been read.
+
+        They come by batches, as many as have been read: passing each on by itself takes longer than reading it.
+        """
         async with self._pump() as pump:
             try:
                 while not await self._has_ended(wait):
-                    async with aclosing(self._until_next_poll(pump, wait)) as events:
-                        async for event in events:
-                            yield event
-                            wait.check()
+                    async with aclosing(self._until_next_poll(pump, wait)) as batches:
+                        async for events in batches:
+                            yield events
                     if self._log_only and pump.is_done:
                         break
                 else:
-                    async with aclosing(self._tail(pump, wait)) as events:
-                        async for event in events:
-                            yield event
-                            if wait.is_over:
-                                return
-                for event in self._leftovers(pump, wait):
-                    yield event
+                    async with aclosing(self._tail(pump, wait)) as batches:
+                        async for events in batches:
+                            yield events
+                yield self._leftovers(pump, wait)
             finally:
                 # Here already: an interrupt may come at any point, so also at the start of one of two stops.
                 await pump.stop()
+
+    async def events(self, wait: Wait) -> AsyncGenerator[BuildLogEvent]:
+        """Yield the log's events one by one."""
+        async with aclosing(self.follow(wait)) as batches:
+            async for events in batches:
+                for event in events:
+                    yield event
 
     def _pump(self) -> LogPump:
         def refuse(response: httpx.Response) -> SandboxError:
@@ -94,14 +102,16 @@ class AsyncBuildLog:
 
         return LogPump(self._client._config, self._stream.request, self._feed, self._client._pace, refuse)
 
-    async def _until_next_poll(self, pump: LogPump, wait: Wait) -> AsyncGenerator[BuildLogEvent]:
-        if pump.silent_s > _wait.SILENCE_S and self._feed.is_replayable:
+    async def _until_next_poll(self, pump: LogPump, wait: Wait) -> AsyncGenerator[Events]:
+        if time.monotonic() - self._heard_at > _wait.SILENCE_S and self._feed.is_replayable:
+            self._heard_at = time.monotonic()
             await pump.reopen()
         hints = pump.hints
         until = time.monotonic() + wait.pause()
         while (left := until - time.monotonic()) > 0:
-            for event in await pump.get(left):
-                yield event
+            if events := await pump.get(left):
+                yield events
+                self._heard_at = time.monotonic()
             if self._log_only and pump.is_done:
                 return
             if pump.hints != hints:
@@ -119,7 +129,7 @@ class AsyncBuildLog:
         wait.seen = self.build.status
         return wait.has_ended
 
-    async def _tail(self, pump: LogPump, wait: Wait) -> AsyncGenerator[BuildLogEvent]:
+    async def _tail(self, pump: LogPump, wait: Wait) -> AsyncGenerator[Events]:
         """Yield what is left of the log of a build that has ended: soon all of it is there, or it never will be."""
         pump.build_has_ended()
         until = time.monotonic() + wait.at_most(_wait.tail_s(wait.seen))
@@ -132,8 +142,7 @@ class AsyncBuildLog:
             silent_at = time.monotonic() + quiet_s
             while not pump.is_done and (left := min(silent_at, until) - time.monotonic()) > 0:
                 events = await pump.get(left)
-                for event in events:
-                    yield event
+                yield events
                 if events or (pump.is_failing and time.monotonic() < refused_until):
                     silent_at = time.monotonic() + quiet_s
             if pump.is_done or self._feed.is_exhausted or time.monotonic() >= until:
@@ -141,10 +150,9 @@ class AsyncBuildLog:
         await pump.stop()
         # What has been read is delivered, however long the caller takes for it.
         while not pump.is_done:
-            for event in await pump.get(0.0):
-                yield event
+            yield await pump.get(0.0)
 
-    def _leftovers(self, pump: LogPump, wait: Wait) -> list[BuildLogEvent]:
+    def _leftovers(self, pump: LogPump, wait: Wait) -> Events:
         if pump.refusal is None:
             return self._feed.leftovers(cancelled=wait.seen is TemplateBuildStatus.CANCELLED)
         if self._log_only:

@@ -328,9 +328,7 @@ class AsyncTemplate:
         """
         check_callback("on_event", on_event)
         wait, log = self._log(build_id)
-        async with aclosing(log.follow(wait)) as events:
-            async for event in events:
-                await deliver(on_event, event, wait)
+        await self._deliver(log, wait, on_event)
 
     def iter_build_logs(self, *, build_id: str | None = None) -> AsyncGenerator[BuildLogEvent]:
         """Return an iterator of each event of a build's log, from its start until it ends, as `stream_build_logs` does.
@@ -345,7 +343,7 @@ class AsyncTemplate:
             hi
         """
         wait, log = self._log(build_id)
-        return log.follow(wait)
+        return log.events(wait)
 
     async def rebuild(self) -> TemplateBuildInfo:
         """Queue a new build, or return the one that is going on already, with `createTemplateBuild`.
@@ -415,12 +413,20 @@ class AsyncTemplate:
             build = await ended_build(self._client, wait, self.id, wait.build_id)
         else:
             log = AsyncBuildLog(self._client, self.id, wait.build_id)
-            async with aclosing(log.follow(wait)) as events:
-                async for event in events:
-                    await deliver(on_log, event, wait)
+            await self._deliver(log, wait, on_log)
             build = log.build
         raise_unless_ready(build)
         return await ask(self._client, wait, _calls.get_template(self.id))
+
+    async def _deliver(self, log: AsyncBuildLog, wait: Wait, callback: LogCallback) -> None:
+        async with aclosing(log.follow(wait)) as batches:
+            async for events in batches:
+                for event in events:
+                    await deliver(callback, event, wait)
+                    if wait.is_over and wait.has_ended:
+                        # What the build has come to says more than that the time is over.
+                        return
+                    wait.check()
 
     async def _leave(self, wait: Wait, error: BaseException) -> None:
         """Cancel the build if that was asked for, and add to an error what has become of the build."""

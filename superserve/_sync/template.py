@@ -329,9 +329,7 @@ class Template:
         """
         check_callback("on_event", on_event)
         wait, log = self._log(build_id)
-        with closing(log.follow(wait)) as events:
-            for event in events:
-                deliver(on_event, event, wait)
+        self._deliver(log, wait, on_event)
 
     def iter_build_logs(self, *, build_id: str | None = None) -> Generator[BuildLogEvent]:
         """Return an iterator of each event of a build's log, from its start until it ends, as `stream_build_logs` does.
@@ -346,7 +344,7 @@ class Template:
             hi
         """
         wait, log = self._log(build_id)
-        return log.follow(wait)
+        return log.events(wait)
 
     def rebuild(self) -> TemplateBuildInfo:
         """Queue a new build, or return the one that is going on already, with `createTemplateBuild`.
@@ -416,12 +414,20 @@ class Template:
             build = ended_build(self._client, wait, self.id, wait.build_id)
         else:
             log = BuildLog(self._client, self.id, wait.build_id)
-            with closing(log.follow(wait)) as events:
-                for event in events:
-                    deliver(on_log, event, wait)
+            self._deliver(log, wait, on_log)
             build = log.build
         raise_unless_ready(build)
         return ask(self._client, wait, _calls.get_template(self.id))
+
+    def _deliver(self, log: BuildLog, wait: Wait, callback: LogCallback) -> None:
+        with closing(log.follow(wait)) as batches:
+            for events in batches:
+                for event in events:
+                    deliver(callback, event, wait)
+                    if wait.is_over and wait.has_ended:
+                        # What the build has come to says more than that the time is over.
+                        return
+                    wait.check()
 
     def _leave(self, wait: Wait, error: BaseException) -> None:
         """Cancel the build if that was asked for, and add to an error what has become of the build."""
