@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -84,14 +85,19 @@ class Belongings:
 
 
 def sockets() -> set[str]:
-    """Return the sockets of this process, where the system tells them."""
+    """Return the network sockets of this process, where the system tells them."""
     found = set()
     folder = Path("/proc/self/fd")
     for file in folder.iterdir() if folder.is_dir() else ():
         # Files may be closed meanwhile; the folder itself is one of them.
-        with contextlib.suppress(FileNotFoundError):
-            found.add(str(file.readlink()))
-    return {target for target in found if target.startswith("socket:")}
+        with contextlib.suppress(OSError):
+            target = str(file.readlink())
+            if target.startswith("socket:"):
+                with socket.socket(fileno=os.dup(int(file.name))) as sock:
+                    # The pairs of unnamed sockets by which event loops wake themselves up are pytest-asyncio's.
+                    if sock.family != socket.AF_UNIX:
+                        found.add(target)
+    return found
 
 
 @pytest.fixture

@@ -249,7 +249,7 @@ def _no_ssl_context(environment):
     [
         ("HTTP_PROXY", "ftp://127.0.0.1:1"),
         ("ALL_PROXY", "http://[::1"),
-        ("SSL_CERT_FILE", "/no/such/file"),
+        ("SSL_CERT_FILE", __file__),
     ],
 )
 @pytest.mark.usefixtures("_no_ssl_context")
