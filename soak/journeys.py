@@ -207,7 +207,8 @@ class Journey:
         try:
             await self._wait(template, on_log=self._callback(take))
         except GivenUpError as error:
-            if error is not reason or "wait again" not in " ".join(getattr(error, "__notes__", ())):
+            notes = " ".join(getattr(error, "__notes__", ()))
+            if error is not reason or not ("wait again" in notes or "has ended" in notes):
                 raise WrongError("the callback's exception came out changed, or without advice") from error
         else:
             raise WrongError("the callback's exception did not come out")

@@ -265,22 +265,29 @@ def main() -> int:
     with served(seed=options.seed, rate=options.rate) as (addresses, end):
 
         async def bounded() -> None:
-            async with asyncio.timeout(options.seconds):
-                await soak.run(addresses["url"], addresses["api_key"])
+            running = asyncio.create_task(soak.run(addresses["url"], addresses["api_key"]))
+            await asyncio.wait({running}, timeout=options.seconds)
+            if not running.done():
+                print(f"verdict: WRONG, not done within {options.seconds:g} s")
+                show_what_hangs(soak)
+                os._exit(1)
+            await running
 
-        try:
-            asyncio.run(bounded())
-        except TimeoutError:
-            print(f"verdict: WRONG, not done within {options.seconds:g} s; under way:")
-            print("\n".join(soak.under_way()), flush=True)
-            faulthandler.dump_traceback()
-            os._exit(1)
+        asyncio.run(bounded())
         report(soak, end(), seconds=time.monotonic() - start)
     problems = soak.problems + soak.growth()
     for problem in problems[:_SHOWN]:
         print(f"\nwrong: {problem}")
     print(f"\nverdict: {f'WRONG, {len(problems)} problems' if problems else 'right'}")
     return 1 if problems else 0
+
+
+def show_what_hangs(soak: Soak) -> None:
+    """Print what is not done, and where it is."""
+    print("\n".join(soak.under_way()), flush=True)
+    for task in asyncio.all_tasks():
+        task.print_stack()
+    faulthandler.dump_traceback()
 
 
 def report(soak: Soak, tally: Mapping[str, object], *, seconds: float) -> None:
