@@ -6,6 +6,7 @@ import logging
 import os
 import pathlib
 import re
+import signal
 import tempfile
 import threading
 
@@ -40,9 +41,9 @@ class Lines:
     def text(self, stream):
         return "".join(self.of(stream))
 
-    async def shows(self, text):
+    async def prints(self, text):
         async with asyncio.timeout(WAIT_S):
-            while not any(text in line for _, line in self.events):
+            while text not in self.text("stdout"):
                 self._changed.clear()
                 await self._changed.wait()
 
@@ -81,9 +82,9 @@ class Builds:
         return Build(runner, log, asyncio.create_task(runner.run(job(*steps, **options), log)))
 
     async def start(self, *steps, limits=None, **options):
-        """Begin a build and return it when its log shows `started`."""
+        """Begin a build and return it when it has printed `started`."""
         build = self.begin(*steps, limits=limits, **options)
-        await build.log.shows("started")
+        await build.log.prints("started")
         return build
 
     async def run(self, *steps, limits=None, **options):
@@ -169,8 +170,11 @@ def nothing_is_left(scratch_folders, monkeypatch, tmp_path, caplog):
     threads = threading.active_count()
     descriptors = open_descriptors()
     yield
+    left = marked()
+    for pid in left:  # Nor shall they trouble the next test.
+        os.kill(pid, signal.SIGKILL)
+    assert left == []
     assert scratch_folders() == []
-    assert marked() == []
     assert threading.active_count() == threads
     assert open_descriptors() == descriptors
     assert [
