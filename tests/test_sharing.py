@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -239,6 +240,25 @@ def test_an_asynchronous_client_closed_between_two_attempts_says_so(serve, key):
         SandboxError, match=r"^could not list templates: this client was closed during the call$"
     ):
         asyncio.run(main())
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="this system has no alarms")
+def test_what_a_signal_handler_raises_comes_out_of_a_call_as_it_is(serve, key):
+    wire = serve(stall())
+
+    def interrupt(_signal, _frame):
+        raise RuntimeError("mine")
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with Superserve(api_key=key, base_url=wire.url) as client:
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(RuntimeError, match=r"^mine$"):
+                Template.list(client=client)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    wire.until(lambda: wire.open_connections == 0)
 
 
 PROGRAM = """
