@@ -49,9 +49,9 @@ class LogFeed:
         self._seen = array("q")
         # Up to where `_seen` holds events that a replay must contain: heartbeats at its end are not replayed.
         self._lasting = 0
-        self._first_half_until: datetime | None = None
-        self._forgotten_until: datetime | None = None
-        self._previous: datetime | None = None
+        # Whether the server can replay events that `_seen` lacks: they were forgotten, or lost and told as such.
+        self._is_patchy = False
+        self._latest: datetime | None = None
         # Of the present connection: when it was asked for, whether the build had ended by then, what a replay may
         # contain, up to where it has got with that, and what else has come.
         self._asked_at: datetime | None = None
@@ -147,7 +147,8 @@ class LogFeed:
                 return []
             events[:0] = self._hole_before(event, lasting=lasting)
         self._has_news = True
-        self._previous = event.timestamp
+        if event.timestamp is not None:
+            self._latest = event.timestamp
         if event.finished:
             self.finished = self.complete = True
         seen = self._seen
@@ -156,40 +157,40 @@ class LogFeed:
             self._lasting = len(seen)
         else:
             self._was_queued = True
-        if len(seen) % _REMEMBERED == 0:
-            self._forget(event)
+        if len(seen) == 2 * _REMEMBERED:
+            self._forget_half()
         return events
 
     def _hole_before(self, event: BuildLogEvent, *, lasting: bool) -> list[BuildLogEvent]:
+        is_hole = self._taken == REPLAYED + 1 and self._is_behind_full_replay(event)
         if self._replaying and lasting:
             self._replaying = False
-            if self._cursor < self._replayable:
-                return [notice("the server's replay has a hole: text may be missing here")]
-        if self._taken == REPLAYED + 1 and self._is_behind_full_replay(event):
-            return [notice(f"the server replays {REPLAYED} events at most: text may be missing here")]
-        return []
+            is_hole = is_hole or self._cursor < self._replayable
+        if not is_hole:
+            return []
+        self._is_patchy = True
+        return [notice("the server's replay of the log has a hole: text may be missing here")]
 
     def _is_replayed(self, event: BuildLogEvent, fingerprint: int) -> bool:
         try:
             self._cursor = self._seen.index(fingerprint, self._cursor, self._replayable) + 1
         except ValueError:
-            oldest = self._forgotten_until
-            return bool(oldest and event.timestamp and event.timestamp <= oldest)
+            # What turns up late stays lost: nothing comes out of order.
+            return bool(
+                self._is_patchy and self._latest and event.timestamp and event.timestamp < self._latest
+            )
         return True
 
     def _is_behind_full_replay(self, event: BuildLogEvent) -> bool:
         # The queue was full of events from before the connection, and this one is from after it. Who has been there
         # since the build was queued gets no replay.
-        before, asked, after = self._previous, self._asked_at, event.timestamp
+        before, asked, after = self._latest, self._asked_at, event.timestamp
         return bool(before and asked and after and before < asked <= after) and not self._was_queued
 
-    def _forget(self, latest: BuildLogEvent) -> None:
-        """Forget the older half of what was let through, once that is a lot."""
-        if len(self._seen) > _REMEMBERED:
-            del self._seen[:_REMEMBERED]
-            self._lasting = max(0, self._lasting - _REMEMBERED)
-            self._forgotten_until = self._first_half_until
-        self._first_half_until = latest.timestamp
+    def _forget_half(self) -> None:
+        del self._seen[:_REMEMBERED]
+        self._lasting = max(0, self._lasting - _REMEMBERED)
+        self._is_patchy = True
 
 
 def _payload(data: str) -> JSONObject | None:
