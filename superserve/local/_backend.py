@@ -46,7 +46,7 @@ class Backend:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._random = random.Random(settings.seed)  # noqa: S311 - ids only have to be unlike each other
-        self.clock = Clock(settings.speed)
+        self.clock = Clock(settings.speed, real_work=settings.execute)
         self.store = Store()
         self.host = Host(_runner(settings, self.clock), self.clock, newer=settings.newer)
         self.supervisor = Supervisor(self.store, self.host, self.clock, self.new_id, newer=settings.newer)

@@ -8,19 +8,25 @@ from datetime import UTC, datetime
 class Clock:
     """Scales every wait of the server by `speed`: at 100, a wait of 2 s takes 20 ms.
 
-    Times of day that are shown to clients stay real; only waits and the age of things are scaled.
+    Times of day that are shown to clients stay real; only waits and the age of things are scaled. Where builds are
+    real work, which goes no faster, their age and their time limits are real, too.
     """
 
-    def __init__(self, speed: float) -> None:
+    def __init__(self, speed: float, *, real_work: bool = False) -> None:
         self.speed = speed
+        self._work_speed = 1.0 if real_work else speed
 
     def now(self) -> datetime:
         """Return the time of day in UTC."""
         return datetime.now(UTC)
 
     def age(self, since: datetime) -> float:
-        """Return how many seconds of the server's clock have passed since a time of day."""
-        return (self.now() - since).total_seconds() * self.speed
+        """Return how old a build is, in seconds, given the time of day when it began."""
+        return (self.now() - since).total_seconds() * self._work_speed
+
+    def limit(self, seconds: float) -> float:
+        """Return how long a build that may take some seconds may really take."""
+        return seconds / self._work_speed
 
     def real(self, seconds: float) -> float:
         """Return how long a wait of the server's clock really takes, in seconds."""

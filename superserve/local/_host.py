@@ -235,7 +235,7 @@ class Host:
             await record.released.wait()
             if self._newer:
                 record.log.write(UNKNOWN_STREAM, "cpu 3% memory 120 MiB")
-            async with asyncio.timeout(self._clock.real(BUILD_LIMIT_S)):
+            async with asyncio.timeout(self._clock.limit(BUILD_LIMIT_S)):
                 await self._runner.run(record.job, record.log)
         except BuildFailed as error:
             record.end("failed", error.message)
