@@ -46,20 +46,22 @@ _BUILD_STATUSES = _Members(TemplateBuildStatus)
 def template_info(answer: object) -> TemplateInfo:
     """Read a TemplateResponse."""
     source = _json.obj(answer)
-    # In the order of the class, without keywords: a list takes a seventh less time.
+    get = source.get
+    # Lists hold thousands of these, so no keywords (the order is that of the class), and no call for a field whose
+    # type is right: written like the others below, this takes half as long again.
     return TemplateInfo(
-        _json.identifier(source, "id"),
-        _json.string(source, "name"),
-        _json.string(source, "team_id"),
+        id_ if type(id_ := get("id")) is str and id_ else _json.identifier(source, "id"),
+        name if type(name := get("name")) is str else _json.string(source, "name"),
+        team_id if type(team_id := get("team_id")) is str else _json.string(source, "team_id"),
         _TEMPLATE_STATUSES[_json.string(source, "status")],
-        _json.integer(source, "vcpu"),
-        _json.integer(source, "memory_mib"),
-        _json.integer(source, "disk_mib"),
+        vcpu if type(vcpu := get("vcpu")) is int else _json.integer(source, "vcpu"),
+        memory if type(memory := get("memory_mib")) is int else _json.integer(source, "memory_mib"),
+        disk if type(disk := get("disk_mib")) is int else _json.integer(source, "disk_mib"),
         _json.time(source, "created_at"),
-        _json.optional_integer(source, "size_bytes"),
-        _json.optional_string(source, "error_message"),
-        _json.optional_time(source, "built_at"),
-        _json.optional_string(source, "latest_build_id"),
+        size if type(size := get("size_bytes")) is int else _json.optional_integer(source, "size_bytes"),
+        None if get("error_message") is None else _json.string(source, "error_message"),
+        None if get("built_at") is None else _json.time(source, "built_at"),
+        None if get("latest_build_id") is None else _json.string(source, "latest_build_id"),
     )
 
 
