@@ -313,7 +313,7 @@ class LogPump:
                         self.refusal = self._refuse(answer)
                     return Repeatable(response=answer)
                 self.is_failing = False
-                feed.opened(_log_stream.asked_at(response, asked_at), after_end=after_end)
+                feed.opened(*_log_stream.moments(response, asked_at), after_end=after_end)
                 async with contextlib.aclosing(
                     EventSource(_log_stream.opened(response)).aiter_sse()
                 ) as stream:

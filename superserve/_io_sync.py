@@ -311,7 +311,7 @@ class LogPump:
                         self.refusal = self._refuse(answer)
                     return Repeatable(response=answer)
                 self.is_failing = False
-                feed.opened(_log_stream.asked_at(response, asked_at), after_end=after_end)
+                feed.opened(*_log_stream.moments(response, asked_at), after_end=after_end)
                 for sse in EventSource(_log_stream.opened(response)).iter_sse():
                     if (data := sse.data) and (events := take(data)):
                         self._events.extend(events)

@@ -8,7 +8,8 @@ connection after the other and lets each through once, in order. Where text is l
 import json
 import re
 from array import array
-from datetime import datetime
+from datetime import datetime, timedelta
+from time import monotonic
 from typing import Final
 
 from superserve._json import JSONObject
@@ -21,6 +22,8 @@ REPLAYED: Final = 256
 # More than the server keeps, so that what it can replay can be recognised.
 _REMEMBERED: Final = 16_384
 _SHOWN: Final = 200
+# How much longer a queued build's last heartbeat may have been under way than its first event.
+_JITTER: Final = timedelta(seconds=0.05)
 
 _SYSTEM: Final = BuildLogStream.SYSTEM
 _STREAMS: Final = {stream.value: stream for stream in BuildLogStream}
@@ -52,16 +55,18 @@ class LogFeed:
         # Whether the server can replay events that `_seen` lacks: they were forgotten, or lost and told as such.
         self._is_patchy = False
         self._latest: datetime | None = None
-        # Of the present connection: when it was asked for, whether the build had ended by then, what a replay may
-        # contain, up to where it has got with that, and what else has come.
-        self._asked_at: datetime | None = None
+        # Of the present connection: since when the server may have made its replay and how long after that it had, when
+        # the build was last said to be queued (by the server's clock and by ours), whether it had ended when the
+        # connection was asked for, what a replay may contain, up to where it has got with that, and what else has come.
+        self._replay_since: datetime | None = None
+        self._replay_within = timedelta()
+        self._queued_at: tuple[datetime, float] | None = None
         self._opened_after_end = False
         self._replaying = False
         self._replayable = 0
         self._cursor = 0
         self._taken = 0
         self._has_news = False
-        self._was_queued = False
         self._trouble: BuildLogEvent | None = None
 
     @property
@@ -77,21 +82,23 @@ class LogFeed:
         is_all_known = self._cursor >= self._replayable and not self._has_news
         return is_all_known or self._taken >= REPLAYED or self._trouble is not None
 
-    def opened(self, asked_at: datetime, *, after_end: bool) -> None:
+    def opened(self, asked_at: datetime, answered_at: datetime, *, after_end: bool) -> None:
         """Start with a new connection.
 
         Args:
             asked_at: When it was asked for, by the server's clock.
+            answered_at: When its answer began, by the server's clock.
             after_end: Whether the build had ended by then, so that a connection of its own can have the whole log.
         """
-        self._asked_at = asked_at
+        self._replay_since = asked_at
+        self._replay_within = answered_at - asked_at
+        self._queued_at = None
         self._opened_after_end = after_end
         self._replaying = bool(self._seen)
         self._replayable = self._lasting
         self._cursor = 0
         self._taken = 0
         self._has_news = False
-        self._was_queued = False
         self._trouble = None
 
     def closed(self, *, in_order: bool) -> None:
@@ -140,7 +147,13 @@ class LogFeed:
         return events
 
     def _let_through(self, event: BuildLogEvent, fingerprint: int, *, lasting: bool) -> list[BuildLogEvent]:
-        self._taken += 1
+        if lasting:
+            self._taken += 1
+            if self._queued_at is not None:
+                self._was_dispatched(*self._queued_at)
+        else:
+            self._taken = 0
+            self._queued_at = event.timestamp and (event.timestamp, monotonic())
         events = [event]
         if self._replaying or self._taken == REPLAYED + 1:
             if self._replaying and self._is_replayed(event, fingerprint):
@@ -155,8 +168,6 @@ class LogFeed:
         seen.append(fingerprint)
         if lasting:
             self._lasting = len(seen)
-        else:
-            self._was_queued = True
         if len(seen) == 2 * _REMEMBERED:
             self._forget_half()
         return events
@@ -182,10 +193,15 @@ class LogFeed:
         return True
 
     def _is_behind_full_replay(self, event: BuildLogEvent) -> bool:
-        # The queue was full of events from before the connection, and this one is from after it. Who has been there
-        # since the build was queued gets no replay.
-        before, asked, after = self._latest, self._asked_at, event.timestamp
-        return bool(before and asked and after and before < asked <= after) and not self._was_queued
+        # The queue may have been full of events from before the replay, and this one is from after it.
+        before, since, after = self._latest, self._replay_since, event.timestamp
+        return bool(before and since and after and before - since < self._replay_within and since <= after)
+
+    def _was_dispatched(self, queued_at: datetime, heard_at: float) -> None:
+        # The server looks every 2 s whether a build is still queued, and only then begins with a replay.
+        self._queued_at = None
+        self._replay_since = queued_at
+        self._replay_within = timedelta(seconds=monotonic() - heard_at) + _JITTER
 
     def _forget_half(self) -> None:
         del self._seen[:_REMEMBERED]

@@ -46,8 +46,13 @@ def trouble() -> str:
     return json.dumps({"finished": True, "status": "failed", "stream": "system", "text": text})
 
 
-def opened(feed: LogFeed, asked_at: float, *, after_end: bool = False) -> None:
-    feed.opened(START + timedelta(seconds=asked_at), after_end=after_end)
+def opened(
+    feed: LogFeed, asked_at: float, *, answered_at: float | None = None, after_end: bool = False
+) -> None:
+    asked, answered = (
+        START + timedelta(seconds=at) for at in (asked_at, asked_at if answered_at is None else answered_at)
+    )
+    feed.opened(asked, answered, after_end=after_end)
 
 
 def take(feed: LogFeed, *events: str) -> list[BuildLogEvent]:
@@ -220,6 +225,35 @@ def test_who_was_there_from_the_start_is_told_of_no_hole():
 def test_who_was_there_while_the_build_was_queued_is_told_of_no_hole():
     # Our clock, or the server's, may say that the first lines are older than the connection.
     assert not any(event.gap for event in read(LogFeed(), 256.5, heartbeat(0), *lines(1, 300)))
+
+
+def test_who_was_there_while_the_build_was_queued_may_have_missed_the_end_of_a_flood(monkeypatch):
+    # The server looks every 2 s whether the build is still queued; until then its output waits for the replay.
+    clock = iter([100.0, 102.0])
+    monkeypatch.setattr(_logs, "monotonic", lambda: next(clock))
+    flood = [line(0, f"line {number}", timestamp=at(1 + number / 1000)) for number in range(300)]
+    shown = read(LogFeed(), -0.5, heartbeat(0), *flood[:256], line(3, "live"))
+    assert texts(shown)[256:] == ["line 255", "(gap)", "live"]
+
+
+def test_the_last_heartbeat_is_the_one_that_counts(monkeypatch):
+    clock = iter([100.0, 102.0, 103.0])
+    monkeypatch.setattr(_logs, "monotonic", lambda: next(clock))
+    shown = read(LogFeed(), -0.5, heartbeat(0), heartbeat(2), *lines(4, 300))
+    assert not any(event.gap for event in shown)
+
+
+def test_what_a_build_says_while_a_connection_is_made_belongs_to_its_replay():
+    feed = LogFeed()
+    opened(feed, 100, answered_at=300.5)
+    assert "(gap)" in texts(take(feed, *lines(1, 256), line(301)))
+
+
+@pytest.mark.parametrize("timestamp", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_times_at_the_end_of_time_are_no_obstacle(timestamp):
+    beat = json.dumps({"stream": "system", "text": "queued", "timestamp": timestamp})
+    shown = read(LogFeed(), 0, beat, *(line(0, timestamp=timestamp) for _ in range(300)))
+    assert len([event for event in shown if not event.gap]) == 301
 
 
 def test_a_server_that_replays_everything_leaves_no_hole():
