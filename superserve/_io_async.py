@@ -10,7 +10,7 @@ import math
 import time
 import weakref
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Self
@@ -204,6 +204,21 @@ async def _closed_with_the_loop(http: HTTPClient) -> AsyncGenerator[None]:
         await http.aclose()
 
 
+class _Bounded(httpx.AsyncByteStream):
+    """The body of a log stream, of which only so much is taken in until an event comes out."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.pending = 0
+        self._request = response.request
+        self._pieces = response.aiter_raw()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._pieces:
+            self.pending += len(piece)
+            _http.refuse_length(self._request, self.pending)
+            yield piece
+
+
 class LogPump:
     """Reads a log stream in a task of its own, over a connection of its own, and opens it again when it breaks.
 
@@ -213,7 +228,7 @@ class LogPump:
     Attributes:
         hints: How often the stream came to its end by the server's will: each may mean that the build has ended.
         refusal: Why the stream cannot be read at all, or None.
-        is_failing: Whether the last attempt to read has failed, and no other has got as far as events since.
+        is_failing: Whether the last attempt to read has failed, and the next one has not begun.
     """
 
     def __init__(
@@ -304,6 +319,7 @@ class LogPump:
         after_end = self._build_ended
         asked_at = datetime.now(UTC)
         in_order = False
+        self.is_failing = False
         try:
             async with http.stream(**self._request) as response:
                 if not _log_stream.is_log(response):
@@ -312,12 +328,12 @@ class LogPump:
                     if not _log_stream.may_pass(answer):
                         self.refusal = self._refuse(answer)
                     return Repeatable(response=answer)
-                self.is_failing = False
                 feed.opened(*_log_stream.moments(response, asked_at), after_end=after_end)
-                async with contextlib.aclosing(
-                    EventSource(_log_stream.opened(response)).aiter_sse()
-                ) as stream:
+                body = _Bounded(response)
+                source = EventSource(_log_stream.opened(response, body))
+                async with contextlib.aclosing(source.aiter_sse()) as stream:
                     async for sse in stream:
+                        body.pending = 0
                         if (data := sse.data) and (events := take(data)):
                             self._events.extend(events)
                             self._changed.set()

@@ -9,7 +9,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Self
@@ -189,6 +189,21 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+class _Bounded(httpx.SyncByteStream):
+    """The body of a log stream, of which only so much is taken in until an event comes out."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.pending = 0
+        self._request = response.request
+        self._pieces = response.iter_raw()
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self.pending += len(piece)
+            _http.refuse_length(self._request, self.pending)
+            yield piece
+
+
 class LogPump:
     """Reads a log stream in a thread of its own, over a connection of its own, and opens it again when it breaks.
 
@@ -198,7 +213,7 @@ class LogPump:
     Attributes:
         hints: How often the stream came to its end by the server's will: each may mean that the build has ended.
         refusal: Why the stream cannot be read at all, or None.
-        is_failing: Whether the last attempt to read has failed, and no other has got as far as events since.
+        is_failing: Whether the last attempt to read has failed, and the next one has not begun.
     """
 
     def __init__(
@@ -302,6 +317,7 @@ class LogPump:
         after_end = self._build_ended
         asked_at = datetime.now(UTC)
         in_order = False
+        self.is_failing = False
         try:
             with http.stream(**self._request) as response:
                 if not _log_stream.is_log(response):
@@ -310,9 +326,10 @@ class LogPump:
                     if not _log_stream.may_pass(answer):
                         self.refusal = self._refuse(answer)
                     return Repeatable(response=answer)
-                self.is_failing = False
                 feed.opened(*_log_stream.moments(response, asked_at), after_end=after_end)
-                for sse in EventSource(_log_stream.opened(response)).iter_sse():
+                body = _Bounded(response)
+                for sse in EventSource(_log_stream.opened(response, body)).iter_sse():
+                    body.pending = 0
                     if (data := sse.data) and (events := take(data)):
                         self._events.extend(events)
                         self._notify()

@@ -48,16 +48,19 @@ def may_pass(response: httpx.Response) -> bool:
     return response.status_code >= _SERVER_ERRORS or _http.is_worth_repeating(response)
 
 
-def opened(response: httpx.Response) -> httpx.Response:
-    """Return a response set up to be read as event streams are: for long, and always as UTF-8, with or without a BOM."""
-    response.encoding = "utf-8-sig"
+def opened(response: httpx.Response, body: httpx.SyncByteStream | httpx.AsyncByteStream) -> httpx.Response:
+    """Set a response up to be read for long, and return it with this body: in UTF-8, with or without a BOM."""
     sock = response.extensions["network_stream"].get_extra_info("socket")
     # A connection that the server has reset already takes no options.
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if hasattr(socket, "TCP_KEEPIDLE"):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEP_ALIVE_S)
-    return response
+    bounded = httpx.Response(
+        response.status_code, headers=response.headers, stream=body, request=response.request
+    )
+    bounded.encoding = "utf-8-sig"
+    return bounded
 
 
 def moments(response: httpx.Response, asked_at: datetime) -> tuple[datetime, datetime]:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from superserve import AsyncSuperserve
+from superserve import AsyncSuperserve, AsyncTemplate
 from superserve._async import client as client_module
+from tests.script import TEMPLATE_ID
 
 
 @pytest.fixture
@@ -25,6 +26,16 @@ async def connect(key):
     yield connect
     for client in clients:
         await client.aclose()
+
+
+@pytest.fixture
+async def scripted(serve, connect):
+    """Connect to the template of a script."""
+
+    async def scripted(script, **options):
+        return await AsyncTemplate.connect(TEMPLATE_ID, client=connect(serve(script), **options))
+
+    return scripted
 
 
 @pytest.fixture(autouse=True)

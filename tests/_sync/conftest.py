@@ -3,8 +3,9 @@
 
 import pytest
 
-from superserve import Superserve
+from superserve import Superserve, Template
 from superserve._sync import client as client_module
+from tests.script import TEMPLATE_ID
 
 
 @pytest.fixture
@@ -26,6 +27,16 @@ def connect(key):
     yield connect
     for client in clients:
         client.close()
+
+
+@pytest.fixture
+def scripted(serve, connect):
+    """Connect to the template of a script."""
+
+    def scripted(script, **options):
+        return Template.connect(TEMPLATE_ID, client=connect(serve(script), **options))
+
+    return scripted
 
 
 @pytest.fixture(autouse=True)
