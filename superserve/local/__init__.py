@@ -5,6 +5,7 @@
 
 try:
     from superserve.local._control import Builds, Team, Templates
+    from superserve.local._errors import StateError
     from superserve.local._limits import Limits, TeamLimits
     from superserve.local._server import LocalServer
 except ModuleNotFoundError as error:
@@ -15,4 +16,4 @@ except ModuleNotFoundError as error:
         f"superserve.local needs {missing}, which isn't installed: pip install superserve[local]"
     ) from None
 
-__all__ = ["Builds", "Limits", "LocalServer", "Team", "TeamLimits", "Templates"]
+__all__ = ["Builds", "Limits", "LocalServer", "StateError", "Team", "TeamLimits", "Templates"]

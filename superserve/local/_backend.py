@@ -1,6 +1,7 @@
 """Everything behind the socket, put together; it lives in the server's event loop."""
 
 import random
+from pathlib import Path
 from uuid import UUID
 
 import attrs
@@ -13,7 +14,7 @@ from superserve.local._logs import Streams
 from superserve.local._newer import UNKNOWN_TEMPLATE_STATUS
 from superserve.local._runner import Runner
 from superserve.local._spec import SYSTEM_PREFIX, BuildSpec
-from superserve.local._store import Store, Team, Template
+from superserve.local._store import Store, Team, Template, new_key
 from superserve.local._supervisor import MIB, Supervisor
 from superserve.local._templates import Templates
 
@@ -31,13 +32,16 @@ _CATALOGUE = [
 class Settings:
     """What a server is started with."""
 
-    api_key: str
+    api_key: str | None
+    """None takes the state file's, or a random one."""
     limits: Limits | None
     speed: float
     execute: bool
     system_templates: bool
     newer: bool
     seed: int | None
+    state: Path | None
+    """The file that keeps the rows; None keeps them in memory."""
 
 
 class Backend:
@@ -47,8 +51,8 @@ class Backend:
         self._settings = settings
         self._random = random.Random(settings.seed)  # noqa: S311 - ids only have to be unlike each other
         self.clock = Clock(settings.speed, real_work=settings.execute)
-        self.store = Store()
         self.host = Host(_runner(settings, self.clock), self.clock, newer=settings.newer)
+        self.store = _store(settings)
         self.supervisor = Supervisor(self.store, self.host, self.clock, self.new_id, newer=settings.newer)
         self.streams = Streams()
         self.app = Api(
@@ -65,16 +69,26 @@ class Backend:
             settings.limits,
             local_hosts_only=settings.execute,
         )
-        self.team = self._populate()
+        self.api_key = settings.api_key or self.store.own_key or new_key()
+        try:
+            self.supervisor.lose_all()
+            self.team = self._populate()
+        except BaseException:
+            self.store.close()
+            raise
 
     def new_id(self) -> UUID:
         """Return a fresh id; the same ones in the same order for the same seed."""
-        return UUID(int=self._random.getrandbits(128), version=4)
+        while True:
+            made = UUID(int=self._random.getrandbits(128), version=4)
+            # A state file may hold those that the same seed made in another run.
+            if not self.store.has(str(made)):
+                return made
 
     def add_team(self, limits: TeamLimits | None) -> Team:
         """Add a team without keys."""
         team = Team(str(self.new_id()), limits)
-        self.store.teams[team.id] = team
+        self.store.save_team(team)
         return team
 
     async def run(self) -> None:
@@ -93,36 +107,56 @@ class Backend:
         self.team = self._populate()
 
     async def aclose(self) -> None:
-        """Stop every build."""
+        """Stop every build and close the state file."""
         await self.host.aclose()
+        self.store.close()
 
     def _populate(self) -> Team:
-        settings = self._settings
-        team_limits = settings.limits.team if settings.limits else None
-        if settings.system_templates:
-            system = Team(str(self.new_id()), team_limits, is_system=True)
-            self.store.teams[system.id] = system
-            for name, image, vcpu, memory_mib, disk_mib in _CATALOGUE:
-                now = self.clock.now()
-                is_unknown = settings.newer and name == _CATALOGUE[-1][0]
-                self.store.save_template(
-                    Template(
-                        id=str(self.new_id()),
-                        team_id=system.id,
-                        name=SYSTEM_PREFIX + name,
-                        status=UNKNOWN_TEMPLATE_STATUS if is_unknown else "ready",
-                        vcpu=vcpu,
-                        memory_mib=memory_mib,
-                        disk_mib=disk_mib,
-                        created_at=now,
-                        built_at=now,
-                        size_bytes=disk_mib * MIB,
-                        spec=BuildSpec(image),
-                    )
-                )
-        team = self.add_team(team_limits)
-        self.store.keys[settings.api_key] = team.id
+        """Add what every server has, unless the state file had it, and return the server's own team."""
+        teams = list(self.store.teams.values())
+        limits = self._settings.limits.team if self._settings.limits else None
+        system = next((team for team in teams if team.is_system), None)
+        if self._settings.system_templates:
+            self._add_catalogue(Team(system.id if system else str(self.new_id()), limits, is_system=True))
+        elif system is not None:
+            for row in self.store.visible_templates(system):
+                self.store.save_template(attrs.evolve(row, deleted_at=self.clock.now()))
+        own = next((team for team in teams if not team.is_system), None)
+        team = Team(own.id if own else str(self.new_id()), limits)
+        self.store.save_team(team)
+        if self.store.own_key is not None and self.store.own_key != self.api_key:
+            self.store.remove_key(self.store.own_key)
+        self.store.save_key(self.api_key, team.id, own=True)
         return team
+
+    def _add_catalogue(self, system: Team) -> None:
+        self.store.save_team(system)
+        for name, image, vcpu, memory_mib, disk_mib in _CATALOGUE:
+            now = self.clock.now()
+            is_unknown = self._settings.newer and name == _CATALOGUE[-1][0]
+            row = self.store.template_named(system, SYSTEM_PREFIX + name) or Template(
+                id=str(self.new_id()),
+                team_id=system.id,
+                name=SYSTEM_PREFIX + name,
+                status="ready",
+                vcpu=vcpu,
+                memory_mib=memory_mib,
+                disk_mib=disk_mib,
+                created_at=now,
+                built_at=now,
+                size_bytes=disk_mib * MIB,
+                spec=BuildSpec(image),
+            )
+            status = UNKNOWN_TEMPLATE_STATUS if is_unknown else "ready"
+            self.store.save_template(attrs.evolve(row, status=status, error_message=None))
+
+
+def _store(settings: Settings) -> Store:
+    if settings.state is None:
+        return Store()
+    from superserve.local._state import SavedStore
+
+    return SavedStore(settings.state)
 
 
 def _runner(settings: Settings, clock: Clock) -> Runner:

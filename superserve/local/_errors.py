@@ -1,4 +1,4 @@
-"""The error that handlers raise to answer with a status and the JSON envelope."""
+"""The error that handlers raise to answer with a status and the JSON envelope, and that of state files."""
 
 
 class ApiError(Exception):
@@ -9,3 +9,7 @@ class ApiError(Exception):
         self.status = status
         self.code = code
         self.message = message
+
+
+class StateError(Exception):
+    """A state file can't be used: another server has it open, it is damaged, or it is something else."""

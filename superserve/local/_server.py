@@ -4,10 +4,10 @@ import asyncio
 import atexit
 import contextlib
 import os
-import secrets
 import socket
 import threading
 from collections.abc import Coroutine
+from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from superserve.local._backend import Backend, Settings
 from superserve.local._control import Builds, Team, Templates
 from superserve.local._limits import Limits, TeamLimits
+from superserve.local._store import new_key
 
 T = TypeVar("T")
 
@@ -48,6 +49,8 @@ class LocalServer:
         system_templates: Whether the curated `superserve/...` templates are there.
         newer: Answer as later versions of the server do: more fields, statuses that nobody knows yet, paging.
         seed: Makes the ids of teams, templates and builds the same on every run.
+        state: A file that keeps templates, builds, teams and keys from one run to the next; made if there is none.
+            By default nothing is kept.
 
     Example:
         >>> from superserve import Superserve, Template
@@ -70,6 +73,7 @@ class LocalServer:
         system_templates: bool = True,
         newer: bool = False,
         seed: int | None = None,
+        state: str | os.PathLike[str] | None = None,
     ) -> None:
         if not 0 <= port <= MAX_PORT:
             raise ValueError(f"port must be 0-{MAX_PORT}, not {port}")
@@ -77,14 +81,16 @@ class LocalServer:
             raise ValueError(f"speed must be more than 0, not {speed!r}")
         if api_key is not None and not api_key.strip():
             raise ValueError("api_key must not be empty")
+        self._api_key = api_key or (new_key() if state is None else None)
         self._settings = Settings(
-            api_key=api_key or _new_key(),
+            api_key=self._api_key,
             limits=(Limits() if limits else None) if isinstance(limits, bool) else limits,
             speed=speed,
             execute=execute,
             system_templates=system_templates,
             newer=newer,
             seed=seed,
+            state=Path(state) if state is not None else None,
         )
         self._port = port
         self._base_url: str | None = None
@@ -101,20 +107,26 @@ class LocalServer:
 
     @property
     def api_key(self) -> str:
-        """The key of the server's own team."""
-        return self._settings.api_key
+        """The key of the server's own team; one that a state file keeps is known after `start()`."""
+        if self._api_key is None:
+            raise RuntimeError(
+                "the state file has the key: call start(), or use the server in a with statement"
+            )
+        return self._api_key
 
     def start(self) -> Self:
         """Start serving; returns when requests are answered.
 
-        Raises OSError if the port can't be had.
+        Raises OSError if the port can't be had, and StateError if the state file can't be used.
         """
         if self._thread is not None:
             raise RuntimeError(f"the server already runs at {self.base_url}")
         listener = _listen(self._port)
-        self._base_url = f"http://{HOST}:{listener.getsockname()[1]}"
-        self._thread = _ServerThread(self._settings, listener)
-        self._thread.start()
+        thread = _ServerThread(self._settings, listener)
+        thread.start()
+        self._thread = thread
+        self._base_url = f"http://{HOST}:{thread.port}"
+        self._api_key = thread.backend.api_key
         # A server that nobody stops must still kill its builds' processes.
         atexit.register(self.stop)
         return self
@@ -184,6 +196,7 @@ class _ServerThread:
     """The thread that owns a server's event loop and everything in it."""
 
     def __init__(self, settings: Settings, listener: socket.socket) -> None:
+        self.port: int = listener.getsockname()[1]
         self._settings = settings
         self._listener = listener
         self._thread = threading.Thread(target=self._run, name="superserve-local", daemon=True)
@@ -308,18 +321,13 @@ async def _add_team(backend: Backend, limits: TeamLimits | None) -> Team:
 
 
 async def _add_key(backend: Backend, team_id: str | None) -> str:
-    key = _new_key()
-    backend.store.keys[key] = backend.store.teams[team_id or backend.team.id].id
+    key = new_key()
+    backend.store.save_key(key, backend.store.teams[team_id or backend.team.id].id)
     return key
 
 
 async def _revoke_key(backend: Backend, key: str) -> None:
-    del backend.store.keys[key]
-
-
-def _new_key() -> str:
-    # No underscore after the prefix: a client would read what is before it as a region.
-    return f"ss_local_{secrets.token_hex(16)}"
+    backend.store.remove_key(key)
 
 
 def _listen(port: int) -> socket.socket:

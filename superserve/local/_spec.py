@@ -90,7 +90,7 @@ def read_create_template(
         request = _json.fields(_json.read(body), "", "name", "vcpu", "memory_mib", "disk_mib", "build_spec")
         name = _json.string(request.get("name", ""), "name")
         sizes = {key: _json.int32(request.get(key, default), key) for key, default in _DEFAULTS.items()}
-        spec = _read_spec(request["build_spec"]) if "build_spec" in request else None
+        spec = read_spec(request["build_spec"]) if "build_spec" in request else None
     except _json.Malformed as error:
         raise _bad(f"request validation failed: {error}") from None
     _check_name(name, is_system_team=is_system_team)
@@ -103,7 +103,8 @@ def read_create_template(
     return CreateTemplate(name, sizes["vcpu"], sizes["memory_mib"], sizes["disk_mib"], spec)
 
 
-def _read_spec(value: object) -> BuildSpec:
+def read_spec(value: object) -> BuildSpec:
+    """Read a build spec in the wire's form; raises Malformed for what has another form."""
     where = "build_spec"
     spec = _json.fields(value, where, "from", "steps", "start_cmd", "ready_cmd")
     items = _json.array(spec.get("steps", []), f"{where}.steps")

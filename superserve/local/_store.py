@@ -1,6 +1,7 @@
 """The rows of the stand-in: teams, keys, templates, builds. Rows are values; the store replaces them."""
 
 import re
+import secrets
 from collections.abc import Iterator
 from datetime import datetime
 from functools import cached_property
@@ -114,12 +115,20 @@ class Build:
         return answer
 
 
+def new_key() -> str:
+    """Return a random key."""
+    # No underscore after the prefix: a client would read what is before it as a region.
+    return f"ss_local_{secrets.token_hex(16)}"
+
+
 class Store:
     """All rows, with the look-ups and the visibility rules that the operations share."""
 
     def __init__(self) -> None:
         self.teams: dict[str, Team] = {}
         self.keys: dict[str, str] = {}
+        self.own_key: str | None = None
+        """The key that the server itself shows to whoever starts it."""
         self.templates: dict[str, Template] = {}
         self.builds: dict[str, Build] = {}
         self._names: dict[tuple[str, str], str] = {}
@@ -130,6 +139,22 @@ class Store:
         """Return the team that a key belongs to."""
         team_id = self.keys.get(key)
         return self.teams[team_id] if team_id is not None else None
+
+    def save_team(self, team: Team) -> None:
+        """Insert a team or replace it."""
+        self.teams[team.id] = team
+
+    def save_key(self, key: str, team_id: str, *, own: bool = False) -> None:
+        """Let a key stand for a team."""
+        self.keys[key] = team_id
+        if own:
+            self.own_key = key
+
+    def remove_key(self, key: str) -> None:
+        """Let a key stand for nobody; KeyError if it does so already."""
+        del self.keys[key]
+        if key == self.own_key:
+            self.own_key = None
 
     def save_template(self, template: Template) -> None:
         """Insert a template row or replace it."""
@@ -156,6 +181,14 @@ class Store:
             self.teams, self.keys, self.templates, self.builds, self._names, self._builds_of, self._in_flight,
         ):  # fmt: skip
             table.clear()
+        self.own_key = None
+
+    def close(self) -> None:
+        """Free what the store holds besides its rows."""
+
+    def has(self, row_id: str) -> bool:
+        """Whether some team, template or build has the id."""
+        return row_id in self.teams or row_id in self.templates or row_id in self.builds
 
     def visible_templates(self, team: Team, prefix: str = "") -> list[Template]:
         """Return the team's and the system team's templates, newest first."""
@@ -187,9 +220,10 @@ class Store:
         row = self.templates.get(template_id)
         return row if row is not None and row.deleted_at is None and row.team_id == team.id else None
 
-    def name_taken(self, team: Team, name: str) -> bool:
-        """Whether a template of the team that isn't deleted has the name."""
-        return (team.id, name) in self._names
+    def template_named(self, team: Team, name: str) -> Template | None:
+        """Return the team's template that has a name and isn't deleted."""
+        template_id = self._names.get((team.id, name))
+        return self.templates[template_id] if template_id is not None else None
 
     def counted_templates(self, team: Team) -> int:
         """Return how many templates count toward the team's quota: failed ones don't."""

@@ -19,6 +19,7 @@ DISPATCHED_PER_TICK = 20
 PENDING_LIMIT_S = 120.0
 BUILDING_LIMIT_S = 30 * 60.0
 MIB = 1_048_576
+NO_RECORD = "vmd has no record of this build (likely vmd restarted)"
 
 _logger = logging.getLogger("superserve.local")
 
@@ -68,6 +69,11 @@ class Supervisor:
         self._store.save_build(build)
         self._work.set()
         return build
+
+    def lose_all(self) -> None:
+        """Fail every build in flight, as after a restart of the host: it knows none of them."""
+        for build in self._store.in_flight():
+            self.end(build, "failed", NO_RECORD)
 
     def cancel(self, build: Build) -> None:
         """Cancel a build on a client's request. The real host is not told: the build goes on there."""
@@ -149,7 +155,7 @@ class Supervisor:
     def _poll(self, build: Build) -> None:
         record = self._host.records.get(build.id)
         if record is None:
-            self.end(build, "failed", "vmd has no record of this build (likely vmd restarted)")
+            self.end(build, "failed", NO_RECORD)
         elif record.status == "ready":
             if self._newer and build.status in NEXT_STATUS:
                 self._store.save_build(attrs.evolve(build, status=NEXT_STATUS[build.status]))

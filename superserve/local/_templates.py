@@ -94,7 +94,7 @@ class Templates:
             )
         if new.spec.has_nul:
             raise ApiError(500, "internal_error", "the template could not be stored")
-        if self._store.name_taken(team, new.name):
+        if self._store.template_named(team, new.name) is not None:
             raise ApiError(409, "conflict", f'a template named "{new.name}" already exists')
         template = Template(
             id=str(self._new_id()),
