@@ -1,18 +1,19 @@
 """What all tests share: a clean environment, a local server, and the check that nothing is left behind."""
 
+import asyncio
 import contextlib
 import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from superserve import _retry
 from superserve.local import LocalServer
-from tests.wire import Answer, Wire
+from tests.wire import Answer, Deaf, Sipping, Wire
 
 KEY = "ss_live_0123456789abcdef0123456789abcdef"
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
@@ -65,6 +66,58 @@ def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Repeat requests at once; a Retry-After header is obeyed for a hundredth of a second."""
     monkeypatch.setattr(_retry, "FIRST_DELAY_S", 0.0)
     monkeypatch.setattr(_retry, "LONGEST_DELAY_S", 0.01)
+
+
+@pytest.fixture
+def deaf() -> Iterator[Deaf]:
+    """A server that never accepts a connection."""
+    with Deaf() as deaf:
+        yield deaf
+
+
+@pytest.fixture
+def sipping() -> Iterator[Sipping]:
+    """A server that reads very slowly and never answers."""
+    with Sipping() as sipping:
+        yield sipping
+
+
+class Named:
+    """A host that is known by its name only."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://named.test:{port}"
+
+
+@pytest.fixture
+def named(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Named]]:
+    """Make hosts with several addresses, of which some are deaf, and some refuse."""
+    with contextlib.ExitStack() as listeners:
+
+        def named(
+            port: int, *, deaf: Iterable[str] = (), refusing: Iterable[str] = (), heard: str | None = None
+        ) -> Named:
+            for host in deaf:
+                port = listeners.enter_context(Deaf(host, port)).port
+            if not port:
+                with socket.socket() as unused:
+                    unused.bind(("127.0.0.1", 0))
+                    port = unused.getsockname()[1]
+            hosts = [*deaf, *refusing, *([heard] if heard else [])]
+
+            def look_up(*_: object, **__: object) -> list[tuple[object, ...]]:
+                if not hosts:
+                    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+                return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in hosts]
+
+            async def look_up_in_loop(*_: object, **__: object) -> list[tuple[object, ...]]:
+                return look_up()
+
+            monkeypatch.setattr(socket, "getaddrinfo", look_up)
+            monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", look_up_in_loop)
+            return Named(port)
+
+        yield named
 
 
 class Belongings:

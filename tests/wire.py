@@ -117,6 +117,55 @@ class Peer:
 Answer = bytes | Callable[[Peer, Request], None]
 
 
+class Deaf:
+    """A listener that never accepts, and whose queue is full: who connects hears nothing at all. A context manager."""
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._listener = socket.create_server((host, port), backlog=0)
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"http://{host}:{self.port}"
+        self._queued: list[socket.socket] = []
+
+    def __enter__(self) -> Self:
+        # The kernel's idea of a full queue is its own: it is full when nobody gets in any more.
+        with contextlib.suppress(TimeoutError):
+            while len(self._queued) < 20:
+                self._queued.append(socket.create_connection(self._listener.getsockname(), 0.1))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for sock in (*self._queued, self._listener):
+            sock.close()
+
+
+class Sipping:
+    """A server that takes in what it is sent a bit at a time, and never answers. A context manager."""
+
+    def __init__(self) -> None:
+        self._listener = socket.socket()
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen()
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._sip, name="sipping", daemon=True)
+        self._closing = threading.Event()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.set()
+        self._thread.join(PATIENCE_S)
+        self._listener.close()
+
+    def _sip(self) -> None:
+        sock, _ = self._listener.accept()
+        with contextlib.suppress(OSError), sock:
+            while not self._closing.wait(0.02) and sock.recv(1024):
+                pass
+
+
 class Wire:
     """The server; a context manager. Leaving it ends all connections and raises what an answer's function raised.
 
@@ -138,7 +187,8 @@ class Wire:
         self._threads: list[threading.Thread] = []
         self._failures: list[BaseException] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
         self._start(self._accept)
