@@ -116,7 +116,12 @@ class _Stream(httpcore.AsyncNetworkStream):
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
-        return _Stream(await _wait_for(self._stream.start_tls(ssl_context, server_hostname, timeout)))
+        try:
+            return _Stream(await _wait_for(self._stream.start_tls(ssl_context, server_hostname, timeout)))
+        except BaseException:
+            # httpcore closes it after errors only, not after a cancellation.
+            await self._stream.aclose()
+            raise
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)

@@ -74,10 +74,10 @@ def test_attempts_and_the_waits_between_them_count(bounded, serve, connect):
 
 
 def test_the_deadline_is_that_of_the_call_not_of_an_attempt(bounded, serve, connect):
-    slow_refusal = lambda peer, _: (
-        peer.drip(b"HTTP/1.1 503 X\r\n", 0.01),
-        peer.send(b"Content-Length: 0\r\n\r\n"),
-    )  # noqa: E731
+    def slow_refusal(peer, _request):
+        peer.drip(b"HTTP/1.1 503 X\r\n", 0.01)
+        peer.send(b"Content-Length: 0\r\n\r\n")
+
     wire = serve(slow_refusal)
     with pytest.raises(SandboxError):
         Template.list(client=connect(wire, timeout_s=0.5, max_attempts=100))
