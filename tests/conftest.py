@@ -126,6 +126,13 @@ class Belongings:
     def __init__(self) -> None:
         self._before = self._now()
 
+    def readers(self) -> set[str]:
+        """Return what reads logs at this moment: threads, and tasks of the running event loop."""
+        names = [thread.name for thread in threading.enumerate()]
+        with contextlib.suppress(RuntimeError):
+            names += [task.get_name() for task in asyncio.all_tasks()]
+        return {name for name in names if name.startswith("superserve-log")}
+
     def left(self, *, patience_s: float = 2.0) -> set[str]:
         until = time.monotonic() + patience_s
         while (left := self._now() - self._before) and time.monotonic() < until:

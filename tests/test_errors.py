@@ -5,11 +5,22 @@ import inspect
 import pickle
 import traceback
 
+import httpx
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from superserve import BuildError, NotFoundError, RateLimitError, SandboxError, SandboxTimeoutError, errors
+from superserve import (
+    BuildError,
+    NotFoundError,
+    RateLimitError,
+    SandboxConnectionError,
+    SandboxError,
+    SandboxTimeoutError,
+    errors,
+)
+from superserve._answers import failure
+from superserve._calls import Call, nothing
 
 CLASSES = [getattr(errors, name) for name in errors.__all__]
 PLAIN = [kind for kind in CLASSES if kind is not BuildError]
@@ -17,6 +28,8 @@ COPIES = [copy.copy, copy.deepcopy] + [
     lambda error, protocol=protocol: pickle.loads(pickle.dumps(error, protocol))
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
 ]
+LOST = "; it may exist"
+CHECK = "check the network and base_url= or SUPERSERVE_BASE_URL"
 EVERYTHING = {
     "action": "get template 7a3f",
     "status_code": 429,
@@ -97,6 +110,37 @@ def test_an_error_says_what_was_done_what_came_of_it_and_what_to_do():
         == "no such template [404 not_found]"
     )
     assert str(SandboxError("odd", code="odd_code")) == "odd [odd_code]"
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind", "message"),
+    [
+        (httpx.ConnectTimeout(""), SandboxTimeoutError, "no connection within the timeout of 5 s"),
+        (httpx.PoolTimeout(""), SandboxTimeoutError, "no connection within the timeout of 5 s"),
+        (httpx.ReadTimeout(""), SandboxTimeoutError, f"no complete answer within the timeout of 5 s{LOST}"),
+        (httpx.WriteTimeout(""), SandboxTimeoutError, f"no complete answer within the timeout of 5 s{LOST}"),
+        (
+            httpx.ConnectError("refused."),
+            SandboxConnectionError,
+            f"cannot connect to the server: refused; {CHECK}",
+        ),
+        (httpx.ProxyError("407"), SandboxConnectionError, f"cannot connect to the server: 407; {CHECK}"),
+        (httpx.ReadError(""), SandboxConnectionError, f"the connection to the server broke: ReadError{LOST}"),
+        (httpx.WriteError("x"), SandboxConnectionError, f"the connection to the server broke: x{LOST}"),
+        (
+            httpx.RemoteProtocolError("x"),
+            SandboxConnectionError,
+            f"the connection to the server broke: x{LOST}",
+        ),
+        (httpx.DecodingError("x"), SandboxError, f"the server's answer cannot be read: x{LOST}"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
+)
+def test_every_failure_on_the_way_is_told_apart_by_whether_the_server_may_have_acted(cause, kind, message):
+    call = Call({}, "create template 'a'", nothing, if_lost="it may exist")
+    error = failure(call, cause, timeout_s=5.0, api_key="k" * 20)
+    assert type(error) is kind
+    assert str(error) == f"could not create template 'a': {message}"
 
 
 def test_a_build_error_can_be_made_by_hand():

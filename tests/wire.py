@@ -186,6 +186,8 @@ class Wire:
         self._peers: list[Peer] = []
         self._threads: list[threading.Thread] = []
         self._failures: list[BaseException] = []
+        self._deaf = False
+        self._queued: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -204,6 +206,8 @@ class Wire:
         for thread in self._threads:
             thread.join(PATIENCE_S)
             assert not thread.is_alive(), f"{thread.name} does not end"
+        for queued in self._queued:
+            queued.close()
         self._listener.close()
         if self._failures:
             raise self._failures[0]
@@ -218,6 +222,14 @@ class Wire:
         with self._changed:
             assert self._changed.wait_for(condition, patience_s), "the condition does not come true"
 
+    def deafen(self) -> None:
+        """Accept no more connections, and fill the queue: those that are open go on, who connects hears nothing."""
+        self._deaf = True
+        self._listener.listen(0)
+        with contextlib.suppress(TimeoutError):
+            while len(self._queued) < 200:
+                self._queued.append(socket.create_connection(("127.0.0.1", self.port), 0.1))
+
     def _start(self, run: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=run, args=arguments, name="wire", daemon=True)
         self._threads.append(thread)
@@ -228,6 +240,9 @@ class Wire:
             try:
                 sock, _ = self._listener.accept()
             except OSError:
+                return
+            if self._deaf:
+                sock.close()
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._changed:

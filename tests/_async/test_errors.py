@@ -24,6 +24,16 @@ from tests.wire import cut, envelope, head, reply, reset, stall
 pytestmark = pytest.mark.usefixtures("no_backoff")
 
 ID = "7a3f2b8c-0000-4000-8000-000000000001"
+TEMPLATE = {
+    "id": ID,
+    "team_id": "7a3f2b8c-0000-4000-8000-000000000002",
+    "name": "my-env",
+    "status": "ready",
+    "vcpu": 1,
+    "memory_mib": 1024,
+    "disk_mib": 4096,
+    "created_at": "2026-05-01T12:00:00Z",
+}
 
 
 @pytest.fixture
@@ -142,6 +152,45 @@ async def test_an_error_says_what_was_done_to_which_object(client, failing):
     assert caught.value.action == f"get template {ID}"
     error = await failing(reply(502, "<html>", content_type="text/html"))
     assert str(error) == f"could not get template {ID}: Bad Gateway [502]"
+
+
+ACTIONS = {
+    f"get template {ID}": lambda template: template.get_info(),
+    "create template 'a'": lambda template: AsyncTemplate.create(
+        name="a", from_="b", client=template._client
+    ),
+    "list templates": lambda template: AsyncTemplate.list(client=template._client),
+    f"delete template {ID}": lambda template: template.delete(),
+    f"rebuild template {ID}": lambda template: template.rebuild(),
+    f"list the builds of template {ID}": lambda template: template.list_builds(),
+    f"get build b-1 of template {ID}": lambda template: template.get_build("b-1"),
+    f"cancel build b-1 of template {ID}": lambda template: template.cancel_build("b-1"),
+}
+
+
+@pytest.mark.parametrize(("action", "call"), ACTIONS.items(), ids=ACTIONS)
+async def test_each_call_has_words_for_what_it_does(serve, connect, action, call):
+    wire = serve(reply(json=TEMPLATE), reply(418, json=envelope("teapot", "No.")))
+    template = await AsyncTemplate.connect(ID, client=connect(wire))
+    with pytest.raises(SandboxError) as caught:
+        await call(template)
+    assert caught.value.action == action
+    assert str(caught.value) == f"could not {action}: No. [418 teapot]"
+
+
+async def test_a_log_that_cannot_be_read_is_an_error_that_says_so(serve, connect):
+    build = {"id": "b-1", "template_id": ID, "status": "building", "build_spec_hash": "ab12"}
+    build["created_at"] = TEMPLATE["created_at"]
+
+    def answer(peer, request):
+        is_log = request.path.endswith("/logs")
+        peer.send(reply(418, json=envelope("teapot", "No.")) if is_log else reply(json=build))
+
+    wire = serve(reply(json=TEMPLATE), answer)
+    template = await AsyncTemplate.connect(ID, client=connect(wire))
+    with pytest.raises(SandboxError) as caught:
+        await template.stream_build_logs(on_event=print, build_id="b-1")
+    assert str(caught.value) == f"could not read the log of build b-1 of template {ID}: No. [418 teapot]"
 
 
 async def test_a_refused_key_says_what_to_check(server, failing):
@@ -267,17 +316,7 @@ async def test_a_server_that_is_not_there_is_a_connection_error(serve, connect):
 
 
 async def test_a_rebuild_whose_answer_is_lost_says_how_to_go_on(serve, connect):
-    template = {
-        "id": ID,
-        "team_id": ID,
-        "name": "my-env",
-        "status": "ready",
-        "vcpu": 1,
-        "memory_mib": 1024,
-        "disk_mib": 4096,
-        "created_at": "2026-05-01T12:00:00Z",
-    }
-    wire = serve(reply(json=template), cut())
+    wire = serve(reply(json=TEMPLATE), cut())
     handle = await AsyncTemplate.connect(ID, client=connect(wire))
     with pytest.raises(SandboxConnectionError, match=r"rebuild\(\) again returns it while it runs"):
         await handle.rebuild()

@@ -215,6 +215,15 @@ def test_a_key_that_cannot_be_sent_is_refused_and_never_shown(environment, key):
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
+def test_any_printable_key_is_taken():
+    assert base_url(api_key="".join(map(chr, range(ord("!"), ord("~") + 1)))) == USE
+
+
+def test_without_being_told_a_client_waits_half_a_minute_and_tries_thrice():
+    client = Superserve(api_key=LEGACY_KEY)
+    assert (client.timeout_s, client._config.max_attempts) == (30.0, 3)
+
+
 def test_a_key_of_the_environment_that_cannot_be_sent_is_named_so(environment):
     environment.setenv("SUPERSERVE_API_KEY", f"{SECRET}\n{SECRET}")
     with pytest.raises(ValidationError, match=r"^SUPERSERVE_API_KEY: only printable ASCII"):
