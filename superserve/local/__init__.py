@@ -6,7 +6,10 @@
 try:
     from superserve.local._control import Builds, Team, Templates
     from superserve.local._errors import StateError
+    from superserve.local._fault import Fault
+    from superserve.local._faults import Faults
     from superserve.local._limits import Limits, TeamLimits
+    from superserve.local._requests import Request, Requests
     from superserve.local._server import LocalServer
 except ModuleNotFoundError as error:
     missing = (error.name or "").partition(".")[0]
@@ -16,4 +19,16 @@ except ModuleNotFoundError as error:
         f"superserve.local needs {missing}, which isn't installed: pip install superserve[local]"
     ) from None
 
-__all__ = ["Builds", "Limits", "LocalServer", "StateError", "Team", "TeamLimits", "Templates"]
+__all__ = [
+    "Builds",
+    "Fault",
+    "Faults",
+    "Limits",
+    "LocalServer",
+    "Request",
+    "Requests",
+    "StateError",
+    "Team",
+    "TeamLimits",
+    "Templates",
+]

@@ -9,7 +9,6 @@ from urllib.parse import quote
 from uuid import UUID
 
 import attrs
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -17,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from superserve.local import _json
 from superserve.local._errors import ApiError
 from superserve.local._limits import Limits, RateLimiter
+from superserve.local._operations import LOGS, OPERATIONS
 from superserve.local._store import Store, Team
 from superserve.local._templates import Answer, Call, Templates, error_answer, json_answer
 
@@ -62,26 +62,23 @@ class Route:
 class Api:
     """Answers every request to the control plane."""
 
-    def __init__(
-        self, store: Store, templates: Templates, limits: Limits | None, *, local_hosts_only: bool
-    ) -> None:
+    def __init__(self, store: Store, templates: Templates, limits: Limits | None) -> None:
         self._store = store
         self._limits = limits
-        self._local_hosts_only = local_hosts_only
         self._by_address: RateLimiter | None = None
         self._by_team: dict[str, RateLimiter] = {}
         self.reset()
         self._routes = [
-            _route("GET /health", None),
-            _route("GET /templates", templates.list_templates),
-            _route("POST /templates", templates.create_template),
-            _route("GET /templates/{id}", templates.get_template),
-            _route("DELETE /templates/{id}", templates.delete_template),
-            _route("GET /templates/{id}/builds", templates.list_builds),
-            _route("POST /templates/{id}/builds", templates.create_build),
-            _route("GET /templates/{id}/builds/{id}", templates.get_build),
-            _route("DELETE /templates/{id}/builds/{id}", templates.cancel_build),
-            _route("GET /templates/{id}/builds/{id}/logs", templates.stream_logs),
+            _route("health", None),
+            _route("listTemplates", templates.list_templates),
+            _route("createTemplate", templates.create_template),
+            _route("getTemplate", templates.get_template),
+            _route("deleteTemplate", templates.delete_template),
+            _route("listTemplateBuilds", templates.list_builds),
+            _route("createTemplateBuild", templates.create_build),
+            _route("getTemplateBuild", templates.get_build),
+            _route("cancelTemplateBuild", templates.cancel_build),
+            _route(LOGS, templates.stream_logs),
         ]
 
     def reset(self) -> None:
@@ -103,9 +100,6 @@ class Api:
             return Response(
                 "400 Bad Request", 400, {"content-type": "text/plain; charset=utf-8", "connection": "close"}
             )
-        if self._local_hosts_only and not _is_local(Headers(scope=scope).get("host", "")):
-            text = "421 misdirected request: this server answers only for 127.0.0.1 and localhost"
-            return Response(text, 421, {"content-type": "text/plain; charset=utf-8"})
         method: str = scope["method"]
         segments = tuple(scope["path"].split("/")[1:])
         redirect = self._redirect(method, segments, scope["query_string"])
@@ -192,19 +186,13 @@ def canonical_id(name: str, value: str) -> str:
     raise ApiError(400, "bad_request", f'invalid {name}: "{value}" is not a UUID')
 
 
-def _route(text: str, operation: Operation | None) -> Route:
-    method, _, path = text.partition(" ")
+def _route(name: str, operation: Operation | None) -> Route:
+    method, _, path = OPERATIONS[name].partition(" ")
     return Route(method, tuple(path.split("/")[1:]), operation)
 
 
 def _shortened(route: Route, size: int) -> Route:
     return attrs.evolve(route, segments=route.segments[:size])
-
-
-def _is_local(host: str) -> bool:
-    """Whether a Host header names this machine: a page elsewhere can make a browser send requests, but not this."""
-    name, _, port = host.partition(":")
-    return name.lower() in {"127.0.0.1", "localhost"} and (not port or port.isdecimal())
 
 
 def _take(limiter: RateLimiter, caller: str, headers: list[tuple[bytes, bytes]]) -> None:

@@ -8,10 +8,16 @@ import attrs
 
 from superserve.local._api import Api
 from superserve.local._clock import Clock
+from superserve.local._fault import Book
+from superserve.local._faults import Faults
+from superserve.local._faulty_runner import FaultyRunner
+from superserve.local._front import Front
 from superserve.local._host import Host
 from superserve.local._limits import Limits, TeamLimits
 from superserve.local._logs import Streams
 from superserve.local._newer import UNKNOWN_TEMPLATE_STATUS
+from superserve.local._remote import Remote
+from superserve.local._requests import Recorder, Requests
 from superserve.local._runner import Runner
 from superserve.local._spec import SYSTEM_PREFIX, BuildSpec
 from superserve.local._store import Store, Team, Template, new_key
@@ -47,15 +53,24 @@ class Settings:
 class Backend:
     """The rows, the build host, the supervisor and the ASGI application of one server."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, book: Book, requests: Requests) -> None:
         self._settings = settings
+        self._book = book
+        self._requests = requests
         self._random = random.Random(settings.seed)  # noqa: S311 - ids only have to be unlike each other
         self.clock = Clock(settings.speed, real_work=settings.execute)
-        self.host = Host(_runner(settings, self.clock), self.clock, newer=settings.newer)
+        runner = FaultyRunner(
+            _runner(settings, self.clock),
+            lambda job: book.strike_build(job, self.store.templates[job.template_id].name),
+            # Both are still to come: one of them needs the runner, and the other one that one.
+            lose=lambda build_id: self.host.forget(build_id),  # noqa: PLW0108
+            time_out=lambda build_id: self.supervisor.overdue.add(build_id),  # noqa: PLW0108
+        )
+        self.host = Host(runner, self.clock, newer=settings.newer)
         self.store = _store(settings)
         self.supervisor = Supervisor(self.store, self.host, self.clock, self.new_id, newer=settings.newer)
         self.streams = Streams()
-        self.app = Api(
+        self._api = Api(
             self.store,
             Templates(
                 store=self.store,
@@ -67,9 +82,16 @@ class Backend:
                 newer=settings.newer,
             ),
             settings.limits,
-            local_hosts_only=settings.execute,
         )
         self.api_key = settings.api_key or self.store.own_key or new_key()
+        self.app = Front(
+            self._api,
+            Remote(Faults(book), requests, key=self.api_key, reset=self.reset),
+            recorder=Recorder(requests),
+            book=book,
+            streams=self.streams,
+            local_hosts_only=settings.execute,
+        )
         try:
             self.supervisor.lose_all()
             self.team = self._populate()
@@ -97,12 +119,15 @@ class Backend:
 
     async def reset(self) -> None:
         """Go back to the state at the start."""
+        self._book.clear(restart=True)
         self.streams.end_all()
-        await self.host.stop_all()
+        self.host.forget_all()
         self.supervisor.dispatching = True
         self.supervisor.frozen = False
+        self.supervisor.overdue.clear()
         self.store.clear()
-        self.app.reset()
+        self._api.reset()
+        self._requests.clear()
         self._random.seed(self._settings.seed)
         self.team = self._populate()
 

@@ -211,17 +211,17 @@ class Host:
         if not record.log.closed:
             record.log.close(broken=True)
 
-    async def stop_all(self) -> None:
-        """Stop and forget every build; returns when nothing of them runs."""
+    def forget_all(self) -> None:
+        """Forget every build; those that run are told to stop, and may take a moment."""
         for build_id in list(self.records):
             self.forget(build_id)
         self.holding = False
-        if self._tasks:
-            await asyncio.wait(list(self._tasks))
 
     async def aclose(self) -> None:
-        """Stop every build and free what the runner holds."""
-        await self.stop_all()
+        """Stop every build and free what the runner holds; returns when nothing of them runs."""
+        self.forget_all()
+        if self._tasks:
+            await asyncio.wait(list(self._tasks))
         await self._runner.aclose()
 
     def _stop(self, build_id: str, status: str, error_message: str | None) -> None:

@@ -15,8 +15,12 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from superserve.local._backend import Backend, Settings
+from superserve.local._connection import Connection
 from superserve.local._control import Builds, Team, Templates
+from superserve.local._fault import Book
+from superserve.local._faults import Faults
 from superserve.local._limits import Limits, TeamLimits
+from superserve.local._requests import Requests
 from superserve.local._store import new_key
 
 T = TypeVar("T")
@@ -48,7 +52,7 @@ class LocalServer:
         limits: True for the real server's rate limits, quotas and caps, False for none, or a `Limits` of your own.
         system_templates: Whether the curated `superserve/...` templates are there.
         newer: Answer as later versions of the server do: more fields, statuses that nobody knows yet, paging.
-        seed: Makes the ids of teams, templates and builds the same on every run.
+        seed: Makes the ids of teams, templates and builds, and what faults leave to chance, the same on every run.
         state: A file that keeps templates, builds, teams and keys from one run to the next; made if there is none.
             By default nothing is kept.
 
@@ -97,6 +101,9 @@ class LocalServer:
         self._thread: _ServerThread | None = None
         self.templates = Templates(self._running)
         self.builds = Builds(self._running)
+        self._book = Book(seed)
+        self.faults = Faults(self._book, self._running)
+        self.requests = Requests()
 
     @property
     def base_url(self) -> str:
@@ -122,7 +129,9 @@ class LocalServer:
         if self._thread is not None:
             raise RuntimeError(f"the server already runs at {self.base_url}")
         listener = _listen(self._port)
-        thread = _ServerThread(self._settings, listener)
+        self._book.clear(restart=True)
+        self.requests.clear()
+        thread = _ServerThread(self._settings, listener, self._book, self.requests)
         thread.start()
         self._thread = thread
         self._base_url = f"http://{HOST}:{thread.port}"
@@ -154,7 +163,11 @@ class LocalServer:
         return f"<LocalServer {state}>"
 
     def reset(self) -> None:
-        """Go back to the state at the start: own team, key and system templates, no builds, full rate limits."""
+        """Go back to the state at the start, without waiting for anything.
+
+        Own team, key and system templates, no builds, no faults, no recorded requests, full rate limits. Log streams
+        and requests that a fault holds are ended.
+        """
         thread = self._running()
         thread.call(thread.backend.reset())
 
@@ -195,10 +208,12 @@ class LocalServer:
 class _ServerThread:
     """The thread that owns a server's event loop and everything in it."""
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket, book: Book, requests: Requests) -> None:
         self.port: int = listener.getsockname()[1]
         self._settings = settings
         self._listener = listener
+        self._book = book
+        self._requests = requests
         self._thread = threading.Thread(target=self._run, name="superserve-local", daemon=True)
         self._started = threading.Event()
         self._failure: BaseException | None = None
@@ -236,7 +251,7 @@ class _ServerThread:
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self.backend = Backend(self._settings)
+        self.backend = Backend(self._settings, self._book, self._requests)
         self._server = _Uvicorn(self.backend, self._started)
         supervising = asyncio.create_task(self.backend.run())
         try:
@@ -260,7 +275,7 @@ class _Uvicorn(uvicorn.Server):
         super().__init__(
             _Config(
                 app,
-                http="h11",
+                http=Connection,
                 ws="none",
                 lifespan="off",
                 interface="asgi3",

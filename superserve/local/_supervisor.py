@@ -40,6 +40,8 @@ class Supervisor:
         """Whether builds that wait are started."""
         self.frozen = False
         """Whether no row changes by itself."""
+        self.overdue: set[str] = set()
+        """Builds whose time counts as over."""
 
     async def run(self) -> None:
         """Tick for ever; sleeps while there is nothing in flight."""
@@ -134,7 +136,8 @@ class Supervisor:
         if build.started_at is None:
             if self._clock.age(build.created_at) > PENDING_LIMIT_S:
                 self._end(build, "failed", "build timed out")
-        elif self._clock.age(build.started_at) > BUILDING_LIMIT_S:
+        elif build.id in self.overdue or self._clock.age(build.started_at) > BUILDING_LIMIT_S:
+            self.overdue.discard(build.id)
             self._end(build, "failed", "build timed out")
             self._host.cancel(build.id)
 

@@ -190,7 +190,7 @@ def test_a_running_server_is_not_started_twice():
 
 
 def test_a_server_that_cannot_start_says_why_and_leaves_nothing(leaves_nothing, monkeypatch):
-    def broken(_settings):
+    def broken(*_):
         raise LookupError("no backend today")
 
     monkeypatch.setattr(server_module, "Backend", broken)

@@ -1,0 +1,70 @@
+"""The door of the server: records each request, lets faults strike it or the API answer it."""
+
+import asyncio
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from superserve.local._connection import Connection
+from superserve.local._fault import Book, Strike
+from superserve.local._logs import Streams
+from superserve.local._remote import PREFIX
+from superserve.local._requests import Recorder
+from superserve.local._strikes import Effect, Exchange
+
+
+class Front:
+    """The ASGI application."""
+
+    def __init__(
+        self,
+        api: ASGIApp,
+        remote: ASGIApp,
+        *,
+        recorder: Recorder,
+        book: Book,
+        streams: Streams,
+        local_hosts_only: bool,
+    ) -> None:
+        self._api = api
+        self._remote = remote
+        self._recorder = recorder
+        self._book = book
+        self._streams = streams
+        self._local_hosts_only = local_hosts_only
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if self._local_hosts_only and not _is_local(Headers(scope=scope).get("host", "")):
+            text = "421 misdirected request: this server answers only for 127.0.0.1 and localhost"
+            await Response(text, 421, {"content-type": "text/plain; charset=utf-8"})(scope, receive, send)
+            return
+        if scope["path"].startswith(PREFIX):
+            await self._remote(scope, receive, send)
+            return
+        receive, send = await self._recorder.arrived(scope, receive, send)
+        strike = self._book.strike_request(scope["method"], scope["path"])
+        if strike is None:
+            await self._api(scope, receive, send)
+        else:
+            await self._struck(strike, scope, receive, send)
+
+    async def _struck(self, strike: Strike[Effect], scope: Scope, receive: Receive, send: Send) -> None:
+        connection = Connection.of(scope)
+        exchange = Exchange(self._api, scope, receive, send, connection, strike.random, strike.land)
+        # A task of its own, so that a server that stops can end it.
+        striking = asyncio.create_task(strike.effect.strike(exchange))
+        self._streams.add(striking)
+        await asyncio.wait({striking})
+        if striking.cancelled():
+            connection.abort()
+            await connection.lost.wait()
+        else:
+            striking.result()
+
+
+def _is_local(host: str) -> bool:
+    """Whether a Host header names this machine: a page elsewhere can make a browser send requests, but not this."""
+    name, _, port = host.partition(":")
+    return name.lower() in {"127.0.0.1", "localhost"} and (not port or port.isdecimal())

@@ -1,0 +1,141 @@
+"""The routes under /_local/: what `server.faults`, `server.requests` and `server.reset()` do, for other languages.
+
+They need the server's own key, and are no requests to its API: nothing limits, records or strikes them.
+"""
+
+import inspect
+import json
+from collections.abc import Awaitable, Callable
+from secrets import compare_digest
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from superserve.local import _json
+from superserve.local._errors import ApiError
+from superserve.local._fault import Fault
+from superserve.local._faults import Faults
+from superserve.local._requests import Request as Recorded
+from superserve.local._requests import Requests
+from superserve.local._templates import error_answer, json_answer
+
+PREFIX = "/_local/"
+
+
+class Remote:
+    """Answers the requests to /_local/."""
+
+    def __init__(
+        self, faults: Faults, requests: Requests, *, key: str, reset: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._faults = faults
+        self._requests = requests
+        self._key = key.encode()
+        self._reset = reset
+        self._verbs: dict[str, Callable[..., Fault]] = {
+            "answer": faults.answer,
+            "build": faults.build,
+            "cut": faults.cut,
+            "delay": faults.delay,
+            "duplicate": faults.duplicate,
+            "garble": faults.garble,
+            "reorder": faults.reorder,
+            "reset": faults.reset,
+            "stall": faults.stall,
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            answer = await self._answer(Request(scope, receive))
+        except ApiError as error:
+            answer = error_answer(error)
+        except ClientDisconnect:
+            return
+        await answer(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        if not compare_digest(request.headers.get("x-api-key", "").encode(), self._key):
+            raise ApiError(401, "auth_failed", f"{PREFIX} needs the server's own key")
+        match [request.method, *request.scope["path"].removeprefix(PREFIX).split("/")]:
+            case ["POST", "faults"]:
+                return _shown(201, self._add(await request.body()).describe())
+            case ["GET", "faults"]:
+                return _shown(200, [fault.describe() for fault in self._faults])
+            case ["GET", "faults", fault_id]:
+                return _shown(200, self._fault(fault_id).describe())
+            case ["GET", "requests"]:
+                return _shown(200, [_described(recorded) for recorded in self._asked_for(request)])
+            case ["DELETE", "faults"]:
+                self._faults.clear()
+            case ["DELETE", "faults", fault_id]:
+                self._fault(fault_id).remove()
+            case ["DELETE", "requests"]:
+                self._asked_for(request).clear()
+            case ["POST", "reset"]:
+                await self._reset()
+            case _:
+                text = f"no such route or method: there are {PREFIX}faults, faults/ID, requests and reset"
+                raise ApiError(404, "not_found", text)
+        return Response(status_code=204)
+
+    def _add(self, body: bytes) -> Fault:
+        """Call the method of `server.faults` that the body names, with the arguments that it has."""
+        try:
+            given = json.loads(body)
+        except ValueError as error:
+            raise ApiError(400, "bad_request", f"a fault is a JSON object: {error}") from None
+        if not isinstance(given, dict):
+            raise ApiError(400, "bad_request", "a fault is a JSON object")
+        kind = given.pop("fault", None)
+        verb = self._verbs.get(kind) if isinstance(kind, str) else None
+        if verb is None:
+            kinds = ", ".join(self._verbs)
+            raise ApiError(400, "bad_request", f'"fault" must be one of {kinds}, not {json.dumps(kind)}')
+        parameters = inspect.signature(verb).parameters
+        for name in given:
+            if name not in parameters:
+                raise ApiError(400, "bad_request", f'{kind} has no "{name}", but {", ".join(parameters)}')
+        for name, parameter in parameters.items():
+            if parameter.default is parameter.empty and name not in given:
+                raise ApiError(400, "bad_request", f'{kind} needs "{name}"')
+        try:
+            return verb(**given)
+        except (TypeError, ValueError) as error:
+            raise ApiError(400, "bad_request", str(error)) from None
+
+    def _fault(self, fault_id: str) -> Fault:
+        for fault in self._faults:
+            if fault.id == fault_id:
+                return fault
+        raise ApiError(404, "not_found", f'there is no fault "{fault_id}"')
+
+    def _asked_for(self, request: Request) -> Requests:
+        on = request.query_params.get("on")
+        try:
+            return self._requests if on is None else self._requests.to(on)
+        except ValueError as error:
+            raise ApiError(400, "bad_request", str(error)) from None
+
+
+def _described(request: Recorded) -> dict[str, object]:
+    described: dict[str, object] = {
+        "method": request.method,
+        "path": request.path,
+        "query": request.query,
+        "headers": dict(request.headers),
+        "body": request.body.decode("utf-8", "replace"),
+        "status": request.status,
+        "operation": request.operation,
+        "at": request.at.isoformat(),
+    }
+    try:
+        described["json"] = request.json
+    except ValueError:
+        return described
+    return described
+
+
+def _shown(status: int, value: object) -> Response:
+    return json_answer(status, _json.write(value))
