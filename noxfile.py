@@ -1,5 +1,6 @@
 """The project's tasks: `nox -l` lists them, `nox` runs what CI runs."""
 
+import argparse
 import os
 import pathlib
 import shutil
@@ -20,6 +21,9 @@ RUFF = "ruff==0.17.6"
 GENERATORS = ["openapi-python-client==0.29.1", RUFF]
 # Another version makes up other requests.
 SCHEMATHESIS = "schemathesis==4.32.5"
+# The SDKs that ours is compared with.
+OFFICIAL_PYTHON = "superserve==0.11.4"
+OFFICIAL_NODE = "@superserve/sdk@0.8.1"
 TEST_TOOLS = [
     "coverage[toml]>=7.6",
     "hypothesis>=6.100",
@@ -119,6 +123,47 @@ def fuzz(session: nox.Session) -> None:
     session.install("-e", ".[local]", *TEST_TOOLS, SCHEMATHESIS)
     examples = os.environ.get("FUZZ_EXAMPLES", "300")
     session.run("pytest", "-s", "tests/fuzz", *session.posargs, env={"FUZZ_EXAMPLES": examples})
+
+
+@nox.session(default=False)
+def conformance(session: nox.Session) -> None:
+    """Check what is known of the server on a local one, or `-- --base-url URL --api-key KEY` on another.
+
+    See docs/conformance.md. It is in the tests too; this prints the facts one by one.
+    """
+    parser = argparse.ArgumentParser(prog="nox -s conformance --", allow_abbrev=False)
+    parser.add_argument("--base-url", help="the server; a local one by default")
+    parser.add_argument("--api-key", default=os.environ.get("SUPERSERVE_API_KEY"), help="the key of a team")
+    parser.add_argument("--other-api-key", help="the key of another team, for what teams see of each other")
+    options, more = parser.parse_known_args(session.posargs)
+    # What is run is printed, and the environment isn't: so the keys go there.
+    env = {"CONFORMANCE_BASE_URL": None, "CONFORMANCE_API_KEY": None, "CONFORMANCE_OTHER_API_KEY": None}
+    if options.base_url:
+        if not options.api_key:
+            session.error("a server needs a key: --api-key, or SUPERSERVE_API_KEY in the environment")
+        env["CONFORMANCE_BASE_URL"] = options.base_url
+        env["CONFORMANCE_API_KEY"] = options.api_key
+        env["CONFORMANCE_OTHER_API_KEY"] = options.other_api_key
+    session.install("-e", ".[local]", *TEST_TOOLS)
+    session.run("pytest", "-v", "--no-header", "--tb=short", "tests/conformance", *more, env=env)
+
+
+@nox.session(default=False)
+def compat(session: nox.Session) -> None:
+    """Compare with the official SDKs: the same steps on the local server; needs the network, and Node for one of them."""
+    session.install("-e", ".[local]")
+    # An environment of its own, as the import name is the same.
+    official = pathlib.Path(session.create_tmp()).resolve() / "official"
+    python = official / ("Scripts" if os.name == "nt" else "bin") / "python"
+    session.run("python", "-m", "venv", "--clear", str(official), silent=True)
+    session.run(str(python), "-m", "pip", "install", "--quiet", OFFICIAL_PYTHON, external=True)
+    arguments = ["--official-python", str(python)]
+    if shutil.which("npm"):
+        session.run("npm", "install", "--silent", "--prefix", str(official), OFFICIAL_NODE, external=True)
+        arguments += ["--official-node", str(official)]
+    else:
+        session.log("npm is not there: the TypeScript SDK is left out")
+    session.run("python", "compat/run.py", *arguments)
 
 
 @nox.session(default=False)

@@ -1,0 +1,250 @@
+"""The template life cycle, as one Python SDK reports it: a line of JSON for every step, on stdout.
+
+It runs with this SDK and with the official one, which have the same import name, each in an environment of its own, and
+imports nothing else. `async` as its argument takes the asynchronous class instead. What is compared is what a caller
+sees: values and errors, not sentences.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import superserve
+from superserve import EnvStep, EnvStepValue, RunStep, UserStep, UserStepValue, WorkdirStep
+
+IMAGE = "debian:12"
+POLL_S = 0.05
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+TEMPLATE_FIELDS = ("name", "status", "vcpu", "memory_mib", "disk_mib", "size_bytes", "error_message")
+TIMES = ("created_at", "built_at", "started_at", "finalized_at")
+
+
+class Driver:
+    """Runs steps and reports them."""
+
+    def __init__(self, template_class: Any, run: Callable[[Any], Any]) -> None:
+        self.template_class = template_class
+        self.run = run
+
+    def step(self, name: str, work: Callable[[], Any]) -> Any:
+        """Do something, report what came out, and return it; None if it was an error."""
+        value = None
+        try:
+            value = work()
+            outcome = shown(value)
+        except Exception as error:  # noqa: BLE001 - whatever an SDK raises is what is compared
+            outcome = {"raises": kind_of(error), **details_of(error)}
+        sys.stdout.write(json.dumps({"step": name, "outcome": outcome}) + "\n")
+        sys.stdout.flush()
+        return value
+
+    def create(self, name: str, *commands: str, **options: Any) -> Any:
+        """Create a template."""
+        steps = [RunStep(run=command) for command in commands]
+        return self.run(self.template_class.create(name=name, from_=IMAGE, steps=steps, **options))
+
+    def logs(self, template: Any, **options: Any) -> dict[str, Any]:
+        """Return what is in a template's log."""
+        events: list[Any] = []
+        self.run(template.stream_build_logs(on_event=events.append, **options))
+        return {
+            "events": len(events),
+            "stdout": [event.text for event in events if event.stream == "stdout"],
+            "streams": sorted({str(getattr(event.stream, "value", event.stream)) for event in events}),
+            "last": [events[-1].finished, text_of(events[-1].status)],
+            "times": all(event.timestamp is not None and aware(event.timestamp) for event in events),
+        }
+
+    def wait(self, template: Any, **options: Any) -> Any:
+        """Wait for a template's build."""
+        return self.run(template.wait_until_ready(poll_interval_s=POLL_S, **options))
+
+
+def shown(value: Any) -> Any:
+    """Return what a caller sees of a value, as JSON."""
+    if isinstance(value, list):
+        return [shown(item) for item in value]
+    if hasattr(value, "build_spec_hash"):
+        fields = {"status": text_of(value.status), "error_message": value.error_message}
+        return {**fields, **times_of(value)}
+    if hasattr(value, "vcpu"):
+        fields = {name: getattr(value, name) for name in TEMPLATE_FIELDS}
+        return {**fields, "status": text_of(value.status), **times_of(value)}
+    return value
+
+
+def times_of(value: Any) -> dict[str, Any]:
+    """Say of each time whether it is there, and whether it has a zone."""
+    found = {name: getattr(value, name) for name in TIMES if hasattr(value, name)}
+    return {
+        name: time if time is None else ("aware" if aware(time) else "naive") for name, time in found.items()
+    }
+
+
+def aware(time: Any) -> bool:
+    """Whether a time has a zone."""
+    return getattr(time, "tzinfo", None) is not None
+
+
+def text_of(status: Any) -> Any:
+    """Return a status as text."""
+    return getattr(status, "value", status)
+
+
+def kind_of(error: Exception) -> str:
+    """Return the name of an error's class, with its module if it isn't the SDK's own."""
+    kind = type(error)
+    package = kind.__module__.partition(".")[0]
+    return kind.__name__ if package in {"superserve", "builtins"} else f"{package}.{kind.__name__}"
+
+
+def details_of(error: Exception) -> dict[str, Any]:
+    """Return what an error tells a program."""
+    names = ("status_code", "code")
+    details = {name: getattr(error, name) for name in names if getattr(error, name, None) is not None}
+    if isinstance(error, superserve.BuildError):
+        details["ids"] = bool(error.build_id and error.template_id)
+        details["tells"] = "exited with code 3" in str(error)
+    return details
+
+
+def life_cycle(driver: Driver) -> None:
+    """From creation to deletion."""
+    create, run, step, template_class = driver.create, driver.run, driver.step, driver.template_class
+    steps = [
+        RunStep(run="echo hello"),
+        EnvStep(env=EnvStepValue(key="A", value="b")),
+        WorkdirStep(workdir="/srv/app"),
+        UserStep(user=UserStepValue(name="app", sudo=True)),
+    ]
+    sizes = {"vcpu": 2, "memory_mib": 512, "disk_mib": 2048}
+    template = step(
+        "create",
+        lambda: run(
+            template_class.create(
+                name="compat", from_=IMAGE, steps=steps, start_cmd="sleep 1", ready_cmd="true", **sizes
+            )
+        ),
+    )
+    step("create: id of the first build", lambda: bool(template.latest_build_id))
+    texts: list[str] = []
+    step("wait_until_ready", lambda: driver.wait(template, on_log=lambda event: texts.append(event.text)))
+    step("wait_until_ready: on_log", lambda: "hello" in texts)
+    step("get_info", lambda: run(template.get_info()))
+    step("connect", lambda: run(template_class.connect(template.id)))
+    step("connect by name", lambda: run(template_class.connect("compat")))
+    step("connect to an id with a slash", lambda: run(template_class.connect(f"{template.id}/builds")))
+    step("connect to nothing", lambda: run(template_class.connect("")))
+    step("list", lambda: run(template_class.list(name_prefix="compat")))
+    step("list: all", lambda: len(run(template_class.list())))
+    step("stream_build_logs", lambda: driver.logs(template))
+    step("stream_build_logs: build_id", lambda: driver.logs(template, build_id=template.latest_build_id))
+    step("stream_build_logs: callback raises", lambda: run(template.stream_build_logs(on_event=complain)))
+    step("wait_until_ready: callback raises", lambda: driver.wait(template, on_log=complain).status)
+    build = step("rebuild", lambda: run(template.rebuild()))
+    step("rebuild: in flight already", lambda: run(template.rebuild()).id == build.id)
+    step("wait_until_ready: after a rebuild", lambda: driver.wait(template))
+    step("wait_until_ready: ready already", lambda: driver.wait(run(template_class.connect(template.id))))
+    step("list_builds", lambda: run(template.list_builds()))
+    step("list_builds: limit", lambda: len(run(template.list_builds(limit=1))))
+    step("get_build", lambda: run(template.get_build(template.latest_build_id)))
+    step("get_build: unknown", lambda: run(template.get_build(UNKNOWN)))
+    slow = create("compat-slow", "sleep 600")
+    step("delete: while it builds", lambda: run(slow.delete()))
+    step("cancel_build", lambda: run(slow.cancel_build(slow.latest_build_id)))
+    step("cancel_build: get_build", lambda: state_of(run(slow.get_build(slow.latest_build_id))))
+    step("cancel_build: again", lambda: run(slow.cancel_build(slow.latest_build_id)))
+    step("cancel_build: unknown", lambda: run(slow.cancel_build(UNKNOWN)))
+    step("cancel_build: wait_until_ready", lambda: driver.wait(slow))
+    step("delete", lambda: run(slow.delete()))
+    step("delete: again", lambda: run(slow.delete()))
+    step("delete: get_info", lambda: run(slow.get_info()))
+    step("delete_by_id: unknown", lambda: run(template_class.delete_by_id(UNKNOWN)))
+    step("delete_by_id", lambda: run(template_class.delete_by_id(template.id)))
+    failing = create("compat-failing", "true", "exit 3")
+    step("a failed build: wait_until_ready", lambda: driver.wait(failing))
+    step("a failed build: get_info", lambda: run(failing.get_info()))
+    step("a failed build: stream_build_logs", lambda: driver.logs(failing))
+
+
+def errors(driver: Driver) -> None:
+    """Each class of error."""
+    create, run, step, template_class = driver.create, driver.run, driver.step, driver.template_class
+    create("compat-taken")
+    step("a name in use", lambda: create("compat-taken"))
+    step("a bad name", lambda: create("Not A Name"))
+    step("a size out of bounds", lambda: create("compat-large", vcpu=9))
+    step("steps as plain mappings", lambda: steps_as_mappings(driver))
+    step("a step of two kinds", lambda: steps_as_mappings(driver, {"run": "true", "workdir": "/srv"}))
+    step("a NUL in a command", lambda: create("compat-nul", "a\0b"))
+    step("an unknown template", lambda: run(template_class.connect(UNKNOWN)))
+    step("a wrong key", lambda: run(template_class.list(api_key="wrong")))
+    key = os.environ.pop("SUPERSERVE_API_KEY")
+    step("no key", lambda: run(template_class.list()))
+    os.environ["SUPERSERVE_API_KEY"] = key
+    slow: list[Any] = []
+    step("too many builds", lambda: create_many(driver, slow))
+    for template in slow:
+        run(template.cancel_build(template.latest_build_id))
+    (bare,) = run(template_class.list(name_prefix="bare"))
+    step(
+        "a template without builds: wait_until_ready",
+        lambda: driver.wait(run(template_class.connect(bare.id))),
+    )
+    step("a template without builds: logs", lambda: driver.logs(run(template_class.connect(bare.id))))
+    elsewhere = {"api_key": key, "base_url": os.environ["SUPERSERVE_BASE_URL"] + "/elsewhere"}
+    step("an address that isn't the API", lambda: run(template_class.list(**elsewhere)))
+    elsewhere["base_url"] = os.environ["COMPAT_NEWER_URL"]
+    step("a newer server: a status unknown so far", lambda: len(run(template_class.list(**elsewhere))))
+    elsewhere["base_url"] = os.environ["COMPAT_REFUSING_URL"]
+    step("nobody answers the call", lambda: run(template_class.list(**elsewhere)))
+    elsewhere["base_url"] = os.environ["COMPAT_SILENT_URL"]
+    step("no answer within 30 s", lambda: create("compat-silent", **elsewhere))
+
+
+def steps_as_mappings(driver: Driver, *more: dict[str, Any]) -> Any:
+    """Create a template whose steps are dictionaries."""
+    steps: Any = [{"run": "true"}, {"env": {"key": "A", "value": "b"}}, *more]
+    name = "compat-mappings"
+    return text_of(driver.run(driver.template_class.create(name=name, from_=IMAGE, steps=steps)).status)
+
+
+def create_many(driver: Driver, created: list[Any]) -> None:
+    """Create templates that build for long, more than a team may."""
+    for number in range(8):
+        created.append(driver.create(f"compat-{number}", "sleep 600"))  # noqa: PERF401 - the first ones are kept
+
+
+def state_of(build: Any) -> list[Any]:
+    """Return status and message of a build, whether or not it had been started."""
+    return [text_of(build.status), build.error_message]
+
+
+def complain(_event: object) -> None:
+    """Raise, as a callback of a caller may."""
+    raise RuntimeError("the callback's own error")
+
+
+def main() -> None:
+    """Run all steps."""
+    with contextlib.ExitStack() as stack:
+        if sys.argv[1:] == ["async"]:
+            runner = stack.enter_context(asyncio.Runner())
+            driver = Driver(superserve.AsyncTemplate, lambda work: runner.run(wait_for(work)))
+        else:
+            driver = Driver(superserve.Template, lambda value: value)
+        life_cycle(driver)
+        errors(driver)
+
+
+async def wait_for(work: Any) -> Any:
+    """Await what an asynchronous method returned."""
+    return await work
+
+
+if __name__ == "__main__":
+    main()
