@@ -55,8 +55,9 @@ NOT_FOUND = reply(404, json=envelope("not_found", "Not found."))
 
 
 @pytest.fixture
-async def template(client):
-    """A template whose build has not ended yet."""
+async def template(server, client):
+    """A template whose build does not end by itself."""
+    server.builds.hold()
     return await AsyncTemplate.create(name="my-env", from_="python:3.11", client=client)
 
 
@@ -73,7 +74,8 @@ def handle(serve, connect):
     return handle
 
 
-async def test_create_registers_a_template_and_queues_its_first_build(client):
+async def test_create_registers_a_template_and_queues_its_first_build(server, client):
+    server.builds.hold()
     template = await AsyncTemplate.create(name="my-env", from_="python:3.11", client=client)
     assert template.name == "my-env"
     assert [build.id for build in await template.list_builds()] == [template.latest_build_id]

@@ -56,8 +56,9 @@ NOT_FOUND = reply(404, json=envelope("not_found", "Not found."))
 
 
 @pytest.fixture
-def template(client):
-    """A template whose build has not ended yet."""
+def template(server, client):
+    """A template whose build does not end by itself."""
+    server.builds.hold()
     return Template.create(name="my-env", from_="python:3.11", client=client)
 
 
@@ -74,7 +75,8 @@ def handle(serve, connect):
     return handle
 
 
-def test_create_registers_a_template_and_queues_its_first_build(client):
+def test_create_registers_a_template_and_queues_its_first_build(server, client):
+    server.builds.hold()
     template = Template.create(name="my-env", from_="python:3.11", client=client)
     assert template.name == "my-env"
     assert [build.id for build in template.list_builds()] == [template.latest_build_id]
