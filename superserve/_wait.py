@@ -21,8 +21,17 @@ from superserve.errors import (
 )
 from superserve.types import TemplateBuildInfo, TemplateBuildStatus
 
+INTERVAL_SCALE = 1.0
+"""What every poll interval is multiplied by: the pytest plugin's server is faster than the real one."""
+
 OUTAGE_S: Final = 60.0
 """Seconds that a wait goes on without one good answer."""
+
+CANCEL_S: Final = 5.0
+"""Seconds that cancelling the build of an interrupted wait may take."""
+
+LOG_POLL_INTERVAL_S: Final = 5.0
+"""Seconds between the polls of somebody who only reads a log."""
 
 SILENCE_S: Final = 60.0
 """How long a log may be silent before its stream is opened again, where that cannot lose anything."""
@@ -112,7 +121,7 @@ class Wait:
         self.timeout_error: SandboxTimeoutError | None = None
         self._pace = pace
         self._template_id = template_id
-        self._interval_s = poll_interval_s
+        self._interval_s = poll_interval_s * INTERVAL_SCALE
         self._timeout_s = timeout_s
         self._cancels = cancels
         self.turn_at = now = time.monotonic()

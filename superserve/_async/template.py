@@ -5,9 +5,8 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime
-from typing import Final
 
-from superserve import _arguments, _calls, _convert
+from superserve import _arguments, _calls, _convert, _wait
 from superserve._async.build_log import AsyncBuildLog, ask, ended_build
 from superserve._async.client import AsyncSuperserve, client_for
 from superserve._calls import Call
@@ -16,9 +15,6 @@ from superserve._io_async import LogCallback, check_callback, deliver
 from superserve._wait import Wait, raise_unless_ready
 from superserve.errors import NotFoundError, SandboxError
 from superserve.types import BuildLogEvent, BuildStep, TemplateBuildInfo, TemplateInfo, TemplateStatus
-
-_CANCEL_S: Final = 5.0
-_LOG_POLL_INTERVAL_S: Final = 5.0
 
 
 class AsyncTemplate:
@@ -399,7 +395,7 @@ class AsyncTemplate:
             raise SandboxError(
                 f"template {self.id} does not tell its latest build: pass build_id=, list_builds() has the ids"
             )
-        wait = Wait(self._client._pace, template_id=self.id, poll_interval_s=_LOG_POLL_INTERVAL_S)
+        wait = Wait(self._client._pace, template_id=self.id, poll_interval_s=_wait.LOG_POLL_INTERVAL_S)
         wait.build_id = build
         return wait, AsyncBuildLog(self._client, self.id, build, log_only=True)
 
@@ -437,9 +433,11 @@ class AsyncTemplate:
 
     async def _cancelled(self, wait: Wait) -> str:
         build_id = str(wait.build_id)
-        until = time.monotonic() + _CANCEL_S
+        until = time.monotonic() + _wait.CANCEL_S
         try:
-            await self._client._run(_calls.cancel_build(self.id, build_id), Options(_CANCEL_S, attempts=3))
+            await self._client._run(
+                _calls.cancel_build(self.id, build_id), Options(_wait.CANCEL_S, attempts=3)
+            )
             # That it was accepted says nothing: it is for builds that have ended, too.
             left = max(0.0, until - time.monotonic())
             build = await self._client._run(_calls.get_build(self.id, build_id), Options(left, attempts=3))

@@ -6,9 +6,8 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import closing, suppress
 from datetime import datetime
-from typing import Final
 
-from superserve import _arguments, _calls, _convert
+from superserve import _arguments, _calls, _convert, _wait
 from superserve._calls import Call
 from superserve._http import Options
 from superserve._io_sync import LogCallback, check_callback, deliver
@@ -17,9 +16,6 @@ from superserve._sync.client import Superserve, client_for
 from superserve._wait import Wait, raise_unless_ready
 from superserve.errors import NotFoundError, SandboxError
 from superserve.types import BuildLogEvent, BuildStep, TemplateBuildInfo, TemplateInfo, TemplateStatus
-
-_CANCEL_S: Final = 5.0
-_LOG_POLL_INTERVAL_S: Final = 5.0
 
 
 class Template:
@@ -400,7 +396,7 @@ class Template:
             raise SandboxError(
                 f"template {self.id} does not tell its latest build: pass build_id=, list_builds() has the ids"
             )
-        wait = Wait(self._client._pace, template_id=self.id, poll_interval_s=_LOG_POLL_INTERVAL_S)
+        wait = Wait(self._client._pace, template_id=self.id, poll_interval_s=_wait.LOG_POLL_INTERVAL_S)
         wait.build_id = build
         return wait, BuildLog(self._client, self.id, build, log_only=True)
 
@@ -438,9 +434,9 @@ class Template:
 
     def _cancelled(self, wait: Wait) -> str:
         build_id = str(wait.build_id)
-        until = time.monotonic() + _CANCEL_S
+        until = time.monotonic() + _wait.CANCEL_S
         try:
-            self._client._run(_calls.cancel_build(self.id, build_id), Options(_CANCEL_S, attempts=3))
+            self._client._run(_calls.cancel_build(self.id, build_id), Options(_wait.CANCEL_S, attempts=3))
             # That it was accepted says nothing: it is for builds that have ended, too.
             left = max(0.0, until - time.monotonic())
             build = self._client._run(_calls.get_build(self.id, build_id), Options(left, attempts=3))

@@ -53,6 +53,7 @@ def _impatient(monkeypatch, no_backoff):
     monkeypatch.setattr(_wait, "TAIL_QUIET_S", (0.1, 0.1))
     monkeypatch.setattr(_wait, "TAIL_LONG_QUIET_S", 0.2)
     monkeypatch.setattr(_wait, "TAIL_REFUSED_S", 0.3)
+    monkeypatch.setattr(_wait, "LOG_POLL_INTERVAL_S", 0.05)
 
 
 def texts(events):
