@@ -31,6 +31,7 @@ TEST_TOOLS = [
     "openapi-spec-validator>=0.7.1",
     "pytest>=8.3",
     "pytest-asyncio>=1.0",
+    "pytest-xdist>=3.6",
     "pyyaml>=6",
     *GENERATORS,
 ]
@@ -47,7 +48,9 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types with mypy --strict and pyright."""
-    session.install("-e", ".[local]", "mypy==2.4.1", "pyright[nodejs]==1.1.414", "types-pyyaml")
+    session.install(
+        "-e", ".[local]", "mypy==2.4.1", "pyright[nodejs]==1.1.414", "pytest>=8.3", "types-pyyaml"
+    )
     session.run("mypy")
     session.run("pyright")
 
@@ -97,7 +100,9 @@ def _pytest(session: nox.Session) -> None:
 def demo(session: nox.Session) -> None:
     """Build a template end to end on a local server that really runs its steps."""
     session.install("-e", ".[local]")
-    session.run("python", "-m", "superserve.local", "run", "--execute", "--", "python", "examples/build_template.py")
+    session.run(
+        "python", "-m", "superserve.local", "run", "--execute", "--", "python", "examples/build_template.py"
+    )
 
 
 @nox.session(default=False)

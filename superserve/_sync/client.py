@@ -132,3 +132,9 @@ def client_for(
     if api_key is not None or base_url is not None:
         raise ValidationError("client: has a key and an address already; leave api_key and base_url out")
     return client
+
+
+def forget_shared(api_key: str) -> None:
+    """Forget the shared clients of a key; their connections are closed when the last who uses them is done."""
+    for config in [config for config in _shared if config.api_key == api_key]:
+        del _shared[config]

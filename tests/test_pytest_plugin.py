@@ -1,0 +1,115 @@
+"""The pytest plugin, used as its users do: in a session of its own, on the example suite."""
+
+import os
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLE = ROOT / "examples" / "testing"
+
+
+def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    is_installed = any(entry.value == "superserve.pytest_plugin" for entry in entry_points(group="pytest11"))
+    plugin = () if is_installed else ("-p", "superserve.pytest_plugin")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "generated")])
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider", "-c", os.devnull),
+            *("--rootdir", str(folder), "-o", "asyncio_mode=auto", "-o", "pythonpath=."),
+            *("-o", "asyncio_default_fixture_loop_scope=function"),
+            *plugin,
+            *arguments,
+            str(folder),
+        ],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=folder,
+        timeout=120,
+        check=False,
+    )
+
+
+def outcome(result: subprocess.CompletedProcess[str]) -> str:
+    return result.stdout.strip().splitlines()[-1] if result.stdout else result.stderr
+
+
+def test_the_example_suite_passes() -> None:
+    result = run_pytest(EXAMPLE)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "7 passed" in outcome(result)
+
+
+def test_the_example_suite_passes_on_several_workers() -> None:
+    pytest.importorskip("xdist", reason="pytest-xdist is not installed")
+    result = run_pytest(EXAMPLE, "-n", "2")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "7 passed" in outcome(result)
+
+
+SUITE = """
+import os
+
+import pytest
+from superserve import Template, ValidationError
+
+keys = []
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_each_test_begins_with_nothing(superserve_api, turn):
+    assert all(info.name.startswith("superserve/") for info in Template.list())
+    Template.create(name="mine", from_="python:3.11")
+    keys.append(superserve_api.api_key)
+    assert os.environ["SUPERSERVE_API_KEY"] == superserve_api.api_key
+    assert os.environ["SUPERSERVE_BASE_URL"] == superserve_api.base_url
+
+
+def test_each_test_has_a_key_of_its_own(superserve_api):
+    assert len({*keys, superserve_api.api_key}) == 3
+
+
+def test_the_key_is_not_shown(superserve_api):
+    assert superserve_api.api_key not in repr(superserve_api)
+
+
+def test_the_environment_is_as_before():
+    assert "SUPERSERVE_API_KEY" not in os.environ
+
+
+def test_one_server_serves_them_all(superserve_server, superserve_api):
+    assert superserve_api.server is superserve_server
+
+
+def test_faults_are_set(superserve_faults):
+    superserve_faults.answer("*", 400, share=1)
+    with pytest.raises(ValidationError):
+        Template.list()
+
+
+def test_faults_end_with_their_test(superserve_api):
+    assert Template.list() is not None
+"""
+
+
+def test_tests_do_not_see_each_other(tmp_path: Path) -> None:
+    (tmp_path / "test_suite.py").write_text(SUITE)
+    result = run_pytest(tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "8 passed" in outcome(result)
+
+
+def test_pytest_runs_without_the_extra(tmp_path: Path) -> None:
+    (tmp_path / "test_nothing.py").write_text("def test_nothing(): pass\n")
+    # What is not there cannot be imported: the plugin must not ask for it before a test does.
+    (tmp_path / "conftest.py").write_text(
+        "import sys\n\ndef pytest_sessionfinish(session):\n"
+        "    assert not {'starlette', 'uvicorn', 'httpx'} & sys.modules.keys()\n"
+    )
+    result = run_pytest(tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
