@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import TypeAlias
 
-from superserve.local import LocalServer
+from superserve.local import LocalServer, StateError
+from superserve.local._terminal import show_log
 
 Handler: TypeAlias = Callable[[int, FrameType | None], None]
 
@@ -26,69 +28,108 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         server = LocalServer(
-            port=options.port, execute=options.execute, speed=options.speed, limits=not options.no_limits
+            port=options.port,
+            execute=options.execute,
+            speed=options.speed,
+            limits=not options.no_limits,
+            state=options.state,
         )
     except ValueError as error:
         parser.error(str(error))  # exits with code 2
     try:
         if options.action == "run":
-            return _run(server, options.command)
-        return _serve(server)
+            return _run(server, options.command, json_logs=options.json_logs)
+        return _serve(server, json_logs=options.json_logs)
     except KeyboardInterrupt:
         return KILLED_BY_SIGNAL + signal.SIGINT
-    except OSError as error:
-        print(f"{parser.prog}: {error.strerror or error}", file=sys.stderr)
+    except (OSError, StateError, NotImplementedError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        print(f"{parser.prog}: {reason or error}", file=sys.stderr)
         return 1
 
 
 def _parser() -> argparse.ArgumentParser:
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument(
-        "--execute",
-        action="store_true",
-        help="run build steps as processes of this machine (default: make builds up)",
-    )
-    shared.add_argument(
-        "--speed", type=float, default=1.0, metavar="N", help="shorten every wait N times (default: 1)"
-    )
-    shared.add_argument("--no-limits", action="store_true", help="no rate limits, quotas and team caps")
-    shared.add_argument(
-        "--port", type=int, default=0, metavar="PORT", help="port to listen on (default: a free one)"
-    )
     parser = argparse.ArgumentParser(
         prog="python -m superserve.local",
-        parents=[shared],
-        description="A stand-in of the Superserve server on 127.0.0.1. Prints its address and key, serves until Ctrl-C.",
+        parents=[_options()],
+        description="A stand-in of the Superserve server on 127.0.0.1. Prints its address and key as export lines, logs "
+        "requests to stderr, and serves until Ctrl-C.",
     )
-    parser.set_defaults(action="serve")
+    parser.set_defaults(
+        action="serve", port=0, execute=False, speed=1.0, no_limits=False, state=None, json_logs=False
+    )
     actions = parser.add_subparsers(metavar="run")
     run = actions.add_parser(
         "run",
-        parents=[shared],
+        parents=[_options()],
         usage="%(prog)s [options] -- COMMAND ...",
         help="run one command with SUPERSERVE_BASE_URL and SUPERSERVE_API_KEY set to a server of its own",
         description="Start a server, run COMMAND with SUPERSERVE_BASE_URL and SUPERSERVE_API_KEY set, stop the server, "
-        "and exit with the command's code.",
+        "and exit with the command's code. Requests are logged only with --json-logs.",
     )
     run.add_argument("command", nargs="+", metavar="COMMAND")
     run.set_defaults(action="run")
     return parser
 
 
-def _serve(server: LocalServer) -> int:
+def _options() -> argparse.ArgumentParser:
+    # They can stand on both sides of `run`: one that isn't given behind it must not undo one before it.
+    options = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+
+    def flag(name: str, meaning: str) -> None:
+        options.add_argument(name, action="store_true", default=argparse.SUPPRESS, help=meaning)
+
+    options.add_argument("--port", type=int, metavar="PORT", help="port to listen on (default: a free one)")
+    flag("--execute", "run build steps as processes of this machine (default: make builds up)")
+    options.add_argument("--speed", type=float, metavar="N", help="shorten every wait N times (default: 1)")
+    flag("--no-limits", "no rate limits, quotas and team caps")
+    options.add_argument(
+        "--state", metavar="FILE", help="keep templates, builds and keys in FILE (default: only in memory)"
+    )
+    flag("--json-logs", "log each request as a line of JSON")
+    return options
+
+
+def _serve(server: LocalServer, *, json_logs: bool) -> int:
     told_to_stop = threading.Event()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         told_to_stop.set()
 
-    with _handling({signal.SIGINT: stop, signal.SIGTERM: stop}), server:
+    show_log(sys.stderr, as_json=json_logs)
+    with _handling(dict.fromkeys(_ending_signals(), stop)), server:
         for name, value in _environment(server).items():
-            print(f"export {name}={value}", flush=True)
+            print(f"export {name}={shlex.quote(value)}")
+        _end_stdout()
+        if not json_logs:
+            # A browser tells nobody what is behind the #; files that stderr may be sent to aren't as discreet.
+            key = f"#key={server.api_key}" if sys.stderr.isatty() else ""
+            print(
+                f"Status page: {server.base_url}/{key}\nCtrl-C stops the server.", file=sys.stderr, flush=True
+            )
         told_to_stop.wait()
     return 0
 
 
-def _run(server: LocalServer, command: list[str]) -> int:
+def _ending_signals() -> Iterator[int]:
+    yield from (signal.SIGINT, signal.SIGTERM)
+    # The terminal was closed; nohup is there to let that pass.
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        yield signal.SIGHUP
+
+
+def _end_stdout() -> None:
+    """Let a reader of stdout, such as `eval "$(python -m superserve.local &)"`, go on: nothing more will come."""
+    sys.stdout.flush()
+    if not sys.stdout.isatty():
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _run(server: LocalServer, command: list[str], *, json_logs: bool) -> int:
+    if json_logs:
+        show_log(sys.stderr, as_json=True)
     with server:
         program = shutil.which(command[0])
         if program is None:

@@ -1,6 +1,7 @@
 """Everything behind the socket, put together; it lives in the server's event loop."""
 
 import random
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -14,8 +15,9 @@ from superserve.local._faulty_runner import FaultyRunner
 from superserve.local._front import Front
 from superserve.local._host import Host
 from superserve.local._limits import Limits, TeamLimits
-from superserve.local._logs import Streams
+from superserve.local._logs import LogStream, Streams
 from superserve.local._newer import UNKNOWN_TEMPLATE_STATUS
+from superserve.local._page import Page
 from superserve.local._remote import Remote
 from superserve.local._requests import Recorder, Requests
 from superserve.local._runner import Runner
@@ -87,6 +89,12 @@ class Backend:
         self.app = Front(
             self._api,
             Remote(Faults(book), requests, key=self.api_key, reset=self.reset),
+            Page(
+                self.store,
+                _about(settings),
+                partial(LogStream, store=self.store, host=self.host, clock=self.clock, streams=self.streams),
+            ),
+            keys=self.store.keys,
             recorder=Recorder(requests),
             book=book,
             streams=self.streams,
@@ -182,6 +190,13 @@ def _store(settings: Settings) -> Store:
     from superserve.local._state import SavedStore
 
     return SavedStore(settings.state)
+
+
+def _about(settings: Settings) -> str:
+    builds = "builds run on this machine" if settings.execute else "builds are made up"
+    limits = "real limits" if settings.limits else "no limits"
+    speed = f", {settings.speed:g} times faster" if settings.speed != 1 else ""
+    return f"{builds}, {limits}{speed}"
 
 
 def _runner(settings: Settings, clock: Clock) -> Runner:

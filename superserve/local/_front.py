@@ -1,6 +1,7 @@
 """The door of the server: records each request, lets faults strike it or the API answer it."""
 
 import asyncio
+from collections.abc import Iterable
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -9,7 +10,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from superserve.local._connection import Connection
 from superserve.local._fault import Book, Strike
 from superserve.local._logs import Streams
+from superserve.local._page import is_for_page
 from superserve.local._remote import PREFIX
+from superserve.local._request_log import RequestLog
 from superserve.local._requests import Recorder
 from superserve.local._strikes import Effect, Exchange
 
@@ -21,7 +24,9 @@ class Front:
         self,
         api: ASGIApp,
         remote: ASGIApp,
+        page: ASGIApp,
         *,
+        keys: Iterable[str],
         recorder: Recorder,
         book: Book,
         streams: Streams,
@@ -29,6 +34,8 @@ class Front:
     ) -> None:
         self._api = api
         self._remote = remote
+        self._page = page
+        self._answer_logged = RequestLog(self._answer, keys)
         self._recorder = recorder
         self._book = book
         self._streams = streams
@@ -36,12 +43,20 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if self._local_hosts_only and not _is_local(Headers(scope=scope).get("host", "")):
-            text = "421 misdirected request: this server answers only for 127.0.0.1 and localhost"
-            await Response(text, 421, {"content-type": "text/plain; charset=utf-8"})(scope, receive, send)
-            return
-        if scope["path"].startswith(PREFIX):
-            await self._remote(scope, receive, send)
+        if is_for_page(scope["method"], scope["path"]):
+            await self._answer_own(self._page, scope, receive, send)
+        elif scope["path"].startswith(PREFIX):
+            await self._answer_own(self._remote, scope, receive, send)
+        else:
+            await self._answer_logged(scope, receive, send)
+
+    async def _answer_own(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        await (app if _is_local(scope) else _misdirected())(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Without execute mode the API answers for any name that leads to this machine, as the real server does.
+        if self._local_hosts_only and not _is_local(scope):
+            await _misdirected()(scope, receive, send)
             return
         receive, send = await self._recorder.arrived(scope, receive, send)
         strike = self._book.strike_request(scope["method"], scope["path"])
@@ -64,7 +79,12 @@ class Front:
             striking.result()
 
 
-def _is_local(host: str) -> bool:
-    """Whether a Host header names this machine: a page elsewhere can make a browser send requests, but not this."""
-    name, _, port = host.partition(":")
+def _is_local(scope: Scope) -> bool:
+    """Whether the Host header names this machine: a page elsewhere can make a browser send requests, but not this."""
+    name, _, port = Headers(scope=scope).get("host", "").partition(":")
     return name.lower() in {"127.0.0.1", "localhost"} and (not port or port.isdecimal())
+
+
+def _misdirected() -> Response:
+    text = "421 misdirected request: this server answers only for 127.0.0.1 and localhost"
+    return Response(text, 421, {"content-type": "text/plain; charset=utf-8"})

@@ -51,9 +51,9 @@ class BuildLog:
         for subscription in self._subscriptions:
             subscription.wake()
 
-    def subscribe(self) -> "Subscription":
+    def subscribe(self, queue: int = QUEUED_EVENTS) -> "Subscription":
         """Return a reader that starts with a replay: as much of the buffer as its queue takes."""
-        return Subscription(self, self._frames)
+        return Subscription(self, self._frames, queue)
 
     @property
     def has_room(self) -> bool:
@@ -84,8 +84,9 @@ class BuildLog:
 class Subscription:
     """One reader's queue. What doesn't fit is dropped without a word, as on the server."""
 
-    def __init__(self, log: BuildLog, replay: deque[bytes]) -> None:
+    def __init__(self, log: BuildLog, replay: deque[bytes], size: int) -> None:
         self._log = log
+        self._size = size
         self._queue: deque[bytes] = deque()
         self._ready = asyncio.Event()
         for frame in replay:
@@ -103,7 +104,7 @@ class Subscription:
     @property
     def room(self) -> int:
         """How many more events the queue takes."""
-        return QUEUED_EVENTS - len(self._queue)
+        return self._size - len(self._queue)
 
     def offer(self, frame: bytes) -> None:
         """Queue an event if there is room."""

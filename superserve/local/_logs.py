@@ -8,7 +8,7 @@ from contextlib import aclosing, suppress
 from starlette.types import Receive, Scope, Send
 
 from superserve.local._clock import Clock, nanoseconds
-from superserve.local._host import Host, event_frame
+from superserve.local._host import QUEUED_EVENTS, Host, event_frame
 from superserve.local._store import Store
 
 HEARTBEAT_S = 2.0
@@ -38,7 +38,16 @@ class LogStream:
     dispatched.
     """
 
-    def __init__(self, build_id: str, *, store: Store, host: Host, clock: Clock, streams: Streams) -> None:
+    def __init__(
+        self,
+        build_id: str,
+        *,
+        store: Store,
+        host: Host,
+        clock: Clock,
+        streams: Streams,
+        queue: int = QUEUED_EVENTS,
+    ) -> None:
         self.raw_headers = [
             (b"content-type", b"text/event-stream"),
             (b"cache-control", b"no-cache"),
@@ -50,6 +59,7 @@ class LogStream:
         self._host = host
         self._clock = clock
         self._streams = streams
+        self._queue = queue
         self._started = False
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,6 +82,8 @@ class LogStream:
             async for frame in frames:
                 await self._start(send)
                 await send({"type": "http.response.body", "body": frame, "more_body": True})
+                # Without a turn of the loop, that the reader has left would be noticed at the end of the log only.
+                await asyncio.sleep(0)
 
     async def _start(self, send: Send) -> None:
         if not self._started:
@@ -99,7 +111,7 @@ class LogStream:
         if record is None:
             yield _trouble("NotFound", f"build {self._build_id} not found")
             return
-        with record.log.subscribe() as events:
+        with record.log.subscribe(self._queue) as events:
             while (frame := await events.next()) is not None:
                 yield frame
         if record.log.broken:

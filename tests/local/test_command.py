@@ -1,10 +1,16 @@
 """`python -m superserve.local`."""
 
+import contextlib
+import json
 import os
+import pty
 import re
+import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -58,18 +64,81 @@ def serve(start):
     return serve
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def get(exported, path, **options):
+    headers = {"X-API-Key": exported["SUPERSERVE_API_KEY"]}
+    return httpx.get(exported["SUPERSERVE_BASE_URL"] + path, headers=headers, verify=False, **options)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_it_prints_what_to_export_and_serves_until_it_is_told_to_stop(serve, number):
     process, exported = serve("--speed", "100")
-    base_url, key = exported["SUPERSERVE_BASE_URL"], exported["SUPERSERVE_API_KEY"]
-    answer = httpx.get(base_url + "/templates", headers={"X-API-Key": key}, verify=False)
+    answer = get(exported, "/templates")
 
     process.send_signal(number)
-    output, errors = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=20)
 
     assert answer.status_code == 200
     assert "ratelimit-limit" in answer.headers
-    assert (process.returncode, output, errors) == (0, "", "")
+    assert (process.returncode, output) == (0, "")
+
+
+def test_it_stops_while_a_log_is_read(serve):
+    process, exported = serve("--no-limits")
+    spec = {"from": "debian:12", "steps": [{"run": "sleep 600"}]}
+    headers = {"X-API-Key": exported["SUPERSERVE_API_KEY"]}
+    with httpx.Client(base_url=exported["SUPERSERVE_BASE_URL"], headers=headers, verify=False) as http:
+        created = http.post("/templates", json={"name": "demo", "build_spec": spec}).json()
+        with http.stream("GET", f"/templates/{created['id']}/builds/{created['build_id']}/logs") as stream:
+            lines = stream.iter_lines()
+            assert "queued" in next(lines)
+            process.send_signal(signal.SIGINT)
+            assert len(list(lines)) < 100
+
+    assert process.wait(timeout=20) == 0
+
+
+def test_a_shell_can_evaluate_what_it_prints(start):
+    script = """
+        eval "$({command} &)"
+        exec {python} -c 'import os; print(os.environ["SUPERSERVE_BASE_URL"], os.environ["SUPERSERVE_API_KEY"])'
+    """
+    # The server outlives the shell, in the same process group: the fixture ends both.
+    shell = subprocess.Popen(
+        ["sh", "-c", script.format(command=shlex.join(COMMAND), python=shlex.quote(sys.executable))],
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, _ = shell.communicate(timeout=30)
+        base_url, key = output.split()
+        answer = httpx.get(base_url + "/templates", headers={"X-API-Key": key}, verify=False)
+    finally:
+        os.killpg(shell.pid, signal.SIGTERM)
+
+    assert answer.status_code == 200
+
+
+def test_a_key_with_characters_of_the_shell_is_quoted(serve, tmp_path):
+    key = "a key; echo $(oops)"
+    with superserve.local.LocalServer(state=tmp_path / "state", api_key=key):
+        pass
+    process = subprocess.Popen(
+        [*COMMAND, "--state", tmp_path / "state"], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        lines = [process.stdout.readline() for _ in range(2)]
+        process.terminate()
+    shown = subprocess.run(
+        ["sh", "-c", "".join(lines) + 'printf %s "$SUPERSERVE_API_KEY"'],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert shown.stdout == key
 
 
 def test_options_choose_the_port_and_turn_limits_off(serve):
@@ -143,3 +212,167 @@ def test_run_leaves_signals_to_the_command(start, number):
     _, errors = process.communicate(timeout=20)
 
     assert (process.returncode, errors) == (5, "")
+
+
+def test_options_before_run_count_too():
+    code = (
+        "import os, urllib.request as r\n"
+        "print(dict(r.urlopen(os.environ['SUPERSERVE_BASE_URL'] + '/health').headers).keys())\n"
+    )
+
+    ended = run("--no-limits", "run", "--", sys.executable, "-c", code)
+
+    assert ended.returncode == 0
+    assert "ratelimit" not in ended.stdout.lower()
+
+
+def test_requests_are_logged_on_a_line_each_without_colours_and_keys(serve):
+    process, exported = serve("--no-limits")
+    key = exported["SUPERSERVE_API_KEY"]
+    for path in ("/templates?name_prefix=a%20b", f"/nowhere/{key}?key={key}", "/", "/_local/overview"):
+        get(exported, path)
+
+    process.terminate()
+    _, errors = process.communicate(timeout=20)
+
+    link, hint, *lines = errors.splitlines()
+    assert link == f"Status page: {exported['SUPERSERVE_BASE_URL']}/"
+    assert hint == "Ctrl-C stops the server."
+    form = r"\d\d:\d\d:\d\d  (\w+) +(\d+) +[0-9.]+ m?s  (\S+)"
+    # The page and what it asks for are not among them: they are no requests to the API.
+    assert [re.fullmatch(form, line).groups() for line in lines] == [
+        ("GET", "200", "/templates?name_prefix=a%20b"),
+        ("GET", "404", "/nowhere/***?key=***"),
+    ]
+    assert "\x1b" not in errors
+
+
+def test_json_logs_are_a_json_object_for_each_request(serve):
+    process, exported = serve("--json-logs", "--speed", "100")
+    headers = {"X-API-Key": exported["SUPERSERVE_API_KEY"]}
+    with httpx.Client(base_url=exported["SUPERSERVE_BASE_URL"], headers=headers, verify=False) as http:
+        body = {"name": "demo", "build_spec": {"from": "debian:12"}}
+        created = http.post("/templates?a=%22b", json=body).json()
+        http.get(f"/templates/{created['id']}/builds/{created['build_id']}/logs")
+
+    process.terminate()
+    _, errors = process.communicate(timeout=20)
+
+    lines = [json.loads(line) for line in errors.splitlines()]
+    assert [line.pop("duration_ms") >= 0 for line in lines] == [True, True]
+    for line in lines:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("time"))
+    assert lines == [
+        {"method": "POST", "path": "/templates", "query": "a=%22b", "status": 202},
+        {
+            "method": "GET",
+            "path": f"/templates/{created['id']}/builds/{created['build_id']}/logs",
+            "query": "",
+            "status": 200,
+        },
+    ]
+    assert exported["SUPERSERVE_API_KEY"] not in errors
+
+
+def test_run_logs_requests_only_as_json():
+    code = "import os, urllib.request as r; r.urlopen(os.environ['SUPERSERVE_BASE_URL'] + '/health')"
+    command = ["run", "--", sys.executable, "-c", code]
+
+    assert run(*command).stderr == ""
+    assert json.loads(run("--json-logs", *command).stderr)["path"] == "/health"
+
+
+@pytest.fixture
+def on_a_terminal():
+    """Start the command on a terminal of its own; gives what the terminal got when Ctrl-C has ended it."""
+
+    # The first process of a session takes its input for the terminal that it is controlled by.
+    take = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+
+    def on_a_terminal(*arguments, **environment):
+        terminal, its_end = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-c", take, *COMMAND, *arguments],
+            env={**ENVIRONMENT, **environment},
+            stdin=its_end,
+            stdout=its_end,
+            stderr=its_end,
+            start_new_session=True,
+        )
+        os.close(its_end)
+        output = ""
+
+        def read_until(text):
+            nonlocal output
+            end = time.monotonic() + 30
+            while text not in output:
+                assert time.monotonic() < end, output
+                output += os.read(terminal, 65536).decode()
+
+        try:
+            read_until("Ctrl-C stops the server.")
+            exported = dict(re.findall(r"export (\w+)=(\S+)", output))
+            get(exported, "/templates")
+            get(exported, "/nowhere")
+            read_until("/nowhere")
+            os.write(terminal, b"\x03")
+            # The end of a terminal is an error on Linux.
+            with contextlib.suppress(OSError):
+                read_until("never")
+            code = process.wait(timeout=20)
+        finally:
+            process.kill()
+            process.wait()
+            os.close(terminal)
+        return exported, output, code
+
+    return on_a_terminal
+
+
+def test_on_a_terminal_it_shows_colours_and_a_link_with_the_key(on_a_terminal):
+    exported, output, code = on_a_terminal("--no-limits", TERM="xterm")
+
+    link = f"Status page: {exported['SUPERSERVE_BASE_URL']}/#key={exported['SUPERSERVE_API_KEY']}\r\n"
+    assert link in output
+    assert re.search(r"GET +\x1b\[32m200\x1b\[0m .*/templates\r\n", output)
+    assert re.search(r"GET +\x1b\[33m404\x1b\[0m .*/nowhere\r\n", output)
+    assert code == 0
+
+
+@pytest.mark.parametrize("environment", [{"TERM": "xterm", "NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_colours_can_be_unwanted(on_a_terminal, environment):
+    _, output, _ = on_a_terminal(**environment)
+
+    assert re.search(r"GET +404 .*/nowhere\r\n", output)
+    assert "\x1b" not in output
+
+
+def test_a_state_file_keeps_key_and_templates(serve, tmp_path):
+    state = tmp_path / "state.db"
+    keys, listed = set(), []
+    for _ in range(2):
+        process, exported = serve("--state", str(state))
+        keys.add(exported["SUPERSERVE_API_KEY"])
+        headers = {"X-API-Key": exported["SUPERSERVE_API_KEY"]}
+        with httpx.Client(base_url=exported["SUPERSERVE_BASE_URL"], headers=headers, verify=False) as http:
+            listed.append({row["name"] for row in http.get("/templates").json()})
+            http.post("/templates", json={"name": "demo", "build_spec": {"from": "debian:12"}})
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+
+    assert len(keys) == 1
+    assert listed[1] - listed[0] == {"demo"}
+
+
+def test_a_state_file_that_is_no_use_is_one_line_of_error(tmp_path):
+    other = tmp_path / "other.db"
+    database = sqlite3.connect(other)
+    database.execute("CREATE TABLE notes (text)")
+    database.close()
+
+    for arguments in ([], ["run", "--", "true"]):
+        ended = run("--state", str(other), *arguments)
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert ended.stderr == (
+            f"python -m superserve.local: {other} is not a state file of superserve.local: choose another file\n"
+        )

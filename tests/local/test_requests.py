@@ -50,7 +50,7 @@ def test_only_the_key_header_counts(server, keyless, error):
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/"),
+        ("POST", "/"),
         ("GET", "/nowhere"),
         ("PATCH", "/templates"),
         ("DELETE", "/templates"),
