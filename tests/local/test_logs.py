@@ -293,3 +293,17 @@ def test_a_reader_that_leaves_is_forgotten(server, running, open_log, wait_for_r
         next(answer.iter_raw())
 
     wait_for_readers(server, running[1], 0)
+
+
+def test_a_reader_that_leaves_in_the_middle_of_a_log_is_no_reason_for_warnings(
+    server, open_log, wait_for_readers, caplog
+):
+    template_id = server.templates.add()
+    build_id = server.builds.add(template_id, log=["x" * 30_000] * 250)
+
+    for _ in range(5):
+        with open_log(template_id, build_id) as answer:
+            next(answer.iter_raw())
+        wait_for_readers(server, build_id, 0)
+
+    assert caplog.messages == []
