@@ -31,10 +31,12 @@ REPEATED_METHODS: Final = frozenset({"GET", "DELETE"})
 REPEATED_STATUSES: Final = frozenset({429, 502, 503, 504})
 REPEATED_ERRORS: Final = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)
 
-CALLS_AT_ONCE: Final = 100
+CALLS_AT_ONCE: Final = 32
 """How many calls of one client may be under way; further ones wait in line, within their time."""
 
-# The line of the pool itself takes ever longer the longer it is, and loses connections when calls are cancelled.
+# As many as calls, for what is idle beyond that is closed. The pool looks at each idle connection before and after
+# every call, so more of them would cost each call more than they save; and its own line of waiting calls takes ever
+# longer the longer it is, and loses connections when calls are cancelled.
 LIMITS: Final = httpx.Limits(
     max_connections=None, max_keepalive_connections=CALLS_AT_ONCE, keepalive_expiry=30.0
 )

@@ -78,6 +78,7 @@ class HTTPClient(httpx.AsyncClient):
             )
         self._config = config
         self._slots = asyncio.Semaphore(_http.CALLS_AT_ONCE)
+        self._turn = asyncio.Lock()
         _net_async.install(self)
 
     def build_request(self, method: str, url: httpx.URL | str, **arguments: Any) -> httpx.Request:
@@ -122,11 +123,11 @@ class HTTPClient(httpx.AsyncClient):
         if stream:
             # How long a stream may take is for its reader to say.
             return await super().send(request, stream=True, **arguments)
-        call = _net_async.Call()
+        call = _net_async.Call(self._turn)
         try:
             async with asyncio.timeout(deadline - time.monotonic()), self._slots:
                 _http.set_timeouts(request, deadline - time.monotonic())
-                return await call.run(self._exchange(request, **arguments))
+                return await call.run(lambda: self._exchange(request, **arguments))
         except TimeoutError as error:
             kind = httpx.ReadTimeout if call.is_sent else httpx.ConnectTimeout
             raise kind("the call's time is over", request=request) from error

@@ -11,7 +11,7 @@ for the network, as httpcore expects it.
 import asyncio
 import contextvars
 import ssl
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 import httpcore
@@ -32,18 +32,26 @@ def install(client: httpx.AsyncClient) -> None:
 class Call:
     """A call that ends, when it is cancelled, where it waits for the network.
 
+    Args:
+        turn: Held until it has a connection. httpcore hands the same idle connection to all who ask before the first
+            of them uses it, and all but that one start over.
+
     Attributes:
         is_sent: Whether anything of it can have reached the server.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, turn: asyncio.Lock) -> None:
         self.is_sent = False
+        self._turn = turn
+        self._has_turn = False
         self._is_waiting = False
         self._is_cancelled = False
 
-    async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await `work`; when cancelled, return when it has ended."""
-        task = asyncio.create_task(self._run(work))
+    async def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Await `work()`; when cancelled, return when it has ended."""
+        await self._turn.acquire()
+        self._has_turn = True
+        task = asyncio.create_task(self._run(work()))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -53,6 +61,8 @@ class Call:
                     task.cancel()
                 await asyncio.wait([task])
             raise
+        finally:
+            self._pass_turn_on()
 
     async def wait_for(self, operation: Coroutine[Any, Any, T]) -> T:
         """Await an operation on the network."""
@@ -60,10 +70,16 @@ class Call:
             operation.close()
             raise asyncio.CancelledError
         self._is_waiting = True
+        self._pass_turn_on()
         try:
             return await operation
         finally:
             self._is_waiting = False
+
+    def _pass_turn_on(self) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            self._turn.release()
 
     async def _run(self, work: Coroutine[Any, Any, T]) -> T:
         _call.set(self)
