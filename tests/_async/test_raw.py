@@ -1,5 +1,7 @@
 """The generated client on the connections of one of ours: same key, address, pool and retries."""
 
+import threading
+
 import httpx
 import pytest
 from superserve_api.api.system import health
@@ -74,6 +76,24 @@ async def test_the_raw_client_cannot_be_made_to_differ(client):
     ):
         with pytest.raises(SandboxError, match="shares its connections"):
             change()
+
+
+async def test_a_single_request_may_be_given_less_time_than_its_client_gives(serve, connect):
+    released = threading.Event()
+
+    def late(peer, _request):
+        peer.wait(released)
+        peer.send(reply(json=[]))
+
+    http = connect(serve(late), timeout_s=60)._pool.get()
+    timer = threading.Timer(5, released.set)
+    timer.start()
+    try:
+        with pytest.raises(httpx.ReadTimeout):
+            await http.get("/templates", timeout=0.1)
+    finally:
+        timer.cancel()
+        released.set()
 
 
 async def test_the_raw_client_is_one_object_that_does_not_show_its_key(client, server):
