@@ -100,6 +100,8 @@ class AsyncBuildLog:
         def refuse(response: httpx.Response) -> SandboxError:
             return _answers.refusal(self._stream, response, api_key=self._client._config.api_key)
 
+        # The pump's connection is its own: that the client is not closed has to be seen here.
+        self._client._pool.get()
         return LogPump(self._client._config, self._stream.request, self._feed, self._client._pace, refuse)
 
     async def _until_next_poll(self, pump: LogPump, wait: Wait) -> AsyncGenerator[Events]:
