@@ -1,0 +1,470 @@
+"""The status page at /: what it asks the server for, and what a real browser makes of it where there is one.
+
+With PAGE_PICTURES set to a folder, the tests in the browser leave pictures of the page there.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+
+from superserve.local import LocalServer
+from tests.local.browser import Browser, missing
+
+PICTURES = os.environ.get("PAGE_PICTURES")
+MARKUP = "<img src=x onerror=\"document.title='taken over'\"><script>document.title='taken over'</script>"
+
+in_browser = pytest.mark.skipif(missing() is not None, reason=str(missing()))
+
+
+@pytest.fixture
+def keyless(server):
+    with httpx.Client(base_url=server.base_url, verify=False) as http:
+        yield http
+
+
+def overview(client):
+    answer = client.get("/_local/overview")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+# ---- What the page asks the server for
+
+
+def test_the_page_is_html_that_needs_no_key_and_holds_none(server, keyless):
+    answer = keyless.get("/")
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.text.startswith("<!doctype html>")
+    assert server.api_key not in answer.text
+
+
+def test_its_policy_allows_its_own_script_and_style_by_hash_and_nothing_from_elsewhere(keyless):
+    answer = keyless.get("/")
+    policy = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
+
+    def hashed(element):
+        (content,) = re.findall(f"<{element}>(.*?)</{element}>", answer.text, re.DOTALL)
+        return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+
+    assert policy == {
+        "default-src": "'none'",
+        "script-src": hashed("script"),
+        "style-src": hashed("style"),
+        "img-src": "data:",
+        "connect-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+        "require-trusted-types-for": "'script'",
+    }
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+def test_it_names_nothing_outside_of_itself(keyless):
+    text = keyless.get("/").text
+
+    sources = re.findall(r"(?:src|href|action)=\"([^\"]*)\"|url\(|@import|\bimport\b", text)
+    assert [source for source in sources if not source.startswith("data:image/svg+xml,")] == [""]
+    assert set(re.findall(r"https?://[^\s'\"]+", text)) == {"http://www.w3.org/2000/svg"}
+    assert re.findall(r"fetch\(\W([^$\"`]+)", text) == ["/_local/overview", "/_local/builds/"]
+
+
+def test_the_overview_has_the_teams_templates_with_their_newest_builds(server, http):
+    template = server.templates.add("demo", from_="node:22", status="failed", error_message="boot_failed: no")
+    builds = [server.builds.add(template) for _ in range(25)]
+    server.templates.add("theirs", team=server.add_team())
+
+    found = overview(http)
+
+    assert found["about"] == "builds are made up, no limits, 100 times faster"
+    assert {row["name"] for row in found["templates"] if row["system"]} >= {"superserve/base"}
+    (row,) = (row for row in found["templates"] if not row["system"])
+    assert (row["id"], row["name"], row["from"], row["error_message"]) == (
+        template, "demo", "node:22", "boot_failed: no",
+    )  # fmt: skip
+    assert [build["id"] for build in row["builds"]] == builds[:4:-1]
+
+
+def test_each_team_sees_its_own(server, http, open_client):
+    team = server.add_team()
+    theirs = server.templates.add("theirs", team=team)
+    build = server.builds.add(theirs, log=["hello"])
+    client = open_client(server, team.api_key)
+
+    assert "theirs" in [row["name"] for row in overview(client)["templates"]]
+    assert "hello" in client.get(f"/_local/builds/{build}/logs").text
+    assert http.get(f"/_local/builds/{build}/logs").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/_local/overview", "/_local/builds/x/logs"])
+@pytest.mark.parametrize("headers", [{}, {"X-API-Key": "wrong"}])
+def test_what_the_page_asks_for_needs_a_key(keyless, error, path, headers):
+    assert error(keyless.get(path, headers=headers)) == (401, "auth_failed")
+
+
+def test_the_log_is_the_whole_of_it(server, http):
+    build = server.builds.add(server.templates.add(), log=[f"line {number}" for number in range(1000)])
+
+    frames = http.get(f"/_local/builds/{build}/logs").text.split("\n\n")
+
+    assert [json.loads(frame.removeprefix("data: "))["text"] for frame in frames if frame] == [
+        *(f"line {number}" for number in range(1000)),
+        "ready",
+    ]
+
+
+@pytest.mark.parametrize("path", ["/", "/_local/overview", "/_local/builds/x/logs"])
+@pytest.mark.parametrize(
+    "host", ["attacker.example", "attacker.example:8080", "127.0.0.1.attacker.example", ""]
+)
+def test_names_that_were_made_to_lead_here_get_nothing(http, path, host):
+    answer = http.get(path, headers={"Host": host})
+
+    assert (answer.status_code, answer.headers["content-type"]) == (421, "text/plain; charset=utf-8")
+
+
+@pytest.mark.parametrize("method", ["POST", "HEAD", "PUT", "OPTIONS"])
+def test_other_methods_meet_no_page(http, method):
+    assert http.request(method, "/").status_code == 404
+
+
+def test_a_page_that_is_open_changes_nothing_for_a_test(server, http):
+    fault = server.faults.answer("*", 503)
+    build = server.builds.add(server.templates.add(), log=[])
+    for path in ("/", "/_local/overview", f"/_local/builds/{build}/logs"):
+        assert http.get(path).status_code == 200
+
+    assert server.requests.count() == 0
+    assert fault.struck == 0
+
+
+def test_the_page_takes_nothing_from_rate_limits(limited, limited_http):
+    for _ in range(120):
+        assert limited_http.get("/_local/overview").status_code == 200
+
+    assert limited_http.get("/templates").headers["ratelimit-remaining"] == "39"
+
+
+# ---- The page in a browser
+
+
+@pytest.fixture(scope="module")
+def window():
+    with Browser() as window:
+        yield window
+
+
+@pytest.fixture
+def browser(window):
+    """The window, in its usual size; the browser must not have had to complain at the end of the test."""
+    window.show_as()
+    window.open("about:blank")
+    yield window
+    assert window.console() == []
+    # Nothing is asked for any more when the server stops.
+    window.open("about:blank")
+
+
+@pytest.fixture
+def picture(browser):
+    """Take a picture of the page, if somebody wants to look at it."""
+
+    def picture(name):
+        if PICTURES:
+            browser.take_picture(Path(PICTURES, f"{name}.png"))
+
+    return picture
+
+
+@pytest.fixture
+def look(server, browser):
+    """Open the page with the link that the command prints."""
+
+    def look(server=server, selection=""):
+        browser.open(f"{server.base_url}/#key={server.api_key}")
+        browser.wait_for("!document.getElementById('rows').hidden")
+        if selection:
+            browser.run("location.hash = arguments[0]", selection)
+
+    return look
+
+
+def held(server, name="demo"):
+    """Start a build that writes what the test has it write; gives the template and the build."""
+    server.builds.hold()
+    template = server.templates.add(name, status="building")
+    return template, server.builds.add(template, status="pending")
+
+
+@in_browser
+def test_the_link_shows_the_page_and_hides_the_key(server, browser, look, picture):
+    look()
+
+    browser.wait_for_text("main", "No templates yet")
+    browser.wait_for_text("nav", "System templates (5)")
+    assert browser.address == f"{server.base_url}/"
+    assert browser.text("#about") == "builds are made up, no limits, 100 times faster"
+    assert server.api_key not in browser.run("return document.documentElement.outerHTML")
+    picture("empty")
+
+
+@in_browser
+def test_a_build_is_followed_live(server, browser, look, picture):
+    look()
+    _, build = held(server)
+    server.builds.write(build, "\x1b[32mcompiling\x1b[0m", "linking\nlinked")
+    browser.wait_for_text("#log", "linked")
+    assert browser.text("#log-state") == "Live."
+    assert "compiling\n" in browser.text("#log")
+
+    server.builds.write(build, "warning: old", stream="stderr")
+    browser.wait_for_text("#log .stderr", "warning: old")
+    picture("live")
+    server.builds.finish(build, error_message="step_failed: step 1/2 failed after 3s: exited with code 100")
+
+    browser.wait_for_text("#log .error", "exited with code 100")
+    browser.wait_for_text("#log-state", "The log has ended: failed.")
+    browser.wait_for_text("#builds", "exited with code 100")
+    browser.wait_for_text("nav a[aria-current]", "failed")
+    picture("failed")
+
+
+@in_browser
+def test_the_newest_build_is_shown_until_another_is_chosen(server, browser, look, picture):
+    first = server.templates.add("first", from_="node:22")
+    old = server.builds.add(first, log=["from the old build"])
+    server.builds.add(
+        first, status="cancelled", error_message="cancelled by user", log=["from the new build"]
+    )
+    look()
+    browser.wait_for_text("#log", "from the new build")
+
+    browser.click(f"#builds a[href*='{old}']")
+    browser.wait_for_text("#log", "from the old build")
+    assert f"build={old}" in browser.address
+
+    server.builds.add(server.templates.add("second"), log=["from the second template"])
+    browser.wait_for_text("nav", "second")
+    assert browser.text("#name") == "first"
+    browser.click("#own li:first-child a")
+    browser.wait_for_text("#log", "from the second template")
+    browser.back()
+    browser.wait_for_text("#log", "from the old build")
+    browser.reload()
+    browser.wait_for_text("#log", "from the old build")
+    assert browser.text("#name") == "first"
+    picture("chosen")
+
+
+@in_browser
+def test_markup_in_names_and_logs_is_text(server, browser, look):
+    template, build = held(server, MARKUP)
+    server.templates.set(template, status="failed", error_message=MARKUP)
+    server.builds.write(build, MARKUP)
+    server.builds.write(build, MARKUP, stream=MARKUP)
+    look()
+
+    for selector in ("#name", "#message", "nav", "#log"):
+        browser.wait_for_text(selector, MARKUP)
+    server.builds.finish(build, error_message=MARKUP)
+    browser.wait_for_text("#builds", MARKUP)
+    assert browser.run("return document.title") == "Superserve local server"
+    assert browser.run("return document.querySelectorAll('img, script').length") == 1
+
+
+@in_browser
+def test_a_long_log_is_shown_whole_and_followed_at_its_end(server, browser, look):
+    _, build = held(server)
+    server.builds.write(build, *(f"line {number}" for number in range(3000)))
+    look()
+    browser.wait_for_text("#log", "line 2999")
+    at_end = (
+        "(log => log.scrollHeight - log.scrollTop - log.clientHeight < 30)(document.getElementById('log'))"
+    )
+    browser.wait_for(at_end)
+    assert "line 0\n" in browser.text("#log")
+
+    # Who reads further up is left there.
+    browser.run("document.getElementById('log').scrollTop = 0")
+    server.builds.write(build, "one more")
+    browser.wait_for_text("#log", "one more")
+    assert browser.run("return document.getElementById('log').scrollTop") == 0
+
+
+@in_browser
+def test_without_the_link_the_page_asks_for_the_key(server, browser, picture):
+    browser.open(server.base_url)
+    browser.wait_for_text("#door", "This page needs the server's key")
+    assert browser.run("return document.activeElement.id") == "key"
+    picture("door")
+
+    browser.type("#key", "wrong\n")
+    browser.wait_for_text("#refusal", "That is not a key of this server.")
+    # Chromium reports each answer that is an error.
+    assert all("401" in complaint for complaint in browser.console())
+    browser.type("#key", f" {server.api_key} ")
+    browser.click("#door button")
+
+    browser.wait_for_text("main", "No templates yet")
+    assert browser.text("#door") == ""
+
+
+@in_browser
+def test_a_key_that_is_revoked_is_asked_for_again(server, browser, look):
+    _, build = held(server)
+    server.builds.write(build, "hello")
+    look()
+    browser.wait_for_text("#log", "hello")
+
+    server.revoke_key(server.api_key)
+
+    browser.wait_for_text("#door", "not a key of this server")
+    assert browser.text("#rows") == ""
+    assert browser.run("return sessionStorage.length") == 0
+    assert all("401" in complaint for complaint in browser.console())
+
+
+@in_browser
+def test_a_server_that_is_gone_is_waited_for(browser, look, tmp_path, picture):
+    server = LocalServer(state=tmp_path / "state", limits=False)
+    with server:
+        port = httpx.URL(server.base_url).port
+        server.templates.add("demo")
+        look(server)
+        browser.wait_for_text("nav", "demo")
+    browser.wait_for_text("#trouble", "can't be reached")
+    picture("gone")
+
+    with LocalServer(state=tmp_path / "state", port=port, limits=False) as server:
+        server.templates.add("another")
+        browser.wait_for_text("nav", "another")
+        assert browser.text("#trouble") == ""
+        browser.open("about:blank")
+    assert all("ERR_CONNECTION_REFUSED" in complaint for complaint in browser.console())
+
+
+@in_browser
+def test_a_log_that_breaks_off_is_read_again(server, browser, look):
+    _, build = held(server)
+    server.builds.write(build, "hello")
+    look()
+    browser.wait_for_text("#log", "hello")
+
+    for connection in list(server._running()._server.server_state.connections):
+        server._running()._loop.call_soon_threadsafe(connection.transport.abort)
+    server.builds.write(build, "goodbye")
+
+    browser.wait_for_text("#log", "goodbye")
+    assert browser.text("#log").count("hello") == 1
+    browser.console()
+
+
+@in_browser
+def test_pages_of_other_origins_learn_nothing(server, browser):
+    for path in ("/", "/_local/overview", "/templates"):
+        browser.open("data:text/html,somewhere else")
+        found = browser.run(
+            "return fetch(arguments[0], {headers: {'X-API-Key': arguments[1]}}).then(a => a.text(), e => e.name)",
+            server.base_url + path,
+            server.api_key,
+        )
+        assert found == "TypeError"
+        assert browser.console() != []
+
+
+@in_browser
+def test_the_keyboard_focus_stays_where_it_is_when_rows_change(server, browser, look):
+    template = server.templates.add("demo")
+    look()
+    browser.wait_for_text("nav", "demo")
+    browser.run("document.querySelector('#own a').focus()")
+
+    server.templates.add("another")
+    server.templates.set(template, status="failed", error_message="boot_failed: no")
+    browser.wait_for_text("nav", "another")
+
+    assert browser.run("return document.activeElement.innerText").startswith("demo")
+
+
+@in_browser
+def test_a_screen_reader_is_told_what_is_what(server, browser, look):
+    template = server.templates.add("demo")
+    server.builds.add(template, log=["hello"])
+    look()
+    browser.wait_for_text("#log", "hello")
+
+    told = {(node["role"], node["name"]) for node in browser.accessibility_tree()}
+
+    assert told >= {
+        ("navigation", "Templates"),
+        ("heading", "Superserve local server"),
+        ("heading", "demo"),
+        ("list", "Builds"),
+        ("log", "Log"),
+    }
+    assert browser.run("return document.documentElement.lang") == "en"
+
+
+# Every text with too little contrast to what is behind it: WCAG asks for 4.5.
+PALE = """
+const channels = color => color.match(/[0-9.]+/g).map(Number);
+const luminance = ([r, g, b]) => [r, g, b]
+  .map(value => value / 255)
+  .map(value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
+  .reduce((sum, value, index) => sum + value * [0.2126, 0.7152, 0.0722][index], 0);
+const behind = element => {
+  for (; element; element = element.parentElement) {
+    const color = channels(getComputedStyle(element).backgroundColor);
+    if (color.length === 3 || color[3] === 1) return color;
+  }
+  return [255, 255, 255];
+};
+return [...document.body.querySelectorAll("*")]
+  .filter(element => element.checkVisibility() && element.tagName !== "SCRIPT")
+  .filter(element => [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim()))
+  .map(element => {
+    const [one, two] = [channels(getComputedStyle(element).color), behind(element)].map(luminance);
+    return [element.innerText, (Math.max(one, two) + 0.05) / (Math.min(one, two) + 0.05)];
+  })
+  .filter(([, contrast]) => contrast < 4.5);
+"""
+
+
+@in_browser
+@pytest.mark.parametrize("form", [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)])
+def test_it_can_be_read_light_and_dark_wide_and_narrow(server, browser, look, picture, form):
+    scheme, width = form
+    browser.show_as(width=width, scheme=scheme)
+    server.templates.add("ready-one", from_="ghcr.io/acme/" + "long/" * 30 + "image:1")
+    server.templates.add("failed-one", status="failed", error_message="image_pull_failed: " + "x" * 200)
+    template, build = held(server, "a-name-that-goes-on-and-on/" * 4)
+    server.builds.write(build, "y" * 500)
+    server.builds.write(build, "oops", stream="stderr")
+    server.builds.write(build, "broken", stream="error")
+    server.builds.add(template, status="failed", error_message="z" * 300, log=[])
+    look(selection=f"template={template}&build={build}")
+    browser.wait_for_text("#log", "broken")
+    browser.run("document.querySelector('#system').open = true")
+
+    picture(f"{scheme}-{width}")
+    assert (
+        browser.run(
+            "const { scrollWidth, clientWidth } = document.documentElement; return scrollWidth - clientWidth"
+        )
+        == 0
+    )
+    assert browser.run(PALE) == []
+    browser.run("sessionStorage.clear(); location.hash = ''; location.reload()")
+    browser.wait_for_text("#door", "This page needs the server's key")
+    assert browser.run(PALE) == []
