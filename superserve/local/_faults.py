@@ -216,7 +216,7 @@ class Faults:
     ) -> Fault:
         """Reset the connection (RST) before the answer or in the midst of it.
 
-        On some systems a client that is told of a reset has no more use of the bytes that were sent before.
+        As it is with resets, what the client hasn't received by then it may never receive.
 
         Args:
             on: The requests.

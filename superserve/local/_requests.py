@@ -21,6 +21,8 @@ KEPT_BODY_BYTES = 64 << 20
 # A failed assertion shows some of what did arrive.
 SHOWN_REQUESTS = 20
 
+_LOOKED_AT = frozenset({b"x-api-key", b"authorization", b"expect", b"transfer-encoding", b"content-length"})
+
 
 @attrs.define(eq=False)
 class Request:
@@ -30,13 +32,18 @@ class Request:
     """In capitals, such as `POST`."""
     path: str
     """Decoded, without the query."""
-    query_string: str
-    """The query as it was sent, without the `?`."""
-    body: bytes
-    status: int | None
-    """The status that was answered; None if there was no answer, or not yet."""
-    _headers: list[tuple[bytes, bytes]] = attrs.field(alias="headers", repr=False)
+    _query: bytes = attrs.field(alias="query", repr=False)
+    # Names and values, each on a line: a list of pairs would take several times the memory.
+    _headers: bytes = attrs.field(alias="headers", repr=False)
     _time: float = attrs.field(alias="time", repr=False)
+    body: bytes = b""
+    status: int | None = None
+    """The status that was answered; None if there was no answer, or not yet."""
+
+    @property
+    def query_string(self) -> str:
+        """The query as it was sent, without the `?`."""
+        return self._query.decode("latin-1")
 
     @property
     def query(self) -> dict[str, list[str]]:
@@ -46,7 +53,8 @@ class Request:
     @property
     def headers(self) -> Mapping[str, str]:
         """The headers; upper and lower case are the same. `X-API-Key` is left out, `Authorization` is `***`."""
-        return Headers(raw=self._headers)
+        lines = self._headers.split(b"\n") if self._headers else []
+        return Headers(raw=list(zip(lines[::2], lines[1::2], strict=True)))
 
     @property
     def json(self) -> Any:
@@ -76,28 +84,61 @@ class _Record:
     """The requests of one server, shared by every view of them and safe to use from any thread."""
 
     def __init__(self) -> None:
-        self.changed = threading.Condition()
-        self.requests: deque[Request] = deque()
         self.forgotten = 0
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._waiting = 0
+        self._requests: deque[Request] = deque()
+        # As counted: a body that is asked for late comes when its request is here already.
+        self._sizes: deque[int] = deque()
         self._body_bytes = 0
 
     def add(self, request: Request) -> None:
-        with self.changed:
-            self.requests.append(request)
+        with self._lock:
+            self._requests.append(request)
+            self._sizes.append(len(request.body))
             self._body_bytes += len(request.body)
-            while len(self.requests) > KEPT_REQUESTS or (
-                self._body_bytes > KEPT_BODY_BYTES and len(self.requests) > 1
+            while len(self._requests) > KEPT_REQUESTS or (
+                self._body_bytes > KEPT_BODY_BYTES and len(self._requests) > 1
             ):
-                self._body_bytes -= len(self.requests.popleft().body)
+                self._requests.popleft()
+                self._body_bytes -= self._sizes.popleft()
                 self.forgotten += 1
-            self.changed.notify_all()
+            if self._waiting:
+                self._changed.notify_all()
+
+    def of(self, pattern: Pattern | None) -> list[Request]:
+        with self._lock:
+            return self._of(pattern)
+
+    def wait_for(self, pattern: Pattern | None, count: int, timeout_s: float) -> list[Request]:
+        """Return the requests when there are so many, or those that there are after so long."""
+        until = time.monotonic() + timeout_s
+        with self._changed:
+            self._waiting += 1
+            try:
+                while len(found := self._of(pattern)) < count and (left := until - time.monotonic()) > 0:
+                    self._changed.wait(left)
+            finally:
+                self._waiting -= 1
+            return found
 
     def clear(self, pattern: Pattern | None) -> None:
-        with self.changed:
-            kept = [request for request in self.requests if not _is_meant(request, pattern)]
-            self.requests = deque(kept)
-            self._body_bytes = sum(len(request.body) for request in kept)
+        with self._lock:
+            kept = [
+                request
+                for request in self._requests
+                if pattern and not pattern.matches(request.method, request.path)
+            ]
+            self._requests = deque(kept)
+            self._sizes = deque(len(request.body) for request in kept)
+            self._body_bytes = sum(self._sizes)
             self.forgotten = 0
+
+    def _of(self, pattern: Pattern | None) -> list[Request]:
+        if pattern is None:
+            return list(self._requests)
+        return [request for request in self._requests if pattern.matches(request.method, request.path)]
 
 
 class Requests:
@@ -164,14 +205,10 @@ class Requests:
             timeout_s: Seconds after which TimeoutError tells what arrived instead.
 
         """
-        until = time.monotonic() + timeout_s
-        with self._record.changed:
-            while len(found := self._all()) < count:
-                left = until - time.monotonic()
-                if left <= 0:
-                    raise TimeoutError(self._missing(f"{len(found)} of {count} requests"))
-                self._record.changed.wait(left)
-            return found
+        found = self._record.wait_for(self._pattern, count, timeout_s)
+        if len(found) < count:
+            raise TimeoutError(self._missing(f"{len(found)} of {count} requests"))
+        return found
 
     def clear(self) -> None:
         """Forget these requests; on `server.requests` itself, all."""
@@ -194,8 +231,7 @@ class Requests:
         return f"<{len(found)} requests{of}>{shown}"
 
     def _all(self) -> list[Request]:
-        with self._record.changed:
-            return [request for request in self._record.requests if _is_meant(request, self._pattern)]
+        return self._record.of(self._pattern)
 
     def _missing(self, found: str) -> str:
         of = f" to {self._pattern.text!r}" if self._pattern else ""
@@ -210,29 +246,23 @@ class Recorder:
 
     async def arrived(self, scope: Scope, receive: Receive, send: Send) -> tuple[Receive, Send]:
         """Record a request with its body; returns what to receive it and to answer it with instead."""
-        has_body, expects = False, False
-        headers: list[tuple[bytes, bytes]] = []
+        has_body = expects = False
+        lines: list[bytes] = []
         for header in scope["headers"]:
-            name = header[0]
-            if name == b"x-api-key":
-                continue
-            if name == b"authorization":
-                header = (name, b"***")  # noqa: PLW2901 - the key may be in it by mistake
-            elif name == b"content-length":
-                has_body = header[1] != b"0"
-            elif name == b"transfer-encoding":
-                has_body = True
-            elif name == b"expect":
-                expects = True
-            headers.append(header)
+            name, value = header
+            if name in _LOOKED_AT:
+                if name == b"x-api-key":
+                    continue
+                expects = expects or name == b"expect"
+                has_body = (
+                    has_body or name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+                )
+                if name == b"authorization":
+                    # The key may be there by mistake.
+                    header = (name, b"***")  # noqa: PLW2901
+            lines += header
         request = Request(
-            method=scope["method"],
-            path=scope["path"],
-            query_string=scope["query_string"].decode("latin-1"),
-            body=b"",
-            status=None,
-            headers=headers,
-            time=time.time(),
+            scope["method"], scope["path"], scope["query_string"], b"\n".join(lines), time.time()
         )
         if has_body:
             # Like the real server, read the body before answering, also if the answer doesn't depend on it. A client
@@ -278,7 +308,3 @@ async def _received(request: Request, receive: Receive) -> Receive:
         return ending
 
     return next_message
-
-
-def _is_meant(request: Request, pattern: Pattern | None) -> bool:
-    return pattern is None or pattern.matches(request.method, request.path)
