@@ -27,6 +27,9 @@ INTERVAL_SCALE = 1.0
 OUTAGE_S: Final = 60.0
 """Seconds that a wait goes on without one good answer."""
 
+OUTAGE_POLLS: Final = 5
+"""How many polls it must have made in that time: while the server asks to go slower, there may be but two."""
+
 CANCEL_S: Final = 5.0
 """Seconds that cancelling the build of an interrupted wait may take."""
 
@@ -128,6 +131,7 @@ class Wait:
         self._deadline = math.inf if timeout_s is None else now + timeout_s
         self._asked_at = now
         self._failing_since: float | None = None
+        self._failures = 0
         self._polls = 0
         self._hurried_at = -math.inf
         self._hurried_polls = 0
@@ -165,6 +169,7 @@ class Wait:
     def answered(self) -> None:
         """Take note of a good answer."""
         self._failing_since = None
+        self._failures = 0
         self._pace.answered()
 
     def failed(self, error: SandboxError) -> None:
@@ -172,6 +177,7 @@ class Wait:
         self.check()
         if self._failing_since is None:
             self._failing_since = self._asked_at
+        self._failures += 1
         since = self._failing_since
         match error:
             case RateLimitError():
@@ -182,7 +188,7 @@ class Wait:
                 pass
             case _:
                 raise error
-        if time.monotonic() - since >= OUTAGE_S:
+        if time.monotonic() - since >= OUTAGE_S and self._failures >= OUTAGE_POLLS:
             error.add_note(f"There was no good answer for {OUTAGE_S:g} s. {self.how_to_go_on()}")
             raise error
 

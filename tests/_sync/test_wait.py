@@ -318,6 +318,12 @@ def test_a_good_answer_now_and_then_is_enough(scripted, monkeypatch):
     assert (wait(scripted(Script(build=[*answers, "ready"])))).status == "ready"
 
 
+def test_a_few_errors_are_no_outage_however_far_apart_they_are(scripted, monkeypatch):
+    monkeypatch.setattr(_wait, "OUTAGE_S", 0.01)
+    script = Script(build=["building", *[reply(500)] * 4, "ready"])
+    assert (wait(scripted(script), poll_interval_s=0.05)).status == "ready"
+
+
 def test_an_outage_is_measured_from_its_first_error_however_rarely_the_build_is_asked_for(
     scripted, monkeypatch
 ):
