@@ -163,8 +163,8 @@ def generate(spec: pathlib.Path, scratch: pathlib.Path) -> dict[str, bytes]:
     (package / "wire.py").write_bytes((HERE / "templates" / "wire.py").read_bytes())
     for path in package.rglob("*.py"):
         path.write_text(HEADER + path.read_text(encoding="utf-8"), encoding="utf-8")
-    # Isolated from any settings at hand: the files depend on the contract alone.
-    ruff = ("--isolated", "--no-cache", "--quiet", "--target-version=py311")
+    # Isolated from any settings and ignore files around the scratch folder: the files depend on the contract alone.
+    ruff = ("--isolated", "--no-respect-gitignore", "--no-cache", "--quiet", "--target-version=py311")
     run("ruff", "check", *ruff, "--select=F401,I", "--fix-only", ".", cwd=package.parent)
     run("ruff", "format", *ruff, "--line-length=110", ".", cwd=package.parent)
     return read_tree(package)
