@@ -117,7 +117,7 @@ def test_only_what_was_given_is_sent():
         list_templates.sync(client=raw)
         list_templates.sync(client=raw, name_prefix="my-", owner="team", limit=5)
 
-    assert requests[0].content == b'{"name":"my-python-env","build_spec":{"from":"python:3.11"}}'
+    assert json.loads(requests[0].content) == {"name": "my-python-env", "build_spec": {"from": "python:3.11"}}
     assert [str(request.url) for request in requests[1:]] == [
         "http://api.test/templates",
         "http://api.test/templates?name_prefix=my-&owner=team&limit=5",
