@@ -233,6 +233,26 @@ def test_a_build_that_hangs_holds_up_neither_stopping_nor_a_reset(belongings, op
     assert belongings.left() == set()
 
 
+def test_builds_whose_steps_really_run_are_struck_as_well(belongings, open_client):
+    outcomes = {"step_failed": "failed", "lose": "failed", "hang": "building"}
+    with LocalServer(limits=False, speed=100, execute=True) as server:
+        http = open_client(server)
+        for outcome, status in outcomes.items():
+            fault = server.faults.build(outcome, step=1)
+            spec = {"from": "debian:12", "steps": [{"run": "echo $((40 + 2))"}, {"run": "exit 7"}]}
+            ids = http.post("/templates", json={"name": outcome.replace("_", "-"), "build_spec": spec}).json()
+            fault.wait_for()
+            server.builds.wait_for(ids["build_id"], status)
+            row = http.get(f"/templates/{ids['id']}/builds/{ids['build_id']}").json()
+            if outcome == "step_failed":
+                assert row["error_message"].startswith("step_failed: step 1/2 failed after ")
+                assert row["error_message"].endswith(": exited with code 1")
+                assert '"text":"42"' in http.get(f"/templates/{ids['id']}/builds/{ids['build_id']}/logs").text
+    http.close()
+
+    assert belongings.left() == set()
+
+
 @pytest.mark.parametrize(
     ("outcome", "options", "message"),
     [
