@@ -3,6 +3,7 @@
 A test is marked `fact(id, sentence)`. One that can't be run on a server elsewhere is marked `only_here(reason)` too.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -130,11 +131,18 @@ class Maker:
         self._count += 1
         return f"{self.prefix}-{self._count:03}"
 
-    def make(self, name: str | None = None, *, top: dict[str, object] | None = None, **spec: object) -> Made:
-        """Create a template."""
+    def make(
+        self,
+        name: str | None = None,
+        *,
+        top: dict[str, object] | None = None,
+        content: bytes | None = None,
+        **spec: object,
+    ) -> Made:
+        """Create a template: from a spec and fields beside it, or from a whole body."""
         name = name or self.name()
         body = {"name": name, **(top or {}), "build_spec": {"from": BASE_IMAGE, **spec}}
-        answer = self._http.post("/templates", json=body)
+        answer = self._http.post("/templates", content=content or json.dumps(body))
         assert answer.status_code == 202, answer.text
         created = answer.json()
         made = Made(name, created["id"], created["build_id"], created)

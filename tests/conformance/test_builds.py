@@ -145,6 +145,16 @@ def test_equal_specs_hash_equal(http, make):
     assert build(http, first)["build_spec_hash"] == build(http, second)["build_spec_hash"] == expected
 
 
+@fact("hash-3", "Invalid UTF-8 and half surrogate pairs are stored as U+FFFD.")
+def test_broken_text_is_replaced(http, maker, make):
+    whole = make(start_cmd="\ufffd-\ufffd")
+    name = maker.name()
+    content = f'{{"name": "{name}", "build_spec": {{"from": "{BASE_IMAGE}", "start_cmd": "'.encode()
+    broken = make(name, content=content + b"\xff-" + rb"\ud800" + b'"}}')
+
+    assert build(http, broken)["build_spec_hash"] == build(http, whole)["build_spec_hash"]
+
+
 @fact("builds-1", "The list of builds is a bare array, newest first.")
 def test_builds_are_listed_newest_first(http, failed):
     again = http.post(f"{failed.path}/builds").json()

@@ -120,6 +120,7 @@ def test_other_parameters_are_ignored(http, maker, ready, failed):
 @fact("list-4", "name_prefix filters by the beginning of names, in their case; an empty one doesn't filter.")
 def test_a_prefix_filters(http, ready, failed):
     assert listed(http, name_prefix=ready.name) == [ready.name]
+    assert listed(http, name_prefix=ready.name[1:]) == []
     assert listed(http, name_prefix=ready.name.upper()) == []
     assert listed(http, name_prefix="") == listed(http)
 
