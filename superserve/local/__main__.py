@@ -108,6 +108,8 @@ def _serve(server: LocalServer, *, json_logs: bool) -> int:
                 f"Status page: {server.base_url}/{key}\nCtrl-C stops the server.", file=sys.stderr, flush=True
             )
         told_to_stop.wait()
+    if sys.stderr.isatty():
+        print(file=sys.stderr)  # for the prompt, as the terminal wrote ^C on this line
     return 0
 
 
