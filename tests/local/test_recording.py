@@ -118,6 +118,20 @@ def test_a_log_stream_is_remembered_as_soon_as_it_arrives(server, http, create):
     assert logs.last.status == 200
 
 
+def test_a_log_that_is_asked_for_with_a_body_is_left_when_its_reader_leaves(
+    server, http, create, wait_for_readers
+):
+    server.builds.hold()
+    template_id, build_id = create()
+    server.builds.write(build_id, "hello")
+
+    with http.stream("GET", f"/templates/{template_id}/builds/{build_id}/logs", content=b"why not"):
+        wait_for_readers(server, build_id)
+    wait_for_readers(server, build_id, 0)
+
+    assert server.requests.last.body == b"why not"
+
+
 # Looking for some of them
 
 

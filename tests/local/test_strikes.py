@@ -98,6 +98,17 @@ def test_the_connection_can_be_used_after_an_answer(server, talk):
     assert talk.send("GET /health").head().startswith(b"HTTP/1.1 200")
 
 
+def test_an_answer_in_the_servers_place_can_be_late(server, http, talk):
+    late = server.faults.answer(LIST, 503, delay_s=600)
+    server.faults.answer(LIST, 504, delay_s=0.01)
+
+    talk.send(LIST)
+    late.wait_for()
+
+    assert http.get("/templates").status_code == 504
+    assert talk.is_silent()
+
+
 @pytest.mark.parametrize("handled", [False, True])
 def test_a_request_can_be_carried_out_although_its_answer_is_lost(server, http, handled):
     fault = server.faults.answer("createTemplate", 504, handled=handled)
