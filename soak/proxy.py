@@ -13,12 +13,13 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import random
 import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Final
+from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
 import attrs
@@ -31,7 +32,7 @@ FAULTS: Final = (
     "lost",  # closed after the server has acted, before any answer
     "cut",  # the answer ends in order, too early
     "reset",
-    "stalled",  # nothing more comes, until the client hangs up
+    "stalled",  # nothing more comes, until the client hangs up; without a stream the proxy does, after 10 s
     "overloaded",  # 429 or 5xx, and the server has not seen the request
     "gateway",  # 5xx, and the server has acted
     "closed after",  # the answer is good, and the connection is closed soon after
@@ -40,6 +41,7 @@ _STATUSES: Final = (429, 429, 500, 502, 503, 503, 504)
 _READ_SIZE: Final = 65536
 _HEAD_END: Final = b"\r\n\r\n"
 _LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
+_STALL_S: Final = 10.0
 _LONGEST_CLOSING_S: Final = 0.05
 # Streams have no length that is known beforehand: they break somewhere in their first 32 KiB, early ones more often.
 _STREAM_BITS: Final = 15
@@ -91,7 +93,7 @@ class Proxy:
         self.tally.requests += 1
         fault = self._dice.choice(FAULTS) if self._dice.random() < self._rate else None
         if fault == "refused":
-            self._strike(fault, back)
+            await self._strike(fault, back)
         if fault == "overloaded":
             self.tally.faults[fault] += 1
             back.write(self._gateway_answer())
@@ -101,22 +103,21 @@ class Proxy:
             await asyncio.wait({exchange, hang_up}, return_when=asyncio.FIRST_COMPLETED)
             if not exchange.done():
                 raise ConnectionAbortedError("the client hung up")
-            stalled = exchange.result()
-            if stalled:
-                await asyncio.wait({hang_up})
+            exchange.result()
         finally:
             exchange.cancel()
             await asyncio.wait({exchange})
 
-    async def _exchange(self, request: bytes, back: asyncio.StreamWriter, fault: str | None) -> bool:
-        """Forward a request and its answer; return whether the connection stalls from now on."""
+    async def _exchange(self, request: bytes, back: asyncio.StreamWriter, fault: str | None) -> None:
+        """Forward a request and its answer, as far as the fault lets it."""
         server, there = await asyncio.open_connection(*self._upstream)
         try:
             there.write(request)
             start = await server.readuntil(_HEAD_END)
             if b"text/event-stream" in start:
                 self.tally.streams += 1
-                return await self._relay_stream(start, server, back, fault)
+                await self._relay_stream(start, server, back, fault)
+                return
             answer = start + await server.readexactly(_length(start))
         finally:
             there.close()
@@ -128,44 +129,43 @@ class Proxy:
             await back.drain()
             if fault is not None:
                 await asyncio.sleep(self._dice.uniform(0, _LONGEST_CLOSING_S))
-                self._strike(fault, back)
+                await self._strike(fault, back)
         else:
             back.write(answer[: 0 if fault == "lost" else self._dice.randrange(len(answer))])
             await back.drain()
-            return self._strike(fault, back)
-        return False
+            await self._strike(fault, back, stall_s=_STALL_S)
 
     async def _relay_stream(
         self, start: bytes, server: asyncio.StreamReader, back: asyncio.StreamWriter, fault: str | None
-    ) -> bool:
+    ) -> None:
         """Forward an event stream as it comes, up to the byte at which the fault strikes, if it is that long."""
         if fault == "gateway":
             self.tally.faults[fault] += 1
             back.write(self._gateway_answer(hides_work=True))
-            return False
+            return
         left = 0 if fault == "lost" else int(2 ** self._dice.uniform(0, _STREAM_BITS))
         data, end = start, b""
         while data:
             if fault not in (None, "closed after") and len(data) >= left:
                 back.write(data[:left])
                 await back.drain()
-                return self._strike(fault, back)
+                await self._strike(fault, back, stall_s=math.inf)
             left -= len(data)
             back.write(data)
             await back.drain()
             end = (end + data)[-len(_LAST_CHUNK) :]
             if end == _LAST_CHUNK:
                 if fault is not None:
-                    self._strike("closed after", back)
-                return False
+                    await self._strike("closed after", back)
+                return
             data = await server.read(_READ_SIZE)
         raise ConnectionAbortedError("the server hung up")
 
-    def _strike(self, fault: str, back: asyncio.StreamWriter) -> bool:
-        """Let a fault happen: return True for a stall, raise for the end of the connection."""
+    async def _strike(self, fault: str, back: asyncio.StreamWriter, *, stall_s: float = 0.0) -> NoReturn:
+        """Let a fault happen; it ends the connection."""
         self.tally.faults[fault] += 1
         if fault == "stalled":
-            return True
+            await asyncio.sleep(stall_s)
         if fault in ("reset", "refused"):
             back.transport.abort()
         raise ConnectionAbortedError(fault)

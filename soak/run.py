@@ -57,10 +57,16 @@ TASKS: Final = 12
 # Less than the default, so that a stalled call does not hold up its worker for long.
 CALL_TIMEOUT_S: Final = 5.0
 
-FLAT: Final = {"fds": 8.0, "threads": 4.0, "tasks": 4.0, "mib": 8.0}
-"""How much more of each the last tenth may hold than the first, in the median."""
+FLAT: Final = {"fds": 8.0, "threads": 4.0, "tasks": 4.0, "objects": 10_000.0, "mib": 16.0}
+"""How much more of each the last tenth may hold than the first, in the median.
 
-_SAMPLE_EVERY_S: Final = 0.25
+Objects are what Python's garbage collector knows: five for each template would be too many.
+"""
+
+WARM: Final = 1000
+"""Templates below which objects and memory are not judged: what is loaded and cached at first still shows."""
+
+_SAMPLE_EVERY_S: Final = 0.5
 _TENTHS: Final = 10
 _SHOWN: Final = 10
 _SETTLING_S: Final = 5.0
@@ -82,13 +88,18 @@ class Sample:
     fds: int
     threads: int
     tasks: int
+    objects: int
     mib: float
 
     @classmethod
     def taken(cls) -> "Sample":
         """Look at the process."""
         return cls(
-            len(list(Path("/dev/fd").iterdir())), threading.active_count(), len(asyncio.all_tasks()), _mib()
+            fds=len(list(Path("/dev/fd").iterdir())),
+            threads=threading.active_count(),
+            tasks=len(asyncio.all_tasks()),
+            objects=len(gc.get_objects()),
+            mib=_mib(),
         )
 
 
@@ -223,7 +234,7 @@ class Soak:
         return [
             f"{name} grew from {first[name]:g} to {last[name]:g}"
             for name, most in FLAT.items()
-            if last[name] - first[name] > most
+            if last[name] - first[name] > most and (self.count >= WARM or name not in ("objects", "mib"))
         ]
 
 
@@ -308,10 +319,13 @@ def report(soak: Soak, tally: Mapping[str, object], *, seconds: float) -> None:
         f"logs: {figures.events} events; {figures.missing} more are missing, all where one of {figures.notices} notices "
         f"says so; {figures.needless} notices were needless"
     )
-    print(f"\n{'':>8}{'fds':>10}{'threads':>10}{'tasks':>10}{'MiB':>10}   (medians)")
+    print(f"\n{'':>8}{'fds':>10}{'threads':>10}{'tasks':>10}{'objects':>10}{'MiB':>10}   (medians)")
     for tenth in range(_TENTHS):
         if (held := soak.medians(tenth)) is not None:
-            print(f"{tenth + 1:>7}." + "".join(f"{held[name]:>10.1f}" for name in FLAT))
+            print(
+                f"{tenth + 1:>7}."
+                + "".join(f"{held[name]:>10.{1 if name == 'mib' else 0}f}" for name in FLAT)
+            )
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -1,0 +1,112 @@
+"""The soak (`nox -s soak`) in half a minute, and whether it would notice what it looks for."""
+
+import importlib.util
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import attrs
+import pytest
+
+from superserve import BuildLogEvent, BuildLogStream
+
+SOAK = Path(__file__).parents[1] / "soak"
+NOTICE = BuildLogEvent(stream=BuildLogStream.SYSTEM, text="text may be missing here", gap=True)
+
+
+@pytest.fixture(scope="module")
+def builds():
+    """The module that knows what builds print."""
+    spec = importlib.util.spec_from_file_location("soak_builds", SOAK / "builds.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+@pytest.fixture
+def build(builds):
+    """A build that prints something, whatever it is."""
+    dice = random.Random(7)
+    return next(
+        build
+        for build in (builds.make("soak-7", builds.Kind.READY, dice) for _ in range(99))
+        if len(build.log) > 40
+    )
+
+
+@pytest.fixture
+def log(build):
+    """All events of its log, as the server writes them."""
+    streams = [
+        "system"
+        if text in ("ready", "image ready", "saving template", "starting environment")
+        or text.startswith(("pulling ", "Step ", "$ "))
+        else "stdout"
+        for text in build.log
+    ]
+    return [
+        BuildLogEvent(
+            stream=BuildLogStream(stream), text=f"{text} (3s)" if text.endswith(" completed") else text
+        )
+        for stream, text in zip(streams, build.log, strict=True)
+    ]
+
+
+def test_builds_come_out_right_through_a_proxy_that_spoils_every_tenth_request():
+    run = subprocess.run(
+        [sys.executable, str(SOAK / "run.py"), "--builds=100", "--seconds=300"],
+        capture_output=True,
+        text=True,
+        timeout=360,
+        check=False,
+    )
+
+    assert "verdict: right" in run.stdout, run.stdout + run.stderr
+    assert run.returncode == 0
+
+
+def test_the_soak_accepts_a_whole_log(builds, build, log):
+    reading = builds.judge(build, log)
+
+    assert reading == builds.Reading(problem=None, missing=0, notices=0, needless=0)
+
+
+@pytest.mark.parametrize("index", [0, 20, -1])
+def test_the_soak_notices_an_event_that_is_missing(builds, build, log, index):
+    del log[index]
+
+    assert "due" in builds.judge(build, log).problem or "missing" in builds.judge(build, log).problem
+
+
+@pytest.mark.parametrize("index", [0, 20, -1])
+def test_the_soak_notices_an_event_that_comes_twice(builds, build, log, index):
+    log.insert(index, log[index])
+
+    assert "was due" in builds.judge(build, log).problem
+
+
+def test_the_soak_notices_events_in_the_wrong_order(builds, build, log):
+    log[20], log[21] = log[21], log[20]
+
+    assert "was due" in builds.judge(build, log).problem
+
+
+def test_the_soak_notices_an_event_that_was_changed(builds, build, log):
+    log[20] = attrs.evolve(log[20], text=f"{log[20].text}?")
+
+    assert "was due" in builds.judge(build, log).problem
+
+
+def test_the_soak_counts_what_is_missing_where_a_notice_says_so(builds, build, log):
+    log[10:15] = [NOTICE]
+
+    assert builds.judge(build, log) == builds.Reading(problem=None, missing=5, notices=1, needless=0)
+
+
+def test_the_soak_counts_notices_where_nothing_is_missing(builds, build, log):
+    log.insert(10, NOTICE)
+
+    assert builds.judge(build, log) == builds.Reading(problem=None, missing=0, notices=1, needless=1)
