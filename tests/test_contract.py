@@ -1,8 +1,10 @@
 """openapi.yaml is valid and complete, and what the ergonomic layer builds on is really in it."""
 
 import inspect
+import itertools
 import json
 import pathlib
+import re
 
 import attrs
 import httpx
@@ -13,8 +15,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from superserve_api import models
 
 import superserve
-from superserve import _convert
+from superserve import _answers, _calls, _convert
 from superserve.local import LocalServer
+from tests.wire import log, reply
 
 CONTRACT = yaml.safe_load((pathlib.Path(__file__).parent.parent / "openapi.yaml").read_text(encoding="utf-8"))
 SCHEMAS = CONTRACT["components"]["schemas"]
@@ -47,8 +50,8 @@ USED_BY = {
     "deleteTemplate": ["delete", "delete_by_id"],
     "listTemplateBuilds": ["list_builds", "wait_until_ready"],
     "createTemplateBuild": ["rebuild"],
-    "getTemplateBuild": ["get_build", "wait_until_ready"],
-    "cancelTemplateBuild": ["cancel_build"],
+    "getTemplateBuild": ["get_build", "wait_until_ready", "stream_build_logs", "iter_build_logs"],
+    "cancelTemplateBuild": ["cancel_build", "wait_until_ready"],
     "streamTemplateBuildLogs": ["stream_build_logs", "iter_build_logs", "wait_until_ready"],
 }
 
@@ -115,6 +118,83 @@ def test_the_limits_of_a_new_template_are_those_of_the_api():
     assert properties["name"]["pattern"] == "^[a-z0-9]([a-z0-9._/-]*[a-z0-9])?$"
     for name, default in (("vcpu", "1"), ("memory_mib", "1024"), ("disk_mib", "4096")):
         assert f"default is {default};" in properties[name]["description"]
+
+
+def interrupt(_event):
+    raise KeyboardInterrupt
+
+
+def wait_and_be_interrupted(template):
+    template.wait_until_ready(on_log=lambda _event: None)
+    with pytest.raises(KeyboardInterrupt):
+        template.wait_until_ready(on_log=interrupt, cancel_on_interrupt=True)
+
+
+# How each public method is called, with all that it can make use of.
+CALLS = {
+    "list": lambda template: template.list(client=template._client),
+    "create": lambda template: template.create(name="env", from_="debian:12", client=template._client),
+    "connect": lambda template: template.connect(template.id, client=template._client),
+    "delete_by_id": lambda template: template.delete_by_id(template.id, client=template._client),
+    "get_info": lambda template: template.get_info(),
+    "wait_until_ready": wait_and_be_interrupted,
+    "stream_build_logs": lambda template: template.stream_build_logs(on_event=print, build_id=BUILD_ID),
+    "iter_build_logs": lambda template: list(template.iter_build_logs(build_id=BUILD_ID)),
+    "rebuild": lambda template: template.rebuild(),
+    "list_builds": lambda template: template.list_builds(),
+    "get_build": lambda template: template.get_build(BUILD_ID),
+    "cancel_build": lambda template: template.cancel_build(BUILD_ID),
+    "delete": lambda template: template.delete(),
+}
+
+
+class Api:
+    """Answers every operation, and remembers which were asked for. Every other time a build is said to go on."""
+
+    def __init__(self):
+        self.asked_for = set()
+        self._statuses = itertools.cycle(["building", "ready"])
+
+    def __call__(self, peer, request):
+        operation_id = self._operation(request)
+        self.asked_for.add(operation_id)
+        build = {**BUILD, "status": next(self._statuses)} if operation_id == "getTemplateBuild" else BUILD
+        answers = {
+            "listTemplates": reply(json=[TEMPLATE]),
+            "createTemplate": reply(202, json={**TEMPLATE, "build_id": BUILD_ID}),
+            "getTemplate": reply(json=TEMPLATE),
+            "listTemplateBuilds": reply(json=[build]),
+            "createTemplateBuild": reply(201, json=build),
+            "getTemplateBuild": reply(json=build),
+            "streamTemplateBuildLogs": log(
+                {"stream": "system", "text": "ready", "finished": True, "status": "ready"}
+            ),
+        }
+        peer.send(answers.get(operation_id, reply(204)))
+
+    def _operation(self, request):
+        (found,) = (
+            operation_id
+            for operation_id, (method, path, _) in described_operations().items()
+            if request.method == method.upper()
+            and re.fullmatch(re.sub(r"{\w+}", "[^/]+", path), request.path)
+        )
+        return found
+
+
+@pytest.mark.parametrize("method", CALLS)
+def test_each_method_uses_the_operations_that_it_is_said_to_use(method, serve):
+    api = Api()
+    with superserve.Superserve(api_key="key", base_url=serve(api).url) as client:
+        template = superserve.Template.connect(TEMPLATE["id"], client=client)
+        api.asked_for.clear()
+        CALLS[method](template)
+
+    assert api.asked_for == {
+        operation_id
+        for operation_id, methods in USED_BY.items()
+        if isinstance(methods, list) and method in methods
+    }
 
 
 def schemas_within(schema, place):
@@ -219,6 +299,13 @@ TEMPLATE = {
     "created_at": "2026-05-01T12:00:00Z",
 }
 BUILD_ID = "7a3f2b8c-0000-4000-8000-000000000003"
+BUILD = {
+    "id": BUILD_ID,
+    "template_id": TEMPLATE["id"],
+    "status": "building",
+    "build_spec_hash": "0" * 64,
+    "created_at": "2026-05-01T12:00:00Z",
+}
 ANSWERS = [
     (
         models.TemplateResponse,
@@ -236,12 +323,9 @@ ANSWERS = [
         models.TemplateBuildResponse,
         _convert.build_info,
         {
-            "id": BUILD_ID,
-            "template_id": TEMPLATE["id"],
+            **BUILD,
             "status": "failed",
-            "build_spec_hash": "0" * 64,
             "error_message": "boot_failed: the template did not boot",
-            "created_at": "2026-05-01T12:00:00Z",
             "started_at": "2026-05-01T12:00:01Z",
             "finalized_at": "2026-05-01T12:00:02Z",
         },
@@ -297,6 +381,16 @@ def test_superserve_reads_only_fields_of_a_log_event_that_the_contract_has():
     names = {field.name for field in attrs.fields(superserve.BuildLogEvent)} - {"gap"}
 
     assert missing(models.BuildLogEvent, names) == []
+
+
+def test_superserve_reads_only_fields_of_an_error_that_the_contract_has():
+    body = {"error": {"code": "conflict", "message": "name taken"}}
+    call = _calls.get_template(TEMPLATE["id"])
+    error = _answers.refusal(call, httpx.Response(409, json=body), api_key="another key")
+
+    assert (error.code, error.message) == ("conflict", "name taken")
+    assert missing(models.ApiError, body.keys()) == []
+    assert missing(type(models.ApiError.from_dict(body).error), body["error"].keys()) == []
 
 
 def test_superserve_sends_only_fields_that_the_contract_has():
