@@ -25,7 +25,7 @@ SCHEMATHESIS = "schemathesis==4.32.5"
 OFFICIAL_PYTHON = "superserve==0.11.4"
 OFFICIAL_NODE = "@superserve/sdk@0.8.1"
 TEST_TOOLS = [
-    "coverage[toml]>=7.6",
+    "coverage>=7.10",
     "hypothesis>=6.100",
     "jsonschema>=4",
     "openapi-spec-validator>=0.7.1",
