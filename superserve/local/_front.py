@@ -43,19 +43,21 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        app: ASGIApp
         if is_for_page(scope["method"], scope["path"]):
-            await self._answer_own(self._page, scope, receive, send)
+            app = self._page if _is_local(scope) else _misdirected()
         elif scope["path"].startswith(PREFIX):
-            await self._answer_own(self._remote, scope, receive, send)
+            app = self._remote if self._is_meant(scope) else _misdirected()
         else:
-            await self._answer_logged(scope, receive, send)
+            app = self._answer_logged
+        await app(scope, receive, send)
 
-    async def _answer_own(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        await (app if _is_local(scope) else _misdirected())(scope, receive, send)
+    def _is_meant(self, scope: Scope) -> bool:
+        # Without execute mode any name that leads to this machine will do, as on the real server.
+        return not self._local_hosts_only or _is_local(scope)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Without execute mode the API answers for any name that leads to this machine, as the real server does.
-        if self._local_hosts_only and not _is_local(scope):
+        if not self._is_meant(scope):
             await _misdirected()(scope, receive, send)
             return
         receive, send = await self._recorder.arrived(scope, receive, send)

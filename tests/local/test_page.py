@@ -134,6 +134,11 @@ def test_names_that_were_made_to_lead_here_get_nothing(http, path, host):
     assert (answer.status_code, answer.headers["content-type"]) == (421, "text/plain; charset=utf-8")
 
 
+def test_the_api_takes_any_name_that_leads_here_as_the_real_server_does(http):
+    for path in ("/templates", "/_local/faults"):
+        assert http.get(path, headers={"Host": "host.docker.internal:8080"}).status_code == 200
+
+
 @pytest.mark.parametrize("method", ["POST", "HEAD", "PUT", "OPTIONS"])
 def test_other_methods_meet_no_page(http, method):
     assert http.request(method, "/").status_code == 404
