@@ -153,7 +153,7 @@ class LogFeed:
                 self._was_dispatched(*self._queued_at)
         else:
             self._taken = 0
-            self._queued_at = event.timestamp and (event.timestamp, monotonic())
+            self._queued_at = (event.timestamp, monotonic()) if event.timestamp is not None else None
         events = [event]
         if self._replaying or self._taken == REPLAYED + 1:
             if self._replaying and self._is_replayed(event, fingerprint):
