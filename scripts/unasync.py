@@ -34,7 +34,7 @@ MAY_STAY = re.compile(r"AsyncTemplate only|in `_async`")
 
 def written(source: Path, used: set[str]) -> str:
     """Return the synchronous text of an asynchronous module."""
-    text = source.read_text()
+    text = source.read_text(encoding="utf-8")
     for pattern, replacement in RULES:
         text, count = re.subn(pattern, replacement, text)
         if count:
@@ -49,10 +49,11 @@ def written(source: Path, used: set[str]) -> str:
 def formatted(text: str, source: Path) -> str:
     """Return the text as ruff formats it, with sorted imports: replaced words change both."""
     for command in (["check", "--select=I", "--fix", "--quiet"], ["format", "--quiet"]):
-        arguments = ["ruff", *command, "--no-cache", f"--stdin-filename={source}", "-"]
-        text = subprocess.run(
-            arguments, input=text, capture_output=True, text=True, check=True, cwd=ROOT
-        ).stdout
+        arguments = [sys.executable, "-m", "ruff", *command, "--no-cache", f"--stdin-filename={source}", "-"]
+        done = subprocess.run(arguments, input=text.encode(), capture_output=True, check=False, cwd=ROOT)
+        if done.returncode:
+            sys.exit(f"ruff cannot read what {source.relative_to(ROOT)} becomes:\n{done.stderr.decode()}")
+        text = done.stdout.decode()
     return text
 
 
@@ -73,7 +74,9 @@ def main() -> None:
     if unused:
         sys.exit(f"scripts/unasync.py: these rules match nothing, remove them: {', '.join(unused)}")
     present = {path for target in TREES.values() for path in (ROOT / target).rglob("*.py")}
-    changed = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
+    changed = [
+        path for path, text in wanted.items() if not path.exists() or path.read_bytes() != text.encode()
+    ]
     stale = sorted(present - wanted.keys())
     for path in [*changed, *stale]:
         print(f"{'differs' if path in wanted else 'stale'}: {path.relative_to(ROOT)}")
@@ -83,7 +86,7 @@ def main() -> None:
         )
     for path in changed:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(wanted[path])
+        path.write_bytes(wanted[path].encode())
     for path in stale:
         path.unlink()
     print(f"scripts/unasync.py: {len(changed)} of {len(wanted)} files written, {len(stale)} removed")
