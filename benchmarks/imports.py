@@ -13,7 +13,7 @@ STATEMENTS = {
     "import superserve": "import superserve",
     "import superserve; superserve.Template": "import superserve; superserve.Template",
     "import superserve; superserve.AsyncTemplate": "import superserve; superserve.AsyncTemplate",
-    "import httpx, attrs, for comparison": "import httpx, attrs",
+    "import httpx, httpcore, httpx_sse, attrs, for comparison": "import httpx, httpcore, httpx_sse, attrs",
 }
 PROGRAM = """
 import time

@@ -71,7 +71,7 @@ class Finish:
 
 def measure(server: Loopback, *, quick: bool) -> list[Figure]:
     """Measure events per second, for both ways of framing, sync and async."""
-    count, rounds = (2_000, 3) if quick else (20_000, 15)
+    count, rounds = (2_000, 3) if quick else (20_000, 11)
     figures = []
     for framing, meaning in FRAMINGS.items():
         for colour, readers_of in (("sync", _sync_readers), ("async", _async_readers)):

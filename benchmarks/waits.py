@@ -1,15 +1,18 @@
 """How soon a wait ends once the build has, and what waiting costs."""
 
 import asyncio
-import contextlib
+import json
+import random
 import statistics
-import time
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
 
-from calls import API_KEY
-from figures import Figure
+import attrs
+import httpx
+from calls import API_KEY, HEADERS
+from figures import Figure, Stopwatch
 from loopback import BUILD_ID, TEMPLATE_ID, Loopback
 
 from superserve import AsyncSuperserve, AsyncTemplate, BuildLogEvent, Superserve, Template, TemplateInfo
@@ -21,6 +24,9 @@ WINDOWS_S = {1: 20.0, 10: 15.0, 100: 10.0, 1_000: 10.0}
 QUICK_WINDOWS_S = {100: 3.0}
 # A waiter among 1,000 may cost at most so much more than one among 10.
 NEAR_CONSTANT = 1.5
+PLAIN = 100
+
+Work = Callable[[Loopback], AbstractAsyncContextManager[Callable[[], Awaitable[object]]]]
 
 
 def measure(server: Loopback, *, quick: bool) -> list[Figure]:
@@ -39,13 +45,16 @@ def measure(server: Loopback, *, quick: bool) -> list[Figure]:
         )
         for name, values in delays.items()
     ]
+    windows_s = QUICK_WINDOWS_S if quick else WINDOWS_S
     costs = {
-        waiters: asyncio.run(_cost(server, waiters, window_s))
-        for waiters, window_s in (QUICK_WINDOWS_S if quick else WINDOWS_S).items()
+        waiters: asyncio.run(_cost(server, _waiting, waiters, window_s))
+        for waiters, window_s in windows_s.items()
     }
-    figures += [figure for figure, _ in costs.values()]
+    figures += [cost.figure(f"CPU of each of {waiters:,} async waiters") for waiters, cost in costs.items()]
     if not quick:
-        ratio = costs[1_000][1] / costs[10][1]
+        plain = asyncio.run(_cost(server, _polling, PLAIN, WINDOWS_S[PLAIN]))
+        figures.append(plain.figure(f"CPU of each of {PLAIN:,} loops around httpx, for comparison"))
+        ratio = costs[1_000].seconds / costs[10].seconds
         figures.append(
             Figure("a waiter among 1,000, against one among 10", ratio, "x", at_most=NEAR_CONSTANT)
         )
@@ -94,29 +103,64 @@ def _sync_delays(server: Loopback, count: int) -> dict[str, list[float]]:
         }
 
 
-async def _cost(server: Loopback, waiters: int, window_s: float) -> tuple[Figure, float]:
-    """Return the figure for so many waiters, and the CPU seconds that one of them takes a minute."""
-    async with AsyncSuperserve(api_key=API_KEY, base_url=server.url("endless")) as client:
-        template = await AsyncTemplate.connect(TEMPLATE_ID, client=client)
-        tasks = [
-            asyncio.create_task(_until_cancelled(template.wait_until_ready(build_id=BUILD_ID)))
-            for _ in range(waiters)
-        ]
+@attrs.frozen
+class Cost:
+    """What one of many waiters costs.
+
+    Attributes:
+        seconds: CPU seconds a minute.
+        poll_s: CPU seconds a poll.
+        polls: Polls a minute.
+    """
+
+    seconds: float
+    poll_s: float
+    polls: float
+
+    def figure(self, name: str) -> Figure:
+        """Return it as a line of the table."""
+        note = f"{self.poll_s * 1e6:.0f} µs a poll, {self.polls:.1f} polls a minute"
+        return Figure(name, self.seconds * 1e3, "ms a minute", note=note)
+
+
+async def _cost(server: Loopback, work: Work, waiters: int, window_s: float) -> Cost:
+    async with work(server) as wait:
+        tasks = [asyncio.create_task(_until_cancelled(wait())) for _ in range(waiters)]
         # Past the first polls, which all come at once and open the connections.
-        await asyncio.sleep(2.0)
+        await asyncio.sleep(3.0)
         polls = server.requests()
-        start, cpu_start = time.perf_counter(), time.process_time()
+        watch = Stopwatch()
         await asyncio.sleep(window_s)
-        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu_start
-        polls = server.requests() - polls
+        taken = watch.taken()
+        polls = max(1, server.requests() - polls)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks)
-    cost = cpu / seconds * 60 / waiters
-    note = f"{cpu / max(1, polls) * 1e6:.0f} µs a poll, {polls / seconds / waiters * 60:.1f} polls a minute"
-    return Figure(f"CPU of each of {waiters:,} async waiters", cost * 1e3, "ms a minute", note=note), cost
+    minutes = taken.wall / 60 * waiters
+    return Cost(taken.cpu / minutes, taken.cpu / polls, polls / minutes)
+
+
+@asynccontextmanager
+async def _waiting(server: Loopback) -> AsyncIterator[Callable[[], Awaitable[object]]]:
+    async with AsyncSuperserve(api_key=API_KEY, base_url=server.url("endless")) as client:
+        template = await AsyncTemplate.connect(TEMPLATE_ID, client=client)
+        yield lambda: template.wait_until_ready(build_id=BUILD_ID)
+
+
+@asynccontextmanager
+async def _polling(server: Loopback) -> AsyncIterator[Callable[[], Awaitable[object]]]:
+    async with httpx.AsyncClient(base_url=server.url("endless"), headers=HEADERS) as http:
+
+        async def poll() -> None:
+            while True:
+                response = await http.get(f"/templates/{TEMPLATE_ID}/builds/{BUILD_ID}")
+                if json.loads(response.raise_for_status().content)["status"] == "ready":
+                    break
+                await asyncio.sleep(2.0 * random.uniform(0.9, 1.1))
+
+        yield poll
 
 
 async def _until_cancelled(wait: Awaitable[object]) -> None:
-    with contextlib.suppress(asyncio.CancelledError):
+    with suppress(asyncio.CancelledError):
         await wait
