@@ -100,13 +100,13 @@ def _serve(server: LocalServer, *, json_logs: bool) -> int:
     with _handling(dict.fromkeys(_ending_signals(), stop)), server:
         for name, value in _environment(server).items():
             print(f"export {name}={shlex.quote(value)}")
-        _end_stdout()
         if not json_logs:
             # A browser tells nobody what is behind the #; files that stderr may be sent to aren't as discreet.
             key = f"#key={server.api_key}" if sys.stderr.isatty() else ""
             print(
                 f"Status page: {server.base_url}/{key}\nCtrl-C stops the server.", file=sys.stderr, flush=True
             )
+        _end_stdout()
         told_to_stop.wait()
     if sys.stderr.isatty():
         print(file=sys.stderr)  # for the prompt, as the terminal wrote ^C on this line

@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+import logging
 import os
 import pty
 import re
 import shlex
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import httpx
 import pytest
 
 import superserve.local
+from superserve.local._terminal import LineFormatter
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(superserve.local.__file__).parents[2])}
 COMMAND = [sys.executable, "-W", "error", "-m", "superserve.local"]
@@ -235,9 +238,9 @@ def test_requests_are_logged_on_a_line_each_without_colours_and_keys(serve):
     process.terminate()
     _, errors = process.communicate(timeout=20)
 
-    link, hint, *lines = errors.splitlines()
-    assert link == f"Status page: {exported['SUPERSERVE_BASE_URL']}/"
-    assert hint == "Ctrl-C stops the server."
+    lines = errors.splitlines()
+    for hint in (f"Status page: {exported['SUPERSERVE_BASE_URL']}/", "Ctrl-C stops the server."):
+        lines.remove(hint)
     form = r"\d\d:\d\d:\d\d  (\w+) +(\d+) +[0-9.]+ m?s  (\S+)"
     # The page and what it asks for are not among them: they are no requests to the API.
     assert [re.fullmatch(form, line).groups() for line in lines] == [
@@ -272,6 +275,46 @@ def test_json_logs_are_a_json_object_for_each_request(serve):
         },
     ]
     assert exported["SUPERSERVE_API_KEY"] not in errors
+
+
+def send_garbage(exported):
+    url = httpx.URL(exported["SUPERSERVE_BASE_URL"])
+    with socket.create_connection((url.host, url.port), timeout=10) as connection:
+        connection.sendall(b"\x1b[31mgarbage\r\n\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 400")
+
+
+def test_what_is_wrong_is_logged_too(serve):
+    process, exported = serve()
+    send_garbage(exported)
+    process.terminate()
+    _, errors = process.communicate(timeout=20)
+
+    assert re.search(r"^\d\d:\d\d:\d\d  warning  Invalid HTTP request received\.$", errors, re.MULTILINE)
+
+
+def test_what_is_wrong_is_json_among_json(serve):
+    process, exported = serve("--json-logs")
+    send_garbage(exported)
+    process.terminate()
+    _, errors = process.communicate(timeout=20)
+
+    line = json.loads(errors)
+    assert line.keys() == {"time", "level", "message"}
+    assert (line["level"], line["message"]) == ("warning", "Invalid HTTP request received.")
+
+
+def test_what_a_message_has_in_it_does_not_move_the_cursor():
+    error = LookupError("\x1b[2Jgone\x9b1m")
+    record = logging.LogRecord(
+        "x", logging.ERROR, "", 0, "\x07%s failed\r", ("/a",), (type(error), error, None)
+    )
+
+    line = LineFormatter(colours=False).format(record)
+
+    assert line.splitlines()[0].endswith("  error  \\x07/a failed\\x0d")
+    assert line.endswith("LookupError: \\x1b[2Jgone\\x9b1m")
+    assert "\x1b[31merror\x1b[0m" in LineFormatter(colours=True).format(record)
 
 
 def test_run_logs_requests_only_as_json():
