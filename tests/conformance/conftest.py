@@ -6,6 +6,7 @@ A test is marked `fact(id, sentence)`. One that can't be run on a server elsewhe
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import attrs
 import httpx
@@ -149,6 +150,15 @@ class Maker:
         self.made.append(made)
         return made
 
+    def wait_for(self, made: Made, *statuses: str) -> dict[str, Any]:
+        """Wait until a template's first build has one of the statuses, and return it."""
+
+        def look() -> dict[str, Any] | None:
+            build: dict[str, Any] = self._http.get(made.build_path).json()
+            return build if build["status"] in statuses else None
+
+        return self._target.until(look)
+
     def unmake(self, *which: Made) -> None:
         """Cancel the builds of templates, and delete them."""
         for made in which:
@@ -226,11 +236,10 @@ def ready(maker: Maker, target: Target, http: httpx.Client) -> Built:
 
 
 @pytest.fixture(scope="session")
-def failed(maker: Maker, target: Target, http: httpx.Client) -> Made:
+def failed(maker: Maker) -> Made:
     """A template whose first build failed."""
     made = maker.make(steps=[{"run": "true"}, {"run": "exit 3"}])
-    target.until(lambda: http.get(made.build_path).json()["status"] in ENDED or None)
-    assert http.get(made.build_path).json()["status"] == "failed"
+    assert maker.wait_for(made, *ENDED)["status"] == "failed"
     return made
 
 
@@ -261,7 +270,7 @@ class Flight:
 def flight(maker: Maker, target: Target, http: httpx.Client) -> Flight:
     """One build for all facts about builds in flight, as the host goes on with each that is cancelled."""
     made = maker.make(steps=[{"run": target.long_command}])
-    target.until(lambda: http.get(made.build_path).json()["status"] == "building" or None)
+    assert maker.wait_for(made, "building", *ENDED)["status"] == "building"
     return Flight(
         made=made,
         template=http.get(made.path),

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.conformance.conftest import ENDED
 from tests.conformance.target import BAD, BASE_IMAGE, CONFLICT, PoliteClient, error_of, message_of
 
 fact = pytest.mark.fact
@@ -317,13 +318,12 @@ def test_a_spec_has_a_practical_size(steered, steered_http):
     "create-22",
     "The base image is stored as it was sent: spaces around it pass, and its build fails with bad_reference.",
 )
-def test_a_padded_image_fails_in_the_build(target, http, make):
+def test_a_padded_image_fails_in_the_build(maker, make):
     made = make(**{"from": f" {BASE_IMAGE}"})
 
-    build = target.until(
-        lambda: next((b for b in [http.get(made.build_path).json()] if b["status"] == "failed"), None)
-    )
+    build = maker.wait_for(made, *ENDED)
 
+    assert build["status"] == "failed"
     assert build["error_message"].startswith("bad_reference")
 
 

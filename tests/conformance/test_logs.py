@@ -366,7 +366,7 @@ def test_steps_build_on_one_another(request, target, http):
                 {"run": 'echo "$GREETING from $PWD by $0"'},
             ]
         )
-        target.until(lambda: client.get(made.build_path).json()["status"] in ENDED or None)
+        maker.wait_for(made, *ENDED)
         output = texts(events_of(client.get(f"{made.build_path}/logs")), "stdout")
         maker.unmake(made)
 
