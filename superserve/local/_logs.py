@@ -12,6 +12,8 @@ from superserve.local._host import QUEUED_EVENTS, Host, event_frame
 from superserve.local._store import Store
 
 HEARTBEAT_S = 2.0
+# asyncio warns of the fifth write to a connection that is lost.
+_EVENTS_A_TURN = 4
 
 
 class Streams:
@@ -78,12 +80,16 @@ class LogStream:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_events(self, send: Send) -> None:
+        sent = 0
         async with aclosing(self._frames()) as frames:
             async for frame in frames:
                 await self._start(send)
                 await send({"type": "http.response.body", "body": frame, "more_body": True})
-                # Without a turn of the loop, that the reader has left would be noticed at the end of the log only.
-                await asyncio.sleep(0)
+                sent += 1
+                # Without a turn of the loop, that the reader has left would be noticed at the end of the log only;
+                # with one for each event, builds would write as fast as readers read, and full queues stay full.
+                if sent % _EVENTS_A_TURN == 0:
+                    await asyncio.sleep(0)
 
     async def _start(self, send: Send) -> None:
         if not self._started:

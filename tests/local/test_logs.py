@@ -1,12 +1,18 @@
 """The log stream: its framing, its events, its replay and its endings."""
 
+import asyncio
 import json
 import re
 import threading
 import time
 import uuid
+from types import SimpleNamespace
 
 import pytest
+
+from superserve.local._clock import Clock
+from superserve.local._host import BuildLog
+from superserve.local._logs import LogStream, Streams
 
 EVENT = {"timestamp", "stream", "text", "finished", "status"}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{0,8}[1-9])?Z")
@@ -208,6 +214,38 @@ def test_a_reader_loses_what_comes_faster_than_it_is_sent(server, running, open_
         events = [json.loads(line.removeprefix("data: ")) for line in lines if line]
 
     assert texts(events) == [*(str(number) for number in range(256)), "ready"]
+
+
+def test_a_reader_that_comes_in_the_middle_of_a_flood_catches_up_before_its_end():
+    log, sent = BuildLog(), []
+    for number in range(300):
+        log.write("stdout", f"before {number}")
+
+    async def send(message):
+        sent.append(message.get("body", b""))
+
+    async def flood():
+        stream = LogStream(
+            "build",
+            store=SimpleNamespace(builds={"build": SimpleNamespace(dispatched=True)}),
+            host=SimpleNamespace(records={"build": SimpleNamespace(log=log)}),
+            clock=Clock(1),
+            streams=Streams(),
+        )
+        reading = asyncio.create_task(stream._send_events(send))
+        # As a pretended build writes: a line each turn of the loop, and a few at once at its end.
+        for number in range(300):
+            await asyncio.sleep(0)
+            log.write("stdout", f"after {number}")
+        for text in ("Step 1/1 completed (3s)", "saving template"):
+            log.write("system", text)
+        log.finish("ready")
+        await reading
+
+    asyncio.run(flood())
+
+    last = [json.loads(frame.removeprefix(b"data: "))["text"] for frame in sent if frame][-4:]
+    assert last == ["after 299", "Step 1/1 completed (3s)", "saving template", "ready"]
 
 
 def test_text_loses_its_last_newlines_keeps_its_returns_and_is_never_empty(server, running, log):
