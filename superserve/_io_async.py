@@ -38,15 +38,18 @@ _BATCH: Final = 256
 _TURN_S: Final = 0.01
 
 
-async def deliver(callback: LogCallback, event: BuildLogEvent, wait: Wait) -> None:
-    """Hand an event to the caller; what the callback raises is the caller's."""
+async def deliver(callback: LogCallback, events: list[BuildLogEvent], wait: Wait) -> None:
+    """Hand events to the caller until the wait's time is over; what the callback raises is the caller's."""
     wait.in_callback = True
-    result = callback(event)
-    if inspect.isawaitable(result):
-        await _within_time(result, wait)
-    elif time.monotonic() - wait.turn_at > _TURN_S:
-        await asyncio.sleep(0)
-        wait.turn_at = time.monotonic()
+    for event in events:
+        result = callback(event)
+        if result is not None and inspect.isawaitable(result):
+            await _within_time(result, wait)
+        elif time.monotonic() - wait.turn_at > _TURN_S:
+            await asyncio.sleep(0)
+            wait.turn_at = time.monotonic()
+        if wait.is_over:
+            break
     wait.in_callback = False
 
 
@@ -55,8 +58,9 @@ async def _within_time(result: Awaitable[object], wait: Wait) -> None:
     if left == math.inf:
         await result
         return
+    timeout = asyncio.timeout(left)
     try:
-        async with asyncio.timeout(left) as timeout:
+        async with timeout:
             await result
     except TimeoutError:
         if not timeout.expired():
@@ -277,6 +281,9 @@ class LogPump:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
                     await self._changed.wait()
+        if self._task is not None and self._task.done() and not self._task.cancelled():
+            # What a signal handler has raised there.
+            self._task.result()
         events = [self._events.popleft() for _ in range(min(_BATCH, len(self._events)))]
         if not self._events:
             self._changed.clear()
@@ -304,12 +311,17 @@ class LogPump:
 
     async def _run(self) -> None:
         reopening = _log_stream.Reopening(self._pace)
-        async with HTTPClient(self._config) as http:
-            while self._wants_more:
-                failed = await self._read_once(http, reopening)
-                self._changed.set()
-                if self._wants_more:
-                    await asyncio.sleep(reopening.delay(failed))
+        try:
+            async with HTTPClient(self._config) as http:
+                while self._wants_more:
+                    failed = await self._read_once(http, reopening)
+                    self._changed.set()
+                    if self._wants_more:
+                        await asyncio.sleep(reopening.delay(failed))
+        except Exception as error:  # noqa: BLE001 - nobody else would hear of it
+            self.refusal = SandboxError(f"reading the log broke down: {type(error).__name__}: {error}")
+        finally:
+            self._changed.set()
 
     @property
     def _wants_more(self) -> bool:

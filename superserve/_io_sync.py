@@ -5,6 +5,7 @@
 
 import contextlib
 import os
+import queue
 import threading
 import time
 import weakref
@@ -36,21 +37,29 @@ _BATCH: Final = 256
 _JOIN_S: Final = 1.0
 
 
-def deliver(callback: LogCallback, event: BuildLogEvent, wait: Wait) -> None:
-    """Hand an event to the caller; what the callback raises is the caller's."""
+def deliver(callback: LogCallback, events: list[BuildLogEvent], wait: Wait) -> None:
+    """Hand events to the caller until the wait's time is over; what the callback raises is the caller's."""
     wait.in_callback = True
-    result = callback(event)
-    if hasattr(result, "__await__"):
-        if hasattr(result, "close"):
-            result.close()
-        raise ValidationError(
-            "the log callback returned something to await; use AsyncTemplate, or pass a plain function"
-        )
+    for event in events:
+        result = callback(event)
+        if result is not None and hasattr(result, "__await__"):
+            # A coroutine that nobody closes warns that nobody awaited it.
+            getattr(result, "close", lambda: None)()
+            raise ValidationError(
+                "the log callback returned something to await; use AsyncTemplate, or pass a plain function"
+            )
+        if wait.is_over:
+            break
     wait.in_callback = False
 
 
 class HTTPClient(httpx.Client):
-    """A connection pool whose `send` bounds a whole call, repeats what may be repeated, and bounds the answer."""
+    """A connection pool whose `send` bounds a whole call, repeats what may be repeated, and bounds the answer.
+
+    Attributes:
+        is_spoilt: Whether an interrupt has struck it. httpcore may then wait for ever for a lock, or count a connection
+            as busy that nobody uses: the pool is not used again, and closes when those who use it are done.
+    """
 
     def __init__(self, config: Config, *, cutter: _net_sync.Cutter | None = None) -> None:
         with _http.setting_up():
@@ -62,7 +71,13 @@ class HTTPClient(httpx.Client):
                 verify=_http.ssl_context(),
             )
         self._config = config
-        self._slots = threading.Semaphore(_http.CALLS_AT_ONCE)
+        self.is_spoilt = False
+        self._users: set[object] = set()
+        self._lends = False
+        # Not a semaphore: an interrupt in it may leave it locked for ever.
+        self._slots: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(_http.CALLS_AT_ONCE):
+            self._slots.put(None)
         _net_sync.install(self, cutter)
 
     def build_request(self, method: str, url: httpx.URL | str, **arguments: Any) -> httpx.Request:
@@ -73,6 +88,23 @@ class HTTPClient(httpx.Client):
 
     def send(self, request: httpx.Request, *, stream: bool = False, **arguments: Any) -> httpx.Response:
         """Send a request as httpx does, within the time it may take."""
+        user = object()
+        self._users.add(user)
+        # A stream is read after this call.
+        self._lends = self._lends or stream
+        try:
+            return self._send(request, stream=stream, **arguments)
+        except httpx.HTTPError:
+            raise
+        except BaseException:
+            self.is_spoilt = True
+            raise
+        finally:
+            self._users.discard(user)
+            if self.is_spoilt and not self._users and not self._lends:
+                self.close()
+
+    def _send(self, request: httpx.Request, *, stream: bool, **arguments: Any) -> httpx.Response:
         options = _http.options_of(request, self._config)
         deadline = time.monotonic() + options.timeout_s
         if options.attempts == 1:
@@ -105,14 +137,16 @@ class HTTPClient(httpx.Client):
         if stream:
             # How long a stream may take is for its reader to say.
             return super().send(request, stream=True, **arguments)
-        if not self._slots.acquire(timeout=max(0.0, deadline - time.monotonic())):
-            raise httpx.PoolTimeout("the call's time is over", request=request)
+        try:
+            self._slots.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            raise httpx.PoolTimeout("the call's time is over", request=request) from None
         try:
             with _net_sync.ending_at(deadline):
                 _http.set_timeouts(request, deadline - time.monotonic())
                 return _read(super().send(request, stream=True, **arguments))
         finally:
-            self._slots.release()
+            self._slots.put(None)
 
 
 def _read(response: httpx.Response) -> httpx.Response:
@@ -143,13 +177,15 @@ class Pool:
     def get(self) -> HTTPClient:
         """Return the pool to use here and now."""
         http = self._http
-        if http is None:
+        if http is None or http.is_spoilt:
             with self._lock:
                 if self._closed:
                     raise SandboxError("this client is closed; make another")
                 http = self._http
-                if http is None:
+                if http is None or http.is_spoilt:
                     http = self._http = HTTPClient(self._config)
+                    if self._at_exit is not None:
+                        self._at_exit.detach()
                     # For who doesn't close: at the latest when the process ends.
                     self._at_exit = weakref.finalize(self, http.close)
         return http
@@ -233,9 +269,11 @@ class LogPump:
         self._pace = pace
         self._refuse = refuse
         self._events: deque[BuildLogEvent] = deque()
-        self._changed = threading.Event()
+        # Not threading.Event: an interrupt in it may leave it locked for ever, and this is where interrupts strike.
+        self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._is_woken = False
+        self._hurries: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._build_ended = False
-        self._reopen_now = threading.Event()
         self._stopped = False
         self._has_ended = False
         self._cutter = _net_sync.Cutter()
@@ -264,12 +302,10 @@ class LogPump:
 
     def get(self, timeout_s: float) -> list[BuildLogEvent]:
         """Return the next events: at least one, unless the time runs out or something else has changed."""
-        self._changed.wait(timeout_s)
-        self._changed.clear()
-        events = [self._events.popleft() for _ in range(min(_BATCH, len(self._events)))]
-        if self._events:
-            self._changed.set()
-        return events
+        with contextlib.suppress(queue.Empty):
+            self._wakes.get(timeout=0.0 if self._events else timeout_s)
+        self._is_woken = False
+        return [self._events.popleft() for _ in range(min(_BATCH, len(self._events)))]
 
     def build_has_ended(self) -> None:
         """Say that a connection opened from now on holds the whole log."""
@@ -277,13 +313,13 @@ class LogPump:
 
     def reopen(self) -> None:
         """Give up the present connection, or the wait for the next one, and open another."""
-        self._reopen_now.set()
+        self._hurries.put(None)
         self._cutter.cut()
 
     def stop(self) -> None:
         """End the reading at once; events that have been read can still be taken."""
         self._stopped = True
-        self._reopen_now.set()
+        self._hurries.put(None)
         self._cutter.cut(for_good=True)
         # An interrupt may have come before the thread had begun.
         with contextlib.suppress(RuntimeError):
@@ -294,23 +330,26 @@ class LogPump:
         try:
             with contextlib.closing(self._cutter), HTTPClient(self._config, cutter=self._cutter) as http:
                 while self._wants_more:
-                    self._reopen_now.clear()
                     failed = self._read_once(http, reopening)
-                    self._notify()
-                    if self._wants_more and self._reopen_now.wait(reopening.delay(failed)):
-                        reopening.is_fresh = True
+                    self._wake()
+                    if self._wants_more:
+                        with contextlib.suppress(queue.Empty):
+                            self._hurries.get(timeout=reopening.delay(failed))
+                            reopening.is_fresh = True
+        except Exception as error:  # noqa: BLE001 - nobody else would hear of it
+            self.refusal = SandboxError(f"reading the log broke down: {type(error).__name__}: {error}")
         finally:
             self._has_ended = True
-            self._notify()
+            self._wake()
 
     @property
     def _wants_more(self) -> bool:
         return not (self._stopped or self._feed.complete or self.refusal)
 
-    def _notify(self) -> None:
-        # Setting it takes far longer than looking whether somebody else has.
-        if not self._changed.is_set():
-            self._changed.set()
+    def _wake(self) -> None:
+        if not self._is_woken:
+            self._is_woken = True
+            self._wakes.put(None)
 
     def _read_once(self, http: HTTPClient, reopening: _log_stream.Reopening) -> Repeatable:
         feed, take = self._feed, self._feed.take
@@ -332,7 +371,7 @@ class LogPump:
                     body.pending = 0
                     if (data := sse.data) and (events := take(data)):
                         self._events.extend(events)
-                        self._notify()
+                        self._wake()
                         reopening.is_fresh = True
                         if feed.finished:
                             break

@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import httpcore
@@ -40,7 +40,10 @@ def install(client: httpx.Client, cutter: "Cutter | None" = None) -> None:
     for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - see below
         if isinstance(transport, httpx.HTTPTransport):
             # httpx has no public way to say it; tests/_sync/test_deadline.py notices when this no longer works.
-            transport._pool._network_backend = backend  # noqa: SLF001
+            pool = transport._pool  # noqa: SLF001
+            pool._network_backend = backend  # noqa: SLF001
+            # That of httpcore is written in Python: an interrupt in it leaves it locked for all threads.
+            pool._optional_thread_lock = threading.Lock()  # type: ignore[assignment]  # noqa: SLF001 - it is used alike
 
 
 class Cutter:
@@ -115,7 +118,7 @@ class _Backend(httpcore.SyncBackend):
                 self._connect(sock, address, share, local_address, socket_options)
             except BaseException as error:
                 sock.close()
-                if not isinstance(error, OSError):
+                if not isinstance(error, OSError) or _is_interrupt(error):
                     raise
                 failure = error
             else:
@@ -135,8 +138,10 @@ class _Backend(httpcore.SyncBackend):
     ) -> None:
         if self._cutter is not None:
             self._cutter.watch(sock)
+        # An option is one of three kinds of tuples, as setsockopt takes them, which its type cannot say.
+        set_option: Callable[..., None] = sock.setsockopt
         for option in socket_options or ():
-            sock.setsockopt(*option)
+            set_option(*option)
         if local_address is not None:
             sock.bind((local_address, 0))
         sock.settimeout(timeout)
@@ -154,13 +159,19 @@ class _Stream(httpcore.NetworkStream):
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _time_left(timeout, httpcore.ReadTimeout))
+        try:
+            return self._stream.read(max_bytes, _time_left(timeout, httpcore.ReadTimeout))
+        except _BROKEN as error:
+            raise _own(error) from error.__cause__
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         # By pieces: a server that takes a byte now and then would prolong a longer write for ever.
         for start in range(0, len(buffer), _WRITTEN_AT_ONCE):
             piece = buffer[start : start + _WRITTEN_AT_ONCE]
-            self._stream.write(piece, _time_left(timeout, httpcore.WriteTimeout))
+            try:
+                self._stream.write(piece, _time_left(timeout, httpcore.WriteTimeout))
+            except _BROKEN as error:
+                raise _own(error) from error.__cause__
 
     def close(self) -> None:
         self._stream.close()
@@ -169,7 +180,10 @@ class _Stream(httpcore.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         timeout = _time_left(timeout, httpcore.ConnectTimeout)
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout))
+        try:
+            return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout))
+        except _BROKEN as error:
+            raise _own(error) from error.__cause__
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -184,3 +198,21 @@ def _time_left(timeout: float | None, passed: type[httpcore.TimeoutException]) -
     if timeout is not None and timeout <= 0:
         raise passed("the call's time is over")
     return timeout
+
+
+_BROKEN: Final = (httpcore.TimeoutException, httpcore.NetworkError)
+_SOCKETS_OWN: Final = {__name__, "httpcore._backends.sync", "socket", "ssl"}
+
+
+def _own(error: Exception) -> BaseException:
+    """Return what a signal handler raised, if httpcore has taken that for the socket's own error; else `error`."""
+    cause = error.__cause__
+    return cause if cause is not None and _is_interrupt(cause) else error
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    # Many a handler of SIGALRM raises TimeoutError, which only its place tells from that of a socket.
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    return place is not None and place.tb_frame.f_globals.get("__name__") not in _SOCKETS_OWN
