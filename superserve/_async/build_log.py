@@ -65,6 +65,7 @@ class AsyncBuildLog:
         self._get_build = _calls.get_build(template_id, build_id)
         self._stream = _calls.stream_build_logs(template_id, build_id)
         self._feed = LogFeed()
+        self._hints = 0
         self._heard_at = time.monotonic()
 
     async def follow(self, wait: Wait) -> AsyncGenerator[Events]:
@@ -108,7 +109,6 @@ class AsyncBuildLog:
         if time.monotonic() - self._heard_at > _wait.SILENCE_S and self._feed.is_replayable:
             self._heard_at = time.monotonic()
             await pump.reopen()
-        hints = pump.hints
         until = time.monotonic() + wait.pause()
         while (left := until - time.monotonic()) > 0:
             if events := await pump.get(left):
@@ -116,8 +116,9 @@ class AsyncBuildLog:
                 self._heard_at = time.monotonic()
             if self._log_only and pump.is_done:
                 return
-            if pump.hints != hints:
-                hints = pump.hints
+            # One may have come while the last poll was under way.
+            if pump.hints != self._hints:
+                self._hints = pump.hints
                 wait.hurry()
                 until = min(until, time.monotonic() + wait.pause())
 

@@ -64,6 +64,7 @@ class BuildLog:
         self._get_build = _calls.get_build(template_id, build_id)
         self._stream = _calls.stream_build_logs(template_id, build_id)
         self._feed = LogFeed()
+        self._hints = 0
         self._heard_at = time.monotonic()
 
     def follow(self, wait: Wait) -> Generator[Events]:
@@ -107,7 +108,6 @@ class BuildLog:
         if time.monotonic() - self._heard_at > _wait.SILENCE_S and self._feed.is_replayable:
             self._heard_at = time.monotonic()
             pump.reopen()
-        hints = pump.hints
         until = time.monotonic() + wait.pause()
         while (left := until - time.monotonic()) > 0:
             if events := pump.get(left):
@@ -115,8 +115,9 @@ class BuildLog:
                 self._heard_at = time.monotonic()
             if self._log_only and pump.is_done:
                 return
-            if pump.hints != hints:
-                hints = pump.hints
+            # One may have come while the last poll was under way.
+            if pump.hints != self._hints:
+                self._hints = pump.hints
                 wait.hurry()
                 until = min(until, time.monotonic() + wait.pause())
 
