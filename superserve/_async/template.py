@@ -417,12 +417,11 @@ class AsyncTemplate:
     async def _deliver(self, log: AsyncBuildLog, wait: Wait, callback: LogCallback) -> None:
         async with aclosing(log.follow(wait)) as batches:
             async for events in batches:
-                for event in events:
-                    await deliver(callback, event, wait)
-                    if wait.is_over and wait.has_ended:
-                        # What the build has come to says more than that the time is over.
-                        return
-                    wait.check()
+                await deliver(callback, events, wait)
+                if wait.is_over and wait.has_ended:
+                    # What the build has come to says more than that the time is over.
+                    return
+                wait.check()
 
     async def _leave(self, wait: Wait, error: BaseException) -> None:
         """Cancel the build if that was asked for, and add to an error what has become of the build."""

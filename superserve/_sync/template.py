@@ -418,12 +418,11 @@ class Template:
     def _deliver(self, log: BuildLog, wait: Wait, callback: LogCallback) -> None:
         with closing(log.follow(wait)) as batches:
             for events in batches:
-                for event in events:
-                    deliver(callback, event, wait)
-                    if wait.is_over and wait.has_ended:
-                        # What the build has come to says more than that the time is over.
-                        return
-                    wait.check()
+                deliver(callback, events, wait)
+                if wait.is_over and wait.has_ended:
+                    # What the build has come to says more than that the time is over.
+                    return
+                wait.check()
 
     def _leave(self, wait: Wait, error: BaseException) -> None:
         """Cancel the build if that was asked for, and add to an error what has become of the build."""
