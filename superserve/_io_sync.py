@@ -58,7 +58,7 @@ class HTTPClient(httpx.Client):
 
     Attributes:
         is_spoilt: Whether an interrupt has struck it. httpcore may then wait for ever for a lock, or count a connection
-            as busy that nobody uses: the pool is not used again, and closes when those who use it are done.
+            as busy that nobody uses: such a pool is to be retired.
     """
 
     def __init__(self, config: Config, *, cutter: _net_sync.Cutter | None = None) -> None:
@@ -72,6 +72,7 @@ class HTTPClient(httpx.Client):
             )
         self._config = config
         self.is_spoilt = False
+        self._is_retired = False
         self._users: set[object] = set()
         self._lends = False
         # Not a semaphore: an interrupt in it may leave it locked for ever.
@@ -101,8 +102,14 @@ class HTTPClient(httpx.Client):
             raise
         finally:
             self._users.discard(user)
-            if self.is_spoilt and not self._users and not self._lends:
-                self.close()
+            if self._is_retired:
+                self.retire()
+
+    def retire(self) -> None:
+        """Close this pool, when those who use it are done."""
+        self._is_retired = True
+        if not self._users and not self._lends:
+            self.close()
 
     def _send(self, request: httpx.Request, *, stream: bool, **arguments: Any) -> httpx.Response:
         options = _http.options_of(request, self._config)
@@ -183,9 +190,11 @@ class Pool:
                     raise SandboxError("this client is closed; make another")
                 http = self._http
                 if http is None or http.is_spoilt:
-                    http = self._http = HTTPClient(self._config)
+                    if http is not None:
+                        http.retire()
                     if self._at_exit is not None:
                         self._at_exit.detach()
+                    http = self._http = HTTPClient(self._config)
                     # For who doesn't close: at the latest when the process ends.
                     self._at_exit = weakref.finalize(self, http.close)
         return http
