@@ -185,6 +185,12 @@ async function errors() {
   const at = (name, path = "") => ({ apiKey: key, baseUrl: process.env[name] + path })
   await step("an address that isn't the API", () => Template.list(at("SUPERSERVE_BASE_URL", "/elsewhere")))
   await step("a newer server: a status unknown so far", async () => (await Template.list(at("COMPAT_NEWER_URL"))).length)
+  const faulty = at("COMPAT_FAULTY_URL")
+  await step("503 twice, then an answer", async () => (await Template.list(faulty)).length)
+  await step("429 three times", () => Template.connect(UNKNOWN, faulty))
+  const cutOff = await create("compat-cut-off", ["echo hello"], faulty)
+  await step("a log that is cut off: stream_build_logs", async () => (await logs(cutOff)).last)
+  await step("a log that is cut off: wait_until_ready", () => wait(cutOff, { onLog: () => {} }))
   await step("nobody answers the call", () => Template.list(at("COMPAT_REFUSING_URL")))
   await step("no answer within 30 s", () => create("compat-silent", [], at("COMPAT_SILENT_URL")))
 }

@@ -200,6 +200,12 @@ def errors(driver: Driver) -> None:
     step("an address that isn't the API", lambda: run(template_class.list(**elsewhere)))
     elsewhere["base_url"] = os.environ["COMPAT_NEWER_URL"]
     step("a newer server: a status unknown so far", lambda: len(run(template_class.list(**elsewhere))))
+    elsewhere["base_url"] = os.environ["COMPAT_FAULTY_URL"]
+    step("503 twice, then an answer", lambda: len(run(template_class.list(**elsewhere))))
+    step("429 three times", lambda: run(template_class.connect(UNKNOWN, **elsewhere)))
+    cut_off = create("compat-cut-off", "echo hello", **elsewhere)
+    step("a log that is cut off: stream_build_logs", lambda: driver.logs(cut_off)["last"])
+    step("a log that is cut off: wait_until_ready", lambda: driver.wait(cut_off, on_log=lambda _event: None))
     elsewhere["base_url"] = os.environ["COMPAT_REFUSING_URL"]
     step("nobody answers the call", lambda: run(template_class.list(**elsewhere)))
     elsewhere["base_url"] = os.environ["COMPAT_SILENT_URL"]

@@ -27,6 +27,7 @@ LIMIT_S = 300
 
 PYTHON, TYPESCRIPT = "Python", "TypeScript"
 CLIENT_SIDE = "ours refuses it before it is sent, so there is no status"
+GOES_ON = "it raises; ours connects again and goes on where the log was cut off"
 BREAKS = "breaks in the official SDK; ours works"
 
 # Where an official SDK reports something else than ours, and why ours does what it does.
@@ -75,6 +76,7 @@ EXPLAINED: dict[str, dict[str, str]] = {
     "a newer server: a status unknown so far": {
         PYTHON: "it breaks on a status that it doesn't know; ours passes it on"
     },
+    "a log that is cut off: stream_build_logs": {PYTHON: GOES_ON, TYPESCRIPT: GOES_ON},
     "nobody answers the call": {
         PYTHON: "ours has a class of its own for it, below SandboxError",
         TYPESCRIPT: "ours has a class of its own for it, below SandboxError",
@@ -100,11 +102,16 @@ def servers() -> Iterator[dict[str, str]]:
     with (
         LocalServer(api_key=KEY, speed=10, limits=limits) as server,
         LocalServer(api_key=KEY, limits=False, newer=True) as newer,
+        LocalServer(api_key=KEY, speed=10, limits=False) as faulty,
         socket.create_server(("127.0.0.1", 0)) as silent,
     ):
         with socket.create_server(("127.0.0.1", 0)) as refusing:
             refusing_port = refusing.getsockname()[1]
         server.templates.add("bare")
+        faulty.faults.answer("GET /templates", 503, times=2)
+        limited = {"error": {"code": "rate_limited", "message": "too many requests"}}
+        faulty.faults.answer("GET /templates/{id}", 429, headers={"Retry-After": "0"}, json=limited, times=3)
+        faulty.faults.cut("streamTemplateBuildLogs", after_events=2, times=2)
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SUPERSERVE"))
         }
@@ -112,6 +119,7 @@ def servers() -> Iterator[dict[str, str]]:
             "SUPERSERVE_BASE_URL": server.base_url,
             "SUPERSERVE_API_KEY": KEY,
             "COMPAT_NEWER_URL": newer.base_url,
+            "COMPAT_FAULTY_URL": faulty.base_url,
             "COMPAT_REFUSING_URL": f"http://127.0.0.1:{refusing_port}",
             "COMPAT_SILENT_URL": f"http://127.0.0.1:{silent.getsockname()[1]}",
         }
