@@ -1,0 +1,155 @@
+"""Many waiters at once on one client: right results, one pool, and a server that is not run over."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from superserve import (
+    AsyncSuperserve,
+    AsyncTemplate,
+    BuildError,
+    RateLimitError,
+    Superserve,
+    Template,
+    TemplateInfo,
+    _http,
+    _wait,
+)
+from superserve.local import Limits, LocalServer, TeamLimits
+from tests.conftest import Belongings
+from tests.script import BUILD_ID, TEMPLATE_ID, Script
+from tests.wire import envelope, reply
+
+
+@pytest.fixture
+def belongings() -> Belongings:
+    return Belongings()
+
+
+def builds(server: LocalServer, count: int) -> list[tuple[str, str, str]]:
+    """Add builds that wait to be let go; every seventh will fail."""
+    made = []
+    for number in range(count):
+        template_id = server.templates.add(status="building")
+        made.append(
+            (
+                template_id,
+                server.builds.add(template_id, status="pending"),
+                "failed" if number % 7 == 6 else "ready",
+            )
+        )
+    return made
+
+
+def end(server: LocalServer, made: list[tuple[str, str, str]]) -> None:
+    for _template_id, build_id, status in made:
+        server.builds.set(build_id, status, "boot_failed: no" if status == "failed" else None)
+
+
+def outcome(result: TemplateInfo | BaseException) -> str:
+    assert isinstance(result, TemplateInfo | BuildError), result
+    return "failed" if isinstance(result, BuildError) else "ready"
+
+
+async def test_a_thousand_tasks_wait_on_one_client(server, belongings):
+    server.builds.freeze()
+    made = builds(server, 50)
+    async with AsyncSuperserve(api_key=server.api_key, base_url=server.base_url) as client:
+        templates = {made_id: await AsyncTemplate.connect(made_id, client=client) for made_id, _, _ in made}
+        waits = [
+            asyncio.create_task(templates[template_id].wait_until_ready(build_id=build_id, poll_interval_s=3))
+            for template_id, build_id, _ in made * 20
+        ]
+        pool = client._pool.get()._transport._pool
+        await asyncio.sleep(1)
+        assert len(pool.connections) <= _http.CALLS_AT_ONCE
+        assert not any(wait.done() for wait in waits)
+        end(server, made)
+        results = await asyncio.gather(*waits, return_exceptions=True)
+        assert [outcome(result) for result in results] == [status for _, _, status in made * 20]
+        assert len(pool.connections) <= _http.CALLS_AT_ONCE
+        assert pool._requests == []
+    assert belongings.left() == set()
+
+
+def test_a_hundred_threads_wait_on_one_client(server, belongings):
+    server.builds.freeze()
+    made = builds(server, 20)
+    results: dict[int, TemplateInfo | BaseException] = {}
+    with Superserve(api_key=server.api_key, base_url=server.base_url) as client:
+
+        def wait(number: int) -> None:
+            template_id, build_id, _ = made[number % len(made)]
+            template = Template.connect(template_id, client=client)
+            on_log = (lambda event: None) if number % 10 == 0 else None
+            try:
+                results[number] = template.wait_until_ready(
+                    build_id=build_id, poll_interval_s=0.5, on_log=on_log
+                )
+            except Exception as error:  # noqa: BLE001 - looked at below
+                results[number] = error
+
+        threads = [threading.Thread(target=wait, args=(number,)) for number in range(100)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+        end(server, made)
+        for thread in threads:
+            thread.join()
+        assert len(client._pool.get()._transport._pool.connections) <= _http.CALLS_AT_ONCE
+    assert [outcome(results[number]) for number in range(100)] == [
+        made[number % 20][2] for number in range(100)
+    ]
+    assert belongings.left() == set()
+
+
+@pytest.fixture
+def limited() -> Iterator[LocalServer]:
+    """A server that admits 100 requests a second, in bursts of 20."""
+    limits = Limits(requests_per_s=1000, burst=1000, team=TeamLimits(requests_per_s=100, burst=20))
+    with LocalServer(limits=limits, system_templates=False) as server:
+        yield server
+
+
+async def test_a_server_that_says_it_is_too_much_slows_all_and_fails_none(limited):
+    limited.builds.freeze()
+    [(template_id, build_id, _)] = made = builds(limited, 1)
+    async with AsyncSuperserve(api_key=limited.api_key, base_url=limited.base_url, timeout_s=20) as client:
+        template = await AsyncTemplate.connect(template_id, client=client)
+        waits = [
+            asyncio.create_task(
+                template.wait_until_ready(
+                    build_id=build_id, poll_interval_s=0.2, on_log=print if number % 10 == 0 else None
+                )
+            )
+            for number in range(90)
+        ]
+        await asyncio.sleep(2)
+        assert not any(wait.done() for wait in waits)
+        assert client._pace.delay(0.2) > 0.3
+        end(limited, made)
+        results = await asyncio.gather(*waits, return_exceptions=True)
+    assert [outcome(result) for result in results] == ["ready"] * 90
+
+
+async def test_a_waiter_that_is_always_told_to_slow_down_goes_on_while_others_are_answered(
+    serve, key, monkeypatch
+):
+    monkeypatch.setattr(_wait, "OUTAGE_S", 0.3)
+    monkeypatch.setattr(_wait, "_HALF_LIFE_S", 0.05)
+    limited = reply(429, json=envelope("rate_limited", "slow down"), headers={"Retry-After": "0"})
+    script = Script(build=[limited])
+    wire = serve(script)
+    async with AsyncSuperserve(api_key=key, base_url=wire.url, max_attempts=1) as client:
+        template = await AsyncTemplate.connect(TEMPLATE_ID, client=client)
+        waiting = asyncio.create_task(template.wait_until_ready(build_id=BUILD_ID, poll_interval_s=0.05))
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            client._pace.answered()  # as it is when another waiter of this client is answered
+            await asyncio.sleep(0.02)
+        assert not waiting.done()
+        with pytest.raises(RateLimitError):
+            await waiting
