@@ -403,6 +403,10 @@ class AsyncTemplate:
         if wait.build_id is None:
             builds = await ask(self._client, wait, _calls.list_builds(self.id, limit=1))
             if not builds:
+                # The builds of the system's templates are not shown.
+                info = await ask(self._client, wait, _calls.get_template(self.id))
+                if info.status is TemplateStatus.READY:
+                    return info
                 raise SandboxError(f"template {self.id} has no build to wait for; rebuild() starts one")
             wait.build_id = builds[0].id
         if on_log is None:

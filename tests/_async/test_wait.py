@@ -185,8 +185,16 @@ async def test_it_is_otherwise_the_newest_in_the_list(scripted):
     assert script.paths[3].endswith("/builds/newest")
 
 
+async def test_a_ready_template_whose_builds_are_not_shown_is_ready(scripted):
+    script = Script(template=[reply(json=template_row(status="ready"))], builds=[reply(json=[])])
+    info = await wait(await scripted(script))
+    assert info.status == "ready"
+    assert script.seen == ["template", "builds", "template"]
+
+
 async def test_a_template_that_was_never_built_is_not_waited_for(scripted):
-    template = await scripted(Script(template=[reply(json=template_row())], builds=[reply(json=[])]))
+    row = template_row(status="pending")
+    template = await scripted(Script(template=[reply(json=row)], builds=[reply(json=[])]))
     with pytest.raises(SandboxError, match=r"no build to wait for; rebuild\(\)"):
         await wait(template)
 
