@@ -60,7 +60,9 @@ _HURRIED_DELAYS_S: Final = (0.05, 0.1, 0.2)
 _LONGEST_RETRY_S: Final = 5.0
 _SLOWEST_DELAY_S: Final = 60.0
 _SPREAD: Final = 0.1
-_HALF_LIFE_S: Final = 20.0
+# Found by trial: see test_the_group_finds_the_pace_that_the_server_bears in tests/test_pace.py.
+_STEP: Final = 1.5
+_HALF_LIFE_S: Final = 30.0
 
 
 class Pace:
@@ -86,11 +88,12 @@ class Pace:
         self.last_answer = time.monotonic()
 
     def limited(self, retry_after_s: float | None) -> None:
-        """Take note that the server said it is too much: once for all answers of the same second."""
+        """Take note that the server said it is too much: once for the many that hear it at about the same time."""
         now = time.monotonic()
         self._held_until = max(self._held_until, now + min(retry_after_s or 0.0, _SLOWEST_DELAY_S))
-        if self._slowdown == 1.0 or now - self._slowed_at >= 1.0:
-            self._slowdown = min(2 * self._slowdown_at(now), _SLOWEST_DELAY_S)
+        # The slower they go already, the longer it takes until that shows.
+        if self._slowdown == 1.0 or now - self._slowed_at >= max(1.0, self._slowdown / 4):
+            self._slowdown = min(_STEP * self._slowdown_at(now), _SLOWEST_DELAY_S)
             self._slowed_at = now
 
     def _slowdown_at(self, now: float) -> float:
