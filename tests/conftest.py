@@ -19,6 +19,15 @@ KEY = "ss_live_0123456789abcdef0123456789abcdef"
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _signals() -> None:
+    """Heed Ctrl-C and hang-ups: what runs under nohup or in the background ignores them, and so would its children."""
+    for name, handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Forget what the environment says of servers, keys and proxies."""
