@@ -80,6 +80,13 @@ def absolute_url(base_url: str, path: str) -> httpx.URL:
     return httpx.URL(base_url + path)
 
 
+class NoCookies(httpx.Cookies):
+    """Takes no cookies: this API has none, and looking for them takes a twentieth of a call."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Leave an answer's cookies alone."""
+
+
 def extensions(options: Options) -> dict[str, object]:
     """Return the request extensions that carry `options` to the client."""
     return {_OPTIONS: options}
@@ -90,7 +97,7 @@ def options_of(request: httpx.Request, config: Config) -> Options:
     options = request.extensions.get(_OPTIONS)
     if not isinstance(options, Options):
         options = Options(config.timeout_s, config.max_attempts)
-    return options if request.method in REPEATED_METHODS else attrs.evolve(options, attempts=1)
+    return options if request.method in REPEATED_METHODS else Options(options.timeout_s, attempts=1)
 
 
 def set_timeouts(request: httpx.Request, seconds: float) -> None:

@@ -80,6 +80,7 @@ class HTTPClient(httpx.AsyncClient):
                 limits=_http.LIMITS,
                 verify=_http.ssl_context(),
             )
+        self._cookies = _http.NoCookies()
         self._config = config
         self._slots = asyncio.Semaphore(_http.CALLS_AT_ONCE)
         self._turn = asyncio.Lock()

@@ -70,6 +70,7 @@ class HTTPClient(httpx.Client):
                 limits=_http.LIMITS,
                 verify=_http.ssl_context(),
             )
+        self._cookies = _http.NoCookies()
         self._config = config
         self.is_spoilt = False
         self._is_retired = False
