@@ -51,7 +51,9 @@ def _start(rounds: int) -> list[Figure]:
     def command() -> float:
         start = time.perf_counter()
         command = [sys.executable, "-m", "superserve.local"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as process:
             assert process.stdout is not None
             lines = [process.stdout.readline(), process.stdout.readline()]
             [base_url] = [line.rstrip().partition("=")[2] for line in lines if "BASE_URL" in line]
