@@ -255,12 +255,20 @@ def stop_at(event, text):
 
 
 def test_a_stream_that_stalls_late_is_left_open_as_its_events_could_not_be_had_again(scripted, monkeypatch):
-    monkeypatch.setattr(_wait, "SILENCE_S", 0.0)
     lines = [{**HELLO, "timestamp": f"2026-05-01T10:00:00.{number:03}Z"} for number in range(256)]
-    script = Script(
-        build=[*["building"] * 5, "ready"], logs=[stall(STREAM_HEAD + chunk(sse(*lines))), log(*lines)]
-    )
-    events = followed(scripted(script))
+    script = Script(build=["building"], logs=[stall(STREAM_HEAD + chunk(sse(*lines))), log(*lines)])
+    events = []
+
+    def run_out_of_patience(event):
+        events.append(event)
+        if len(events) == len(lines):
+            monkeypatch.setattr(_wait, "SILENCE_S", 0.0)
+            script.then(build=[*["building"] * 5, "ready"])
+
+    # The second connection is answered at once, but a busy machine may take its time to read it.
+    monkeypatch.setattr(_wait, "TAIL_QUIET_S", (0.5, 10.0, 10.0, 10.0))
+    template = scripted(script)
+    template.wait_until_ready(on_log=run_out_of_patience, poll_interval_s=0.05)
     assert texts(events) == ["hello"] * 256 + ["(gap)"]
     assert script.count("logs") == 2
 
