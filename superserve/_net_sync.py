@@ -113,11 +113,14 @@ class _Backend(httpcore.SyncBackend):
             left = _time_left(None if until is None else until - time.monotonic(), httpcore.ConnectTimeout)
             # One address that never answers leaves time for the others.
             share = None if left is None else left / (len(addresses) - index)
-            sock = socket.socket(family, kind, protocol)
+            sock: socket.socket | None = None
             try:
+                # Within: the machine may lack this kind of address, or descriptors.
+                sock = socket.socket(family, kind, protocol)
                 self._connect(sock, address, share, local_address, socket_options)
             except BaseException as error:
-                sock.close()
+                if sock is not None:
+                    sock.close()
                 if not isinstance(error, OSError) or _is_interrupt(error):
                     raise
                 failure = error

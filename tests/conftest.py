@@ -17,6 +17,8 @@ from superserve.local import LocalServer
 from tests.wire import Answer, Deaf, Sipping, Wire
 
 KEY = "ss_live_0123456789abcdef0123456789abcdef"
+# No machine has a family of addresses with this number.
+NO_FAMILY = 9999
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
@@ -101,11 +103,16 @@ class Named:
 
 @pytest.fixture
 def named(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Named]]:
-    """Make hosts with several addresses, of which some are deaf, and some refuse."""
+    """Make hosts with several addresses, of which some are deaf, some refuse, and one is of a kind that is lacking."""
     with contextlib.ExitStack() as listeners:
 
         def named(
-            port: int, *, deaf: Iterable[str] = (), refusing: Iterable[str] = (), heard: str | None = None
+            port: int,
+            *,
+            deaf: Iterable[str] = (),
+            refusing: Iterable[str] = (),
+            heard: str | None = None,
+            lacking: bool = False,
         ) -> Named:
             for host in deaf:
                 port = listeners.enter_context(Deaf(host, port)).port
@@ -114,11 +121,15 @@ def named(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Named]]:
                     unused.bind(("127.0.0.1", 0))
                     port = unused.getsockname()[1]
             hosts = [*deaf, *refusing, *([heard] if heard else [])]
+            found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in hosts]
+            if lacking:
+                # As IPv6 where it is switched off: its addresses are known all the same.
+                found.insert(0, (NO_FAMILY, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)))
 
             def look_up(*_: object, **__: object) -> list[tuple[object, ...]]:
-                if not hosts:
+                if not found:
                     raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-                return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in hosts]
+                return found
 
             async def look_up_in_loop(*_: object, **__: object) -> list[tuple[object, ...]]:
                 return look_up()
