@@ -24,7 +24,7 @@ def install(client: httpx.AsyncClient) -> None:
     """Make a client's connections such."""
     for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - see below
         if isinstance(transport, httpx.AsyncHTTPTransport):
-            # httpx has no public way to say it; tests/test_cancellation.py notices when this no longer works.
+            # httpx has no public way to say it; tests/test_interruption.py notices when this no longer works.
             pool = transport._pool  # noqa: SLF001
             pool._network_backend = _Backend(pool._network_backend)  # noqa: SLF001
 

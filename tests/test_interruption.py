@@ -21,6 +21,7 @@ from superserve import (
     Superserve,
     Template,
 )
+from superserve._logs import LogFeed
 from tests.conftest import Belongings
 from tests.script import BUILD_ID, TEMPLATE_ID, Script
 from tests.wire import STREAM_HEAD, Wire, chunk, reply, reset, sse, stall
@@ -380,7 +381,60 @@ async def test_plain_callbacks_let_other_tasks_have_their_turn(serve, key):
     assert len(set(turns)) > 10
 
 
+async def test_what_a_signal_handler_raises_in_the_reading_task_comes_out_of_the_wait(template, monkeypatch):
+    class TerminatedError(BaseException):
+        pass
+
+    def interrupt(_feed, _data):
+        raise TerminatedError
+
+    monkeypatch.setattr(LogFeed, "take", interrupt)
+    with pytest.raises(TerminatedError) as caught:
+        await template.wait_until_ready(on_log=print, poll_interval_s=0.01)
+    assert caught.value.__notes__ == [GO_ON]
+
+
 # Without a signal
+
+
+def test_a_thread_that_cannot_be_started_is_told(serve, key, monkeypatch):
+    start = threading.Thread.start
+
+    def refuse(thread):
+        if thread.name == "superserve-log":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    wire = serve(Script(build=["building"], logs=[stall(STREAM_HEAD + EVENT)]))
+    with Superserve(api_key=key, base_url=wire.url) as client:
+        template = Template.connect(TEMPLATE_ID, client=client)
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(SandboxError, match="no thread to read the log with: can't start new thread"):
+            template.wait_until_ready(on_log=print)
+        monkeypatch.undo()
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_an_interrupt_while_the_thread_is_started_leaves_no_thread(
+    serve, key, belongings, monkeypatch, started
+):
+    start = threading.Thread.start
+
+    def interrupted(thread):
+        is_readers = thread.name == "superserve-log"  # the server starts threads, too
+        if started or not is_readers:
+            start(thread)
+        if is_readers:
+            raise KeyboardInterrupt
+
+    wire = serve(Script(build=["building"], logs=[stall(STREAM_HEAD + EVENT)]))
+    with Superserve(api_key=key, base_url=wire.url) as client:
+        template = Template.connect(TEMPLATE_ID, client=client)
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                template.wait_until_ready(on_log=print)
+        assert belongings.readers() == set()
 
 
 def test_breaking_out_of_an_iterator_ends_its_reading_at_once(serve, key, belongings):

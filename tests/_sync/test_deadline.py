@@ -141,6 +141,17 @@ def test_a_handshake_that_stalls_ends_a_call_at_its_deadline(bounded, serve, con
     wire.until(lambda: wire.open_connections == 0)
 
 
+def test_a_proxy_takes_no_more_time_than_the_server_itself(bounded, serve, connect, environment):
+    proxy = serve(reply(json=template_row()), drip(TEMPLATE, 0.1))
+    environment.setenv("HTTP_PROXY", proxy.url)
+    environment.setenv("NO_PROXY", "elsewhere.test")
+    client = connect(serve(), base_url="http://api.test", timeout_s=TIMEOUT_S)
+    template = Template.connect(TEMPLATE_ID, client=client)
+    assert proxy.requests[0].target == f"http://api.test/templates/{TEMPLATE_ID}"
+    with pytest.raises(SandboxTimeoutError):
+        template.get_info()
+
+
 def test_the_raw_client_keeps_to_the_same_deadline(bounded, serve, connect):
     client = connect(serve(drip(reply(json=[]), 0.1)), timeout_s=TIMEOUT_S)
     with pytest.raises(httpx.TimeoutException):

@@ -3,6 +3,7 @@
 
 import gzip
 import json
+import time
 from contextlib import closing
 
 import pytest
@@ -20,6 +21,7 @@ from superserve import (
     _log_stream,
     _wait,
 )
+from superserve._logs import LogFeed
 from tests.script import BUILD_ID, Script, template_row
 from tests.wire import STREAM_HEAD, chunk, cut, envelope, head, log, reply, reset, sse, stall
 
@@ -278,6 +280,47 @@ def test_a_stream_that_stays_open_after_the_builds_end_holds_nobody_up(scripted)
     events = followed(scripted(script))
     assert texts(events) == ["hello", "wörld", "(gap)"]
     assert script.count("logs") == 2
+
+
+def test_a_log_that_never_falls_silent_is_read_for_a_while_after_the_builds_end(scripted, monkeypatch):
+    monkeypatch.setattr(_wait, "TAIL_S", 0.2)
+
+    def endless(peer, _request):
+        peer.send(STREAM_HEAD)
+        peer.drip(chunk(sse(HELLO)) * 1000, 0.0002)
+
+    events = followed(scripted(Script(build=["building", "ready"], logs=[endless])))
+    assert texts(events[-2:]) == ["hello", "(gap)"]
+
+
+def test_what_has_been_read_is_delivered_however_long_the_caller_takes_for_it(scripted, monkeypatch):
+    monkeypatch.setattr(_wait, "TAIL_S", 0.1)
+    lines = [{**HELLO, "timestamp": f"2026-05-01T10:00:01.{number:03}Z"} for number in range(600)]
+    template = scripted(Script(build=["ready"], logs=[log(*lines, READY)]))
+    events = []
+
+    def dawdle(event):
+        events.append(event)
+        if len(events) in (10, 300):
+            time.sleep(0.15)
+
+    template.wait_until_ready(on_log=dawdle)
+    assert texts(events) == ["hello"] * 600 + ["ready"]
+
+
+def test_a_breakdown_of_the_reading_is_told_and_ends_no_wait(scripted, monkeypatch):
+    def break_down(feed, data):
+        raise ZeroDivisionError("of course")
+
+    monkeypatch.setattr(LogFeed, "take", break_down)
+    script = Script(build=["building"], logs=[WHOLE])
+    template = scripted(script)
+    with pytest.raises(SandboxError, match="ZeroDivisionError: of course"):
+        read(template)
+    script.then(build=["building", "ready"])
+    [notice] = followed(template)
+    assert notice.gap
+    assert "broke down" in notice.text
 
 
 def test_a_stream_on_which_nothing_ever_comes_ends_with_the_build(scripted):
