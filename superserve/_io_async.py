@@ -329,7 +329,8 @@ class LogPump:
         return not (self._stopped or self._feed.complete or self.refusal)
 
     async def _read_once(self, http: HTTPClient, reopening: _log_stream.Reopening) -> Repeatable:
-        feed, take = self._feed, self._feed.take
+        # Looked up once: a log is a flood of events.
+        feed, take, unread = self._feed, self._feed.take, self._events
         after_end = self._build_ended
         asked_at = datetime.now(UTC)
         in_order = False
@@ -349,7 +350,7 @@ class LogPump:
                     async for sse in stream:
                         body.pending = 0
                         if (data := sse.data) and (events := take(data)):
-                            self._events.extend(events)
+                            unread.extend(events)
                             self._changed.set()
                             reopening.is_fresh = True
                             if feed.finished:

@@ -362,7 +362,8 @@ class LogPump:
             self._wakes.put(None)
 
     def _read_once(self, http: HTTPClient, reopening: _log_stream.Reopening) -> Repeatable:
-        feed, take = self._feed, self._feed.take
+        # Looked up once: a log is a flood of events.
+        feed, take, unread = self._feed, self._feed.take, self._events
         after_end = self._build_ended
         asked_at = datetime.now(UTC)
         in_order = False
@@ -380,8 +381,9 @@ class LogPump:
                 for sse in EventSource(_log_stream.opened(response, body)).iter_sse():
                     body.pending = 0
                     if (data := sse.data) and (events := take(data)):
-                        self._events.extend(events)
-                        self._wake()
+                        unread.extend(events)
+                        if not self._is_woken:
+                            self._wake()
                         reopening.is_fresh = True
                         if feed.finished:
                             break
