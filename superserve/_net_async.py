@@ -118,13 +118,19 @@ class _Stream(httpcore.AsyncNetworkStream):
         self._stream = stream
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return await _wait_for(self._stream.read(max_bytes, timeout))
+        try:
+            return await _wait_for(self._stream.read(max_bytes, timeout))
+        except httpcore.NetworkError as error:
+            raise _own(error) from error.__cause__
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         call = _call.get()
         if call is not None:
             call.is_sent = True
-        await _wait_for(self._stream.write(buffer, timeout))
+        try:
+            await _wait_for(self._stream.write(buffer, timeout))
+        except httpcore.NetworkError as error:
+            raise _own(error) from error.__cause__
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -141,3 +147,13 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
+
+
+def _own(error: Exception) -> BaseException:
+    """Return what a signal handler raised, if asyncio has taken that for the socket's own error; else `error`."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if not isinstance(cause, Exception):
+            return cause
+        cause = cause.__cause__
+    return error

@@ -118,12 +118,16 @@ def test_a_program_that_is_interrupted_stops_and_says_how_to_go_on(serve, key, n
         env={**os.environ, "SUPERSERVE_API_KEY": key},
     )
     with program:
-        assert program.stdout is not None
-        assert program.stdout.readline() == "hello\n"
-        program.send_signal(number)
-        out, error = program.communicate(timeout=20)
+        try:
+            assert program.stdout is not None
+            assert program.stdout.readline() == "hello\n"
+            program.send_signal(number)
+            out, error = program.communicate(timeout=20)
+        finally:
+            program.kill()
     assert out == "left behind: []\n"
-    assert ("KeyboardInterrupt" if number == signal.SIGINT else "Terminated") in error
+    raised = "Terminated" if colour == "sync" else "CancelledError"
+    assert ("KeyboardInterrupt" if number == signal.SIGINT else raised) in error
     if cancel:
         assert f"Build {BUILD_ID} of template {TEMPLATE_ID} has ended: cancelled." in error
     else:
@@ -140,13 +144,6 @@ from superserve import AsyncTemplate, Template
 
 url, template_id, cancel = sys.argv[1], sys.argv[2], sys.argv[3] == "True"
 
-class Terminated(BaseException):
-    pass
-
-def terminate(*_):
-    raise Terminated
-
-signal.signal(signal.SIGTERM, terminate)
 said = []
 
 def say_once(event):
@@ -164,6 +161,13 @@ def report(error, tasks=()):
 PROGRAMS = {
     "sync": _COMMON
     + """
+class Terminated(BaseException):
+    pass
+
+def terminate(*_):
+    raise Terminated
+
+signal.signal(signal.SIGTERM, terminate)
 template = Template.connect(template_id, base_url=url)
 try:
     template.wait_until_ready(**options)
@@ -174,6 +178,8 @@ except BaseException as error:
     "async": _COMMON
     + """
 async def main():
+    # The way of asyncio, which may lose what a handler of the signal module raises amid its own code.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)
     template = await AsyncTemplate.connect(template_id, base_url=url)
     try:
         await template.wait_until_ready(**options)
@@ -391,6 +397,22 @@ async def test_what_a_signal_handler_raises_in_the_reading_task_comes_out_of_the
     monkeypatch.setattr(LogFeed, "take", interrupt)
     with pytest.raises(TerminatedError) as caught:
         await template.wait_until_ready(on_log=print, poll_interval_s=0.01)
+    assert caught.value.__notes__ == [GO_ON]
+
+
+async def test_what_a_signal_handler_raises_amid_asyncios_own_code_comes_out_of_the_wait(
+    template, monkeypatch
+):
+    class TerminatedError(BaseException):
+        pass
+
+    def interrupt(_protocol, _data):
+        raise TerminatedError
+
+    # asyncio takes it for an error of the connection's.
+    monkeypatch.setattr("anyio._backends._asyncio.StreamProtocol.data_received", interrupt)
+    with pytest.raises(TerminatedError) as caught:
+        await template.wait_until_ready(poll_interval_s=0.01, timeout_s=10)
     assert caught.value.__notes__ == [GO_ON]
 
 
