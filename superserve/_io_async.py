@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import inspect
 import math
+import threading
 import time
 import weakref
 from collections import deque
@@ -161,6 +162,8 @@ class Pool:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._closed = False
+        # Event loops in other threads come and go meanwhile.
+        self._lock = threading.Lock()
         self._of_loop: weakref.WeakKeyDictionary[
             asyncio.AbstractEventLoop, tuple[HTTPClient, AsyncGenerator[None]]
         ] = weakref.WeakKeyDictionary()
@@ -177,22 +180,25 @@ class Pool:
             ) from error
         found = self._of_loop.get(loop)
         if found is None:
-            # Connections keep the loop alive that they were made in: those of a loop that was closed without
-            # being shut down are let go here.
-            for closed in [other for other in self._of_loop if other.is_closed()]:
-                del self._of_loop[closed]
             http = HTTPClient(self._config)
             keeper = _closed_with_the_loop(http)
             # Run it to its yield, where it waits for the loop's end.
             with contextlib.suppress(StopIteration):
                 keeper.__anext__().send(None)
-            found = self._of_loop[loop] = (http, keeper)
+            found = (http, keeper)
+            with self._lock:
+                # Connections keep the loop alive that they were made in: those of a loop that was closed without
+                # being shut down are let go here.
+                for closed in [other for other in self._of_loop if other.is_closed()]:
+                    del self._of_loop[closed]
+                self._of_loop[loop] = found
         return found[0]
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop; further calls are refused, in every loop."""
         self._closed = True
-        found = self._of_loop.pop(asyncio.get_running_loop(), None)
+        with self._lock:
+            found = self._of_loop.pop(asyncio.get_running_loop(), None)
         if found is not None:
             await found[1].aclose()
 

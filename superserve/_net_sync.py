@@ -5,6 +5,8 @@ httpx knows timeouts of single operations only, so a server that drips bytes pro
 
 import contextlib
 import contextvars
+import functools
+import signal
 import socket
 import ssl
 import threading
@@ -204,7 +206,6 @@ def _time_left(timeout: float | None, passed: type[httpcore.TimeoutException]) -
 
 
 _BROKEN: Final = (httpcore.TimeoutException, httpcore.NetworkError)
-_SOCKETS_OWN: Final = {__name__, "httpcore._backends.sync", "socket", "ssl"}
 
 
 def _own(error: Exception) -> BaseException:
@@ -214,8 +215,19 @@ def _own(error: Exception) -> BaseException:
 
 
 def _is_interrupt(error: BaseException) -> bool:
-    # Many a handler of SIGALRM raises TimeoutError, which only its place tells from that of a socket.
+    # Many a handler of SIGALRM raises TimeoutError, which only its place tells from that of a socket. Not by where
+    # sockets raise theirs: those of gevent, for one, do so elsewhere.
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    handlers = {_code(signal.getsignal(number)) for number in signal.valid_signals()}
     place = error.__traceback__
-    while place is not None and place.tb_next is not None:
+    while place is not None and place.tb_frame.f_code not in handlers:
         place = place.tb_next
-    return place is not None and place.tb_frame.f_globals.get("__name__") not in _SOCKETS_OWN
+    return place is not None
+
+
+def _code(handler: object) -> object:
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    function = getattr(handler, "__func__", handler)
+    return getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)

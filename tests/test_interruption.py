@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +22,7 @@ from superserve import (
     SandboxTimeoutError,
     Superserve,
     Template,
+    _io_sync,
 )
 from superserve._logs import LogFeed
 from tests.conftest import Belongings
@@ -436,6 +439,25 @@ def test_a_thread_that_cannot_be_started_is_told(serve, key, monkeypatch):
         monkeypatch.undo()
 
 
+def test_a_name_look_up_that_hangs_holds_up_no_wait(serve, key, monkeypatch):
+    look_up, release, given_up = socket.getaddrinfo, threading.Event(), []
+
+    def hang(*arguments, **options):
+        if threading.current_thread().name == "superserve-log" and not release.wait(20):
+            given_up.append("the wait waits for the look-up")
+        return look_up(*arguments, **options)
+
+    wire = serve(Script(logs=[stall(STREAM_HEAD + EVENT)]))
+    monkeypatch.setattr(_io_sync, "_JOIN_S", 0.1)
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    with Superserve(api_key=key, base_url=wire.url) as client:
+        events = []
+        Template.connect(TEMPLATE_ID, client=client).wait_until_ready(on_log=events.append)
+        assert [event.gap for event in events] == [True]
+        assert given_up == []
+        release.set()
+
+
 @pytest.mark.parametrize("started", [True, False])
 def test_an_interrupt_while_the_thread_is_started_leaves_no_thread(
     serve, key, belongings, monkeypatch, started
@@ -518,11 +540,18 @@ def test_what_a_signal_handler_raises_is_not_taken_for_an_error_of_the_socket(se
         signal.signal(signal.SIGALRM, before)
 
 
-def test_a_signal_handler_that_raises_while_connecting_is_not_taken_for_a_refusal(deaf, key):
-    def interrupt(_number: int, _frame: object) -> None:
+class Handler:
+    """Ways to handle a signal."""
+
+    def method(self, _number: int, _frame: object) -> None:
         raise TimeoutError("from the handler")
 
-    before = signal.signal(signal.SIGALRM, interrupt)
+    __call__ = method
+
+
+@pytest.mark.parametrize("handler", [Handler().method, Handler(), functools.partial(Handler.method, None)])
+def test_a_signal_handler_that_raises_while_connecting_is_not_taken_for_a_refusal(deaf, key, handler):
+    before = signal.signal(signal.SIGALRM, handler)
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.1)
         with (

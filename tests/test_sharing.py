@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -129,6 +130,27 @@ def test_one_asynchronous_client_serves_event_loops_in_several_threads(wire, key
         names = list(threads.map(lambda _: asyncio.run(main()), range(16)))
     assert names == ["my-env"] * 16
     wire.until(lambda: wire.open_connections == 0)
+
+
+def test_event_loops_that_come_and_go_in_many_threads_do_not_disturb_each_other(key):
+    client = AsyncSuperserve(api_key=key, base_url="http://127.0.0.1:1")
+    at_once = threading.Barrier(16)
+
+    async def main():
+        at_once.wait(20)
+        client._pool.get()
+
+    def work(_):
+        for _ in range(30):
+            asyncio.run(main())
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(16) as threads:
+            list(threads.map(work, range(16)))
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_a_template_may_be_used_in_another_event_loop_than_the_one_that_made_it(wire, key):
@@ -354,6 +376,39 @@ print(asyncio.run(template.get_info()).name)
 def test_a_forked_process_may_run_event_loops_of_its_own(wire, key):
     settings = {"SUPERSERVE_API_KEY": key, "SUPERSERVE_BASE_URL": wire.url}
     assert run(PROGRAM.format(FORKING_ASYNC), **settings).splitlines() == ["my-env", "my-env"]
+
+
+class Strange(socket.socket):
+    """A socket whose errors are raised elsewhere than those of the standard library: such are gevent's."""
+
+    is_clients = False
+
+    def connect(self, address):
+        super().connect(address)
+        self.is_clients = True
+
+    def recv(self, *arguments):
+        if self.is_clients:
+            raise ConnectionResetError("no more")
+        return super().recv(*arguments)
+
+
+def test_sockets_of_another_make_fail_like_any_other(serve, key, monkeypatch):
+    wire = serve(reply(json=[]))
+    monkeypatch.setattr(socket, "socket", Strange)
+    with Superserve(api_key=key, base_url=wire.url) as client:
+        with pytest.raises(SandboxConnectionError, match="no more"):
+            Template.list(client=client)
+        # They are tried again like any other, too.
+        wire.until(lambda: wire.connections == 3)
+    with Superserve(api_key=key, base_url="http://127.0.0.1") as client:
+        monkeypatch.setattr(Strange, "connect", lambda *_: _refuse())
+        with pytest.raises(SandboxConnectionError, match="no, thank you"):
+            Template.list(client=client)
+
+
+def _refuse():
+    raise ConnectionRefusedError("no, thank you")
 
 
 def test_importing_and_making_a_client_starts_nothing(key):

@@ -152,8 +152,8 @@ class AsyncBuildLog:
                 break
         await pump.stop()
         # What has been read is delivered, however long the caller takes for it.
-        while not pump.is_done:
-            yield await pump.get(0.0)
+        while events := await pump.get(0.0):
+            yield events
 
     def _leftovers(self, pump: LogPump, wait: Wait) -> Events:
         if pump.refusal is None:

@@ -151,8 +151,8 @@ class BuildLog:
                 break
         pump.stop()
         # What has been read is delivered, however long the caller takes for it.
-        while not pump.is_done:
-            yield pump.get(0.0)
+        while events := pump.get(0.0):
+            yield events
 
     def _leftovers(self, pump: LogPump, wait: Wait) -> Events:
         if pump.refusal is None:
