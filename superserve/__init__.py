@@ -1,4 +1,4 @@
-"""Python SDK for Superserve: build templates and run code in isolated micro-VMs, sync and async.
+"""Python SDK for Superserve: build templates for isolated micro-VMs, sync and async.
 
 Names are loaded when they are first used, so that `import superserve` costs next to nothing.
 """

@@ -1,18 +1,21 @@
 """From a response, or from the lack of one, to a value or an error: the one place for status, JSON and errors.
 
 A server, or somebody in its place, may send back what it was sent: nothing of an answer gets into an error before the
-API key has been taken out.
+API key has been taken out. It comes along in a Config and never by itself, so that it is no local variable here: many
+a program shows those of every frame when something goes wrong.
 """
 
 import json
 import re
 from http import HTTPStatus
 from typing import Any, TypeVar
+from urllib.request import getproxies
 
 import httpx
 
 from superserve import _http
 from superserve._calls import Call, nothing
+from superserve._config import Config
 from superserve._json import UnreadableError
 from superserve.errors import (
     AuthenticationError,
@@ -53,38 +56,40 @@ _LONGEST_MESSAGE = 500
 _NO_KEY = "***"
 
 
-def result(call: Call[T], response: httpx.Response, *, api_key: str) -> T:
+def result(call: Call[T], response: httpx.Response, config: Config) -> T:
     """Return what a response, read to its end, says; raise the error that it stands for."""
     if not response.is_success:
-        raise refusal(call, response, api_key=api_key)
+        raise refusal(call, response, config)
     try:
         # Where no body is due, whatever came in its place is not worth an error.
         return call.read(None if call.read is nothing else json.loads(response.content))
     except UnreadableError as error:
         problem = str(error)
     except (ValueError, RecursionError):
-        kind = _said(response.headers.get("content-type", ""), api_key) or "no content type"
+        kind = _said(response.headers.get("content-type", ""), config) or "no content type"
         problem = f"it cannot be read as JSON ({kind}, {len(response.content)} bytes)"
     message = f"the server's answer makes no sense: {problem}{_lost(call)}"
-    raise _error(SandboxError, call, response, message, api_key=api_key)
+    raise _error(SandboxError, call, response, message, config)
 
 
-def refusal(call: Call[Any], response: httpx.Response, *, api_key: str) -> SandboxError:
+def refusal(call: Call[Any], response: httpx.Response, config: Config) -> SandboxError:
     """Return the error that a response with a status other than 2xx stands for."""
     status = response.status_code
-    code, message = _envelope(response, api_key)
+    code, message = _envelope(response, config)
     if message is None:
         message = _phrase(status)
     is_servers_fault = 500 <= status < 600  # noqa: PLR2004 - 5xx
     if is_servers_fault:
         message += _lost(call)
+    elif status == HTTPStatus.BAD_REQUEST and call.if_refused:
+        message = f"{message}; {call.if_refused}"
     kind = _CLASSES.get(status, ServerError if is_servers_fault else SandboxError)
-    return _error(kind, call, response, message, code=code, api_key=api_key)
+    return _error(kind, call, response, message, config, code=code)
 
 
-def failure(call: Call[Any], error: Exception, *, timeout_s: float, api_key: str) -> SandboxError:
+def failure(call: Call[Any], error: Exception, config: Config, *, timeout_s: float) -> SandboxError:
     """Return the error that stands for a request without a usable response, and clean what led to it."""
-    _clean(error, api_key)
+    _clean(error, config)
     told = str(error).rstrip(".") or type(error).__name__
     never_sent = isinstance(error, _NEVER_SENT)
     lost = "" if never_sent else _lost(call)
@@ -95,11 +100,16 @@ def failure(call: Call[Any], error: Exception, *, timeout_s: float, api_key: str
     if isinstance(error, httpx.DecodingError):
         return SandboxError(f"the server's answer cannot be read: {told}{lost}", action=call.action)
     if never_sent:
-        message = (
-            f"cannot connect to the server: {told}; check the network and base_url= or SUPERSERVE_BASE_URL"
-        )
+        message = f"cannot connect to {config.base_url}: {told}; {_what_to_check(error)}"
         return SandboxConnectionError(message, action=call.action)
     return SandboxConnectionError(f"the connection to the server broke: {told}{lost}", action=call.action)
+
+
+def _what_to_check(error: Exception) -> str:
+    if _http.is_untrusted(error):
+        return "where certificates of your own are needed, SSL_CERT_FILE or SSL_CERT_DIR names them"
+    proxies = ", the proxies of the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY)" if getproxies() else ""
+    return f"check the network{proxies} and base_url= or SUPERSERVE_BASE_URL"
 
 
 def _lost(call: Call[Any]) -> str:
@@ -111,12 +121,12 @@ def _error(
     call: Call[Any],
     response: httpx.Response,
     message: str,
+    config: Config,
     *,
-    api_key: str,
     code: str | None = None,
 ) -> SandboxError:
     headers = {
-        name.replace(api_key.lower(), _NO_KEY): value.replace(api_key, _NO_KEY)
+        name.replace(config.api_key.lower(), _NO_KEY): value.replace(config.api_key, _NO_KEY)
         for name, value in response.headers.items()
     }
     error = kind(
@@ -132,35 +142,35 @@ def _error(
     return error
 
 
-def _envelope(response: httpx.Response, api_key: str) -> tuple[str | None, str | None]:
+def _envelope(response: httpx.Response, config: Config) -> tuple[str | None, str | None]:
     """Return code and message of an error's body, each None if it isn't there in any form known."""
     try:
         body = json.loads(response.content)
     except (ValueError, RecursionError):
-        return None, _plain_text(response, api_key)
+        return None, _plain_text(response, config)
     detail = body.get("error", body) if isinstance(body, dict) else None
     if isinstance(detail, str):
-        return None, _said(detail, api_key)
+        return None, _said(detail, config)
     if not isinstance(detail, dict):
         return None, None
     code, message = detail.get("code"), detail.get("message")
     return (
-        code if isinstance(code, str) and _CODE.fullmatch(code) and api_key not in code else None,
-        _said(message, api_key) if isinstance(message, str) else None,
+        code if isinstance(code, str) and _CODE.fullmatch(code) and config.api_key not in code else None,
+        _said(message, config) if isinstance(message, str) else None,
     )
 
 
-def _plain_text(response: httpx.Response, api_key: str) -> str | None:
+def _plain_text(response: httpx.Response, config: Config) -> str | None:
     # A web page is no message: load balancers and proxies answer with one.
     if not response.headers.get("content-type", "").lower().startswith("text/plain"):
         return None
     text = response.content.decode(errors="replace")
-    return None if text.lstrip().startswith("<") else _said(text, api_key)
+    return None if text.lstrip().startswith("<") else _said(text, config)
 
 
-def _said(text: str, api_key: str) -> str | None:
+def _said(text: str, config: Config) -> str | None:
     """Return the server's own words as they can be shown: without the key, on one line, not too long."""
-    text = _UNPRINTABLE.sub(" ", text.replace(api_key, _NO_KEY))
+    text = _UNPRINTABLE.sub(" ", text.replace(config.api_key, _NO_KEY))
     text = " ".join(text.split())
     return (text if len(text) <= _LONGEST_MESSAGE else f"{text[: _LONGEST_MESSAGE - 1]}…") or None
 
@@ -172,11 +182,12 @@ def _phrase(status: int) -> str:
         return "no reason given"
 
 
-def _clean(error: BaseException, api_key: str) -> None:
+def _clean(error: BaseException, config: Config) -> None:
     """Take the key out of the texts of an exception and of those behind it: they may quote the server."""
     link: BaseException | None = error
     while link is not None:
         link.args = tuple(
-            str(part).replace(api_key, _NO_KEY) if api_key in str(part) else part for part in link.args
+            str(part).replace(config.api_key, _NO_KEY) if config.api_key in str(part) else part
+            for part in link.args
         )
         link = link.__cause__ or link.__context__

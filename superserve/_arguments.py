@@ -1,6 +1,7 @@
 """Checks of what callers pass in: each refusal names the argument, what was wrong, and what is allowed."""
 
 import inspect
+import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 
@@ -18,7 +19,7 @@ from superserve.types import (
 TypedStep = RunStep | EnvStep | WorkdirStep | UserStep
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
-_WHERE_IDS_ARE = {
+WHERE_IDS_ARE = {
     "template_id": "Template.list(name_prefix=...) finds the id of a name",
     "build_id": "list_builds() tells the ids of a template's builds",
 }
@@ -37,7 +38,7 @@ def identifier(argument: str, value: object) -> str:
     if not _ID.fullmatch(checked):
         raise ValidationError(
             f"{argument}: expected an id such as '7a3f2b8c-1234-4c50-8888-8dd25736052a', got {_shown(value)}; "
-            f"{_WHERE_IDS_ARE[argument]}"
+            f"{WHERE_IDS_ARE[argument]}"
         )
     return checked
 
@@ -64,7 +65,8 @@ def base_image(value: object) -> str:
 def text(argument: str, value: object, *, may_be_empty: bool = False) -> str:
     """Return `value` if it is a string that survives the way to the server unchanged."""
     if not isinstance(value, str):
-        raise ValidationError(f"{argument}: expected a string, got {_kind(value)}")
+        hint = "; pass its .id" if argument in WHERE_IDS_ARE and hasattr(value, "id") else ""
+        raise ValidationError(f"{argument}: expected a string, got {_kind(value)}{hint}")
     if not value.strip() and not may_be_empty:
         raise ValidationError(f"{argument}: must not be empty, got {value!r}")
     if "\0" in value:
@@ -81,11 +83,16 @@ def optional_text(argument: str, value: object, *, may_be_empty: bool = False) -
 
 def count(argument: str, value: object) -> int:
     """Return `value` if it is a 32-bit integer of at least 1; closer bounds are the server's to know."""
-    if isinstance(value, bool) or not isinstance(value, int):
+    try:
+        # Those of NumPy are integers, too.
+        number = operator.index(value)  # type: ignore[arg-type]  # refused if it isn't one
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
         raise ValidationError(f"{argument}: expected an integer, got {_kind(value)}")
-    if not 1 <= value <= _MOST:
+    if not 1 <= number <= _MOST:
         raise ValidationError(f"{argument}: expected an integer from 1 to {_MOST}, got {_shown(value)}")
-    return value
+    return number
 
 
 def optional_count(argument: str, value: object) -> int | None:
@@ -117,19 +124,26 @@ def flag(argument: str, value: object) -> bool:
 
 
 def function(argument: str, value: Callable[..., object]) -> None:
-    """Refuse what cannot be called."""
+    """Refuse what cannot be called, and what would do nothing when it is: functions that yield."""
     if not callable(value):
         raise ValidationError(f"{argument}: expected a function of one log event, got {_kind(value)}")
+    if _is_one_of((inspect.isgeneratorfunction, inspect.isasyncgenfunction), value):
+        raise ValidationError(f"{argument}: is a generator function, which does nothing when it is called")
 
 
 def plain_function(argument: str, value: Callable[..., object]) -> None:
     """Refuse what cannot be called, and coroutine functions, which nobody would await."""
     function(argument, value)
-    # An object with `async def __call__` is one too.
-    if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(getattr(value, "__call__", None)):  # noqa: B004
+    if _is_one_of((inspect.iscoroutinefunction,), value):
         raise ValidationError(
             f"{argument}: is a coroutine function; use AsyncTemplate, or pass a plain function"
         )
+
+
+def _is_one_of(kinds: tuple[Callable[[object], bool], ...], value: Callable[..., object]) -> bool:
+    # An object with `async def __call__` is a coroutine function too.
+    forms = (value, getattr(value, "__call__", None))  # noqa: B004
+    return any(is_kind(form) for is_kind in kinds for form in forms)
 
 
 def steps(value: Sequence[BuildStep]) -> list[TypedStep]:
@@ -182,7 +196,7 @@ def _workdir_step(place: str, value: object) -> WorkdirStep:
 def _env_step(place: str, value: object) -> EnvStep:
     if isinstance(value, EnvStepValue):
         value = {"key": value.key, "value": value.value}
-    fields = _fields(place, value, required=("key", "value"))
+    fields = _fields(place, value, required=("key", "value"), example='{"key": "DEBUG", "value": "1"}')
     key, content = fields["key"], fields["value"]
     checked = text(f"{place}.key", key)
     if "=" in checked or any(character.isspace() for character in checked):
@@ -196,7 +210,9 @@ def _env_step(place: str, value: object) -> EnvStep:
 def _user_step(place: str, value: object) -> UserStep:
     if isinstance(value, UserStepValue):
         value = {"name": value.name, "sudo": value.sudo}
-    fields = _fields(place, value, required=("name",), optional=("sudo",))
+    fields = _fields(
+        place, value, required=("name",), optional=("sudo",), example='{"name": "app", "sudo": True}'
+    )
     name, sudo = fields["name"], fields.get("sudo", False)
     checked = text(f"{place}.name", name)
     if not _USER_NAME.fullmatch(checked):
@@ -215,18 +231,16 @@ _STEP_MAKERS: dict[str, Callable[[str, object], TypedStep]] = {
 
 
 def _fields(
-    place: str, value: object, *, required: tuple[str, ...], optional: tuple[str, ...] = ()
+    place: str, value: object, *, required: tuple[str, ...], optional: tuple[str, ...] = (), example: str
 ) -> Mapping[str, object]:
     if not isinstance(value, Mapping):
-        raise ValidationError(f"{place}: expected a dict with {' and '.join(required)}, got {_kind(value)}")
+        raise ValidationError(f"{place}: expected a dict such as {example}, got {_kind(value)}")
     for key in value:
         if key not in (*required, *optional):
-            raise ValidationError(
-                f"{place}: unknown key {_shown(key)}; expected {', '.join((*required, *optional))}"
-            )
+            raise ValidationError(f"{place}: unknown key {_shown(key)}; expected a dict such as {example}")
     for key in required:
         if key not in value:
-            raise ValidationError(f"{place}: {key!r} is missing")
+            raise ValidationError(f"{place}: {key!r} is missing; expected a dict such as {example}")
     return value
 
 

@@ -25,6 +25,7 @@ class Call(Generic[T]):
         action: What it does and to which object, for error messages.
         read: Reads the decoded answer; `nothing` where the answer has no body.
         if_lost: What to add to an error after which it is unknown whether the server acted.
+        if_refused: What to add when the server says that the request makes no sense (400).
         extra_time_s: Seconds granted on top of the client's timeout.
     """
 
@@ -32,6 +33,7 @@ class Call(Generic[T]):
     action: str
     read: Callable[[object], T]
     if_lost: str = ""
+    if_refused: str = ""
     extra_time_s: float = 0.0
 
 
@@ -59,7 +61,9 @@ def get_template(template_id: str) -> Call[TemplateInfo]:
     from superserve_api.api.templates.get_template import _get_kwargs as request
 
     template = _template(template_id)
-    return Call(request(template), f"get template {template}", _convert.template_info)
+    return Call(
+        request(template), f"get template {template}", _convert.template_info, if_refused=_NO_TEMPLATE_ID
+    )
 
 
 def list_templates(name_prefix: str | None) -> Call[list[TemplateInfo]]:
@@ -80,7 +84,13 @@ def delete_template(template_id: str) -> Call[None]:
     from superserve_api.api.templates.delete_template import _get_kwargs as request
 
     template = _template(template_id)
-    return Call(request(template), f"delete template {template}", nothing, extra_time_s=_SLOW_DELETE_S)
+    return Call(
+        request(template),
+        f"delete template {template}",
+        nothing,
+        if_refused=_NO_TEMPLATE_ID,
+        extra_time_s=_SLOW_DELETE_S,
+    )
 
 
 def create_build(template_id: str) -> Call[TemplateBuildInfo]:
@@ -114,7 +124,12 @@ def get_build(template_id: str, build_id: str) -> Call[TemplateBuildInfo]:
     from superserve_api.api.templates.get_template_build import _get_kwargs as request
 
     template, build = _template(template_id), _build(build_id)
-    return Call(request(template, build), f"get build {build} of template {template}", _convert.build_info)
+    return Call(
+        request(template, build),
+        f"get build {build} of template {template}",
+        _convert.build_info,
+        if_refused=_NO_BUILD_ID,
+    )
 
 
 def cancel_build(template_id: str, build_id: str) -> Call[None]:
@@ -122,7 +137,12 @@ def cancel_build(template_id: str, build_id: str) -> Call[None]:
     from superserve_api.api.templates.cancel_template_build import _get_kwargs as request
 
     template, build = _template(template_id), _build(build_id)
-    return Call(request(template, build), f"cancel build {build} of template {template}", nothing)
+    return Call(
+        request(template, build),
+        f"cancel build {build} of template {template}",
+        nothing,
+        if_refused=_NO_BUILD_ID,
+    )
 
 
 def stream_build_logs(template_id: str, build_id: str) -> Call[None]:
@@ -141,5 +161,8 @@ def _build(build_id: str) -> str:
     return _arguments.identifier("build_id", build_id)
 
 
+# A name, as a rule, where an id is due.
+_NO_TEMPLATE_ID = _arguments.WHERE_IDS_ARE["template_id"]
+_NO_BUILD_ID = _arguments.WHERE_IDS_ARE["build_id"]
 # The server holds back its answer to a DELETE while it removes the template's files, for up to 30 s.
 _SLOW_DELETE_S = 30.0

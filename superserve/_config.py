@@ -5,6 +5,7 @@ import re
 from urllib.parse import urlsplit
 
 import attrs
+import httpx
 
 from superserve import _arguments
 from superserve.errors import AuthenticationError, ValidationError
@@ -90,17 +91,32 @@ def _regional_url(key: str, source: str) -> str:
 def _checked_url(url: str, source: str) -> str:
     if "@" in url:
         raise ValidationError(f"{source}: must not hold a user name or password")
-    try:
-        parts = urlsplit(url)
-        # What the name look-up does to a host name: a label that is empty or too long is refused.
-        host = (parts.hostname or "").encode("idna")
-        usable = parts.scheme in ("http", "https") and bool(host) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not _is_printable(url) or set(url) & set('"<>\\^`{|}'):
+    problem = _problem(url)
+    if problem:
         # Key and address may have been mixed up: what is no address at all is not shown.
-        got = f"got {url!r}" if "://" in url else "and it has to start with https:// or http://"
-        raise ValidationError(f"{source}: expected something like {DEFAULT_BASE_URL}, {got}")
-    if "?" in url or "#" in url:
-        raise ValidationError(f"{source}: must not have a query or a fragment, got {url!r}")
+        got = f", got {url!r}" if "://" in url else ""
+        raise ValidationError(f"{source}: {problem}; expected something like {DEFAULT_BASE_URL}{got}")
     return url.rstrip("/")
+
+
+def _problem(url: str) -> str | None:
+    """Return what keeps a URL from being the address of an API, or None."""
+    if not url.lower().startswith(("https://", "http://")):
+        return "it has to start with https:// or http://"
+    if "?" in url or "#" in url:
+        return "it must not have a query or a fragment"
+    if not _is_printable(url) or set(url) & set('"<>\\^`{|}'):
+        return "it holds a character that an address cannot have"
+    try:
+        port = urlsplit(url).port
+    except ValueError:
+        port = 0
+    if port == 0:
+        return "its port has to be a number from 1 to 65535"
+    try:
+        host = httpx.URL(url).host
+        # What the name look-up does to a host name: a label that is empty or too long is refused.
+        is_host = bool(host.encode("idna"))
+    except (ValueError, httpx.InvalidURL):
+        is_host = False
+    return None if is_host else "its host is not one"

@@ -111,6 +111,14 @@ def set_timeouts(request: httpx.Request, seconds: float) -> None:
     }
 
 
+def is_untrusted(error: BaseException) -> bool:
+    """Whether a connection was refused by this side, for the server's certificate: trying again changes nothing."""
+    link: BaseException | None = error
+    while link is not None and not isinstance(link, ssl.SSLCertVerificationError):
+        link = link.__cause__ or link.__context__
+    return link is not None
+
+
 def is_worth_repeating(response: httpx.Response) -> bool:
     """Whether an answer, read to its end, may be better next time. A used-up quota (`too_many_*`) will not be."""
     if response.status_code not in REPEATED_STATUSES:

@@ -106,6 +106,8 @@ class HTTPClient(httpx.AsyncClient):
                 if stream and response.status_code in _http.REPEATED_STATUSES:
                     response = await _read(response)
             except _http.REPEATED_ERRORS as error:
+                if _http.is_untrusted(error):
+                    raise
                 raise Repeatable(error=error) from error
             if _http.is_worth_repeating(response):
                 raise Repeatable(response=response)

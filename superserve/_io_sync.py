@@ -73,7 +73,7 @@ class HTTPClient(httpx.Client):
         self._cookies = _http.NoCookies()
         self._config = config
         self.is_spoilt = False
-        self._is_retired = False
+        self._successor: HTTPClient | None = None
         self._users: set[object] = set()
         self._lends = False
         # Not a semaphore: an interrupt in it may leave it locked for ever.
@@ -90,6 +90,9 @@ class HTTPClient(httpx.Client):
 
     def send(self, request: httpx.Request, *, stream: bool = False, **arguments: Any) -> httpx.Response:
         """Send a request as httpx does, within the time it may take."""
+        if self._successor is not None:
+            # Retired since the caller got it.
+            return self._successor.send(request, stream=stream, **arguments)
         user = object()
         self._users.add(user)
         # A stream is read after this call.
@@ -103,12 +106,12 @@ class HTTPClient(httpx.Client):
             raise
         finally:
             self._users.discard(user)
-            if self._is_retired:
-                self.retire()
+            if self._successor is not None:
+                self.retire(self._successor)
 
-    def retire(self) -> None:
-        """Close this pool, when those who use it are done."""
-        self._is_retired = True
+    def retire(self, successor: "HTTPClient") -> None:
+        """Close this pool, when those who use it are done; who comes later is served by its successor."""
+        self._successor = successor
         if not self._users and not self._lends:
             self.close()
 
@@ -124,6 +127,8 @@ class HTTPClient(httpx.Client):
                 if stream and response.status_code in _http.REPEATED_STATUSES:
                     response = _read(response)
             except _http.REPEATED_ERRORS as error:
+                if _http.is_untrusted(error):
+                    raise
                 raise Repeatable(error=error) from error
             if _http.is_worth_repeating(response):
                 raise Repeatable(response=response)
@@ -191,11 +196,12 @@ class Pool:
                     raise SandboxError("this client is closed; make another")
                 http = self._http
                 if http is None or http.is_spoilt:
-                    if http is not None:
-                        http.retire()
                     if self._at_exit is not None:
                         self._at_exit.detach()
-                    http = self._http = HTTPClient(self._config)
+                    spoilt, http = http, HTTPClient(self._config)
+                    self._http = http
+                    if spoilt is not None:
+                        spoilt.retire(http)
                     # For who doesn't close: at the latest when the process ends.
                     self._at_exit = weakref.finalize(self, http.close)
         return http

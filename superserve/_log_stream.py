@@ -54,8 +54,10 @@ def opened(response: httpx.Response, body: httpx.SyncByteStream | httpx.AsyncByt
     # A connection that the server has reset already takes no options.
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if hasattr(socket, "TCP_KEEPIDLE"):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEP_ALIVE_S)
+        # TCP_KEEPALIVE is what macOS calls it.
+        after = getattr(socket, "TCP_KEEPIDLE", None) or getattr(socket, "TCP_KEEPALIVE", None)
+        if after is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, after, _KEEP_ALIVE_S)
     bounded = httpx.Response(
         response.status_code, headers=response.headers, stream=body, request=response.request
     )

@@ -108,9 +108,12 @@ class _Backend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        return _Stream(
-            await _wait_for(self._backend.connect_tcp(host, port, timeout, local_address, socket_options))
-        )
+        try:
+            return _Stream(
+                await _wait_for(self._backend.connect_tcp(host, port, timeout, local_address, socket_options))
+            )
+        except httpcore.ConnectError as error:
+            raise httpcore.ConnectError(_reason(error)) from error
 
 
 class _Stream(httpcore.AsyncNetworkStream):
@@ -147,6 +150,12 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
+
+
+def _reason(error: BaseException) -> str:
+    """Return what the last attempt to connect came to: anyio itself says only that all of them have failed."""
+    behind = error.exceptions[-1] if isinstance(error, BaseExceptionGroup) else error.__cause__
+    return str(error) if behind is None else _reason(behind)
 
 
 def _own(error: Exception) -> BaseException:

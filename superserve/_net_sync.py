@@ -109,7 +109,7 @@ class _Backend(httpcore.SyncBackend):
         try:
             addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
-            raise httpcore.ConnectError(f"{host}: {error}") from error
+            raise httpcore.ConnectError(str(error)) from error
         failure: OSError = OSError("no address")
         for index, (family, kind, protocol, _, address) in enumerate(addresses):
             left = _time_left(None if until is None else until - time.monotonic(), httpcore.ConnectTimeout)
@@ -131,7 +131,7 @@ class _Backend(httpcore.SyncBackend):
         kind_of_failure = (
             httpcore.ConnectTimeout if isinstance(failure, TimeoutError) else httpcore.ConnectError
         )
-        raise kind_of_failure(f"{host}:{port}: {failure}") from failure
+        raise kind_of_failure(str(failure)) from failure
 
     def _connect(
         self,

@@ -29,7 +29,10 @@ class RawClient(AuthenticatedClient):
         self._async_pool = async_pool
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(f"{type(self).__name__} cannot be pickled: it holds a key and connections")
+        raise TypeError(f"{type(self).__name__} cannot be pickled or copied: it holds a key and connections")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._base_url}>"
 
     def get_httpx_client(self) -> httpx.Client:
         """Return the connections for the generated functions `sync` and `sync_detailed`."""
@@ -69,8 +72,16 @@ class RawClient(AuthenticatedClient):
         """Refuse: it would change the requests of everybody on these connections."""
         self._refuse_to_differ()
 
+    def set_httpx_client(self, client: httpx.Client) -> NoReturn:  # noqa: ARG002 - the signature it overrides
+        """Refuse: the connections are those of a `Superserve`."""
+        self._refuse_to_differ()
+
+    def set_async_httpx_client(self, async_client: httpx.AsyncClient) -> NoReturn:  # noqa: ARG002 - the same
+        """Refuse: the connections are those of an `AsyncSuperserve`."""
+        self._refuse_to_differ()
+
     def _refuse_to_differ(self) -> NoReturn:
         raise SandboxError(
-            "this raw client shares its connections; for other headers, cookies or timeouts make a Superserve "
+            "this raw client shares its connections; for other headers, cookies, timeouts or connections make a Superserve "
             "with timeout_s=, or a superserve_api.AuthenticatedClient of its own"
         )

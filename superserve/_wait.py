@@ -11,6 +11,7 @@ from typing import Final
 
 from superserve import _http
 from superserve.errors import (
+    AuthenticationError,
     BuildError,
     ConflictError,
     RateLimitError,
@@ -60,7 +61,7 @@ _HURRIED_DELAYS_S: Final = (0.05, 0.1, 0.2)
 _LONGEST_RETRY_S: Final = 5.0
 _SLOWEST_DELAY_S: Final = 60.0
 _SPREAD: Final = 0.1
-# Found by trial: see test_the_group_finds_the_pace_that_the_server_bears in tests/test_pace.py.
+# Found by trial: see test_the_group_finds_the_pace_that_the_server_bears_and_nobody_fails in tests/test_pace.py.
 _STEP: Final = 1.5
 _HALF_LIFE_S: Final = 30.0
 
@@ -120,6 +121,7 @@ class Wait:
         poll_interval_s: float,
         timeout_s: float | None = None,
         cancels: bool = False,
+        template_class: str = "Template",
     ) -> None:
         self.build_id: str | None = None
         self.seen: TemplateBuildStatus | None = None
@@ -127,6 +129,7 @@ class Wait:
         self.timeout_error: SandboxTimeoutError | None = None
         self._pace = pace
         self._template_id = template_id
+        self._template_class = template_class
         self._interval_s = poll_interval_s * INTERVAL_SCALE
         self._timeout_s = timeout_s
         self._cancels = cancels
@@ -135,6 +138,7 @@ class Wait:
         self._asked_at = now
         self._failing_since: float | None = None
         self._failures = 0
+        self._answers = 0
         self._polls = 0
         self._hurried_at = -math.inf
         self._hurried_polls = 0
@@ -173,6 +177,7 @@ class Wait:
         """Take note of a good answer."""
         self._failing_since = None
         self._failures = 0
+        self._answers += 1
         self._pace.answered()
 
     def failed(self, error: SandboxError) -> None:
@@ -188,6 +193,9 @@ class Wait:
                 # As long as the server answers somebody, the others are only waiting in line.
                 since = max(since, self._pace.last_answer)
             case SandboxConnectionError() | SandboxTimeoutError() | ServerError():
+                pass
+            case AuthenticationError(code="auth_failed") if self._answers:
+                # The key was good a moment ago: so the platform answers when it cannot look keys up.
                 pass
             case _:
                 raise error
@@ -224,14 +232,14 @@ class Wait:
 
     def how_to_go_on(self) -> str:
         """Return what has become of the build, or how to find it again, for whoever stops waiting for it."""
+        template = f"{self._template_class}.connect({self._template_id!r})"
+        if self._template_class.startswith("Async"):
+            template = f"(await {template})"
         if self.build_id is None:
-            return f"The build may go on; find it with Template.connect({self._template_id!r}).list_builds()."
+            return f"The build may go on; find it with {template}.list_builds()."
         if self.has_ended:
             return f"Build {self.build_id} of template {self._template_id} has ended: {self.seen}."
-        return (
-            f"The build goes on; wait again with "
-            f"Template.connect({self._template_id!r}).wait_until_ready(build_id={self.build_id!r})."
-        )
+        return f"The build goes on; wait again with {template}.wait_until_ready(build_id={self.build_id!r})."
 
     def timed_out(self) -> SandboxTimeoutError:
         """Return the error for a wait whose time is over."""

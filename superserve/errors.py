@@ -70,6 +70,9 @@ class SandboxError(Exception):
         advice = _ADVICE.get(self.code or self.status_code)
         return f"{text}; {advice}" if advice else text
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
 
 class AuthenticationError(SandboxError):
     """The API key is missing, unknown, or not allowed to do this (401, 403)."""

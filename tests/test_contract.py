@@ -15,7 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from superserve_api import models
 
 import superserve
-from superserve import _answers, _calls, _convert
+from superserve import _answers, _calls, _config, _convert
 from superserve.local import LocalServer
 from tests.wire import log, reply
 
@@ -386,7 +386,7 @@ def test_superserve_reads_only_fields_of_a_log_event_that_the_contract_has():
 def test_superserve_reads_only_fields_of_an_error_that_the_contract_has():
     body = {"error": {"code": "conflict", "message": "name taken"}}
     call = _calls.get_template(TEMPLATE["id"])
-    error = _answers.refusal(call, httpx.Response(409, json=body), api_key="another key")
+    error = _answers.refusal(call, httpx.Response(409, json=body), _config.resolve("another-key"))
 
     assert (error.code, error.message) == ("conflict", "name taken")
     assert missing(models.ApiError, body.keys()) == []

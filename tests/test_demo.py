@@ -130,7 +130,7 @@ def test_without_a_server_the_demo_says_so():
 
     assert done.returncode == 1
     assert done.stderr.startswith(
-        "SandboxConnectionError: could not list templates: cannot connect to the server"
+        "SandboxConnectionError: could not list templates: cannot connect to http://127.0.0.1:9: ["
     )
 
 

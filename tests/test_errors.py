@@ -17,6 +17,7 @@ from superserve import (
     SandboxConnectionError,
     SandboxError,
     SandboxTimeoutError,
+    _config,
     errors,
 )
 from superserve._answers import failure
@@ -122,9 +123,13 @@ def test_an_error_says_what_was_done_what_came_of_it_and_what_to_do():
         (
             httpx.ConnectError("refused."),
             SandboxConnectionError,
-            f"cannot connect to the server: refused; {CHECK}",
+            f"cannot connect to https://api.superserve.ai: refused; {CHECK}",
         ),
-        (httpx.ProxyError("407"), SandboxConnectionError, f"cannot connect to the server: 407; {CHECK}"),
+        (
+            httpx.ProxyError("407"),
+            SandboxConnectionError,
+            f"cannot connect to https://api.superserve.ai: 407; {CHECK}",
+        ),
         (httpx.ReadError(""), SandboxConnectionError, f"the connection to the server broke: ReadError{LOST}"),
         (httpx.WriteError("x"), SandboxConnectionError, f"the connection to the server broke: x{LOST}"),
         (
@@ -138,9 +143,15 @@ def test_an_error_says_what_was_done_what_came_of_it_and_what_to_do():
 )
 def test_every_failure_on_the_way_is_told_apart_by_whether_the_server_may_have_acted(cause, kind, message):
     call = Call({}, "create template 'a'", nothing, if_lost="it may exist")
-    error = failure(call, cause, timeout_s=5.0, api_key="k" * 20)
+    error = failure(call, cause, _config.resolve("k" * 20), timeout_s=5.0)
     assert type(error) is kind
     assert str(error) == f"could not create template 'a': {message}"
+
+
+def test_the_repr_of_an_error_says_as_much_as_its_text():
+    assert repr(NotFoundError("no such template", status_code=404, code="not_found")) == (
+        "NotFoundError('no such template [404 not_found]')"
+    )
 
 
 def test_a_build_error_can_be_made_by_hand():

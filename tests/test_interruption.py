@@ -37,10 +37,11 @@ LINE = {
     "status": "",
 }
 EVENT = chunk(sse(LINE))
-GO_ON = (
-    "The build goes on; wait again with "
-    f"Template.connect('{TEMPLATE_ID}').wait_until_ready(build_id='{BUILD_ID}')."
-)
+_AGAIN = f".wait_until_ready(build_id='{BUILD_ID}')."
+GO_ON = {
+    "sync": f"The build goes on; wait again with Template.connect('{TEMPLATE_ID}'){_AGAIN}",
+    "async": f"The build goes on; wait again with (await AsyncTemplate.connect('{TEMPLATE_ID}')){_AGAIN}",
+}
 
 MOMENTS = random.Random(7)  # the same moments on every run, as far as the machine's speed is
 
@@ -134,7 +135,7 @@ def test_a_program_that_is_interrupted_stops_and_says_how_to_go_on(serve, key, n
     if cancel:
         assert f"Build {BUILD_ID} of template {TEMPLATE_ID} has ended: cancelled." in error
     else:
-        assert GO_ON in error
+        assert GO_ON[colour] in error
     assert script.count("cancel") == cancel
     assert "ignored" not in error
     assert program.returncode != 0
@@ -210,7 +211,7 @@ async def test_a_task_cancelled_at_any_moment_stops_waiting_and_leaves_nothing(r
             with pytest.raises(asyncio.CancelledError) as caught:
                 await waiting
             assert belongings.readers() == set()
-            assert getattr(caught.value, "__notes__", [GO_ON]) == [GO_ON]
+            assert getattr(caught.value, "__notes__", [GO_ON["async"]]) == [GO_ON["async"]]
         pool = client._pool.get()._transport._pool
         assert pool._requests == []
         assert (await template.get_info()).id == TEMPLATE_ID
@@ -254,7 +255,7 @@ async def test_a_timeout_around_a_wait_ends_it_with_its_own_error(template, belo
         async with asyncio.timeout(0.1):
             await template.wait_until_ready(on_log=lambda event: None, poll_interval_s=0.01)
     assert not isinstance(caught.value, SandboxError)
-    assert caught.value.__cause__.__notes__ == [GO_ON]
+    assert caught.value.__cause__.__notes__ == [GO_ON["async"]]
     assert belongings.readers() == set()
 
 
@@ -400,7 +401,7 @@ async def test_what_a_signal_handler_raises_in_the_reading_task_comes_out_of_the
     monkeypatch.setattr(LogFeed, "take", interrupt)
     with pytest.raises(TerminatedError) as caught:
         await template.wait_until_ready(on_log=print, poll_interval_s=0.01)
-    assert caught.value.__notes__ == [GO_ON]
+    assert caught.value.__notes__ == [GO_ON["async"]]
 
 
 async def test_what_a_signal_handler_raises_amid_asyncios_own_code_comes_out_of_the_wait(
@@ -416,7 +417,7 @@ async def test_what_a_signal_handler_raises_amid_asyncios_own_code_comes_out_of_
     monkeypatch.setattr("anyio._backends._asyncio.StreamProtocol.data_received", interrupt)
     with pytest.raises(TerminatedError) as caught:
         await template.wait_until_ready(poll_interval_s=0.01, timeout_s=10)
-    assert caught.value.__notes__ == [GO_ON]
+    assert caught.value.__notes__ == [GO_ON["async"]]
 
 
 # Without a signal
@@ -501,7 +502,7 @@ def test_an_interrupt_within_a_callback_comes_out_as_it_is(serve, key, belonging
         with pytest.raises(KeyboardInterrupt) as caught:
             template.wait_until_ready(on_log=interrupt, poll_interval_s=0.01)
         assert belongings.readers() == set()
-    assert caught.value.__notes__ == [GO_ON]
+    assert caught.value.__notes__ == [GO_ON["sync"]]
 
 
 def test_a_callback_that_overruns_ends_the_wait_right_after(serve, key):
@@ -534,7 +535,7 @@ def test_what_a_signal_handler_raises_is_not_taken_for_an_error_of_the_socket(se
             signal.setitimer(signal.ITIMER_REAL, 0.1)
             with pytest.raises(kind, match="from the handler") as caught:
                 template.wait_until_ready(timeout_s=10)
-            assert caught.value.__notes__ == [GO_ON]
+            assert caught.value.__notes__ == [GO_ON["sync"]]
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -562,6 +563,19 @@ def test_a_signal_handler_that_raises_while_connecting_is_not_taken_for_a_refusa
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def test_who_has_a_pool_that_is_replaced_after_an_interrupt_is_served_by_the_new_one(serve, key):
+    wire = serve(reply(json=[]))
+    with Superserve(api_key=key, base_url=wire.url) as client:
+        # As a thread has it between two steps of a call.
+        spoilt = client._pool.get()
+        spoilt.is_spoilt = True
+        other = client._pool.get()
+        assert spoilt.is_closed
+        assert spoilt.get("/templates").json() == []
+        assert not other.is_closed
+        assert wire.connections == 1
 
 
 def test_an_interrupted_call_leaves_the_calls_of_other_threads_alone(serve, key):

@@ -11,6 +11,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 from superserve_api.api.templates import list_templates
 
@@ -194,6 +195,12 @@ async def coroutine_function(event):
     raise AssertionError("nobody awaits this")
 
 
+def test_a_raw_client_takes_no_other_connections(key):
+    for client in (Superserve(api_key=key), AsyncSuperserve(api_key=key)):
+        with pytest.raises(SandboxError, match="shares its connections"):
+            client.raw.set_async_httpx_client(httpx.AsyncClient())
+
+
 class Callable:
     async def __call__(self, event):
         raise AssertionError("nobody awaits this")
@@ -212,6 +219,24 @@ def test_the_synchronous_half_refuses_callbacks_that_nobody_would_await(wire, ke
             ": is a coroutine function; use AsyncTemplate, or pass a plain function"
         )
     assert len(wire.requests) == 1
+
+
+async def yields(event):
+    yield event
+
+
+def test_both_halves_refuse_callbacks_that_would_do_nothing(wire, key):
+    template = Template.connect(ID, api_key=key, base_url=wire.url)
+    with pytest.raises(ValidationError, match="on_log: is a generator function"):
+        template.wait_until_ready(on_log=yields)
+
+    async def main():
+        handle = await AsyncTemplate.connect(ID, api_key=key, base_url=wire.url)
+        with pytest.raises(ValidationError, match="on_log: is a generator function"):
+            await handle.wait_until_ready(on_log=yields)
+
+    asyncio.run(main())
+    assert len(wire.requests) == 2
 
 
 def test_closing_a_client_during_a_call_ends_the_call_with_an_error_of_ours(serve, key):

@@ -99,7 +99,7 @@ class AsyncBuildLog:
 
     def _pump(self) -> LogPump:
         def refuse(response: httpx.Response) -> SandboxError:
-            return _answers.refusal(self._stream, response, api_key=self._client._config.api_key)
+            return _answers.refusal(self._stream, response, self._client._config)
 
         # The pump's connection is its own: that the client is not closed has to be seen here.
         self._client._pool.get()

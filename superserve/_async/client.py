@@ -1,7 +1,7 @@
 """The client: key, address, connections, timeouts and retries, in one object."""
 
 from types import TracebackType
-from typing import NoReturn, Self, TypeVar
+from typing import Final, NoReturn, Self, TypeVar
 
 import httpx
 
@@ -57,12 +57,14 @@ class AsyncSuperserve:
         self._pace = Pace()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._config.base_url}>"
+        config: Config | None = getattr(self, "_config", None)
+        # Shown by debuggers, it may not have got its settings yet.
+        return f"<{type(self).__name__} {config.base_url if config else 'without settings'}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            f"{type(self).__name__} cannot be pickled: it holds a key and connections; make one in each process, "
-            "and pass on ids of templates, not templates"
+            f"{type(self).__name__} cannot be pickled or copied: it holds a key and connections; make one in each "
+            "process, and pass on ids of templates, not templates"
         )
 
     @property
@@ -76,8 +78,16 @@ class AsyncSuperserve:
         return self._config.timeout_s
 
     @property
+    def max_attempts(self) -> int:
+        """How often a GET or DELETE is tried."""
+        return self._config.max_attempts
+
+    @property
     def raw(self) -> RawClient:
-        """The generated client `superserve_api`, set up like this one: same key, address, connections and retries."""
+        """The generated client `superserve_api`, set up like this one: same key, address, connections and retries.
+
+        Its functions raise httpx's own errors, not those of this package.
+        """
         return self._raw
 
     async def __aenter__(self) -> Self:
@@ -102,16 +112,17 @@ class AsyncSuperserve:
                 **call.request, timeout=options.timeout_s, extensions=_http.extensions(options)
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _answers.failure(
-                call, error, timeout_s=options.timeout_s, api_key=self._config.api_key
-            ) from error
+            raise _answers.failure(call, error, self._config, timeout_s=options.timeout_s) from error
         except RuntimeError as error:
             if not http.is_closed:
                 raise
             raise SandboxError("this client was closed during the call", action=call.action) from error
-        return _answers.result(call, response, api_key=self._config.api_key)
+        return _answers.result(call, response, self._config)
 
 
+# Of a program that has a key for each of its customers: those forgotten close their connections when the last who uses
+# them is done.
+_MOST_SHARED: Final = 64
 _shared: dict[Config, AsyncSuperserve] = {}
 
 
@@ -123,9 +134,13 @@ def client_for(
         config = _config.resolve(api_key, base_url)
         shared = _shared.get(config)
         # Whoever comes first, all get the same one: setdefault is a single step.
-        return shared or _shared.setdefault(
-            config, AsyncSuperserve(api_key=config.api_key, base_url=config.base_url)
-        )
+        if shared is None:
+            shared = _shared.setdefault(
+                config, AsyncSuperserve(api_key=config.api_key, base_url=config.base_url)
+            )
+            for oldest in list(_shared)[:-_MOST_SHARED]:
+                _shared.pop(oldest, None)
+        return shared
     if not isinstance(client, AsyncSuperserve):
         raise ValidationError(f"client: expected AsyncSuperserve, got {type(client).__name__}")
     if api_key is not None or base_url is not None:

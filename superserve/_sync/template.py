@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import closing, suppress
 from datetime import datetime
+from typing import Self
 
 from superserve import _arguments, _calls, _convert, _wait
 from superserve._calls import Call
@@ -21,7 +22,7 @@ from superserve.types import BuildLogEvent, BuildStep, TemplateBuildInfo, Templa
 class Template:
     """A template of the authenticated team, or one of the system's.
 
-    Made by `create` and `connect`. Its properties are what the server said at that moment and never change;
+    Made by `create` and `connect`, not by calling the class. Its properties are what the server said at that moment and never change;
     `get_info` asks again.
 
     Example:
@@ -61,7 +62,7 @@ class Template:
         api_key: str | None = None,
         base_url: str | None = None,
         client: Superserve | None = None,
-    ) -> "Template":
+    ) -> Self:
         """Register a template and queue its first build; `wait_until_ready` waits for that.
 
         Calls `createTemplate` (POST /templates), once: it is never repeated on its own. What is not given is not
@@ -120,7 +121,7 @@ class Template:
         api_key: str | None = None,
         base_url: str | None = None,
         client: Superserve | None = None,
-    ) -> "Template":
+    ) -> Self:
         """Load an existing template by its id, with `getTemplate`; names are found with `list`.
 
         Raises:
@@ -289,6 +290,7 @@ class Template:
             poll_interval_s=_arguments.seconds("poll_interval_s", poll_interval_s),
             timeout_s=_arguments.optional_seconds("timeout_s", timeout_s),
             cancels=_arguments.flag("cancel_on_interrupt", cancel_on_interrupt),
+            template_class="Template",
         )
         wait.build_id = self._build_to_wait_for(build_id)
         try:

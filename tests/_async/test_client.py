@@ -48,10 +48,26 @@ async def test_another_key_has_another_connection(wire):
     assert [request.connection for request in wire.requests] == [1, 2, 1]
 
 
+async def test_clients_of_many_keys_do_not_pile_up(wire):
+    for number in range(70):
+        await AsyncTemplate.connect(ID, api_key=f"key-{number}", base_url=wire.url)
+    wire.until(lambda: wire.open_connections == 64)
+    # The oldest are those that were forgotten.
+    await AsyncTemplate.connect(ID, api_key="key-69", base_url=wire.url)
+    assert wire.connections == 70
+    await AsyncTemplate.connect(ID, api_key="key-0", base_url=wire.url)
+    assert wire.connections == 71
+
+
 async def test_a_client_of_ones_own_is_not_shared(wire, connect, key):
     await AsyncTemplate.connect(ID, api_key=key, base_url=wire.url)
     await AsyncTemplate.connect(ID, client=connect(wire))
     assert wire.connections == 2
+
+
+async def test_a_client_without_settings_can_still_be_shown():
+    # Debuggers show one whose settings are refused.
+    assert repr(object.__new__(AsyncSuperserve)) == "<AsyncSuperserve without settings>"
 
 
 async def test_leaving_a_client_closes_its_connections(wire, key):

@@ -303,13 +303,21 @@ async def test_a_create_that_was_refused_does_not_say_that_the_template_may_exis
     assert str(error) == "could not create template 'my-env': The name is taken. [409 conflict]"
 
 
+async def test_a_server_that_cannot_be_reached_through_a_proxy_is_told_so(connect, environment):
+    environment.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    with pytest.raises(
+        SandboxConnectionError, match=r"cannot connect to http://api\.test: .* the proxies of the env"
+    ):
+        await AsyncTemplate.list(api_key="k", base_url="http://api.test")
+
+
 async def test_a_server_that_is_not_there_is_a_connection_error(serve, connect):
     wire = serve(reply(200))
     wire.__exit__()
     with pytest.raises(SandboxConnectionError) as caught:
         await create(connect(wire))
     error = caught.value
-    assert str(error).startswith("could not create template 'my-env': cannot connect to the server: ")
+    assert str(error).startswith(f"could not create template 'my-env': cannot connect to {wire.url}: ")
     assert str(error).endswith("; check the network and base_url= or SUPERSERVE_BASE_URL")
     assert "may have been created" not in str(error)
     assert (error.status_code, error.code, error.headers) == (None, None, {})

@@ -1,6 +1,7 @@
 """What is sent again, how often, after how long, and what is sent once."""
 
 import gzip
+import ssl
 
 import pytest
 
@@ -170,12 +171,30 @@ async def test_an_attempt_that_turns_out_lasting_ends_the_repetition(template):
     assert len(wire.requests) == 2
 
 
+async def test_a_certificate_that_is_not_trusted_is_told_at_once(serve, connect, monkeypatch):
+    def refuse(*_arguments, **_options):
+        raise ssl.SSLCertVerificationError("certificate verify failed: self-signed certificate")
+
+    # The one for blocking sockets, the other for those of event loops.
+    for wrap in ("wrap_socket", "wrap_bio"):
+        monkeypatch.setattr(ssl.SSLContext, wrap, refuse)
+    wire = serve(stall())
+    client = connect(wire, base_url=wire.url.replace("http:", "https:"))
+    with pytest.raises(SandboxConnectionError) as caught:
+        await AsyncTemplate.list(client=client)
+    assert "self-signed certificate" in str(caught.value)
+    assert str(caught.value).endswith(
+        "; where certificates of your own are needed, SSL_CERT_FILE or SSL_CERT_DIR names them"
+    )
+    assert wire.connections == 1
+
+
 async def test_a_server_that_is_not_there_is_tried_again(template):
     handle, wire = await template(GOOD)
     wire.__exit__()
     with pytest.raises(SandboxConnectionError) as caught:
         await handle.get_info()
-    assert "cannot connect to the server" in str(caught.value)
+    assert f"cannot connect to {wire.url}: " in str(caught.value)
 
 
 async def test_retry_after_is_obeyed_and_not_shortened(template, monkeypatch):

@@ -254,6 +254,21 @@ async def test_a_template_that_is_not_there_is_not_found(client, template):
             await call()
 
 
+async def test_a_name_where_an_id_is_due_comes_back_with_the_way_to_its_id(client, template):
+    handle = await AsyncTemplate.connect(template.id, client=client)
+    for call in (
+        lambda: AsyncTemplate.connect("my-env", client=client),
+        lambda: AsyncTemplate.delete_by_id("my-env", client=client),
+    ):
+        with pytest.raises(
+            ValidationError, match=r"; Template\.list\(name_prefix=\.\.\.\) finds the id of a name"
+        ):
+            await call()
+    for call in (lambda: handle.get_build("newest"), lambda: handle.cancel_build("newest")):
+        with pytest.raises(ValidationError, match=r"; list_builds\(\) tells the ids of a template's builds"):
+            await call()
+
+
 async def test_list_has_the_teams_templates_and_the_systems_newest_first():
     with LocalServer(limits=False) as server:
         for name in ("one", "two"):

@@ -19,6 +19,7 @@ from superserve import (
 from tests.script import BUILD_ID, TEMPLATE_ID, Script, build_row, template_row
 from tests.wire import STREAM_HEAD, chunk, cut, drip, envelope, log, reply, reset, sse, stall
 
+NO_KEY = reply(401, json=envelope("auth_failed", "API key is not known"))
 LIMITED = reply(429, json=envelope("rate_limited", "slow down"), headers={"Retry-After": "0"})
 LINE = {
     "timestamp": "2026-05-01T10:00:01Z",
@@ -282,7 +283,7 @@ async def test_trouble_when_the_build_is_ready_already_is_borne_with_too(scripte
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (reply(401, json=envelope("auth_failed", "no")), AuthenticationError),
+        (reply(401, json=envelope("unauthorized", "no")), AuthenticationError),
         (reply(403, json=envelope("forbidden", "no")), AuthenticationError),
         (reply(404, json=envelope("not_found", "Build not found")), NotFoundError),
         (reply(400, json=envelope("bad_request", "what?")), ValidationError),
@@ -298,9 +299,25 @@ async def test_trouble_that_lasts_ends_the_wait_at_once(scripted, answer, error,
 
 
 @BOTH
+async def test_a_key_that_was_never_good_ends_the_wait_at_once(scripted, options):
+    script = Script(build=[NO_KEY])
+    with pytest.raises(AuthenticationError):
+        await wait(await scripted(script), **options)
+    assert script.count("build") == 1
+
+
+@BOTH
+async def test_a_key_that_is_not_known_for_a_moment_is_borne_with(scripted, options):
+    # An outage of the platform's own looks like that.
+    script = Script(build=["building", NO_KEY, NO_KEY, "ready"])
+    assert (await wait(await scripted(script), **options)).status == "ready"
+
+
+@BOTH
 @pytest.mark.parametrize(
     ("trouble", "error"),
     [
+        (NO_KEY, AuthenticationError),
         (reply(500), ServerError),
         (reset(), SandboxConnectionError),
         (LIMITED, RateLimitError),
@@ -378,7 +395,8 @@ async def test_a_wait_ends_when_its_time_is_over_whatever_the_server_does(script
     error = caught.value
     assert isinstance(error, TimeoutError)
     assert f"build {BUILD_ID} of template {TEMPLATE_ID}" in str(error)
-    assert f"Template.connect('{TEMPLATE_ID}').wait_until_ready(build_id='{BUILD_ID}')" in str(error)
+    assert f"AsyncTemplate.connect('{TEMPLATE_ID}')" in str(error)
+    assert f".wait_until_ready(build_id='{BUILD_ID}')" in str(error)
     assert "after 0.3 s" in str(error)
     assert not hasattr(error, "__notes__")
     assert script.count("cancel") == 0

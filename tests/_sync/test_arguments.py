@@ -82,6 +82,8 @@ def refused(call):
     return str(error)
 
 
+ENV = 'expected a dict such as {"key": "DEBUG", "value": "1"}'
+USER = 'expected a dict such as {"name": "app", "sudo": True}'
 ONE_OF = "expected exactly one of run, env, workdir, user"
 A_STEP = "expected a RunStep, EnvStep, WorkdirStep, UserStep or a dict such as {'run': 'make'}"
 A_USER = "expected at most 31 of a-z, 0-9, _ and - that start with a letter or _"
@@ -108,10 +110,10 @@ WRONG_STEPS = [
     (RunStep(5), "steps[1].run: expected a string, got int"),
     ({"workdir": ""}, "steps[1].workdir: must not be empty, got ''"),
     (WorkdirStep(b"/app"), "steps[1].workdir: expected a string, got bytes"),
-    ({"env": f"TOKEN={SECRET}"}, "steps[1].env: expected a dict with key and value, got str"),
-    ({"env": {"TOKEN": SECRET}}, "steps[1].env: unknown key 'TOKEN'; expected key, value"),
-    ({"env": {"key": "A"}}, "steps[1].env: 'value' is missing"),
-    ({"env": {"value": SECRET}}, "steps[1].env: 'key' is missing"),
+    ({"env": f"TOKEN={SECRET}"}, f"steps[1].env: {ENV}, got str"),
+    ({"env": {"TOKEN": SECRET}}, f"steps[1].env: unknown key 'TOKEN'; {ENV}"),
+    ({"env": {"key": "A"}}, f"steps[1].env: 'value' is missing; {ENV}"),
+    ({"env": {"value": SECRET}}, f"steps[1].env: 'key' is missing; {ENV}"),
     ({"env": {"key": "", "value": SECRET}}, "steps[1].env.key: must not be empty, got ''"),
     (
         {"env": {"key": f"A={SECRET}", "value": ""}},
@@ -122,9 +124,9 @@ WRONG_STEPS = [
     ({"env": {"key": "A", "value": SECRET + "\0"}}, "steps[1].env.value: must not contain a NUL character"),
     (EnvStep({"key": "A", "value": None}), "steps[1].env.value: expected a string, got None"),
     (EnvStep(EnvStepValue(None, SECRET)), "steps[1].env.key: expected a string, got None"),
-    ({"user": "app"}, "steps[1].user: expected a dict with name, got str"),
-    ({"user": {"name": "app", "uid": 5}}, "steps[1].user: unknown key 'uid'; expected name, sudo"),
-    ({"user": {"sudo": True}}, "steps[1].user: 'name' is missing"),
+    ({"user": "app"}, f"steps[1].user: {USER}, got str"),
+    ({"user": {"name": "app", "uid": 5}}, f"steps[1].user: unknown key 'uid'; {USER}"),
+    ({"user": {"sudo": True}}, f"steps[1].user: 'name' is missing; {USER}"),
     ({"user": {"name": "app", "sudo": "yes"}}, "steps[1].user.sudo: expected True or False, got str"),
     ({"user": {"name": "app", "sudo": None}}, "steps[1].user.sudo: expected True or False, got None"),
     (UserStep(UserStepValue("app", 1)), "steps[1].user.sudo: expected True or False, got int"),
@@ -332,6 +334,20 @@ def test_a_callback_that_cannot_be_called_is_refused(template):
     assert text == "on_event: expected a function of one log event, got None"
 
 
+def yields(event):
+    yield event
+
+
+def test_a_callback_that_would_do_nothing_is_refused(template):
+    text = refused(lambda: template.wait_until_ready(on_log=yields))
+    assert text == "on_log: is a generator function, which does nothing when it is called"
+
+
+def test_who_passes_an_object_where_its_id_is_due_is_told_so(wire, connect, template):
+    text = refused(lambda: Template.connect(template, client=connect(wire)))
+    assert text == f"template_id: expected a string, got {type(template).__name__}; pass its .id"
+
+
 @pytest.mark.parametrize(
     ("attempts", "message"),
     [
@@ -367,6 +383,13 @@ class Size(IntEnum):
     LARGE = 4
 
 
+class Int64:
+    """An integer as NumPy has them."""
+
+    def __index__(self):
+        return 2048
+
+
 def test_everything_that_means_the_same_is_taken(serve, connect):
     wire = serve(reply(500))
     with pytest.raises(Exception, match="could not create template"):
@@ -374,6 +397,7 @@ def test_everything_that_means_the_same_is_taken(serve, connect):
             name="a",
             from_="b",
             vcpu=Size.LARGE,
+            memory_mib=Int64(),
             steps=(
                 UserDict(run="make"),
                 EnvStep({"key": "A", "value": ""}),
@@ -396,4 +420,5 @@ def test_everything_that_means_the_same_is_taken(serve, connect):
             ],
         },
         "vcpu": 4,
+        "memory_mib": 2048,
     }

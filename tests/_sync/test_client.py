@@ -49,10 +49,26 @@ def test_another_key_has_another_connection(wire):
     assert [request.connection for request in wire.requests] == [1, 2, 1]
 
 
+def test_clients_of_many_keys_do_not_pile_up(wire):
+    for number in range(70):
+        Template.connect(ID, api_key=f"key-{number}", base_url=wire.url)
+    wire.until(lambda: wire.open_connections == 64)
+    # The oldest are those that were forgotten.
+    Template.connect(ID, api_key="key-69", base_url=wire.url)
+    assert wire.connections == 70
+    Template.connect(ID, api_key="key-0", base_url=wire.url)
+    assert wire.connections == 71
+
+
 def test_a_client_of_ones_own_is_not_shared(wire, connect, key):
     Template.connect(ID, api_key=key, base_url=wire.url)
     Template.connect(ID, client=connect(wire))
     assert wire.connections == 2
+
+
+def test_a_client_without_settings_can_still_be_shown():
+    # Debuggers show one whose settings are refused.
+    assert repr(object.__new__(Superserve)) == "<Superserve without settings>"
 
 
 def test_leaving_a_client_closes_its_connections(wire, key):
