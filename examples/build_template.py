@@ -112,6 +112,7 @@ def fail(client: Superserve) -> None:
         row("code", error.code)
         row("step", f"{error.step} of {error.step_count}")
         row("exit code", error.exit_code)
+        row("printed last", error.log_tail[-1])
 
 
 def delete_twice(template: Template) -> None:

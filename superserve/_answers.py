@@ -126,7 +126,7 @@ def _error(
     code: str | None = None,
 ) -> SandboxError:
     headers = {
-        name.replace(config.api_key.lower(), _NO_KEY): value.replace(config.api_key, _NO_KEY)
+        name.replace(config.api_key.lower(), _NO_KEY): hidden(value, config)
         for name, value in response.headers.items()
     }
     error = kind(
@@ -168,9 +168,14 @@ def _plain_text(response: httpx.Response, config: Config) -> str | None:
     return None if text.lstrip().startswith("<") else _said(text, config)
 
 
+def hidden(text: str, config: Config) -> str:
+    """Return a text without the API key."""
+    return text.replace(config.api_key, _NO_KEY)
+
+
 def _said(text: str, config: Config) -> str | None:
     """Return the server's own words as they can be shown: without the key, on one line, not too long."""
-    text = _UNPRINTABLE.sub(" ", text.replace(config.api_key, _NO_KEY))
+    text = _UNPRINTABLE.sub(" ", hidden(text, config))
     text = " ".join(text.split())
     return (text if len(text) <= _LONGEST_MESSAGE else f"{text[: _LONGEST_MESSAGE - 1]}…") or None
 
@@ -187,7 +192,6 @@ def _clean(error: BaseException, config: Config) -> None:
     link: BaseException | None = error
     while link is not None:
         link.args = tuple(
-            str(part).replace(config.api_key, _NO_KEY) if config.api_key in str(part) else part
-            for part in link.args
+            hidden(str(part), config) if config.api_key in str(part) else part for part in link.args
         )
         link = link.__cause__ or link.__context__

@@ -8,6 +8,7 @@ connection after the other and lets each through once, in order. Where text is l
 import json
 import re
 from array import array
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Final
@@ -25,16 +26,32 @@ _SHOWN: Final = 200
 # How much longer a queued build's last heartbeat may have been under way than its first event.
 _JITTER: Final = timedelta(seconds=0.05)
 
+LATEST: Final = 50
+"""How many of a log's events are kept for `last_lines`."""
+
 _SYSTEM: Final = BuildLogStream.SYSTEM
 _STREAMS: Final = {stream.value: stream for stream in BuildLogStream}
 _decode: Final = json.JSONDecoder().raw_decode
 _TEXT: Final = (str, type(None))
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_LINES: Final = 20
+_LONGEST_LINE: Final = 500
+# The colours and cursor movements of terminals, and what else they would obey.
+_CONTROL: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def notice(text: str) -> BuildLogEvent:
     """Return the event by which this client says that log text is missing at this place."""
     return BuildLogEvent(stream=_SYSTEM, text=text, gap=True)
+
+
+def last_lines(events: Iterable[BuildLogEvent]) -> tuple[str, ...]:
+    """Return the last lines of output among events, as a terminal can show them."""
+    output = (BuildLogStream.STDOUT, BuildLogStream.STDERR)
+    lines = "\n".join(event.text for event in events if event.stream in output).split("\n")
+    # Of a line that was written over, as progress bars are, what stands there at the end.
+    shown = (_CONTROL.sub("", line.rstrip().rpartition("\r")[2]) for line in lines)
+    return tuple(_shown(line, _LONGEST_LINE) for line in shown if line)[-_LINES:]
 
 
 class LogFeed:
@@ -73,6 +90,11 @@ class LogFeed:
     def is_replayable(self) -> bool:
         """Whether another connection would get the whole log, as far as can be known."""
         return len(self._seen) < REPLAYED
+
+    @property
+    def has_its_end(self) -> bool:
+        """Whether what was let through last is what the log ends with, as far as can be known."""
+        return self.finished or (self.complete and self.is_replayable)
 
     @property
     def is_exhausted(self) -> bool:
@@ -228,5 +250,5 @@ def _printable(text: str) -> str:
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
-def _shown(data: str) -> str:
-    return data if len(data) <= _SHOWN else f"{data[: _SHOWN - 1]}…"
+def _shown(data: str, longest: int = _SHOWN) -> str:
+    return data if len(data) <= longest else f"{data[: longest - 1]}…"

@@ -34,6 +34,9 @@ OUTAGE_POLLS: Final = 5
 CANCEL_S: Final = 5.0
 """Seconds that cancelling the build of an interrupted wait may take."""
 
+LOG_TAIL_S: Final = 2.0
+"""Seconds that reading the last lines of a build that has failed may take."""
+
 LOG_POLL_INTERVAL_S: Final = 5.0
 """Seconds between the polls of somebody who only reads a log."""
 
@@ -262,10 +265,14 @@ def tail_s(status: TemplateBuildStatus | None) -> float:
     return _CANCELLED_TAIL_S if status is TemplateBuildStatus.CANCELLED else TAIL_S
 
 
-def raise_unless_ready(build: TemplateBuildInfo) -> None:
+def raise_unless_ready(build: TemplateBuildInfo, log_tail: tuple[str, ...]) -> None:
     """Raise what a build that has ended other than ready stands for."""
     if build.status is TemplateBuildStatus.FAILED:
-        raise BuildError.parse(build.error_message, build_id=build.id, template_id=build.template_id)
+        error = BuildError.parse(build.error_message, build_id=build.id, template_id=build.template_id)
+        error.log_tail = log_tail
+        if log_tail:
+            error.add_note("\n  ".join(("It printed last:", *log_tail)))
+        raise error
     if build.status is TemplateBuildStatus.CANCELLED:
         reason = f": {build.error_message}" if build.error_message else ""
         raise ConflictError(

@@ -124,9 +124,11 @@ class BuildError(SandboxError):
         step: The failing step, counted from 1, if the message names one.
         step_count: How many steps there were, if the message says so.
         exit_code: What the failing command exited with, if the message says so.
+        log_tail: The last lines that the build printed (on stdout and stderr), at most 20, as far as they were read.
     """
 
     code: str
+    log_tail: tuple[str, ...] = ()
 
     def __init__(self, code: str, message: str, build_id: str, template_id: str) -> None:
         super().__init__(message, code=code)

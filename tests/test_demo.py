@@ -47,6 +47,7 @@ SCENES = [
     r"   code +step_failed",
     r"   step +2 of 3",
     r"   exit code +3",
+    r"   printed last +not so fine",
     r"   first +deleted",
     r"   second +was gone already, which is no error",
     r"   NotFoundError +could not get template .*",

@@ -2,8 +2,9 @@
 """Following a build: its row, which decides, and its log, which is only for reading."""
 
 import time
+from collections import deque
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TypeVar
 
 import httpx
@@ -11,7 +12,7 @@ import httpx
 from superserve import _answers, _calls, _wait
 from superserve._calls import Call
 from superserve._io_sync import LogPump, sleep
-from superserve._logs import LogFeed, notice
+from superserve._logs import LATEST, LogFeed, notice
 from superserve._sync.client import Superserve
 from superserve._wait import Wait
 from superserve.errors import SandboxError
@@ -49,6 +50,7 @@ class BuildLog:
 
     Attributes:
         build: The build as it was when it was last asked for; after `follow` has come to its end it has ended.
+        latest: The last events that came.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class BuildLog:
         With `log_only` the log's own last event is the end, too, and a log that cannot be read is an error.
         """
         self.build: TemplateBuildInfo
+        self.latest: deque[BuildLogEvent] = deque(maxlen=LATEST)
         self._client = client
         self._log_only = log_only
         self._get_build = _calls.get_build(template_id, build_id)
@@ -95,6 +98,15 @@ class BuildLog:
             for events in batches:
                 for event in events:
                     yield event
+
+    def read(self, wait: Wait) -> None:
+        """Read the log of a build that has ended, for its `latest` events; without its end they stay empty."""
+        with suppress(SandboxError):
+            with closing(self.follow(wait)) as batches:
+                for events in batches:
+                    self.latest.extend(events)
+        if not self._feed.has_its_end:
+            self.latest.clear()
 
     def _pump(self) -> LogPump:
         def refuse(response: httpx.Response) -> SandboxError:

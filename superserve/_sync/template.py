@@ -8,15 +8,23 @@ from contextlib import closing, suppress
 from datetime import datetime
 from typing import Self
 
-from superserve import _arguments, _calls, _convert, _wait
+from superserve import _answers, _arguments, _calls, _convert, _wait
 from superserve._calls import Call
 from superserve._http import Options
 from superserve._io_sync import LogCallback, check_callback, deliver
+from superserve._logs import last_lines
 from superserve._sync.build_log import BuildLog, ask, ended_build
 from superserve._sync.client import Superserve, client_for
 from superserve._wait import Wait, raise_unless_ready
 from superserve.errors import NotFoundError, SandboxError
-from superserve.types import BuildLogEvent, BuildStep, TemplateBuildInfo, TemplateInfo, TemplateStatus
+from superserve.types import (
+    BuildLogEvent,
+    BuildStep,
+    TemplateBuildInfo,
+    TemplateBuildStatus,
+    TemplateInfo,
+    TemplateStatus,
+)
 
 
 class Template:
@@ -251,8 +259,11 @@ class Template:
         """Wait until a build has ended, and return the template as it is then.
 
         Polls `getTemplateBuild`, whose answer alone decides. Meanwhile `on_log` gets each event of the build's log
-        once and in order, in the caller's own thread or task. Without `timeout_s` the wait ends with the build, which
-        the platform limits to about half an hour, or after 60 s without one good answer from the server.
+        once and in order, in the caller's own thread or task; without it, the log is read only if the build has failed,
+        for at most 2 s, for the error's `log_tail`. Without `timeout_s` the wait ends with the build, which the platform
+        limits to about half an hour, or after 60 s without one good answer from the server.
+
+        A ready template whose builds are not shown to you (the system's) is returned as it is.
 
         Args:
             on_log: Called for each log event; a coroutine function is awaited (AsyncTemplate only). What it raises
@@ -266,7 +277,7 @@ class Template:
                 a cancelled task, an error of the callback's) or times out.
 
         Raises:
-            BuildError: The build failed.
+            BuildError: The build failed; its `log_tail` has the last lines that it printed.
             ConflictError: The build was cancelled.
             SandboxTimeoutError: `timeout_s` is over.
             NotFoundError: The build does not exist.
@@ -398,9 +409,24 @@ class Template:
             raise SandboxError(
                 f"template {self.id} does not tell its latest build: pass build_id=, list_builds() has the ids"
             )
-        wait = Wait(self._client._pace, template_id=self.id, poll_interval_s=_wait.LOG_POLL_INTERVAL_S)
-        wait.build_id = build
-        return wait, BuildLog(self._client, self.id, build, log_only=True)
+        return self._wait_for_log(build), BuildLog(self._client, self.id, build, log_only=True)
+
+    def _wait_for_log(self, build_id: str, timeout_s: float | None = None) -> Wait:
+        wait = Wait(
+            self._client._pace,
+            template_id=self.id,
+            poll_interval_s=_wait.LOG_POLL_INTERVAL_S,
+            timeout_s=timeout_s,
+        )
+        wait.build_id = build_id
+        return wait
+
+    def _log_tail(self, log: BuildLog | None, wait: Wait) -> tuple[str, ...]:
+        build_id = str(wait.build_id)
+        if log is None:
+            log = BuildLog(self._client, self.id, build_id)
+            log.read(self._wait_for_log(build_id, wait.at_most(_wait.LOG_TAIL_S)))
+        return tuple(_answers.hidden(line, self._client._config) for line in last_lines(log.latest))
 
     def _wait(self, wait: Wait, on_log: LogCallback | None) -> TemplateInfo:
         if wait.build_id is None:
@@ -412,18 +438,21 @@ class Template:
                     return info
                 raise SandboxError(f"template {self.id} has no build to wait for; rebuild() starts one")
             wait.build_id = builds[0].id
+        log = None
         if on_log is None:
             build = ended_build(self._client, wait, self.id, wait.build_id)
         else:
             log = BuildLog(self._client, self.id, wait.build_id)
             self._deliver(log, wait, on_log)
             build = log.build
-        raise_unless_ready(build)
+        has_failed = build.status is TemplateBuildStatus.FAILED
+        raise_unless_ready(build, self._log_tail(log, wait) if has_failed else ())
         return ask(self._client, wait, _calls.get_template(self.id))
 
     def _deliver(self, log: BuildLog, wait: Wait, callback: LogCallback) -> None:
         with closing(log.follow(wait)) as batches:
             for events in batches:
+                log.latest.extend(events)
                 deliver(callback, events, wait)
                 if wait.is_over and wait.has_ended:
                     # What the build has come to says more than that the time is over.

@@ -1,5 +1,7 @@
 """Waiting for a build: its row decides, errors that pass are borne with, and the wait has an end."""
 
+import pickle
+
 import pytest
 
 from superserve import (
@@ -16,6 +18,7 @@ from superserve import (
     ValidationError,
     _wait,
 )
+from tests.conftest import KEY
 from tests.script import BUILD_ID, TEMPLATE_ID, Script, build_row, template_row
 from tests.wire import STREAM_HEAD, chunk, cut, drip, envelope, log, reply, reset, sse, stall
 
@@ -77,7 +80,60 @@ async def test_a_build_that_fails_is_an_error_with_all_that_is_known(scripted, o
     assert (error.code, error.step, error.step_count, error.exit_code) == ("step_failed", 2, 3, 100)
     assert (error.build_id, error.template_id) == (BUILD_ID, TEMPLATE_ID)
     assert error.status_code is None
-    assert not hasattr(error, "__notes__")
+    assert error.log_tail == ("hello",)
+    assert error.__notes__ == ["It printed last:\n  hello"]
+
+
+def printed(text, **fields):
+    return {**LINE, "text": text, **fields}
+
+
+END = {**LINE, "stream": "system", "text": "failed", "finished": True, "status": "failed"}
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("events", "lines"),
+    [
+        ([printed("one\ntwo"), printed("three", stream="stderr")], ("one", "two", "three")),
+        ([printed(f"line {number}") for number in range(60)], tuple(f"line {n}" for n in range(40, 60))),
+        ([printed("Step 1/1", stream="system"), printed("step_failed: x", stream="error")], ()),
+        ([printed("\n\n  indented  \n\n")], ("  indented",)),
+        ([printed("10 %\r50 %\r100 %\r\nnext")], ("100 %", "next")),
+        ([printed("\x1b[1;31mred\x1b[0m\x07")], ("red",)),
+        ([printed("x" * 32_000)], ("x" * 499 + "…",)),
+        ([printed(f"token {KEY}")], ("token ***",)),
+        ([], ()),
+    ],
+)
+async def test_a_build_that_fails_tells_what_it_printed_last(scripted, options, events, lines):
+    template = await scripted(Script(build=[failed("boot_failed: no")], logs=[log(*events, END)]))
+    with pytest.raises(BuildError) as caught:
+        await wait(template, **options)
+    assert caught.value.log_tail == lines
+    assert pickle.loads(pickle.dumps(caught.value)).log_tail == lines
+
+
+@pytest.mark.parametrize(
+    "logs",
+    [
+        [reply(404, json=envelope("not_found", "Build not found"))],
+        [reply(503)],
+        [cut(STREAM_HEAD + chunk(sse(LINE)))],
+        [OPEN_LOG],
+        [stall()],
+        # What the server replays of a long log: its beginning.
+        [log(*(printed(f"line {number}") for number in range(256)))],
+    ],
+    ids=["none", "refused", "cut", "open", "silent", "long"],
+)
+async def test_a_build_whose_log_cannot_be_read_to_its_end_fails_all_the_same(scripted, monkeypatch, logs):
+    monkeypatch.setattr(_wait, "LOG_TAIL_S", 0.3)
+    template = await scripted(Script(build=[failed("boot_failed: no")], logs=logs))
+    with pytest.raises(BuildError) as caught:
+        await wait(template)
+    assert caught.value.log_tail == ()
+    assert not hasattr(caught.value, "__notes__")
 
 
 @pytest.mark.parametrize(
