@@ -3,6 +3,7 @@
 It is imported when there is something to repeat, because backoff brings asyncio along.
 """
 
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Generator
@@ -14,6 +15,8 @@ from superserve._http import Repeatable, retry_after
 
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 30.0
+
+_log = logging.getLogger("superserve")
 
 
 def delays(deadline: float | None = None) -> Generator[float, Repeatable, None]:
@@ -28,8 +31,18 @@ def delays(deadline: float | None = None) -> Generator[float, Repeatable, None]:
         delay = min(random.uniform(0, ceiling) if asked is None else asked, LONGEST_DELAY_S)  # noqa: S311 - no secret
         if deadline is not None and time.monotonic() + delay >= deadline:
             return
+        _log.info("%s; again in %.1f s", _told(failure), delay)
         failure = yield delay
         ceiling *= 2
+
+
+def _told(failure: Repeatable) -> str:
+    # Of an error the kind only: its text may quote the server, which may quote what it was sent.
+    if failure.response is not None:
+        return f"{failure.response.request.method} {failure.response.url}: {failure.response.status_code}"
+    if failure.error is not None:
+        return f"{failure.error.request.method} {failure.error.request.url}: {type(failure.error).__name__}"
+    return "a log broke off"
 
 
 def repeat(

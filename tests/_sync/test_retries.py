@@ -2,6 +2,7 @@
 """What is sent again, how often, after how long, and what is sent once."""
 
 import gzip
+import logging
 import ssl
 
 import pytest
@@ -173,7 +174,10 @@ def test_an_attempt_that_turns_out_lasting_ends_the_repetition(template):
 
 
 def test_a_certificate_that_is_not_trusted_is_told_at_once(serve, connect, monkeypatch):
+    refused = []
+
     def refuse(*_arguments, **_options):
+        refused.append(True)
         raise ssl.SSLCertVerificationError("certificate verify failed: self-signed certificate")
 
     # The one for blocking sockets, the other for those of event loops.
@@ -187,7 +191,18 @@ def test_a_certificate_that_is_not_trusted_is_told_at_once(serve, connect, monke
     assert str(caught.value).endswith(
         "; where certificates of your own are needed, SSL_CERT_FILE or SSL_CERT_DIR names them"
     )
-    assert wire.connections == 1
+    assert len(refused) == 1
+
+
+def test_what_is_tried_again_is_logged(template, caplog):
+    caplog.set_level(logging.INFO, "superserve")
+    handle, wire = template(reply(503), reset(), GOOD)
+    handle.get_info()
+    asked = f"GET {wire.url}/templates/{ID}"
+    assert [record.getMessage() for record in caplog.records if record.name == "superserve"] == [
+        f"{asked}: 503; again in 0.0 s",
+        f"{asked}: ReadError; again in 0.0 s",
+    ]
 
 
 def test_a_server_that_is_not_there_is_tried_again(template):
