@@ -1,16 +1,21 @@
 """Change the SDK in thousands of small ways, one at a time, and count how many changes the tests notice.
 
 Runs mutmut with the settings in pyproject.toml, and prints a score for each module and for all. Arguments are the
-mutants to try, such as "superserve._wait*"; without any, all of them. What was tried before is tried again only if its
-function has changed; delete mutants/ to begin anew. Exits with 1 if the score of all is below the bound.
+mutants to try, such as "superserve._wait*"; without any, all of them, which takes hours. `--sample 800` tries so many,
+chosen by chance, and tells how far their score may be from that of all. What was tried before is tried again only if
+its function has changed; delete mutants/ to begin anew. Exits with 1 if the score is below the bound.
 
 `mutmut results` lists what survived, `mutmut show NAME` shows it.
 """
 
+import argparse
+import math
 import os
+import random
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 
 BOUND = 0.85
 NOTICED = ("killed", "timeout")
@@ -19,30 +24,54 @@ NOT_TRIED = "not checked"
 
 def main() -> int:
     """Run mutmut, print the scores, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="nox -s mutate --", description=__doc__.partition("\n")[0])
+    parser.add_argument("mutants", nargs="*", help='such as "superserve._wait*"; all by default')
+    parser.add_argument("--sample", type=int, metavar="N", help="try N of them, chosen by chance")
+    parser.add_argument("--seed", type=int, default=1, help="of the choice (default: %(default)s)")
     # As many at once as there are CPUs would let waits time out that must not.
     at_once = max(1, (os.cpu_count() or 1) // 2)
-    ran = subprocess.run(["mutmut", "run", f"--max-children={at_once}", *sys.argv[1:]], check=False)
+    parser.add_argument(
+        "--at-once", type=int, default=at_once, help="how many at a time (default: %(default)s)"
+    )
+    options = parser.parse_args()
+    names: list[str] = options.mutants
+    if options.sample:
+        names = random.Random(options.seed).sample(all_mutants(names), options.sample)  # noqa: S311 - no secret
+    ran = subprocess.run(["mutmut", "run", f"--max-children={options.at_once}", *names], check=False)
     if ran.returncode:
         return ran.returncode
-    modules = results()
+    modules = results(names if options.sample else None)
     total = sum(modules.values(), Counter[str]())
     for name, counts in [*sorted(modules.items()), ("all", total)]:
         tried = counts.total() - counts[NOT_TRIED]
         if tried:
             print(f"{name:<32}{noticed(counts):>6} of {tried:>5} noticed{score(counts):>8.1%}")
+    if options.sample:
+        print(f"{'of all, with a chance of 95 %,':<51}{score(total):>8.1%} ± {doubt(total):.1%}")
     return 0 if score(total) >= BOUND else 1
 
 
-def results() -> dict[str, Counter[str]]:
-    """Return how many mutants of each module have come to what."""
+def all_mutants(patterns: list[str]) -> list[str]:
+    """Return the names of the mutants that patterns stand for."""
+    listed = subprocess.run(
+        ["mutmut", "print-time-estimates", *patterns], check=True, stdout=subprocess.PIPE, text=True
+    )
+    words = (line.split() for line in listed.stdout.splitlines())
+    return sorted(line[-1] for line in words if line and "__mutmut_" in line[-1])
+
+
+def results(names: Iterable[str] | None = None) -> dict[str, Counter[str]]:
+    """Return how many mutants of each module, of all or of those named, have come to what."""
     listed = subprocess.run(
         ["mutmut", "results", "--all", "true"], check=True, capture_output=True, text=True
     )
+    wanted = None if names is None else set(names)
     modules: dict[str, Counter[str]] = defaultdict(Counter)
     for line in listed.stdout.splitlines():
         mutant, _, status = line.strip().partition(": ")
-        # Such as superserve._wait.xǁWaitǁpause__mutmut_3.
-        modules[mutant.rpartition(".")[0]][status] += 1
+        if wanted is None or mutant in wanted:
+            # Such as superserve._wait.xǁWaitǁpause__mutmut_3.
+            modules[mutant.rpartition(".")[0]][status] += 1
     return modules
 
 
@@ -54,6 +83,12 @@ def noticed(counts: Counter[str]) -> int:
 def score(counts: Counter[str]) -> float:
     """Return the share of mutants that were noticed, of those that were tried."""
     return noticed(counts) / max(1, counts.total() - counts[NOT_TRIED])
+
+
+def doubt(counts: Counter[str]) -> float:
+    """Return how far the score of a sample may be from that of all, in 95 of 100 samples."""
+    share = score(counts)
+    return 1.96 * math.sqrt(share * (1 - share) / max(1, counts.total()))
 
 
 if __name__ == "__main__":
