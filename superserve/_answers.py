@@ -5,7 +5,6 @@ API key has been taken out. It comes along in a Config and never by itself, so t
 a program shows those of every frame when something goes wrong.
 """
 
-import json
 import re
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -16,7 +15,7 @@ import httpx
 from superserve import _http
 from superserve._calls import Call, nothing
 from superserve._config import Config
-from superserve._json import UnreadableError
+from superserve._json import UnreadableError, any_json
 from superserve.errors import (
     AuthenticationError,
     ConflictError,
@@ -48,6 +47,8 @@ _NEVER_SENT = (
     httpx.UnsupportedProtocol,
     httpx.InvalidURL,
 )
+# Somebody in between has waited long enough: 499 is nginx's.
+_GIVEN_UP = (408, 499)
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-cloud-trace-context")
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 # What a terminal would obey, and what it cannot encode.
@@ -62,7 +63,7 @@ def result(call: Call[T], response: httpx.Response, config: Config) -> T:
         raise refusal(call, response, config)
     try:
         # Where no body is due, whatever came in its place is not worth an error.
-        return call.read(None if call.read is nothing else json.loads(response.content))
+        return call.read(None if call.read is nothing else any_json(response.content))
     except UnreadableError as error:
         problem = str(error)
     except (ValueError, RecursionError):
@@ -79,7 +80,7 @@ def refusal(call: Call[Any], response: httpx.Response, config: Config) -> Sandbo
     if message is None:
         message = _phrase(status)
     is_servers_fault = 500 <= status < 600  # noqa: PLR2004 - 5xx
-    if is_servers_fault:
+    if is_servers_fault or status in _GIVEN_UP or status >= 600:  # noqa: PLR2004 - not of HTTP
         message += _lost(call)
     elif status == HTTPStatus.BAD_REQUEST and call.if_refused:
         message = f"{message}; {call.if_refused}"
@@ -96,13 +97,17 @@ def failure(call: Call[Any], error: Exception, config: Config, *, timeout_s: flo
     if isinstance(error, httpx.TimeoutException):
         phase = "no connection" if never_sent else "no complete answer"
         message = f"{phase} within the timeout of {timeout_s:g} s{lost}"
-        return SandboxTimeoutError(message, action=call.action)
+        return SandboxTimeoutError(message, action=hidden(call.action, config))
     if isinstance(error, httpx.DecodingError):
-        return SandboxError(f"the server's answer cannot be read: {told}{lost}", action=call.action)
+        return SandboxError(
+            f"the server's answer cannot be read: {told}{lost}", action=hidden(call.action, config)
+        )
     if never_sent:
         message = f"cannot connect to {config.base_url}: {told}; {_what_to_check(error)}"
-        return SandboxConnectionError(message, action=call.action)
-    return SandboxConnectionError(f"the connection to the server broke: {told}{lost}", action=call.action)
+        return SandboxConnectionError(message, action=hidden(call.action, config))
+    return SandboxConnectionError(
+        f"the connection to the server broke: {told}{lost}", action=hidden(call.action, config)
+    )
 
 
 def _what_to_check(error: Exception) -> str:
@@ -131,7 +136,7 @@ def _error(
     }
     error = kind(
         message,
-        action=call.action,
+        action=hidden(call.action, config),
         status_code=response.status_code,
         code=code,
         headers=headers,
@@ -145,7 +150,7 @@ def _error(
 def _envelope(response: httpx.Response, config: Config) -> tuple[str | None, str | None]:
     """Return code and message of an error's body, each None if it isn't there in any form known."""
     try:
-        body = json.loads(response.content)
+        body = any_json(response.content)
     except (ValueError, RecursionError):
         return None, _plain_text(response, config)
     detail = body.get("error", body) if isinstance(body, dict) else None
@@ -169,8 +174,16 @@ def _plain_text(response: httpx.Response, config: Config) -> str | None:
 
 
 def hidden(text: str, config: Config) -> str:
-    """Return a text without the API key."""
-    return text.replace(config.api_key, _NO_KEY)
+    """Return a text without the API key, also as Python's repr writes it, in which some libraries quote."""
+    quoted = repr(config.api_key)[1:-1], repr(bytearray(config.api_key.encode()))[12:-2]
+    for form in (config.api_key, *quoted):
+        text = text.replace(form, _NO_KEY)
+    return text
+
+
+def shown(text: str, config: Config) -> str:
+    """Return lines of the server's as they can be shown: without the key, and without what a terminal would obey."""
+    return "\n".join(_UNPRINTABLE.sub(" ", line) for line in hidden(text, config).split("\n"))
 
 
 def _said(text: str, config: Config) -> str | None:
@@ -192,6 +205,6 @@ def _clean(error: BaseException, config: Config) -> None:
     link: BaseException | None = error
     while link is not None:
         link.args = tuple(
-            hidden(str(part), config) if config.api_key in str(part) else part for part in link.args
+            part if (text := str(part)) == (clean := hidden(text, config)) else clean for part in link.args
         )
         link = link.__cause__ or link.__context__

@@ -224,7 +224,7 @@ class _Bounded(httpx.AsyncByteStream):
     def __init__(self, response: httpx.Response) -> None:
         self.pending = 0
         self._request = response.request
-        self._pieces = response.aiter_raw()
+        self._pieces = response.aiter_bytes()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for piece in self._pieces:
@@ -243,6 +243,7 @@ class LogPump:
         hints: How often the stream came to its end by the server's will: each may mean that the build has ended.
         refusal: Why the stream cannot be read at all, or None.
         is_failing: Whether the last attempt to read has failed, and the next one has not begun.
+        is_open: Whether the last attempt to read has come to a log.
     """
 
     def __init__(
@@ -256,6 +257,7 @@ class LogPump:
         self.hints = 0
         self.refusal: SandboxError | None = None
         self.is_failing = False
+        self.is_open = False
         self._config = config
         self._request = _log_stream.request(operation)
         self._feed = feed
@@ -343,15 +345,19 @@ class LogPump:
         asked_at = datetime.now(UTC)
         in_order = False
         self.is_failing = False
+        self.is_open = False
         try:
             async with http.stream(**self._request) as response:
                 if not _log_stream.is_log(response):
                     answer = await _read(response)
                     self.is_failing = True
-                    if not _log_stream.may_pass(answer):
+                    if not reopening.bears_with(answer):
                         self.refusal = self._refuse(answer)
                     return Repeatable(response=answer)
+                self.is_open = True
+                reopening.opened()
                 feed.opened(*_log_stream.moments(response, asked_at), after_end=after_end)
+                _http.refuse_by_headers(response)
                 body = _Bounded(response)
                 source = EventSource(_log_stream.opened(response, body))
                 async with contextlib.aclosing(source.aiter_sse()) as stream:
@@ -360,7 +366,7 @@ class LogPump:
                         if (data := sse.data) and (events := take(data)):
                             unread.extend(events)
                             self._changed.set()
-                            reopening.is_fresh = True
+                            reopening.has_news = True
                             if feed.finished:
                                 break
                 in_order = True

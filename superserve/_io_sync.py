@@ -34,7 +34,7 @@ sleep = time.sleep
 
 _BATCH: Final = 256
 # The name look-up of a connection that is being opened cannot be cut short: its thread is left to end by itself.
-_JOIN_S: Final = 1.0
+_JOIN_S: Final = 0.5
 
 
 def deliver(callback: LogCallback, events: list[BuildLogEvent], wait: Wait) -> None:
@@ -247,7 +247,7 @@ class _Bounded(httpx.SyncByteStream):
     def __init__(self, response: httpx.Response) -> None:
         self.pending = 0
         self._request = response.request
-        self._pieces = response.iter_raw()
+        self._pieces = response.iter_bytes()
 
     def __iter__(self) -> Iterator[bytes]:
         for piece in self._pieces:
@@ -266,6 +266,7 @@ class LogPump:
         hints: How often the stream came to its end by the server's will: each may mean that the build has ended.
         refusal: Why the stream cannot be read at all, or None.
         is_failing: Whether the last attempt to read has failed, and the next one has not begun.
+        is_open: Whether the last attempt to read has come to a log.
     """
 
     def __init__(
@@ -279,6 +280,7 @@ class LogPump:
         self.hints = 0
         self.refusal: SandboxError | None = None
         self.is_failing = False
+        self.is_open = False
         self._config = config
         self._request = _log_stream.request(operation)
         self._feed = feed
@@ -292,6 +294,7 @@ class LogPump:
         self._build_ended = False
         self._stopped = False
         self._has_ended = False
+        self._is_left_alone = False
         self._cutter = _net_sync.Cutter()
         self._thread = threading.Thread(target=self._run, name="superserve-log", daemon=True)
 
@@ -314,7 +317,8 @@ class LogPump:
     @property
     def is_done(self) -> bool:
         """Whether all that can be read has been read and handed out."""
-        return self._has_ended and not self._events
+        # There is no thread in a process that was forked meanwhile.
+        return (self._has_ended or not self._thread.is_alive()) and not self._events
 
     def get(self, timeout_s: float) -> list[BuildLogEvent]:
         """Return the next events: at least one, unless the time runs out or something else has changed."""
@@ -337,9 +341,12 @@ class LogPump:
         self._stopped = True
         self._hurries.put(None)
         self._cutter.cut(for_good=True)
+        if self._is_left_alone:
+            return
         # An interrupt may have come before the thread had begun.
         with contextlib.suppress(RuntimeError):
             self._thread.join(_JOIN_S)
+            self._is_left_alone = self._thread.is_alive()
 
     def _run(self) -> None:
         reopening = _log_stream.Reopening(self._pace)
@@ -351,7 +358,7 @@ class LogPump:
                     if self._wants_more:
                         with contextlib.suppress(queue.Empty):
                             self._hurries.get(timeout=reopening.delay(failed))
-                            reopening.is_fresh = True
+                            reopening.anew()
         except Exception as error:  # noqa: BLE001 - nobody else would hear of it
             self.refusal = SandboxError(f"reading the log broke down: {type(error).__name__}: {error}")
         finally:
@@ -374,15 +381,19 @@ class LogPump:
         asked_at = datetime.now(UTC)
         in_order = False
         self.is_failing = False
+        self.is_open = False
         try:
             with http.stream(**self._request) as response:
                 if not _log_stream.is_log(response):
                     answer = _read(response)
                     self.is_failing = True
-                    if not _log_stream.may_pass(answer):
+                    if not reopening.bears_with(answer):
                         self.refusal = self._refuse(answer)
                     return Repeatable(response=answer)
+                self.is_open = True
+                reopening.opened()
                 feed.opened(*_log_stream.moments(response, asked_at), after_end=after_end)
+                _http.refuse_by_headers(response)
                 body = _Bounded(response)
                 for sse in EventSource(_log_stream.opened(response, body)).iter_sse():
                     body.pending = 0
@@ -390,7 +401,7 @@ class LogPump:
                         unread.extend(events)
                         if not self._is_woken:
                             self._wake()
-                        reopening.is_fresh = True
+                        reopening.has_news = True
                         if feed.finished:
                             break
                 in_order = True

@@ -1,5 +1,6 @@
 """Typed reads from decoded JSON: each says which field is missing or wrong."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,28 @@ _from_iso = datetime.fromisoformat
 
 class UnreadableError(ValueError):
     """An answer that is not what the contract says; the text tells where."""
+
+
+def any_json(text: str | bytes) -> Any:
+    """Decode JSON, which may hold numbers of more digits than Python takes for an integer.
+
+    Raises:
+        ValueError: It is no JSON.
+        RecursionError: It is nested too deep.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        return json.loads(text, parse_int=_number)
+
+
+def _number(digits: str) -> int | float:
+    try:
+        return int(digits)
+    except ValueError:
+        return float(digits)
 
 
 def obj(value: object) -> JSONObject:

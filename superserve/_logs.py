@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from time import monotonic
 from typing import Final
 
-from superserve._json import JSONObject
+from superserve._json import JSONObject, any_json
 from superserve._json import moment as rfc3339
 from superserve.types import BuildLogEvent, BuildLogStream
 
@@ -133,7 +133,7 @@ class LogFeed:
         """Return what the caller gets to see for one event of the stream: nothing, it, or a notice and it."""
         payload = _payload(data)
         if payload is None:
-            unreadable = notice(f"an event of the build log could not be read: {_shown(data)}")
+            unreadable = notice(f"an event of the build log could not be read: {_shown(_printable(data))}")
             return self._let_through(unreadable, hash(data), lasting=True)
         get = payload.get
         stream, text, timestamp, status = (
@@ -147,7 +147,7 @@ class LogFeed:
             text if text.isascii() else _printable(text),
             None if timestamp is None else rfc3339(timestamp),
             get("finished") is True,
-            status if status and isinstance(status, str) else None,
+            _printable(status) if status and isinstance(status, str) else None,
         )
         if event.finished and timestamp is None and status == "failed" and text != "failed":
             # The server's own trouble with the log, not the log's last event: the build may even be ready.
@@ -178,7 +178,7 @@ class LogFeed:
             self._queued_at = (event.timestamp, monotonic()) if event.timestamp is not None else None
         events = [event]
         if self._replaying or self._taken == REPLAYED + 1:
-            if self._replaying and self._is_replayed(event, fingerprint):
+            if self._replaying and self._is_replayed(event, fingerprint, lasting=lasting):
                 return []
             events[:0] = self._hole_before(event, lasting=lasting)
         self._has_news = True
@@ -204,10 +204,13 @@ class LogFeed:
         self._is_patchy = True
         return [notice("the server's replay of the log has a hole: text may be missing here")]
 
-    def _is_replayed(self, event: BuildLogEvent, fingerprint: int) -> bool:
+    def _is_replayed(self, event: BuildLogEvent, fingerprint: int, *, lasting: bool) -> bool:
         try:
             self._cursor = self._seen.index(fingerprint, self._cursor, self._replayable) + 1
         except ValueError:
+            if not lasting and event.timestamp is not None and fingerprint in self._seen:
+                # No heartbeat, whose time is always a new one: a server that leaves the status of its output out.
+                return True
             # What turns up late stays lost: nothing comes out of order.
             return bool(
                 self._is_patchy and self._latest and event.timestamp and event.timestamp < self._latest
@@ -237,8 +240,13 @@ def _payload(data: str) -> JSONObject | None:
     try:
         # Twice as fast as json.loads.
         payload, end = _decode(data)
-    except (ValueError, RecursionError):
+    except RecursionError:
         return None
+    except ValueError:
+        try:
+            payload, end = any_json(data), len(data)
+        except (ValueError, RecursionError):
+            return None
     if end != len(data) or not isinstance(payload, dict):
         return None
     is_readable = isinstance(payload.get("text"), _TEXT) and isinstance(payload.get("stream"), _TEXT)

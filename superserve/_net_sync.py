@@ -6,6 +6,7 @@ httpx knows timeouts of single operations only, so a server that drips bytes pro
 import contextlib
 import contextvars
 import functools
+import os
 import signal
 import socket
 import ssl
@@ -55,6 +56,7 @@ class Cutter:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._cut_for_good = False
+        self._process = os.getpid()
 
     def watch(self, sock: socket.socket) -> None:
         """Make `sock` the one to cut."""
@@ -73,6 +75,9 @@ class Cutter:
     def cut(self, *, for_good: bool = False) -> None:
         """End the connection that is watched, and any later one if it is for good."""
         self._cut_for_good = self._cut_for_good or for_good
+        if os.getpid() != self._process:
+            # Forked: the connection is the parent's, and its threads may hold the lock.
+            return
         with self._lock:
             if self._socket is not None:
                 # Not connected any more: then nobody waits for it either.

@@ -7,6 +7,7 @@ of them go slower.
 import math
 import random
 import time
+from collections.abc import Callable
 from typing import Final
 
 from superserve import _http
@@ -51,6 +52,9 @@ TAIL_LONG_QUIET_S: Final = 2.0
 
 TAIL_S: Final = 60.0
 """After the build's end: how long a log that never falls silent is read."""
+
+TAIL_UNANSWERED_S: Final = 5.0
+"""After the build's end: how long the server may take to answer who asks for the log."""
 
 TAIL_REFUSED_S: Final = 10.0
 """After the build's end: how long a log is asked for that is refused or breaks off."""
@@ -125,14 +129,17 @@ class Wait:
         timeout_s: float | None = None,
         cancels: bool = False,
         template_class: str = "Template",
+        shown: Callable[[str], str] = str,
     ) -> None:
         self.build_id: str | None = None
         self.seen: TemplateBuildStatus | None = None
+        self._has_ended = False
         self.in_callback = False
         self.timeout_error: SandboxTimeoutError | None = None
         self._pace = pace
         self._template_id = template_id
         self._template_class = template_class
+        self._shown = shown
         self._interval_s = poll_interval_s * INTERVAL_SCALE
         self._timeout_s = timeout_s
         self._cancels = cancels
@@ -149,7 +156,13 @@ class Wait:
     @property
     def has_ended(self) -> bool:
         """Whether the build is known to have ended."""
-        return self.seen is not None and self.seen.is_terminal
+        return self._has_ended
+
+    def saw(self, build: TemplateBuildInfo) -> None:
+        """Take note of how the build stands."""
+        self.seen = build.status
+        # A newer server may have other ways for a build to end, but the time of its end says so, too.
+        self._has_ended = build.status.is_terminal or build.finalized_at is not None
 
     def call_options(self, timeout_s: float) -> _http.Options:
         """Return what a single poll may take: one attempt, as the wait itself is what tries again."""
@@ -197,6 +210,8 @@ class Wait:
                 since = max(since, self._pace.last_answer)
             case SandboxConnectionError() | SandboxTimeoutError() | ServerError():
                 pass
+            case SandboxError(status_code=int(status)) if type(error) is SandboxError and _is_odd(status):
+                pass
             case AuthenticationError(code="auth_failed") if self._answers:
                 # The key was good a moment ago: so the platform answers when it cannot look keys up.
                 pass
@@ -239,10 +254,14 @@ class Wait:
         if self._template_class.startswith("Async"):
             template = f"(await {template})"
         if self.build_id is None:
-            return f"The build may go on; find it with {template}.list_builds()."
-        if self.has_ended:
-            return f"Build {self.build_id} of template {self._template_id} has ended: {self.seen}."
-        return f"The build goes on; wait again with {template}.wait_until_ready(build_id={self.build_id!r})."
+            said = f"The build may go on; find it with {template}.list_builds()."
+        elif self.has_ended:
+            said = f"Build {self.build_id} of template {self._template_id} has ended: {self.seen}."
+        else:
+            said = (
+                f"The build goes on; wait again with {template}.wait_until_ready(build_id={self.build_id!r})."
+            )
+        return self._shown(said)
 
     def timed_out(self) -> SandboxTimeoutError:
         """Return the error for a wait whose time is over."""
@@ -251,7 +270,7 @@ class Wait:
         message = f"{build} of template {self._template_id} {status} after {self._timeout_s:g} s"
         if not self.is_to_be_cancelled:
             message = f"{message}. {self.how_to_go_on()}"
-        self.timeout_error = SandboxTimeoutError(message)
+        self.timeout_error = SandboxTimeoutError(self._shown(message))
         return self.timeout_error
 
     def is_left_by(self, error: BaseException) -> bool:
@@ -265,16 +284,32 @@ def tail_s(status: TemplateBuildStatus | None) -> float:
     return _CANCELLED_TAIL_S if status is TemplateBuildStatus.CANCELLED else TAIL_S
 
 
-def raise_unless_ready(build: TemplateBuildInfo, log_tail: tuple[str, ...]) -> None:
+def _is_odd(status: int) -> bool:
+    # Somebody in between: an answer cut short or a page in its place, "request timeout", "too early".
+    return 200 <= status < 300 or status in (408, 425)  # noqa: PLR2004 - 2xx
+
+
+def raise_unless_ready(
+    build: TemplateBuildInfo, log_tail: tuple[str, ...], shown: Callable[[str], str]
+) -> None:
     """Raise what a build that has ended other than ready stands for."""
+    if build.status is TemplateBuildStatus.READY:
+        return
+    build_id, template_id, reason = (
+        shown(text) for text in (build.id, build.template_id, build.error_message or "")
+    )
     if build.status is TemplateBuildStatus.FAILED:
-        error = BuildError.parse(build.error_message, build_id=build.id, template_id=build.template_id)
+        error = BuildError.parse(reason, build_id=build_id, template_id=template_id)
         error.log_tail = log_tail
         if log_tail:
             error.add_note("\n  ".join(("It printed last:", *log_tail)))
         raise error
+    because = f": {reason}" if reason else ""
     if build.status is TemplateBuildStatus.CANCELLED:
-        reason = f": {build.error_message}" if build.error_message else ""
         raise ConflictError(
-            f"build {build.id} of template {build.template_id} was cancelled{reason}; rebuild() starts another"
+            f"build {build_id} of template {template_id} was cancelled{because}; rebuild() starts another"
         )
+    raise SandboxError(
+        f"build {build_id} of template {template_id} has ended as {shown(build.status)!r}{because}; this version does "
+        "not know what that means: update it, or look at the template with get_info()"
+    )

@@ -196,6 +196,31 @@ asyncio.run(main())
 }
 
 
+CREATED = (
+    "The template may have been created all the same; look for it with Template.list(name_prefix='my-env')"
+)
+
+
+def test_an_interrupted_create_says_that_the_template_may_exist(serve, key):
+    wire = serve(stall())
+    with (
+        Superserve(api_key=key, base_url=wire.url) as client,
+        pytest.raises(InterruptError) as caught,
+        interrupted_after(0.1),
+    ):
+        Template.create(name="my-env", from_="python:3.11", client=client)
+    assert caught.value.__notes__ == [CREATED]
+
+
+async def test_a_cancelled_create_says_that_the_template_may_exist(serve, key):
+    wire = serve(stall())
+    async with AsyncSuperserve(api_key=key, base_url=wire.url) as client:
+        with pytest.raises(TimeoutError) as caught:
+            async with asyncio.timeout(0.1):
+                await AsyncTemplate.create(name="my-env", from_="python:3.11", client=client)
+    assert caught.value.__cause__.__notes__ == [CREATED]
+
+
 # Cancelled tasks
 
 

@@ -8,16 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from superserve import _retry
+from superserve import _log_stream, _retry
 from superserve._http import Repeatable, retry_after
+from superserve._wait import Pace
 
 
 def answered(wait=None):
     headers = {} if wait is None else {"Retry-After": wait}
-    return Repeatable(response=httpx.Response(503, headers=headers))
+    return Repeatable(response=httpx.Response(503, headers=headers, request=REQUEST))
 
 
-BROKEN = Repeatable(error=httpx.ReadError("broke"))
+REQUEST = httpx.Request("GET", "http://api.test/templates")
+BROKEN = Repeatable(error=httpx.ReadError("broke", request=REQUEST))
 
 
 def waits(failures, **options):
@@ -95,3 +97,21 @@ def test_any_header_is_a_number_of_seconds_or_nothing(header):
     response = httpx.Response(429, headers=[(b"Retry-After", header.encode("latin-1"))])
     seconds = retry_after(response)
     assert seconds is None or seconds >= 0
+
+
+@pytest.mark.usefixtures("ceilings")
+def test_a_log_that_brings_a_little_each_time_is_opened_again_about_once_a_second(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(_log_stream.time, "monotonic", lambda: now[0])
+    reopening = _log_stream.Reopening(Pace())
+
+    def delay(*, lasted_s, news=True):
+        reopening.opened()
+        now[0] += lasted_s
+        reopening.has_news = news
+        return reopening.delay(Repeatable())
+
+    assert [delay(lasted_s=0.01) for _ in range(8)] == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0, 1.0]
+    # One that was read for a while breaks off for another reason.
+    assert delay(lasted_s=5) == 0.1
+    assert [delay(lasted_s=0.01, news=False) for _ in range(5)] == [0.2, 0.4, 0.8, 1.6, 3.2]

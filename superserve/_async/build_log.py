@@ -40,8 +40,8 @@ async def ended_build(
     """Poll a build until it has ended."""
     while True:
         build = await ask(client, wait, _calls.get_build(template_id, build_id))
-        wait.seen = build.status
-        if build.status.is_terminal:
+        wait.saw(build)
+        if wait.has_ended:
             return build
         await sleep(wait.pause())
 
@@ -141,14 +141,18 @@ class AsyncBuildLog:
             wait.failed(error)
             return False
         wait.answered()
-        wait.seen = self.build.status
+        wait.saw(self.build)
         return wait.has_ended
 
     async def _tail(self, pump: LogPump, wait: Wait) -> AsyncGenerator[Events]:
         """Yield what is left of the log of a build that has ended: soon all of it is there, or it never will be."""
         pump.build_has_ended()
         until = time.monotonic() + wait.at_most(_wait.tail_s(wait.seen))
+        unanswered_until = time.monotonic() + _wait.TAIL_UNANSWERED_S
         refused_until = time.monotonic() + (_wait.OUTAGE_S if self._log_only else _wait.TAIL_REFUSED_S)
+        if pump.is_failing:
+            # It may be waiting for long before it tries again.
+            await pump.reopen()
         for attempt, quiet_s in enumerate(_wait.TAIL_QUIET_S):
             if attempt:
                 await pump.reopen()
@@ -158,9 +162,14 @@ class AsyncBuildLog:
             while not pump.is_done and (left := min(silent_at, until) - time.monotonic()) > 0:
                 events = await pump.get(left)
                 yield events
-                if events or (pump.is_failing and time.monotonic() < refused_until):
-                    silent_at = time.monotonic() + quiet_s
-            if pump.is_done or self._feed.is_exhausted or time.monotonic() >= until:
+                now = time.monotonic()
+                # One that was opened before the end may be silent for good reasons, but who asks now is answered.
+                is_due = attempt > 0 and not pump.is_open and now < unanswered_until
+                is_refused = pump.is_failing and now < refused_until
+                if events or is_due or is_refused:
+                    silent_at = now + quiet_s
+            is_unanswered = attempt > 0 and not pump.is_open
+            if pump.is_done or self._feed.is_exhausted or is_unanswered or time.monotonic() >= until:
                 break
         await pump.stop()
         # What has been read is delivered, however long the caller takes for it.

@@ -301,6 +301,7 @@ class AsyncTemplate:
             timeout_s=_arguments.optional_seconds("timeout_s", timeout_s),
             cancels=_arguments.flag("cancel_on_interrupt", cancel_on_interrupt),
             template_class="AsyncTemplate",
+            shown=self._shown,
         )
         wait.build_id = self._build_to_wait_for(build_id)
         try:
@@ -425,7 +426,10 @@ class AsyncTemplate:
         if log is None:
             log = AsyncBuildLog(self._client, self.id, build_id)
             await log.read(self._wait_for_log(build_id, wait.at_most(_wait.LOG_TAIL_S)))
-        return tuple(_answers.hidden(line, self._client._config) for line in last_lines(log.latest))
+        return tuple(self._shown(line) for line in last_lines(log.latest))
+
+    def _shown(self, text: str) -> str:
+        return _answers.shown(text, self._client._config)
 
     async def _wait(self, wait: Wait, on_log: LogCallback | None) -> TemplateInfo:
         if wait.build_id is None:
@@ -445,7 +449,7 @@ class AsyncTemplate:
             await self._deliver(log, wait, on_log)
             build = log.build
         has_failed = build.status is TemplateBuildStatus.FAILED
-        raise_unless_ready(build, await self._log_tail(log, wait) if has_failed else ())
+        raise_unless_ready(build, await self._log_tail(log, wait) if has_failed else (), self._shown)
         return await ask(self._client, wait, _calls.get_template(self.id))
 
     async def _deliver(self, log: AsyncBuildLog, wait: Wait, callback: LogCallback) -> None:
@@ -477,7 +481,7 @@ class AsyncTemplate:
             build = await self._client._run(_calls.get_build(self.id, build_id), Options(left, attempts=3))
         except SandboxError as failure:
             return f"Whether build {build_id} was cancelled is not known: {failure}. {wait.how_to_go_on()}"
-        wait.seen = build.status
+        wait.saw(build)
         return wait.how_to_go_on()
 
 

@@ -39,8 +39,8 @@ def ended_build(client: Superserve, wait: Wait, template_id: str, build_id: str)
     """Poll a build until it has ended."""
     while True:
         build = ask(client, wait, _calls.get_build(template_id, build_id))
-        wait.seen = build.status
-        if build.status.is_terminal:
+        wait.saw(build)
+        if wait.has_ended:
             return build
         sleep(wait.pause())
 
@@ -140,14 +140,18 @@ class BuildLog:
             wait.failed(error)
             return False
         wait.answered()
-        wait.seen = self.build.status
+        wait.saw(self.build)
         return wait.has_ended
 
     def _tail(self, pump: LogPump, wait: Wait) -> Generator[Events]:
         """Yield what is left of the log of a build that has ended: soon all of it is there, or it never will be."""
         pump.build_has_ended()
         until = time.monotonic() + wait.at_most(_wait.tail_s(wait.seen))
+        unanswered_until = time.monotonic() + _wait.TAIL_UNANSWERED_S
         refused_until = time.monotonic() + (_wait.OUTAGE_S if self._log_only else _wait.TAIL_REFUSED_S)
+        if pump.is_failing:
+            # It may be waiting for long before it tries again.
+            pump.reopen()
         for attempt, quiet_s in enumerate(_wait.TAIL_QUIET_S):
             if attempt:
                 pump.reopen()
@@ -157,9 +161,14 @@ class BuildLog:
             while not pump.is_done and (left := min(silent_at, until) - time.monotonic()) > 0:
                 events = pump.get(left)
                 yield events
-                if events or (pump.is_failing and time.monotonic() < refused_until):
-                    silent_at = time.monotonic() + quiet_s
-            if pump.is_done or self._feed.is_exhausted or time.monotonic() >= until:
+                now = time.monotonic()
+                # One that was opened before the end may be silent for good reasons, but who asks now is answered.
+                is_due = attempt > 0 and not pump.is_open and now < unanswered_until
+                is_refused = pump.is_failing and now < refused_until
+                if events or is_due or is_refused:
+                    silent_at = now + quiet_s
+            is_unanswered = attempt > 0 and not pump.is_open
+            if pump.is_done or self._feed.is_exhausted or is_unanswered or time.monotonic() >= until:
                 break
         pump.stop()
         # What has been read is delivered, however long the caller takes for it.

@@ -118,6 +118,11 @@ class Superserve:
             if not http.is_closed:
                 raise
             raise SandboxError("this client was closed during the call", action=call.action) from error
+        except BaseException as error:
+            # An interrupt: who hears of it has to know that the server may have acted.
+            if call.if_lost:
+                error.add_note(call.if_lost[0].upper() + call.if_lost[1:])
+            raise
         return _answers.result(call, response, self._config)
 
 

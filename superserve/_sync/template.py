@@ -302,6 +302,7 @@ class Template:
             timeout_s=_arguments.optional_seconds("timeout_s", timeout_s),
             cancels=_arguments.flag("cancel_on_interrupt", cancel_on_interrupt),
             template_class="Template",
+            shown=self._shown,
         )
         wait.build_id = self._build_to_wait_for(build_id)
         try:
@@ -426,7 +427,10 @@ class Template:
         if log is None:
             log = BuildLog(self._client, self.id, build_id)
             log.read(self._wait_for_log(build_id, wait.at_most(_wait.LOG_TAIL_S)))
-        return tuple(_answers.hidden(line, self._client._config) for line in last_lines(log.latest))
+        return tuple(self._shown(line) for line in last_lines(log.latest))
+
+    def _shown(self, text: str) -> str:
+        return _answers.shown(text, self._client._config)
 
     def _wait(self, wait: Wait, on_log: LogCallback | None) -> TemplateInfo:
         if wait.build_id is None:
@@ -446,7 +450,7 @@ class Template:
             self._deliver(log, wait, on_log)
             build = log.build
         has_failed = build.status is TemplateBuildStatus.FAILED
-        raise_unless_ready(build, self._log_tail(log, wait) if has_failed else ())
+        raise_unless_ready(build, self._log_tail(log, wait) if has_failed else (), self._shown)
         return ask(self._client, wait, _calls.get_template(self.id))
 
     def _deliver(self, log: BuildLog, wait: Wait, callback: LogCallback) -> None:
@@ -476,7 +480,7 @@ class Template:
             build = self._client._run(_calls.get_build(self.id, build_id), Options(left, attempts=3))
         except SandboxError as failure:
             return f"Whether build {build_id} was cancelled is not known: {failure}. {wait.how_to_go_on()}"
-        wait.seen = build.status
+        wait.saw(build)
         return wait.how_to_go_on()
 
 

@@ -8,6 +8,7 @@ import traceback
 import pytest
 
 from superserve import (
+    AsyncSuperserve,
     AsyncTemplate,
     AuthenticationError,
     ConflictError,
@@ -301,6 +302,24 @@ async def test_a_create_without_an_answer_in_time_says_that_the_template_may_exi
 async def test_a_create_that_was_refused_does_not_say_that_the_template_may_exist(failing):
     error = await failing(reply(409, json=envelope("conflict", "The name is taken.")), call=create)
     assert str(error) == "could not create template 'my-env': The name is taken. [409 conflict]"
+
+
+@pytest.mark.parametrize("status", [408, 499, 600])
+async def test_a_create_that_somebody_in_between_gave_up_may_have_been_made(serve, connect, status):
+    with pytest.raises(
+        SandboxError, match=r"may have been created all the same; look for it with Template\.list"
+    ):
+        await create(connect(serve(reply(status))))
+
+
+async def test_a_key_that_is_quoted_in_another_form_is_not_shown_either(serve):
+    # As h11 quotes what is no HTTP.
+    key = "s3cret\\part'two"
+    wire = serve(cut(f"HTTP/1.1 {key}\r\n\r\n".encode()))
+    async with AsyncSuperserve(api_key=key, base_url=wire.url) as client:
+        with pytest.raises(SandboxError) as caught:
+            await AsyncTemplate.list(client=client)
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
 
 
 async def test_a_server_that_cannot_be_reached_through_a_proxy_is_told_so(connect, environment):

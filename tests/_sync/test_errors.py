@@ -17,6 +17,7 @@ from superserve import (
     SandboxError,
     SandboxTimeoutError,
     ServerError,
+    Superserve,
     Template,
     ValidationError,
 )
@@ -298,6 +299,24 @@ def test_a_create_without_an_answer_in_time_says_that_the_template_may_exist(fai
 def test_a_create_that_was_refused_does_not_say_that_the_template_may_exist(failing):
     error = failing(reply(409, json=envelope("conflict", "The name is taken.")), call=create)
     assert str(error) == "could not create template 'my-env': The name is taken. [409 conflict]"
+
+
+@pytest.mark.parametrize("status", [408, 499, 600])
+def test_a_create_that_somebody_in_between_gave_up_may_have_been_made(serve, connect, status):
+    with pytest.raises(
+        SandboxError, match=r"may have been created all the same; look for it with Template\.list"
+    ):
+        create(connect(serve(reply(status))))
+
+
+def test_a_key_that_is_quoted_in_another_form_is_not_shown_either(serve):
+    # As h11 quotes what is no HTTP.
+    key = "s3cret\\part'two"
+    wire = serve(cut(f"HTTP/1.1 {key}\r\n\r\n".encode()))
+    with Superserve(api_key=key, base_url=wire.url) as client:
+        with pytest.raises(SandboxError) as caught:
+            Template.list(client=client)
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_server_that_cannot_be_reached_through_a_proxy_is_told_so(connect, environment):

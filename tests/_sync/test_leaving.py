@@ -34,6 +34,7 @@ PHASES = {
 def _impatient(monkeypatch):
     monkeypatch.setattr(_wait, "TAIL_QUIET_S", (0.05, 0.05))
     monkeypatch.setattr(_wait, "TAIL_REFUSED_S", 0.1)
+    monkeypatch.setattr(_wait, "TAIL_UNANSWERED_S", 0.1)
     monkeypatch.setattr(_wait, "OUTAGE_S", 0.3)
     monkeypatch.setattr(_wait, "LOG_POLL_INTERVAL_S", 0.05)
 

@@ -19,6 +19,7 @@ from superserve import (
     ValidationError,
     _http,
     _log_stream,
+    _retry,
     _wait,
 )
 from superserve._logs import LogFeed
@@ -56,6 +57,7 @@ def _impatient(monkeypatch, no_backoff):
     monkeypatch.setattr(_wait, "TAIL_QUIET_S", (0.1, 0.1))
     monkeypatch.setattr(_wait, "TAIL_LONG_QUIET_S", 0.2)
     monkeypatch.setattr(_wait, "TAIL_REFUSED_S", 0.3)
+    monkeypatch.setattr(_wait, "TAIL_UNANSWERED_S", 0.3)
     monkeypatch.setattr(_wait, "LOG_POLL_INTERVAL_S", 0.05)
 
 
@@ -412,16 +414,22 @@ def test_a_log_too_long_for_the_servers_replay_says_where_lines_are_missing(serv
 
 
 @pytest.mark.parametrize(
-    ("refusal", "error"),
+    ("refusal", "error", "times"),
     [
-        (reply(404, json=envelope("not_found", "Build not found")), NotFoundError),
-        (reply(403, json=envelope("forbidden", "no")), AuthenticationError),
-        (reply(200, "<html>Sign in</html>", content_type="text/html"), SandboxError),
-        (reply(204), SandboxError),
-        (reply(302, headers={"Location": "/elsewhere"}), SandboxError),
+        (reply(404, json=envelope("not_found", "Build not found")), NotFoundError, 1),
+        (reply(403, json=envelope("forbidden", "no")), AuthenticationError, 1),
+        (reply(204), SandboxError, 1),
+        (reply(302, headers={"Location": "/elsewhere"}), SandboxError, 1),
+        # These may have been somebody in between, or an outage.
+        (reply(200, "<html>Sign in</html>", content_type="text/html"), SandboxError, 3),
+        (reply(401, json=envelope("auth_failed", "API key is not known")), AuthenticationError, 3),
+        (reply(408), SandboxError, 3),
+        (reply(425), SandboxError, 3),
     ],
 )
-def test_a_log_that_cannot_be_read_is_an_error_for_readers_and_a_notice_in_a_wait(scripted, refusal, error):
+def test_a_log_that_cannot_be_read_is_an_error_for_readers_and_a_notice_in_a_wait(
+    scripted, refusal, error, times
+):
     script = Script(build=["building"], logs=[refusal])
     template = scripted(script)
     with pytest.raises(error):
@@ -432,7 +440,81 @@ def test_a_log_that_cannot_be_read_is_an_error_for_readers_and_a_notice_in_a_wai
     [notice] = followed(template)
     assert notice.gap
     assert "cannot be read" in notice.text
-    assert script.count("logs") == 3
+    assert script.count("logs") == 3 * times
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        reply(200, "<html>Back soon</html>", content_type="text/html"),
+        reply(200, "<html>Back soon</html>", content_type="application/xhtml+xml; was=text/event-stream"),
+        reply(401, json=envelope("auth_failed", "API key is not known")),
+        reply(408),
+        reply(425),
+    ],
+)
+def test_an_odd_answer_or_two_in_a_logs_place_lose_nothing_of_it(scripted, odd):
+    logs = [odd, odd, cut(WHOLE[:-120]), odd, odd, WHOLE]
+    assert texts(read(scripted(Script(build=["building"], logs=logs)))) == TEXTS
+
+
+def test_a_log_is_known_by_its_type_however_that_is_written(scripted):
+    whole = WHOLE.replace(b"text/event-stream", b"Text/Event-Stream ; charset=utf-8")
+    assert texts(read(scripted(Script(build=["building"], logs=[whole])))) == TEXTS
+
+
+def test_a_log_that_is_answered_slowly_after_the_builds_end_is_read(scripted, monkeypatch):
+    monkeypatch.setattr(_wait, "TAIL_UNANSWERED_S", 10.0)
+
+    def slow(peer, _request):
+        # Its headers take longer than the log may be silent.
+        peer.drip(WHOLE[:60], 0.008)
+        peer.send(WHOLE[60:])
+
+    events = followed(scripted(Script(build=["ready"], logs=[slow])))
+    assert texts(events) == TEXTS
+
+
+def test_a_log_that_is_refused_while_the_build_ends_is_asked_for_at_once(scripted, monkeypatch):
+    # The next try would be made long after the wait has given up.
+    monkeypatch.setattr(_retry, "FIRST_DELAY_S", 1e9)
+    script = Script(build=["building", "building", "ready"], logs=[reply(503), WHOLE])
+    assert texts(followed(scripted(script))) == TEXTS
+
+
+def test_a_log_that_unpacks_to_too_much_is_not_read(scripted, monkeypatch):
+    monkeypatch.setattr(_http, "ANSWER_LIMIT", 2**20)
+    bomb = gzip.compress(sse({**HELLO, "text": "x" * 2**21}))
+    packed = head(200, {"Content-Type": "text/event-stream", "Content-Encoding": "gzip"})
+    script = Script(build=["building", "ready"], logs=[cut(packed + bomb)])
+    assert texts(followed(scripted(script))) == ["(gap)"]
+
+
+def test_a_log_may_be_packed(scripted):
+    packed = head(200, {"Content-Type": "text/event-stream", "Content-Encoding": "gzip"})
+    body = gzip.compress(sse(HELLO, WORLD, READY))
+    script = Script(build=["building", "ready"], logs=[cut(packed + body)])
+    assert texts(followed(scripted(script))) == TEXTS
+
+
+def test_output_without_a_status_comes_once_all_the_same(scripted):
+    # Today's server leaves the status out of its heartbeats only.
+    lines = [
+        {"timestamp": f"2026-05-01T10:00:0{number}Z", "stream": "system", "text": f"line {number}"}
+        for number in range(5)
+    ]
+    whole = log(*lines, READY)
+    logs = [cut(log(*lines[:3])), cut(log(*lines[:4])), whole]
+    events = read(scripted(Script(build=["building"], logs=logs)))
+    assert texts(events) == [*(f"line {number}" for number in range(5)), "ready"]
+
+
+@pytest.mark.parametrize("field", ["9" * 5000, "-" + "9" * 5000])
+def test_a_number_that_is_too_long_in_a_field_that_nobody_reads_loses_no_event(scripted, field):
+    event = json.dumps(HELLO)[:-1] + f', "added": {field}}}'
+    body = STREAM_HEAD + chunk(f"data: {event}\n\n".encode()) + chunk(sse(WORLD, READY)) + chunk(b"")
+    events = read(scripted(Script(build=["building"], logs=[body])))
+    assert texts(events) == TEXTS
 
 
 def test_a_log_of_a_build_that_is_not_there_is_not_found(client):

@@ -21,7 +21,7 @@ from superserve import (
 )
 from tests.conftest import KEY
 from tests.script import BUILD_ID, TEMPLATE_ID, Script, build_row, template_row
-from tests.wire import STREAM_HEAD, chunk, cut, drip, envelope, log, reply, reset, sse, stall
+from tests.wire import STREAM_HEAD, chunk, cut, drip, envelope, head, log, reply, reset, sse, stall
 
 NO_KEY = reply(401, json=envelope("auth_failed", "API key is not known"))
 LIMITED = reply(429, json=envelope("rate_limited", "slow down"), headers={"Retry-After": "0"})
@@ -49,6 +49,7 @@ BOTH = pytest.mark.parametrize("options", [{}, {"on_log": nothing}], ids=["witho
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
     monkeypatch.setattr(_wait, "TAIL_QUIET_S", (0.05, 0.05))
+    monkeypatch.setattr(_wait, "TAIL_UNANSWERED_S", 0.1)
 
 
 def wait(template, **options):
@@ -173,6 +174,52 @@ def test_a_build_whose_status_is_none_of_the_last_goes_on(scripted, status):
     script = Script(build=[status, status, "ready"])
     wait(scripted(script))
     assert script.count("build") == 3
+
+
+@BOTH
+def test_a_build_that_has_ended_in_a_way_not_known_is_an_error_that_says_so(scripted, options):
+    # A newer server's: that it has ended is told by when.
+    row = reply(json=build_row("expired", finalized_at="2026-05-01T11:00:00Z", error_message="too old"))
+    with pytest.raises(SandboxError) as caught:
+        wait(scripted(Script(build=["building", row])), **options)
+    assert str(caught.value).startswith(
+        f"build {BUILD_ID} of template {TEMPLATE_ID} has ended as 'expired': too old; this version does not know"
+    )
+
+
+@BOTH
+@pytest.mark.parametrize("status", ["failed", "cancelled", "expired"])
+def test_what_the_server_says_of_a_build_is_shown_without_the_key_and_as_terminals_can(
+    scripted, options, status
+):
+    row = build_row(
+        status,
+        error_message=f"step_failed: \x1b[2J{KEY}\ud800\nand more",
+        finalized_at="2026-05-01T11:00:00Z",
+        id=f"a-{KEY}",
+        template_id=KEY,
+    )
+    with pytest.raises(SandboxError) as caught:
+        wait(scripted(Script(build=[reply(json=row)])), **options)
+    assert KEY not in repr(vars(caught.value)) + str(caught.value)
+    assert "*** \nand more" in str(caught.value)
+    str(caught.value).encode()
+    assert "\x1b" not in str(caught.value)
+
+
+@BOTH
+def test_a_status_that_is_the_key_is_not_shown_when_the_time_is_over(scripted, options):
+    with pytest.raises(SandboxTimeoutError) as caught:
+        wait(scripted(Script(build=[KEY])), timeout_s=0.1, **options)
+    assert "was *** after 0.1 s" in str(caught.value)
+
+
+def test_a_key_where_an_id_is_due_is_not_shown(serve, connect):
+    client = connect(serve(reply(404), reply(200, "{"), cut()), max_attempts=1)
+    for _ in range(3):
+        with pytest.raises(SandboxError) as caught:
+            Template.connect(KEY, client=client)
+        assert str(caught.value).startswith("could not get template ***: ")
 
 
 @BOTH
@@ -342,7 +389,7 @@ def test_trouble_when_the_build_is_ready_already_is_borne_with_too(scripted):
         (reply(403, json=envelope("forbidden", "no")), AuthenticationError),
         (reply(404, json=envelope("not_found", "Build not found")), NotFoundError),
         (reply(400, json=envelope("bad_request", "what?")), ValidationError),
-        (reply(200, "<html>", content_type="text/html"), SandboxError),
+        (reply(302, headers={"Location": "/elsewhere"}), SandboxError),
     ],
 )
 @BOTH
@@ -373,6 +420,10 @@ def test_a_key_that_is_not_known_for_a_moment_is_borne_with(scripted, options):
     ("trouble", "error"),
     [
         (NO_KEY, AuthenticationError),
+        (reply(408), SandboxError),
+        (reply(425), SandboxError),
+        (reply(200, "<html>Back soon</html>", content_type="text/html"), SandboxError),
+        (cut(head(200, {"Connection": "close"}) + b'{"id": "0c1f'), SandboxError),
         (reply(500), ServerError),
         (reset(), SandboxConnectionError),
         (LIMITED, RateLimitError),
