@@ -18,6 +18,7 @@ from superserve.local._terminal import show_log
 
 Handler: TypeAlias = Callable[[int, FrameType | None], None]
 
+PROGRAM = "python -m superserve.local"
 COMMAND_NOT_FOUND = 127
 KILLED_BY_SIGNAL = 128
 
@@ -26,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    if options.words:
+        _read_action(parser, options)
     try:
         server = LocalServer(
             port=options.port,
@@ -50,26 +53,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m superserve.local",
+        prog=PROGRAM,
         parents=[_options()],
+        usage="%(prog)s [options] [run [options] -- COMMAND ...]",
         description="A stand-in of the Superserve server on 127.0.0.1. Prints its address and key as export lines, logs "
         "requests to stderr, and serves until Ctrl-C.",
+        allow_abbrev=False,
     )
     parser.set_defaults(
         action="serve", port=0, execute=False, speed=1.0, no_limits=False, state=None, json_logs=False
     )
-    actions = parser.add_subparsers(metavar="run")
-    run = actions.add_parser(
-        "run",
-        parents=[_options()],
-        usage="%(prog)s [options] -- COMMAND ...",
-        help="run one command with SUPERSERVE_BASE_URL and SUPERSERVE_API_KEY set to a server of its own",
-        description="Start a server, run COMMAND with SUPERSERVE_BASE_URL and SUPERSERVE_API_KEY set, stop the server, "
-        "and exit with the command's code. Requests are logged only with --json-logs.",
+    # A subparser would leave the words to both parsers, and this one would take options out of them.
+    parser.add_argument(
+        "words",
+        nargs=argparse.REMAINDER,
+        metavar="run",
+        help="run one command with SUPERSERVE_BASE_URL and SUPERSERVE_API_KEY set to a server of its own; "
+        "run --help tells more",
     )
-    run.add_argument("command", nargs="+", metavar="COMMAND")
-    run.set_defaults(action="run")
     return parser
+
+
+def _read_action(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Read what stands behind the first options, which has to be `run`, its options and a command."""
+    action, *rest = options.words
+    if action != "run":
+        parser.error(f"{action!r} is no subcommand: the only one is run, as in {PROGRAM} run -- COMMAND ...")
+    run = argparse.ArgumentParser(
+        prog=f"{PROGRAM} run",
+        parents=[_options()],
+        usage="%(prog)s [options] [--] COMMAND ...",
+        description="Start a server, run COMMAND with SUPERSERVE_BASE_URL and SUPERSERVE_API_KEY set, stop the server, "
+        "and exit with the command's code. Requests are logged only with --json-logs. What stands behind the first word "
+        "of COMMAND belongs to it.",
+        allow_abbrev=False,
+    )
+    run.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
+    run.parse_args(rest, options)
+    if options.command[:1] == ["--"]:
+        del options.command[0]
+    if not options.command:
+        run.error("there is no COMMAND to run")
+    options.action = "run"
 
 
 def _options() -> argparse.ArgumentParser:

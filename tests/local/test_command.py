@@ -191,6 +191,64 @@ def test_run_gives_a_command_a_server_of_its_own_and_takes_its_code():
     assert (ended.returncode, ended.stdout, ended.stderr) == (7, "200 ['--port', 'x']\n", "")
 
 
+@pytest.mark.parametrize("separator", [[], ["--"]])
+def test_what_is_behind_the_first_word_of_the_command_belongs_to_it(separator):
+    code = "import os, sys; print(os.environ['SUPERSERVE_BASE_URL'], sys.argv[1:])"
+    rest = ["--port", "x", "--execute", "-h", "--", "--speed=fast", "run"]
+    with superserve.local.LocalServer() as server:
+        port = httpx.URL(server.base_url).port
+
+    ended = run("run", "--port", str(port), *separator, sys.executable, "-c", code, *rest)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == f"http://127.0.0.1:{port} {rest}\n"
+
+
+@pytest.mark.parametrize("separator", [[], ["--"]])
+def test_short_options_of_the_command_are_its_own(separator, tmp_path):
+    (tmp_path / ".hidden").touch()
+
+    ended = run("run", *separator, "ls", "-la", str(tmp_path))
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ".hidden" in ended.stdout
+
+
+@pytest.mark.parametrize("arguments", [["rnu", "--", "true"], ["--no-limits", "true"], ["--", "true", "run"]])
+def test_another_word_than_run_is_told_what_to_write(arguments):
+    ended = run(*arguments)
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    word = next(word for word in arguments if word != "--no-limits")
+    assert f"{word!r} is no subcommand: the only one is run, as in" in ended.stderr
+    assert "run -- COMMAND ..." in ended.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("arguments", [["run"], ["run", "--"], ["run", "--execute", "--"]])
+def test_run_without_a_command_says_so(arguments):
+    ended = run(*arguments)
+
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1].endswith("run: error: there is no COMMAND to run")
+
+
+@pytest.mark.parametrize("arguments", [["--spe", "100"], ["run", "--spe", "100", "--", "true"]])
+def test_options_are_written_out(arguments):
+    ended = run(*arguments)
+
+    assert ended.returncode == 2
+    assert "unrecognized arguments: --spe" in ended.stderr
+
+
+def test_the_help_shows_that_run_may_be_left_out():
+    ended = run("--help")
+
+    assert ended.returncode == 0
+    usage = "usage: python -m superserve.local [options] [run [options] -- COMMAND ...]"
+    assert ended.stdout.splitlines()[0] == usage
+    assert run("run", "--help").stdout.startswith("usage: python -m superserve.local run [options] ")
+
+
 def test_run_tells_of_a_command_that_a_signal_ended():
     ended = run("run", "--", "sh", "-c", "kill -KILL $$")
 
