@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import errno
 import os
 import shlex
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import TypeAlias
 
@@ -19,6 +21,7 @@ from superserve.local._terminal import show_log
 Handler: TypeAlias = Callable[[int, FrameType | None], None]
 
 PROGRAM = "python -m superserve.local"
+COMMAND_NOT_RUNNABLE = 126
 COMMAND_NOT_FOUND = 127
 KILLED_BY_SIGNAL = 128
 
@@ -160,8 +163,7 @@ def _run(server: LocalServer, command: list[str], *, json_logs: bool) -> int:
     with server:
         program = shutil.which(command[0])
         if program is None:
-            print(f"{command[0]}: command not found", file=sys.stderr)
-            return COMMAND_NOT_FOUND
+            return _tell_why_not(command[0])
         children: list[subprocess.Popen[bytes]] = []
         early: list[int] = []
 
@@ -176,11 +178,38 @@ def _run(server: LocalServer, command: list[str], *, json_logs: bool) -> int:
 
         with _handling({signal.SIGINT: leave_to_command, signal.SIGTERM: pass_on}):
             environment = {**os.environ, **_environment(server)}
-            children.append(subprocess.Popen([program, *command[1:]], env=environment))  # noqa: S603 - the user's own
+            try:
+                child = subprocess.Popen([program, *command[1:]], env=environment)  # noqa: S603 - the user's own
+            except OSError as error:
+                return _refuse(command[0], _reason(program, error))
+            children.append(child)
             for number in early:
                 children[0].send_signal(number)
             code = children[0].wait()
     return code if code >= 0 else KILLED_BY_SIGNAL - code
+
+
+def _tell_why_not(word: str) -> int:
+    """Say why a word is no program that can be run, and return the exit code that shells have for it."""
+    path = Path(word)
+    if path.name == word or not path.exists():
+        print(f"{word}: command not found", file=sys.stderr)
+        return COMMAND_NOT_FOUND
+    return _refuse(word, "is a directory" if path.is_dir() else "is not executable, chmod +x makes it so")
+
+
+def _refuse(word: str, reason: str) -> int:
+    print(f"{word}: {reason}", file=sys.stderr)
+    return COMMAND_NOT_RUNNABLE
+
+
+def _reason(program: str, error: OSError) -> str:
+    if error.errno == errno.ENOEXEC:
+        return "is no program of this machine; a script begins with a line such as #!/bin/sh"
+    # The program is there: what is not there is the interpreter that its first line names.
+    if error.errno == errno.ENOENT and Path(program).exists():
+        return "the interpreter that its first line names is not there"
+    return error.strerror or str(error)
 
 
 @contextlib.contextmanager

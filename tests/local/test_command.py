@@ -261,6 +261,34 @@ def test_run_says_when_there_is_no_such_command():
     assert (ended.returncode, ended.stderr) == (127, "no-such-command-anywhere: command not found\n")
 
 
+@pytest.mark.parametrize(
+    ("content", "mode", "reason"),
+    [
+        ("exit 3\n", 0o755, "is no program of this machine; a script begins with a line such as #!/bin/sh"),
+        ("#!/no/such/interpreter\n", 0o755, "the interpreter that its first line names is not there"),
+        ("#!/bin/sh\nexit 3\n", 0o644, "is not executable, chmod +x makes it so"),
+        (None, 0o755, "is a directory"),
+    ],
+)
+def test_run_names_a_file_that_cannot_be_run_and_says_why(tmp_path, content, mode, reason):
+    script = tmp_path / "script"
+    if content is None:
+        script.mkdir()
+    else:
+        script.write_text(content)
+    script.chmod(mode)
+
+    ended = run("run", "--", str(script))
+
+    assert (ended.returncode, ended.stderr) == (126, f"{script}: {reason}\n")
+
+
+def test_run_says_when_there_is_no_such_file(tmp_path):
+    ended = run("run", "--", str(tmp_path / "gone"))
+
+    assert (ended.returncode, ended.stderr) == (127, f"{tmp_path / 'gone'}: command not found\n")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_run_leaves_signals_to_the_command(start, number):
     process = start(
