@@ -125,7 +125,7 @@ def test_a_shell_can_evaluate_what_it_prints(start):
 
 
 def test_a_key_with_characters_of_the_shell_is_quoted(serve, tmp_path):
-    key = "a key; echo $(oops)"
+    key = "a-key;echo$(oops)"
     with superserve.local.LocalServer(state=tmp_path / "state", api_key=key):
         pass
     process = subprocess.Popen(
