@@ -304,7 +304,7 @@ def test_reset_goes_back_to_the_start():
 
 
 def test_a_call_that_fails_fails_in_its_caller_and_harms_nobody(server, http):
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="no build 'no such build' on this server"):
         server.builds.set("no such build", "ready")
     with pytest.raises(ValueError, match="the host has no build"):
         server.builds.finish(server.builds.add(server.templates.add()))
