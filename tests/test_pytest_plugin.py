@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from superserve.local import LocalServer
+
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "testing"
 
@@ -113,3 +115,24 @@ def test_pytest_runs_without_the_extra(tmp_path: Path) -> None:
     )
     result = run_pytest(tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("speed", ["abc", "", "0", "-1", "nan", "inf", "10001"])
+def test_a_speed_that_cannot_work_is_a_usage_error_that_names_the_setting(tmp_path: Path, speed: str) -> None:
+    (tmp_path / "test_suite.py").write_text(SUITE)
+
+    result = run_pytest(tmp_path, "-o", f"superserve_speed={speed}")
+
+    assert result.returncode == pytest.ExitCode.USAGE_ERROR
+    message = f"superserve_speed must be a number more than 0 and at most 10000, not {speed!r}"
+    assert result.stderr.strip() == f"ERROR: {message}"
+
+
+def test_the_highest_speed_is_that_of_the_server(tmp_path: Path) -> None:
+    (tmp_path / "test_suite.py").write_text(SUITE)
+
+    result = run_pytest(tmp_path, "-o", "superserve_speed=10000")
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    with pytest.raises(ValueError, match="at most 10000"):
+        LocalServer(speed=10_001)

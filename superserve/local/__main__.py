@@ -109,7 +109,9 @@ def _options() -> argparse.ArgumentParser:
 
     options.add_argument("--port", type=int, metavar="PORT", help="port to listen on (default: a free one)")
     flag("--execute", "run build steps as processes of this machine (default: make builds up)")
-    options.add_argument("--speed", type=float, metavar="N", help="shorten every wait N times (default: 1)")
+    options.add_argument(
+        "--speed", type=float, metavar="N", help="shorten every wait N times (default: 1, at most 10000)"
+    )
     flag("--no-limits", "no rate limits, quotas and team caps")
     options.add_argument(
         "--state", metavar="FILE", help="keep templates, builds and keys in FILE (default: only in memory)"

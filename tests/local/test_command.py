@@ -168,7 +168,17 @@ def test_a_port_that_is_taken_is_one_line_of_error():
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--port", "70000"], ["--port", "x"], ["--speed", "0"], ["--speed", "fast"], ["--nonsense"], ["run"]],
+    [
+        ["--port", "70000"],
+        ["--port", "x"],
+        ["--speed", "0"],
+        ["--speed", "inf"],
+        ["--speed", "100000"],
+        ["--speed", "fast"],
+        ["--state", ""],
+        ["--nonsense"],
+        ["run"],
+    ],
 )
 def test_wrong_options_are_errors_of_the_command_line(arguments):
     ended = run(*arguments)
