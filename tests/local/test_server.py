@@ -333,7 +333,22 @@ def test_without_the_extra_the_import_says_what_to_install(missing):
 
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1].startswith("ImportError: ")
-    assert "pip install superserve[local]" in ended.stderr
+    assert "pip install 'superserve[local]'" in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--", "true"]])
+def test_without_the_extra_the_command_says_so_on_one_line(tmp_path, arguments):
+    # A package of that name that can't be imported stands before the one that is installed.
+    (tmp_path / "uvicorn.py").write_text("raise ModuleNotFoundError(name='uvicorn')\n")
+    command = [sys.executable, "-W", "error", "-m", "superserve.local", *arguments]
+    root = Path(server_module.__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(root)])}
+
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    (line,) = ended.stderr.splitlines()
+    assert "superserve.local needs uvicorn, which isn't installed: pip install 'superserve[local]'" in line
 
 
 def test_a_server_that_nobody_stops_does_not_keep_the_interpreter():
