@@ -108,6 +108,9 @@ def test_five_builds_in_flight_are_a_teams_limit_and_have_no_retry_after(limited
 
     assert [answer.status_code for answer in answers] == [202] * 5 + [429]
     assert error(answers[5]) == (429, "too_many_builds")
+    # What to do about it is the client's to say.
+    message = answers[5].json()["error"]["message"]
+    assert message == "your team is limited to 5 builds in flight"
     assert "5" in answers[5].json()["error"]["message"]
     assert "retry-after" not in answers[5].headers
 
@@ -134,6 +137,7 @@ def test_ten_templates_are_a_teams_limit_and_failed_ones_do_not_count(limited, l
     limited.templates.set(ids[0], status="failed", error_message="boot_failed: no")
 
     assert error(refused) == (429, "too_many_templates")
+    assert refused.json()["error"]["message"] == "your team is limited to 10 templates"
     assert "10" in refused.json()["error"]["message"]
     assert create(limited_http, "another").status_code == 202
 
