@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from superserve.local import LocalServer, StateError
 from superserve.local._terminal import show_log
@@ -30,8 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.words:
-        _read_action(parser, options)
+    if options.action not in {None, "run"}:
+        parser.error(
+            f"{options.action!r} is no subcommand: the only one is run, as in {PROGRAM} run -- COMMAND ..."
+        )
     try:
         server = LocalServer(
             port=options.port,
@@ -64,12 +66,13 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.set_defaults(
-        action="serve", port=0, execute=False, speed=1.0, no_limits=False, state=None, json_logs=False
+        action=None, port=0, execute=False, speed=1.0, no_limits=False, state=None, json_logs=False
     )
-    # A subparser would leave the words to both parsers, and this one would take options out of them.
+    # A subparser for run would refuse another word with a list of one choice.
     parser.add_argument(
-        "words",
+        "action",
         nargs=argparse.REMAINDER,
+        action=_Run,
         metavar="run",
         help="run one command with SUPERSERVE_BASE_URL and SUPERSERVE_API_KEY set to a server of its own; "
         "run --help tells more",
@@ -77,27 +80,47 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _read_action(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Read what stands behind the first options, which has to be `run`, its options and a command."""
-    action, *rest = options.words
-    if action != "run":
-        parser.error(f"{action!r} is no subcommand: the only one is run, as in {PROGRAM} run -- COMMAND ...")
-    run = argparse.ArgumentParser(
+class _Run(argparse.Action):
+    """Reads what stands behind the first options: `run`, options of its own, and a command."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002 - as inherited
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,  # noqa: ARG002 - as inherited
+    ) -> None:
+        words = list(values or ())
+        if not words:
+            return
+        namespace.action = words.pop(0)
+        # Options that there are not are told of first: the word may be the value of one.
+        if namespace.action != "run":
+            return
+        run = _run_parser()
+        run.parse_args(words, namespace)
+        if namespace.command[:1] == ["--"]:
+            del namespace.command[0]
+        if not namespace.command:
+            run.error("there is no COMMAND to run")
+
+
+def _run_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
         prog=f"{PROGRAM} run",
         parents=[_options()],
         usage="%(prog)s [options] [--] COMMAND ...",
         description="Start a server, run COMMAND with SUPERSERVE_BASE_URL and SUPERSERVE_API_KEY set, stop the server, "
-        "and exit with the command's code. Requests are logged only with --json-logs. What stands behind the first word "
-        "of COMMAND belongs to it.",
+        "and exit with the command's code. Requests are logged only with --json-logs.",
         allow_abbrev=False,
     )
-    run.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
-    run.parse_args(rest, options)
-    if options.command[:1] == ["--"]:
-        del options.command[0]
-    if not options.command:
-        run.error("there is no COMMAND to run")
-    options.action = "run"
+    parser.add_argument(
+        "command",
+        nargs=argparse.REMAINDER,
+        metavar="COMMAND",
+        help="what to run; all that stands behind its first word belongs to it",
+    )
+    return parser
 
 
 def _options() -> argparse.ArgumentParser:

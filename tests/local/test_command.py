@@ -224,7 +224,9 @@ def test_short_options_of_the_command_are_its_own(separator, tmp_path):
     assert ".hidden" in ended.stdout
 
 
-@pytest.mark.parametrize("arguments", [["rnu", "--", "true"], ["--no-limits", "true"], ["--", "true", "run"]])
+@pytest.mark.parametrize(
+    "arguments", [["rnu", "--", "true"], ["serve"], ["--no-limits", "true"], ["--", "true", "run"]]
+)
 def test_another_word_than_run_is_told_what_to_write(arguments):
     ended = run(*arguments)
 
