@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from superserve.local import Faults, LocalServer
 
 _SPEED = "superserve_speed"
+# LocalServer's own bound; to ask it would import the server in every run.
+_MAX_SPEED = 10_000
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the plugin's setting to pytest.ini and pyproject.toml."""
     parser.addini(
         _SPEED,
-        "how many times faster than the real service the local server is, and its builds are polled",
+        "how many times faster than the real service the local server is, and its builds are polled (at most 10000)",
         default="100",
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse a setting that can't work, before any test runs."""
+    _speed(config)
+
+
 def _speed(config: pytest.Config) -> float:
-    return float(config.getini(_SPEED))
+    value = config.getini(_SPEED)
+    try:
+        speed = float(value)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed <= _MAX_SPEED:
+        raise pytest.UsageError(
+            f"{_SPEED} must be a number more than 0 and at most {_MAX_SPEED}, not {value!r}"
+        )
+    return speed
 
 
 @pytest.fixture(scope="session")

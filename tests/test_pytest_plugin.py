@@ -1,6 +1,7 @@
 """The pytest plugin, used as its users do: in a session of its own, on the example suite."""
 
 import os
+import shutil
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -8,11 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from superserve.local import LocalServer
+
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "testing"
 
 
-def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_pytest(
+    folder: Path, *arguments: str, options: tuple[str, ...] = ("-p", "no:asyncio")
+) -> subprocess.CompletedProcess[str]:
     is_installed = any(entry.value == "superserve.pytest_plugin" for entry in entry_points(group="pytest11"))
     plugin = () if is_installed else ("-p", "superserve.pytest_plugin")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
@@ -20,8 +25,8 @@ def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
     return subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider", "-c", os.devnull),
-            *("--rootdir", str(folder), "-o", "asyncio_mode=auto", "-o", "pythonpath=."),
-            *("-o", "asyncio_default_fixture_loop_scope=function"),
+            *("--rootdir", str(folder)),
+            *options,
             *plugin,
             *arguments,
             str(folder),
@@ -39,8 +44,12 @@ def outcome(result: subprocess.CompletedProcess[str]) -> str:
     return result.stdout.strip().splitlines()[-1] if result.stdout else result.stderr
 
 
-def test_the_example_suite_passes() -> None:
-    result = run_pytest(EXAMPLE)
+def test_the_example_suite_passes_wherever_it_is_copied_to_without_other_plugins(tmp_path: Path) -> None:
+    folder = tmp_path / "copied"
+    folder.mkdir()
+    for file in EXAMPLE.glob("*.py"):
+        shutil.copy(file, folder)
+    result = run_pytest(folder, "-p", "no:anyio")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "7 passed" in outcome(result)
 
@@ -104,6 +113,25 @@ def test_tests_do_not_see_each_other(tmp_path: Path) -> None:
     assert "8 passed" in outcome(result)
 
 
+ASYNCHRONOUS = """
+from superserve import AsyncTemplate
+
+
+async def test_a_build(superserve_api):
+    template = await AsyncTemplate.create(name="mine", from_="python:3.11")
+    assert (await template.wait_until_ready()).status == "ready"
+"""
+
+
+def test_asynchronous_tests_have_the_same_fixtures(tmp_path: Path) -> None:
+    pytest.importorskip("pytest_asyncio", reason="pytest-asyncio is not installed")
+    (tmp_path / "test_suite.py").write_text(ASYNCHRONOUS)
+    auto = ("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function")
+    result = run_pytest(tmp_path, options=auto)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "1 passed" in outcome(result)
+
+
 def test_pytest_runs_without_the_extra(tmp_path: Path) -> None:
     (tmp_path / "test_nothing.py").write_text("def test_nothing(): pass\n")
     # What is not there cannot be imported: the plugin must not ask for it before a test does.
@@ -113,3 +141,24 @@ def test_pytest_runs_without_the_extra(tmp_path: Path) -> None:
     )
     result = run_pytest(tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("speed", ["abc", "", "0", "-1", "nan", "inf", "10001"])
+def test_a_speed_that_cannot_work_is_a_usage_error_that_names_the_setting(tmp_path: Path, speed: str) -> None:
+    (tmp_path / "test_suite.py").write_text(SUITE)
+
+    result = run_pytest(tmp_path, "-o", f"superserve_speed={speed}")
+
+    assert result.returncode == pytest.ExitCode.USAGE_ERROR
+    message = f"superserve_speed must be a number more than 0 and at most 10000, not {speed!r}"
+    assert result.stderr.strip() == f"ERROR: {message}"
+
+
+def test_the_highest_speed_is_that_of_the_server(tmp_path: Path) -> None:
+    (tmp_path / "test_suite.py").write_text(SUITE)
+
+    result = run_pytest(tmp_path, "-o", "superserve_speed=10000")
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    with pytest.raises(ValueError, match="at most 10000"):
+        LocalServer(speed=10_001)

@@ -1,9 +1,11 @@
-"""Its tests: `pip install superserve[local] pytest`, then `pytest`; no account, no network, a fraction of a second."""
+"""Its tests: `pip install 'superserve[local]' pytest`, then `pytest`; no account, no network, a fraction of a second."""
+
+import asyncio
 
 import pytest
 from images import NAME, ImageError, ensure_image
 
-from superserve import AsyncTemplate, Template
+from superserve import AsyncTemplate, Template, TemplateInfo
 from superserve.local import Faults
 from superserve.pytest_plugin import SuperserveApi
 
@@ -44,8 +46,11 @@ def test_a_build_that_its_host_loses_is_named_too(superserve_faults: Faults) -> 
         ensure_image(["numpy"])
 
 
-# With pytest-asyncio: asyncio_mode = "auto".
-async def test_asynchronous_code_is_tested_the_same_way(superserve_api: SuperserveApi) -> None:
-    template = await AsyncTemplate.create(name="another", from_="python:3.11")
-    assert (await template.wait_until_ready()).status == "ready"
+# asyncio.run needs no plugin; with pytest-asyncio or anyio, the test itself can be asynchronous.
+def test_asynchronous_code_is_tested_the_same_way(superserve_api: SuperserveApi) -> None:
+    async def build() -> TemplateInfo:
+        template = await AsyncTemplate.create(name="another", from_="python:3.11")
+        return await template.wait_until_ready()
+
+    assert asyncio.run(build()).status == "ready"
     assert superserve_api.server.requests.count("createTemplate") == 1

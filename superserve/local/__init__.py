@@ -15,8 +15,10 @@ except ModuleNotFoundError as error:
     missing = (error.name or "").partition(".")[0]
     if missing not in {"starlette", "uvicorn"}:
         raise
+    # With the name of this module, `python -m superserve.local` prints this on one line, without a traceback.
     raise ImportError(
-        f"superserve.local needs {missing}, which isn't installed: pip install superserve[local]"
+        f"superserve.local needs {missing}, which isn't installed: pip install 'superserve[local]'",
+        name=__name__,
     ) from None
 
 __all__ = [

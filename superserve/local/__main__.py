@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import errno
 import os
 import shlex
 import shutil
@@ -10,14 +11,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import FrameType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from superserve.local import LocalServer, StateError
 from superserve.local._terminal import show_log
 
 Handler: TypeAlias = Callable[[int, FrameType | None], None]
 
+PROGRAM = "python -m superserve.local"
+COMMAND_NOT_RUNNABLE = 126
 COMMAND_NOT_FOUND = 127
 KILLED_BY_SIGNAL = 128
 
@@ -26,6 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    if options.action not in {None, "run"}:
+        parser.error(
+            f"{options.action!r} is no subcommand: the only one is run, as in {PROGRAM} run -- COMMAND ..."
+        )
     try:
         server = LocalServer(
             port=options.port,
@@ -50,25 +58,68 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m superserve.local",
+        prog=PROGRAM,
         parents=[_options()],
+        usage="%(prog)s [options] [run [options] -- COMMAND ...]",
         description="A stand-in of the Superserve server on 127.0.0.1. Prints its address and key as export lines, logs "
         "requests to stderr, and serves until Ctrl-C.",
+        allow_abbrev=False,
     )
     parser.set_defaults(
-        action="serve", port=0, execute=False, speed=1.0, no_limits=False, state=None, json_logs=False
+        action=None, port=0, execute=False, speed=1.0, no_limits=False, state=None, json_logs=False
     )
-    actions = parser.add_subparsers(metavar="run")
-    run = actions.add_parser(
-        "run",
+    # A subparser for run would refuse another word with a list of one choice.
+    parser.add_argument(
+        "action",
+        nargs=argparse.REMAINDER,
+        action=_Run,
+        metavar="run",
+        help="run one command with SUPERSERVE_BASE_URL and SUPERSERVE_API_KEY set to a server of its own; "
+        "run --help tells more",
+    )
+    return parser
+
+
+class _Run(argparse.Action):
+    """Reads what stands behind the first options: `run`, options of its own, and a command."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002 - as inherited
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,  # noqa: ARG002 - as inherited
+    ) -> None:
+        words = list(values or ())
+        if not words:
+            return
+        namespace.action = words.pop(0)
+        # Options that there are not are told of first: the word may be the value of one.
+        if namespace.action != "run":
+            return
+        run = _run_parser()
+        run.parse_args(words, namespace)
+        if namespace.command[:1] == ["--"]:
+            del namespace.command[0]
+        if not namespace.command:
+            run.error("there is no COMMAND to run")
+
+
+def _run_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"{PROGRAM} run",
         parents=[_options()],
-        usage="%(prog)s [options] -- COMMAND ...",
-        help="run one command with SUPERSERVE_BASE_URL and SUPERSERVE_API_KEY set to a server of its own",
+        usage="%(prog)s [options] [--] COMMAND ...",
         description="Start a server, run COMMAND with SUPERSERVE_BASE_URL and SUPERSERVE_API_KEY set, stop the server, "
         "and exit with the command's code. Requests are logged only with --json-logs.",
+        allow_abbrev=False,
     )
-    run.add_argument("command", nargs="+", metavar="COMMAND")
-    run.set_defaults(action="run")
+    parser.add_argument(
+        "command",
+        nargs=argparse.REMAINDER,
+        metavar="COMMAND",
+        help="what to run; all that stands behind its first word belongs to it",
+    )
     return parser
 
 
@@ -81,7 +132,9 @@ def _options() -> argparse.ArgumentParser:
 
     options.add_argument("--port", type=int, metavar="PORT", help="port to listen on (default: a free one)")
     flag("--execute", "run build steps as processes of this machine (default: make builds up)")
-    options.add_argument("--speed", type=float, metavar="N", help="shorten every wait N times (default: 1)")
+    options.add_argument(
+        "--speed", type=float, metavar="N", help="shorten every wait N times (default: 1, at most 10000)"
+    )
     flag("--no-limits", "no rate limits, quotas and team caps")
     options.add_argument(
         "--state", metavar="FILE", help="keep templates, builds and keys in FILE (default: only in memory)"
@@ -135,8 +188,7 @@ def _run(server: LocalServer, command: list[str], *, json_logs: bool) -> int:
     with server:
         program = shutil.which(command[0])
         if program is None:
-            print(f"{command[0]}: command not found", file=sys.stderr)
-            return COMMAND_NOT_FOUND
+            return _tell_why_not(command[0])
         children: list[subprocess.Popen[bytes]] = []
         early: list[int] = []
 
@@ -151,11 +203,38 @@ def _run(server: LocalServer, command: list[str], *, json_logs: bool) -> int:
 
         with _handling({signal.SIGINT: leave_to_command, signal.SIGTERM: pass_on}):
             environment = {**os.environ, **_environment(server)}
-            children.append(subprocess.Popen([program, *command[1:]], env=environment))  # noqa: S603 - the user's own
+            try:
+                child = subprocess.Popen([program, *command[1:]], env=environment)  # noqa: S603 - the user's own
+            except OSError as error:
+                return _refuse(command[0], _reason(program, error))
+            children.append(child)
             for number in early:
                 children[0].send_signal(number)
             code = children[0].wait()
     return code if code >= 0 else KILLED_BY_SIGNAL - code
+
+
+def _tell_why_not(word: str) -> int:
+    """Say why a word is no program that can be run, and return the exit code that shells have for it."""
+    path = Path(word)
+    if path.name == word or not path.exists():
+        print(f"{word}: command not found", file=sys.stderr)
+        return COMMAND_NOT_FOUND
+    return _refuse(word, "is a directory" if path.is_dir() else "is not executable, chmod +x makes it so")
+
+
+def _refuse(word: str, reason: str) -> int:
+    print(f"{word}: {reason}", file=sys.stderr)
+    return COMMAND_NOT_RUNNABLE
+
+
+def _reason(program: str, error: OSError) -> str:
+    if error.errno == errno.ENOEXEC:
+        return "is no program of this machine; a script begins with a line such as #!/bin/sh"
+    # The program is there: what is not there is the interpreter that its first line names.
+    if error.errno == errno.ENOENT and Path(program).exists():
+        return "the interpreter that its first line names is not there"
+    return error.strerror or str(error)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Checks of what is given to `server.faults`, from Python or as JSON: each returns the value or says what is wrong."""
+"""Checks of what is given to a server and its faults: each returns the value or says what is wrong with it."""
 
 import json
 import math
@@ -54,6 +54,15 @@ def seconds(name: str, value: float) -> float:
     return number
 
 
+def positive(name: str, value: float, highest: float = math.inf) -> float:
+    """Return a number that is more than 0 and finite, and at most the highest."""
+    number = _number(name, value)
+    if not 0 < number <= highest or number == math.inf:
+        bound = "" if highest == math.inf else f" and at most {highest}"
+        raise ValueError(f"{name} must be more than 0{bound}, not {value!r}")
+    return number
+
+
 def chance(name: str, value: float) -> float:
     """Return a probability that isn't 0."""
     number = _number(name, value)
@@ -75,6 +84,17 @@ def text(name: str, value: str) -> str:
         raise TypeError(f"{name} must be a text, not {value!r}")
     if not value:
         raise ValueError(f"{name} must not be empty")
+    return value
+
+
+def key(name: str, value: str) -> str:
+    """Return an API key that a client can send. It is a secret, so it is never shown."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a text")
+    if not value.strip():
+        raise ValueError(f"{name} must not be empty")
+    if not all("!" <= character <= "~" for character in value):
+        raise ValueError(f"{name} must be printable ASCII characters without spaces")
     return value
 
 

@@ -2,23 +2,27 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar, get_args
 
 import attrs
 
+from superserve.local import _checks as checks
 from superserve.local._backend import Backend
 from superserve.local._host import BuildLog, Record
 from superserve.local._spec import BuildSpec
-from superserve.local._store import Template
+from superserve.local._store import Build, Store, Template
 from superserve.local._supervisor import MIB
 
 T = TypeVar("T")
 
 TemplateState = Literal["pending", "building", "ready", "failed"]
 BuildState = Literal["pending", "building", "snapshotting", "ready", "failed", "cancelled"]
+AddedState = Literal["pending", "ready", "failed", "cancelled"]
+HeldState = Literal["pending", "building"]
 
 # How often a condition of a wait is looked at, in real seconds.
 LOOK_EVERY_S = 0.002
+SHOWN_ROWS = 10
 
 
 @attrs.frozen
@@ -44,6 +48,18 @@ class Templates:
 
     def __init__(self, running: Callable[[], Running]) -> None:
         self._running = running
+
+    def __repr__(self) -> str:
+        """Show how many there are without the system's and those that were deleted, and the newest."""
+
+        def lines(store: Store) -> list[str]:
+            return [
+                f"{row.id} {row.name!r} {row.status}"
+                for row in list(store.templates.values())
+                if row.deleted_at is None and not store.teams[row.team_id].is_system
+            ]
+
+        return _summary(self._running, "templates", lines)
 
     def add(
         self,
@@ -72,6 +88,7 @@ class Templates:
             team: Whose it is; the server's own team by default.
 
         """
+        checks.one_of("status", status, get_args(TemplateState))
 
         async def work(backend: Backend) -> str:
             row = _template(backend, name, status, team)
@@ -94,6 +111,7 @@ class Templates:
         self, count: int, *, prefix: str = "template-", status: TemplateState = "ready"
     ) -> list[str]:
         """Add templates named `<prefix>0`, `<prefix>1` and so on; return their ids, oldest first."""
+        checks.one_of("status", status, get_args(TemplateState))
 
         async def work(backend: Backend) -> list[str]:
             rows = [_template(backend, f"{prefix}{number}", status, None) for number in range(count)]
@@ -112,9 +130,11 @@ class Templates:
         sandboxes: int | None = None,
     ) -> None:
         """Change a template's row; with a new status, the error message is the one given or none."""
+        if status is not None:
+            checks.one_of("status", status, get_args(TemplateState))
 
         async def work(backend: Backend) -> None:
-            row = backend.store.templates[template_id]
+            row = _template_row(backend, template_id)
             if status is not None:
                 row = attrs.evolve(row, status=status, error_message=error_message)
             if sandboxes is not None:
@@ -130,11 +150,19 @@ class Builds:
     def __init__(self, running: Callable[[], Running]) -> None:
         self._running = running
 
+    def __repr__(self) -> str:
+        """Show how many there are, and the newest."""
+
+        def lines(store: Store) -> list[str]:
+            return [f"{row.id} {row.status}" for row in list(store.builds.values())]
+
+        return _summary(self._running, "builds", lines)
+
     def add(
         self,
         template_id: str,
         *,
-        status: Literal["pending", "ready", "failed", "cancelled"] = "ready",
+        status: AddedState = "ready",
         error_message: str | None = None,
         log: Iterable[str] | None = None,
     ) -> str:
@@ -148,9 +176,10 @@ class Builds:
                 log stream says so.
 
         """
+        checks.one_of("status", status, get_args(AddedState))
 
         async def work(backend: Backend) -> str:
-            build = backend.supervisor.queue(backend.store.templates[template_id])
+            build = backend.supervisor.queue(_template_row(backend, template_id))
             if status == "pending":
                 return build.id
             record = backend.host.add_ended(backend.supervisor.job(build)) if log is not None else None
@@ -167,8 +196,9 @@ class Builds:
 
         return _call(self._running(), work)
 
-    def hold(self, state: Literal["pending", "building"] = "building") -> None:
+    def hold(self, state: HeldState = "building") -> None:
         """Keep builds that start from now on in a state until `release()`; a build held as building writes no log."""
+        checks.one_of("state", state, get_args(HeldState))
 
         async def work(backend: Backend) -> None:
             backend.supervisor.dispatching = state == "building"
@@ -246,9 +276,10 @@ class Builds:
 
     def set(self, build_id: str, status: BuildState, error_message: str | None = None) -> None:
         """Set a build's row and nothing else: not its template, not its log, not what the host does."""
+        checks.one_of("status", status, get_args(BuildState))
 
         async def work(backend: Backend) -> None:
-            build = attrs.evolve(backend.store.builds[build_id], status=status, error_message=error_message)
+            build = attrs.evolve(_build_row(backend, build_id), status=status, error_message=error_message)
             now = backend.clock.now()
             if build.status in {"building", "snapshotting"} and build.started_at is None:
                 build = attrs.evolve(build, started_at=now)
@@ -262,8 +293,8 @@ class Builds:
         """Wait until a build's row has one of the statuses, and return it; TimeoutError after 30 s."""
 
         async def work(backend: Backend) -> str:
-            await _until(lambda: backend.store.builds[build_id].status in statuses)
-            return backend.store.builds[build_id].status
+            await _until(lambda: _build_row(backend, build_id).status in statuses)
+            return _build_row(backend, build_id).status
 
         return _call(self._running(), work)
 
@@ -272,7 +303,33 @@ def _call(running: Running, work: Callable[[Backend], Coroutine[object, object, 
     return running.call(work(running.backend))
 
 
+def _summary(running: Callable[[], Running], noun: str, lines: Callable[[Store], list[str]]) -> str:
+    try:
+        store = running().backend.store
+    except RuntimeError:
+        return f"<{noun} of a server that does not run>"
+    # Read from the caller's thread: whoever looks at this in a debugger may have stopped the server's.
+    found = lines(store)
+    return f"<{len(found)} {noun}>" + "".join(f"\n  {line}" for line in found[-SHOWN_ROWS:])
+
+
+def _template_row(backend: Backend, template_id: str) -> Template:
+    row = backend.store.templates.get(template_id)
+    if row is None:
+        raise KeyError(f"no template {template_id!r} on this server")
+    return row
+
+
+def _build_row(backend: Backend, build_id: str) -> Build:
+    row = backend.store.builds.get(build_id)
+    if row is None:
+        raise KeyError(f"no build {build_id!r} on this server")
+    return row
+
+
 def _template(backend: Backend, name: str | None, status: str, team: Team | None) -> Template:
+    if team is not None and team.id not in backend.store.teams:
+        raise KeyError(f"no team {team.id!r} on this server")
     template_id = str(backend.new_id())
     now = backend.clock.now()
     ready = status == "ready"
@@ -294,7 +351,7 @@ def _template(backend: Backend, name: str | None, status: str, team: Team | None
 async def _record(backend: Backend, build_id: str) -> Record:
     """Wait until the host has a build, which it gets with the next tick."""
     records = backend.host.records
-    await _until(lambda: build_id in records or not backend.store.builds[build_id].in_flight)
+    await _until(lambda: build_id in records or not _build_row(backend, build_id).in_flight)
     if build_id not in records:
         raise ValueError(f"the host has no build {build_id}")
     return records[build_id]

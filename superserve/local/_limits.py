@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import attrs
 
+from superserve.local import _checks as checks
+
 
 @attrs.frozen
 class TeamLimits:
@@ -21,6 +23,12 @@ class TeamLimits:
     requests_per_s: float = 20
     burst: int = 40
 
+    def __attrs_post_init__(self) -> None:
+        """Refuse what is no limit."""
+        for name in ("vcpu", "memory_mib", "disk_mib", "builds", "templates"):
+            checks.whole(name, getattr(self, name), 0)
+        _check_rate(self.requests_per_s, self.burst)
+
 
 @attrs.frozen
 class Limits:
@@ -29,6 +37,17 @@ class Limits:
     requests_per_s: float = 50
     burst: int = 100
     team: TeamLimits = attrs.field(factory=TeamLimits)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what is no limit."""
+        _check_rate(self.requests_per_s, self.burst)
+        if not isinstance(self.team, TeamLimits):
+            raise TypeError(f"team must be TeamLimits(...), not {self.team!r}")
+
+
+def _check_rate(requests_per_s: float, burst: int) -> None:
+    checks.positive("requests_per_s", requests_per_s)
+    checks.whole("burst", burst, 1)
 
 
 @attrs.frozen

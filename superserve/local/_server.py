@@ -14,6 +14,7 @@ from typing import Self, TypeVar
 import uvicorn
 from starlette.types import ASGIApp
 
+from superserve.local import _checks as checks
 from superserve.local._backend import Backend, Settings
 from superserve.local._connection import Connection
 from superserve.local._control import Builds, Team, Templates
@@ -24,9 +25,12 @@ from superserve.local._requests import Requests
 from superserve.local._store import new_key
 
 T = TypeVar("T")
+AnyLimits = TypeVar("AnyLimits", Limits, TeamLimits)
 
 HOST = "127.0.0.1"
 MAX_PORT = 65535
+# A build that may wait for two minutes has 12 ms then: any faster, and this machine is too slow for its time limits.
+MAX_SPEED = 10_000
 KEEP_ALIVE_S = 60
 HEADER_BYTES = 1 << 20
 BACKLOG = 2048
@@ -48,13 +52,19 @@ class LocalServer:
         api_key: The key that clients have to send; a random one by default.
         execute: Run build steps as processes of this machine instead of making builds up.
         speed: How much faster than the real server its waits go: at 100, a build's queue moves every 10 ms instead
-            of every second. Rate limits count real seconds whatever the speed.
+            of every second. At most 10,000. Rate limits count real seconds whatever the speed.
         limits: True for the real server's rate limits, quotas and caps, False for none, or a `Limits` of your own.
         system_templates: Whether the curated `superserve/...` templates are there.
         newer: Answer as later versions of the server do: more fields, statuses that nobody knows yet, paging.
         seed: Makes the ids of teams, templates and builds, and what faults leave to chance, the same on every run.
         state: A file that keeps templates, builds, teams and keys from one run to the next; made if there is none.
             By default nothing is kept.
+
+    Attributes:
+        templates: `Templates`: adds and changes templates past the API.
+        builds: `Builds`: adds, holds, writes and decides builds past the API.
+        faults: `Faults`: makes requests, log streams and builds go wrong.
+        requests: `Requests`: what arrived.
 
     Example:
         >>> from superserve import Superserve, Template
@@ -79,26 +89,22 @@ class LocalServer:
         seed: int | None = None,
         state: str | os.PathLike[str] | None = None,
     ) -> None:
-        if not 0 <= port <= MAX_PORT:
-            raise ValueError(f"port must be 0-{MAX_PORT}, not {port}")
-        if not speed > 0:
-            raise ValueError(f"speed must be more than 0, not {speed!r}")
-        if api_key is not None and not api_key.strip():
-            raise ValueError("api_key must not be empty")
-        self._api_key = api_key or (new_key() if state is None else None)
-        self._settings = Settings(
-            api_key=self._api_key,
-            limits=(Limits() if limits else None) if isinstance(limits, bool) else limits,
-            speed=speed,
-            execute=execute,
-            system_templates=system_templates,
-            newer=newer,
-            seed=seed,
-            state=Path(state) if state is not None else None,
-        )
-        self._port = port
+        # What is shown of a server must also be there for one that refuses its arguments.
         self._base_url: str | None = None
         self._thread: _ServerThread | None = None
+        self._port = checks.whole("port", port, 0, MAX_PORT)
+        given_key = None if api_key is None else checks.key("api_key", api_key)
+        self._api_key = given_key or (new_key() if state is None else None)
+        self._settings = Settings(
+            api_key=self._api_key,
+            limits=_limits(limits, Limits),
+            speed=checks.positive("speed", speed, MAX_SPEED),
+            execute=checks.flag("execute", execute),
+            system_templates=checks.flag("system_templates", system_templates),
+            newer=checks.flag("newer", newer),
+            seed=seed,
+            state=_state(state),
+        )
         self.templates = Templates(self._running)
         self.builds = Builds(self._running)
         self._book = Book(seed)
@@ -179,12 +185,10 @@ class LocalServer:
 
         """
         thread = self._running()
-        if isinstance(limits, bool):
-            return thread.call(_add_team(thread.backend, TeamLimits() if limits else None))
-        return thread.call(_add_team(thread.backend, limits))
+        return thread.call(_add_team(thread.backend, _limits(limits, TeamLimits)))
 
     def add_key(self, team_id: str | None = None) -> str:
-        """Add a key and return it.
+        """Add a key and return it; KeyError if there is no such team.
 
         Args:
             team_id: Whose key it is: any team's, also the system team's, which owns the `superserve/...` templates.
@@ -195,7 +199,7 @@ class LocalServer:
         return thread.call(_add_key(thread.backend, team_id))
 
     def revoke_key(self, key: str) -> None:
-        """Refuse a key from now on."""
+        """Refuse a key from now on; KeyError if there is no such one."""
         thread = self._running()
         thread.call(_revoke_key(thread.backend, key))
 
@@ -336,13 +340,37 @@ async def _add_team(backend: Backend, limits: TeamLimits | None) -> Team:
 
 
 async def _add_key(backend: Backend, team_id: str | None) -> str:
+    if team_id is None:
+        team_id = backend.team.id
+    elif team_id not in backend.store.teams:
+        raise KeyError(f"no team {team_id!r} on this server")
     key = new_key()
-    backend.store.save_key(key, backend.store.teams[team_id or backend.team.id].id)
+    backend.store.save_key(key, team_id)
     return key
 
 
 async def _revoke_key(backend: Backend, key: str) -> None:
+    if key not in backend.store.keys:
+        # It may be a key of another server, and errors are read by many.
+        raise KeyError("no such key on this server")
     backend.store.remove_key(key)
+
+
+def _limits(limits: bool | AnyLimits, kind: type[AnyLimits]) -> AnyLimits | None:
+    if isinstance(limits, bool):
+        return kind() if limits else None
+    if not isinstance(limits, kind):
+        raise TypeError(f"limits must be True, False or {kind.__name__}(...), not {limits!r}")
+    return limits
+
+
+def _state(state: str | os.PathLike[str] | None) -> Path | None:
+    if state is None:
+        return None
+    # An empty path would mean the working directory.
+    if not os.fspath(state):
+        raise ValueError("state must name a file; None keeps nothing")
+    return Path(state)
 
 
 def _listen(port: int) -> socket.socket:

@@ -90,7 +90,7 @@ class Templates:
             raise ApiError(
                 429,
                 "too_many_templates",
-                f"your team is limited to {team.limits.templates} templates: delete one first",
+                f"your team is limited to {team.limits.templates} templates",
             )
         if new.spec.has_nul:
             raise ApiError(500, "internal_error", "the template could not be stored")
@@ -173,7 +173,7 @@ class Templates:
             raise ApiError(
                 429,
                 "too_many_builds",
-                f"your team is limited to {team.limits.builds} builds in flight: wait for one",
+                f"your team is limited to {team.limits.builds} builds in flight",
             )
 
     def _own_template(self, call: Call) -> Template:

@@ -125,7 +125,7 @@ def test_a_shell_can_evaluate_what_it_prints(start):
 
 
 def test_a_key_with_characters_of_the_shell_is_quoted(serve, tmp_path):
-    key = "a key; echo $(oops)"
+    key = "a-key;echo$(oops)"
     with superserve.local.LocalServer(state=tmp_path / "state", api_key=key):
         pass
     process = subprocess.Popen(
@@ -168,7 +168,17 @@ def test_a_port_that_is_taken_is_one_line_of_error():
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--port", "70000"], ["--port", "x"], ["--speed", "0"], ["--speed", "fast"], ["--nonsense"], ["run"]],
+    [
+        ["--port", "70000"],
+        ["--port", "x"],
+        ["--speed", "0"],
+        ["--speed", "inf"],
+        ["--speed", "100000"],
+        ["--speed", "fast"],
+        ["--state", ""],
+        ["--nonsense"],
+        ["run"],
+    ],
 )
 def test_wrong_options_are_errors_of_the_command_line(arguments):
     ended = run(*arguments)
@@ -191,6 +201,66 @@ def test_run_gives_a_command_a_server_of_its_own_and_takes_its_code():
     assert (ended.returncode, ended.stdout, ended.stderr) == (7, "200 ['--port', 'x']\n", "")
 
 
+@pytest.mark.parametrize("separator", [[], ["--"]])
+def test_what_is_behind_the_first_word_of_the_command_belongs_to_it(separator):
+    code = "import os, sys; print(os.environ['SUPERSERVE_BASE_URL'], sys.argv[1:])"
+    rest = ["--port", "x", "--execute", "-h", "--", "--speed=fast", "run"]
+    with superserve.local.LocalServer() as server:
+        port = httpx.URL(server.base_url).port
+
+    ended = run("run", "--port", str(port), *separator, sys.executable, "-c", code, *rest)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == f"http://127.0.0.1:{port} {rest}\n"
+
+
+@pytest.mark.parametrize("separator", [[], ["--"]])
+def test_short_options_of_the_command_are_its_own(separator, tmp_path):
+    (tmp_path / ".hidden").touch()
+
+    ended = run("run", *separator, "ls", "-la", str(tmp_path))
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ".hidden" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [["rnu", "--", "true"], ["serve"], ["--no-limits", "true"], ["--", "true", "run"]]
+)
+def test_another_word_than_run_is_told_what_to_write(arguments):
+    ended = run(*arguments)
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    word = next(word for word in arguments if word != "--no-limits")
+    assert f"{word!r} is no subcommand: the only one is run, as in" in ended.stderr
+    assert "run -- COMMAND ..." in ended.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("arguments", [["run"], ["run", "--"], ["run", "--execute", "--"]])
+def test_run_without_a_command_says_so(arguments):
+    ended = run(*arguments)
+
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1].endswith("run: error: there is no COMMAND to run")
+
+
+@pytest.mark.parametrize("arguments", [["--spe", "100"], ["run", "--spe", "100", "--", "true"]])
+def test_options_are_written_out(arguments):
+    ended = run(*arguments)
+
+    assert ended.returncode == 2
+    assert "unrecognized arguments: --spe" in ended.stderr
+
+
+def test_the_help_shows_that_run_may_be_left_out():
+    ended = run("--help")
+
+    assert ended.returncode == 0
+    usage = "usage: python -m superserve.local [options] [run [options] -- COMMAND ...]"
+    assert ended.stdout.splitlines()[0] == usage
+    assert run("run", "--help").stdout.startswith("usage: python -m superserve.local run [options] ")
+
+
 def test_run_tells_of_a_command_that_a_signal_ended():
     ended = run("run", "--", "sh", "-c", "kill -KILL $$")
 
@@ -201,6 +271,34 @@ def test_run_says_when_there_is_no_such_command():
     ended = run("run", "--", "no-such-command-anywhere")
 
     assert (ended.returncode, ended.stderr) == (127, "no-such-command-anywhere: command not found\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "reason"),
+    [
+        ("exit 3\n", 0o755, "is no program of this machine; a script begins with a line such as #!/bin/sh"),
+        ("#!/no/such/interpreter\n", 0o755, "the interpreter that its first line names is not there"),
+        ("#!/bin/sh\nexit 3\n", 0o644, "is not executable, chmod +x makes it so"),
+        (None, 0o755, "is a directory"),
+    ],
+)
+def test_run_names_a_file_that_cannot_be_run_and_says_why(tmp_path, content, mode, reason):
+    script = tmp_path / "script"
+    if content is None:
+        script.mkdir()
+    else:
+        script.write_text(content)
+    script.chmod(mode)
+
+    ended = run("run", "--", str(script))
+
+    assert (ended.returncode, ended.stderr) == (126, f"{script}: {reason}\n")
+
+
+def test_run_says_when_there_is_no_such_file(tmp_path):
+    ended = run("run", "--", str(tmp_path / "gone"))
+
+    assert (ended.returncode, ended.stderr) == (127, f"{tmp_path / 'gone'}: command not found\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

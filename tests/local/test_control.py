@@ -6,7 +6,7 @@ import logging
 import httpx
 import pytest
 
-from superserve.local import LocalServer
+from superserve.local import LocalServer, Team
 from superserve.local._pretend import PretendRunner
 from superserve.local._store import Store
 from superserve.local._supervisor import Supervisor
@@ -135,6 +135,62 @@ def test_a_build_whose_template_is_gone_fails(server, http, row):
 
     server.builds.wait_for(build_id, "failed")
     assert row(template_id, build_id)["error_message"].startswith("template_gone: ")
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda server: server.templates.set("x", status="failed"), "no template 'x' on this server"),
+        (lambda server: server.builds.add("x"), "no template 'x' on this server"),
+        (lambda server: server.builds.write("x", "hello"), "no build 'x' on this server"),
+        (lambda server: server.builds.finish("x"), "no build 'x' on this server"),
+        (lambda server: server.builds.release("x"), "no build 'x' on this server"),
+        (lambda server: server.builds.wait_for("x", "ready"), "no build 'x' on this server"),
+        (lambda server: server.builds.set("x", "ready"), "no build 'x' on this server"),
+        (lambda server: server.add_key("x"), "no team 'x' on this server"),
+        (lambda server: server.add_key(""), "no team '' on this server"),
+        (lambda server: server.templates.add(team=Team("x", "key")), "no team 'x' on this server"),
+        (lambda server: server.revoke_key("ss_secret"), "no such key on this server"),
+    ],
+)
+def test_what_is_not_there_is_named_but_for_keys(server, act, message):
+    with pytest.raises(KeyError) as caught:
+        act(server)
+
+    assert caught.value.args == (message,)
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda server: server.templates.add(status="foo"), "status must be one of pending, .*, not 'foo'"),
+        (lambda server: server.templates.add_many(2, status="foo"), "status must be one of pending, "),
+        (lambda server: server.templates.set("x", status="foo"), "status must be one of pending, "),
+        (lambda server: server.builds.add("x", status="building"), "status must be one of pending, ready"),
+        (
+            lambda server: server.builds.set("x", "foo"),
+            "status must be one of pending, building, snapshotting",
+        ),
+        (lambda server: server.builds.hold("foo"), "state must be one of pending, building, not 'foo'"),
+    ],
+)
+def test_a_state_that_there_is_not_is_refused(server, act, message):
+    with pytest.raises(ValueError, match=message):
+        act(server)
+
+
+def test_templates_and_builds_can_be_looked_at(server):
+    assert repr(server.templates) == "<0 templates>"
+    assert repr(server.builds) == "<0 builds>"
+
+    template_id = server.templates.add("demo")
+    build_ids = [server.builds.add(template_id, status="failed") for _ in range(12)]
+
+    assert repr(server.templates) == f"<1 templates>\n  {template_id} 'demo' ready"
+    shown = "".join(f"\n  {build_id} failed" for build_id in build_ids[2:])
+    assert repr(server.builds) == f"<12 builds>{shown}"
+    server.stop()
+    assert repr(server.templates) == "<templates of a server that does not run>"
 
 
 def test_a_runner_that_breaks_down_fails_the_build_without_a_code(server, create, log, monkeypatch, caplog):

@@ -108,6 +108,9 @@ def test_five_builds_in_flight_are_a_teams_limit_and_have_no_retry_after(limited
 
     assert [answer.status_code for answer in answers] == [202] * 5 + [429]
     assert error(answers[5]) == (429, "too_many_builds")
+    # What to do about it is the client's to say.
+    message = answers[5].json()["error"]["message"]
+    assert message == "your team is limited to 5 builds in flight"
     assert "5" in answers[5].json()["error"]["message"]
     assert "retry-after" not in answers[5].headers
 
@@ -134,6 +137,7 @@ def test_ten_templates_are_a_teams_limit_and_failed_ones_do_not_count(limited, l
     limited.templates.set(ids[0], status="failed", error_message="boot_failed: no")
 
     assert error(refused) == (429, "too_many_templates")
+    assert refused.json()["error"]["message"] == "your team is limited to 10 templates"
     assert "10" in refused.json()["error"]["message"]
     assert create(limited_http, "another").status_code == 202
 
@@ -204,3 +208,25 @@ def test_teams_have_limits_of_their_own(limited, error, open_client):
     assert create(free, "demo", vcpu=4).status_code == 202
     assert error(create(tight, "demo")) == (429, "too_many_builds")
     assert error(create(usual, "demo", vcpu=4)) == (400, "bad_request")
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        (Limits, {"requests_per_s": 0}, "requests_per_s must be more than 0, not 0"),
+        (TeamLimits, {"requests_per_s": float("inf")}, "requests_per_s must be more than 0, not inf"),
+        (Limits, {"burst": 0}, "burst must be at least 1, not 0"),
+        (TeamLimits, {"burst": 1.5}, "burst must be a whole number, not 1.5"),
+        (TeamLimits, {"builds": -1}, "builds must be at least 0, not -1"),
+        (TeamLimits, {"vcpu": "2"}, "vcpu must be a whole number, not '2'"),
+        (Limits, {"team": False}, r"team must be TeamLimits\(...\), not False"),
+    ],
+)
+def test_what_is_no_limit_is_refused(kind, options, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        kind(**options)
+
+
+def test_a_team_takes_team_limits_only(server):
+    with pytest.raises(TypeError, match=r"limits must be True, False or TeamLimits\(...\), not Limits"):
+        server.add_team(limits=Limits())

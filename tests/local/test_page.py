@@ -284,7 +284,7 @@ def test_markup_in_names_and_logs_is_text(server, browser, look):
         browser.wait_for_text(selector, MARKUP)
     server.builds.finish(build, error_message=MARKUP)
     browser.wait_for_text("#builds", MARKUP)
-    assert browser.run("return document.title") == "Superserve local server"
+    assert browser.run("return document.title") == f"failed: {MARKUP} - Superserve local server"
     assert browser.run("return document.querySelectorAll('img, script').length") == 1
 
 
@@ -323,6 +323,146 @@ def test_without_the_link_the_page_asks_for_the_key(server, browser, picture):
 
     browser.wait_for_text("main", "No templates yet")
     assert browser.text("#door") == ""
+
+
+@in_browser
+@pytest.mark.parametrize("key", ["schlüssel", "ключ", "a%0Akey", "%00"])
+def test_a_key_that_cannot_be_sent_is_asked_for_again(server, browser, key):
+    browser.open(f"{server.base_url}/#key={key}")
+
+    browser.wait_for_text("#refusal", "That is not a key of this server.")
+    assert browser.text("#trouble") == ""
+    browser.type("#key", "ключ\n")
+    browser.wait_for_text("#refusal", "That is not a key of this server.")
+    browser.type("#key", f"{server.api_key}\n")
+    browser.wait_for_text("main", "No templates yet")
+    assert browser.text("#trouble") == ""
+
+
+@in_browser
+def test_the_title_tells_status_and_name_of_what_is_shown(server, browser, look):
+    template = server.templates.add("demo", status="building")
+    look()
+    browser.wait_for("document.title === 'building: demo - Superserve local server'")
+
+    server.templates.set(template, status="failed", error_message="boot_failed: no")
+    browser.wait_for("document.title === 'failed: demo - Superserve local server'")
+    server.revoke_key(server.api_key)
+
+    browser.wait_for("document.title === 'Superserve local server'")
+    browser.wait_for_text("#door", "not a key of this server")
+    assert all("401" in complaint for complaint in browser.console())
+
+
+@in_browser
+def test_a_failure_is_told_once(server, browser, look):
+    template = server.templates.add("demo", status="failed", error_message="boot_failed: no")
+    server.builds.add(template, status="failed", error_message="boot_failed: no")
+    look()
+    browser.wait_for_text("#builds", "boot_failed: no")
+    assert browser.text("main").count("boot_failed: no") == 1
+
+    # That of a template whose newest build says something else is not to be found elsewhere.
+    server.builds.add(template, status="cancelled", error_message="cancelled by user")
+    browser.wait_for_text("#message", "boot_failed: no")
+
+
+@in_browser
+def test_what_is_chosen_is_marked_by_more_than_its_colour(server, browser, look):
+    server.builds.add(server.templates.add("demo"))
+    look()
+    browser.wait_for_text("nav a[aria-current]", "demo")
+
+    for link in ("nav a[aria-current]", "#builds a[aria-current]"):
+        width = f"getComputedStyle(document.querySelector({link!r})).borderInlineStartWidth"
+        assert browser.run(f"return {width}") == "4px"
+
+
+@in_browser
+def test_progress_bars_end_as_on_a_terminal_and_what_is_unseen_is_shown(server, browser, look):
+    _, build = held(server, "evil\u202egnp.exe")
+    texts = ["10%\r50%\r100%\r", "one\r\ntwo\r\n", "ding\x07\x9b", "abc\u202edef\u2069", "tab\tkept", "last"]
+    server.builds.write(build, *texts)
+    look()
+    browser.wait_for_text("#log", "last")
+
+    shown = browser.run(
+        "return [...document.querySelectorAll('#log > div > :last-child')].map(e => e.textContent)"
+    )
+    assert shown == ["100%", "one\ntwo", "ding\\x07\\x9b", "abc\\u202edef\\u2069", "tab\tkept", "last"]
+    assert browser.text("#name") == "evil\\u202egnp.exe"
+    assert browser.run("return document.title").startswith("building: evil\\u202egnp.exe")
+
+
+@in_browser
+def test_lines_have_their_local_times_if_wanted(server, browser, look):
+    build = server.builds.add(server.templates.add("demo"), log=["hello"])
+    look()
+    browser.wait_for_text("#log", "hello")
+    timestamp = browser.run("return document.querySelector('#log > div').title")
+    local = browser.run("return new Date(arguments[0]).toTimeString().slice(0, 8)", timestamp)
+
+    assert build in browser.text("#builds")
+    assert browser.text("#log > div").split() == [local, "stdout", "hello"]
+    browser.click("#times")
+    assert browser.text("#log > div").split() == ["stdout", "hello"]
+
+
+@in_browser
+def test_a_log_of_which_only_the_newest_lines_are_kept_says_so(server, browser, look):
+    template = server.templates.add("demo")
+    server.builds.add(template, log=[f"line {number}" for number in range(10_010)])
+    look()
+
+    browser.wait_for_text("#cut", "The newest 10,000 lines; those before them are not kept.")
+    browser.wait_for_text("#log", "line 10009")
+    server.builds.add(template, log=["short"])
+    browser.wait_for_text("#log", "short")
+    assert browser.text("#cut") == ""
+
+
+IN_VIEW = (
+    "(() => { const { top, bottom } = document.querySelector(arguments[0]).getBoundingClientRect();"
+    " return top >= -1 && top < innerHeight && bottom > 0; })()"
+)
+IN_THE_LIST = (
+    "(() => { const [link, list] = ['nav a[aria-current]', 'nav']"
+    ".map(found => document.querySelector(found).getBoundingClientRect());"
+    " return link.top >= list.top - 1 && link.bottom <= list.bottom + 1; })()"
+)
+
+
+@in_browser
+def test_on_a_narrow_screen_a_tap_leads_to_what_was_chosen(server, browser, look, picture):
+    browser.show_as(width=360)
+    ids = server.templates.add_many(30)
+    builds = [server.builds.add(ids[3], log=[f"line {number}" for number in range(50)]) for _ in range(8)]
+    look(selection=f"template={ids[3]}")
+    browser.wait_for_text("#name", "template-3")
+    browser.wait_for(IN_THE_LIST)
+
+    browser.run("document.querySelector('nav a[aria-current]').click()")
+    browser.wait_for(IN_VIEW, "#name")
+    assert browser.run("return scrollY") > 0
+    picture("narrow-template")
+    browser.run("scrollTo(0, 0)")
+    browser.run("document.querySelector(arguments[0]).click()", f"#builds a[href*='{builds[2]}']")
+    browser.wait_for(f"location.hash.includes('{builds[2]}') && {IN_VIEW}", "#log-head")
+    browser.wait_for_text("#log", "line 49")
+    picture("narrow-log")
+
+
+@in_browser
+def test_on_a_wide_screen_what_was_chosen_is_in_view_in_the_list(server, browser, look):
+    ids = server.templates.add_many(50)
+    look(selection=f"template={ids[0]}")
+    browser.wait_for_text("#name", "template-0")
+
+    browser.wait_for(IN_THE_LIST)
+    system = next(row for row in browser.run("return templates") if row["system"])
+    browser.run("location.hash = arguments[0]", f"template={system['id']}")
+    browser.wait_for_text("#name", system["name"])
+    browser.wait_for(IN_THE_LIST)
 
 
 @in_browser

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pydoc
 import re
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from superserve.local import LocalServer
+from superserve.local import LocalServer, TeamLimits
 from superserve.local import _server as server_module
 
 
@@ -163,14 +164,63 @@ def test_a_port_can_be_chosen_and_one_that_is_taken_is_named():
     [
         ({"port": -1}, "port must be 0-65535"),
         ({"port": 65536}, "port must be 0-65535"),
-        ({"speed": 0}, "speed must be more than 0"),
+        ({"speed": 0}, "speed must be more than 0 and at most 10000, not 0"),
         ({"speed": float("nan")}, "speed must be more than 0"),
+        ({"speed": float("inf")}, "speed must be more than 0 and at most 10000, not inf"),
+        ({"speed": 10_001}, "speed must be more than 0 and at most 10000, not 10001"),
         ({"api_key": " "}, "api_key must not be empty"),
+        ({"api_key": "two words"}, "api_key must be printable ASCII characters without spaces"),
+        ({"api_key": "schlüssel"}, "api_key must be printable ASCII characters without spaces"),
+        ({"api_key": "key\n"}, "api_key must be printable ASCII characters without spaces"),
+        ({"state": ""}, "state must name a file"),
     ],
 )
 def test_wrong_options_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         LocalServer(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"port": True}, "port must be a whole number, not True"),
+        ({"port": "8080"}, "port must be a whole number, not '8080'"),
+        ({"speed": "100"}, "speed must be a number, not '100'"),
+        ({"speed": True}, "speed must be a number, not True"),
+        ({"api_key": 12345}, "api_key must be a text$"),
+        ({"api_key": b"12345"}, "api_key must be a text$"),
+        ({"execute": "no"}, "execute must be true or false, not 'no'"),
+        ({"newer": 1}, "newer must be true or false, not 1"),
+        ({"system_templates": None}, "system_templates must be true or false, not None"),
+        ({"limits": "no"}, r"limits must be True, False or Limits\(...\), not 'no'"),
+        ({"limits": TeamLimits()}, r"limits must be True, False or Limits\(...\), not TeamLimits"),
+        ({"limits": None}, r"limits must be True, False or Limits\(...\), not None"),
+    ],
+)
+def test_options_of_a_wrong_type_are_named(options, message):
+    with pytest.raises(TypeError, match=message):
+        LocalServer(**options)
+
+
+def test_a_server_that_refuses_its_arguments_can_be_shown():
+    server = LocalServer.__new__(LocalServer)
+    with pytest.raises(ValueError, match="port must be"):
+        server.__init__(port=-1)
+
+    # Debuggers and test reports show it beside the error.
+    assert repr(server) == "<LocalServer not running>"
+
+
+def test_the_highest_speed_is_taken():
+    with LocalServer(speed=10_000) as server:
+        assert httpx.get(server.base_url + "/health", verify=False).status_code == 200
+
+
+def test_help_tells_what_a_server_has():
+    told = pydoc.plain(pydoc.render_doc(LocalServer))
+
+    for name in vars(LocalServer()):
+        assert name.startswith("_") or f"{name}: `{name.title()}`" in told
 
 
 def test_what_needs_a_running_server_says_so():
@@ -252,7 +302,7 @@ def test_reset_goes_back_to_the_start():
 
 
 def test_a_call_that_fails_fails_in_its_caller_and_harms_nobody(server, http):
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="no build 'no such build' on this server"):
         server.builds.set("no such build", "ready")
     with pytest.raises(ValueError, match="the host has no build"):
         server.builds.finish(server.builds.add(server.templates.add()))
@@ -281,7 +331,22 @@ def test_without_the_extra_the_import_says_what_to_install(missing):
 
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1].startswith("ImportError: ")
-    assert "pip install superserve[local]" in ended.stderr
+    assert "pip install 'superserve[local]'" in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--", "true"]])
+def test_without_the_extra_the_command_says_so_on_one_line(tmp_path, arguments):
+    # A package of that name that can't be imported stands before the one that is installed.
+    (tmp_path / "uvicorn.py").write_text("raise ModuleNotFoundError(name='uvicorn')\n")
+    command = [sys.executable, "-W", "error", "-m", "superserve.local", *arguments]
+    root = Path(server_module.__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(root)])}
+
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    (line,) = ended.stderr.splitlines()
+    assert "superserve.local needs uvicorn, which isn't installed: pip install 'superserve[local]'" in line
 
 
 def test_a_server_that_nobody_stops_does_not_keep_the_interpreter():

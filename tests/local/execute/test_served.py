@@ -103,8 +103,8 @@ async def test_stopping_the_server_kills_its_builds(server, http, create, proces
 
 
 async def test_real_work_has_its_real_time_however_fast_the_server(marker):
-    # At this speed a scaled limit of 15 minutes would be over in 9 ms, and one of 30 minutes in 18 ms.
-    with LocalServer(execute=True, speed=100_000, limits=False) as server:
+    # At this speed a scaled limit of 15 minutes would be over in 90 ms, and one of 30 minutes in 180 ms.
+    with LocalServer(execute=True, speed=10_000, limits=False) as server:
         headers = {"X-API-Key": server.api_key}
         async with httpx.AsyncClient(base_url=server.base_url, headers=headers, verify=False) as http:
             spec = {"from": "python:3.11", "steps": [{"run": f"sleep 0.3 # {marker}"}]}
