@@ -77,6 +77,7 @@ class Cutter:
         self._cut_for_good = self._cut_for_good or for_good
         if os.getpid() != self._process:
             # Forked: the connection is the parent's, and its threads may hold the lock.
+            self._release()
             return
         with self._lock:
             if self._socket is not None:

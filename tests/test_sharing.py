@@ -26,7 +26,7 @@ from superserve import (
 )
 from superserve._async import client as async_client
 from superserve._sync import client as sync_client
-from tests.wire import reply, stall
+from tests.wire import STREAM_HEAD, chunk, reply, sse, stall
 
 ID = "7a3f2b8c-0000-4000-8000-000000000001"
 TEMPLATE = {
@@ -37,6 +37,13 @@ TEMPLATE = {
     "vcpu": 1,
     "memory_mib": 1024,
     "disk_mib": 4096,
+    "created_at": "2026-05-01T12:00:00Z",
+}
+BUILD = {
+    "id": ID,
+    "template_id": ID,
+    "status": "ready",
+    "build_spec_hash": "ab" * 32,
     "created_at": "2026-05-01T12:00:00Z",
 }
 CALLS = 40
@@ -309,7 +316,7 @@ def test_what_a_signal_handler_raises_comes_out_of_a_call_as_it_is(serve, key):
 
 
 PROGRAM = """
-import asyncio, gc, os, sys
+import asyncio, contextlib, gc, os, sys
 from superserve import AsyncTemplate, Template
 {}
 gc.collect()
@@ -380,6 +387,57 @@ def test_a_fork_at_a_bad_moment_does_not_hang_the_child(serve, key):
     wire = serve(reply(json=[TEMPLATE]))
     settings = {"SUPERSERVE_API_KEY": key, "SUPERSERVE_BASE_URL": wire.url}
     assert run(PROGRAM.format(FORKING_WHILE_LOCKED), **settings) == "1"
+
+
+FORKING_WHILE_READING = f"""
+template = Template.connect('{ID}')
+texts = []
+with contextlib.closing(template.iter_build_logs(build_id='{ID}')) as log:
+    texts.append(next(log).text)
+    pid = os.fork()
+    if pid == 0:
+        # As the end of a process does.
+        log.close()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    # The server goes on when it hears of the child's end.
+    template.get_info()
+    texts += [event.text for event in log]
+print(texts)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_that_ends_does_not_cut_the_log_that_its_parent_reads(serve, key):
+    def line(text, **fields):
+        event = {
+            "timestamp": "2026-05-01T10:00:01Z",
+            "stream": "stdout",
+            "text": text,
+            "finished": False,
+            "status": "",
+        }
+        return chunk(sse({**event, **fields}))
+
+    forked = threading.Event()
+
+    def answer(peer, request):
+        if request.path.endswith("/logs"):
+            peer.send(STREAM_HEAD + line("one"))
+            peer.wait(forked)
+            peer.send(line("two", finished=True, status="ready") + chunk(b""))
+        elif "/builds/" in request.path:
+            peer.send(reply(json={**BUILD, "status": "building"}))
+        else:
+            # Asked for the second time by a parent whose child has ended.
+            if len([asked for asked in wire.requests if asked.path == request.path]) == 2:
+                forked.set()
+            peer.send(reply(json=TEMPLATE))
+
+    wire = serve(answer)
+    settings = {"SUPERSERVE_API_KEY": key, "SUPERSERVE_BASE_URL": wire.url}
+    assert run(PROGRAM.format(FORKING_WHILE_READING), **settings) == "['one', 'two']"
+    assert len([asked for asked in wire.requests if asked.path.endswith("/logs")]) == 1
 
 
 FORKING_ASYNC = f"""
