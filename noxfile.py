@@ -208,7 +208,10 @@ def minimums(session: nox.Session) -> None:
 @nox.session(default=False)
 def clean(session: nox.Session) -> None:
     """Remove what the other sessions leave behind."""
-    for path in ("build", "dist", ".coverage", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"):
-        session.log(path)
-        target = pathlib.Path(path)
+    left = ("build", "dist", "mutants", "benchmarks/results", ".coverage*", ".hypothesis", ".mypy_cache")
+    here = pathlib.Path()
+    for target in [
+        path for name in (*left, ".pytest_cache", ".ruff_cache", ".schemathesis") for path in here.glob(name)
+    ]:
+        session.log(str(target))
         shutil.rmtree(target, ignore_errors=True) if target.is_dir() else target.unlink(missing_ok=True)

@@ -16,10 +16,12 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from fnmatch import fnmatch
 
 BOUND = 0.85
 NOTICED = ("killed", "timeout")
 NOT_TRIED = "not checked"
+PROBE = "superserve._config.x__is_printable__mutmut_*"
 
 
 def main() -> int:
@@ -53,22 +55,24 @@ def main() -> int:
 
 def all_mutants(patterns: list[str]) -> list[str]:
     """Return the names of the mutants that patterns stand for."""
-    listed = subprocess.run(
-        ["mutmut", "print-time-estimates", *patterns], check=True, stdout=subprocess.PIPE, text=True
-    )
-    words = (line.split() for line in listed.stdout.splitlines())
-    return sorted(line[-1] for line in words if line and "__mutmut_" in line[-1])
+    # mutmut makes them when it is to run, and only then: so let it, with a few.
+    subprocess.run(["mutmut", "run", "--max-children=1", PROBE], check=True)
+    names = [mutant for mutant, _ in listed()]
+    return [name for name in names if not patterns or any(fnmatch(name, pattern) for pattern in patterns)]
+
+
+def listed() -> list[tuple[str, str]]:
+    """Return each mutant with what it has come to."""
+    told = subprocess.run(["mutmut", "results", "--all", "true"], check=True, capture_output=True, text=True)
+    lines = (line.strip().partition(": ") for line in told.stdout.splitlines())
+    return sorted((mutant, status) for mutant, _, status in lines if "__mutmut_" in mutant)
 
 
 def results(names: Iterable[str] | None = None) -> dict[str, Counter[str]]:
     """Return how many mutants of each module, of all or of those named, have come to what."""
-    listed = subprocess.run(
-        ["mutmut", "results", "--all", "true"], check=True, capture_output=True, text=True
-    )
     wanted = None if names is None else set(names)
     modules: dict[str, Counter[str]] = defaultdict(Counter)
-    for line in listed.stdout.splitlines():
-        mutant, _, status = line.strip().partition(": ")
+    for mutant, status in listed():
         if wanted is None or mutant in wanted:
             # Such as superserve._wait.xǁWaitǁpause__mutmut_3.
             modules[mutant.rpartition(".")[0]][status] += 1
