@@ -201,9 +201,12 @@ def _phrase(status: int) -> str:
 
 
 def _clean(error: BaseException, config: Config) -> None:
-    """Take the key out of the texts of an exception and of those behind it: they may quote the server."""
+    """Take the key out of an exception and those behind it: their texts may quote the server, requests hold it."""
     link: BaseException | None = error
     while link is not None:
+        if isinstance(link, httpx.RequestError):
+            # Nobody sends it again, but a program may show it.
+            link.request.headers["X-API-Key"] = _NO_KEY
         link.args = tuple(
             part if (text := str(part)) == (clean := hidden(text, config)) else clean for part in link.args
         )

@@ -143,6 +143,7 @@ def test_an_error_says_what_was_done_what_came_of_it_and_what_to_do():
 )
 def test_every_failure_on_the_way_is_told_apart_by_whether_the_server_may_have_acted(cause, kind, message):
     call = Call({}, "create template 'a'", nothing, if_lost="it may exist")
+    cause.request = httpx.Request("POST", "https://api.superserve.ai/templates")
     error = failure(call, cause, _config.resolve("k" * 20), timeout_s=5.0)
     assert type(error) is kind
     assert str(error) == f"could not create template 'a': {message}"

@@ -171,6 +171,8 @@ class Template:
     ) -> None:
         """Delete a template by its id, with `deleteTemplate`; if there is none, that is fine too.
 
+        Others' templates, the system's among them, are none in this sense: nothing happens to them.
+
         The server may take 30 s to answer: the client's `timeout_s` counts on top of that.
 
         Raises:

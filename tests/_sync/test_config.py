@@ -5,6 +5,7 @@ import logging
 import pickle
 import traceback
 
+import httpx
 import pytest
 
 from superserve import (
@@ -265,6 +266,8 @@ def test_the_key_is_no_variable_where_an_error_is_raised(serve, connect, key):
             if "/superserve/" in frame.filename
         ]
         assert ours
+        if isinstance(caught.value.__cause__, httpx.RequestError):
+            assert key not in repr(caught.value.__cause__.request.headers)
         assert not [frame for frame in ours if key in str(frame.locals)]
 
 
