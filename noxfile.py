@@ -99,10 +99,11 @@ def tests_all(session: nox.Session) -> None:
 
 def _pytest(session: nox.Session) -> None:
     session.run("coverage", "erase")
-    # A signal that raises while coverage holds its own lock leaves it locked for ever: those tests run without it.
-    apart = [] if session.posargs else [f"--ignore={INTERRUPTION_TESTS}"]
-    session.run("coverage", "run", "-m", "pytest", *apart, *session.posargs)
-    if apart:
+    if session.posargs:
+        session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    else:
+        # A signal that raises while coverage holds its own lock leaves it locked for ever: those tests run without it.
+        session.run("coverage", "run", "-m", "pytest", "-n", "auto", f"--ignore={INTERRUPTION_TESTS}")
         session.run("pytest", INTERRUPTION_TESTS)
     session.run("coverage", "combine", "--quiet")
     # A part of the tests covers a part of the code: the bound is for the whole of them.
