@@ -4,15 +4,17 @@
 import gzip
 import json
 import traceback
-from datetime import UTC, datetime
+from datetime import datetime
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from superserve import SandboxError, Template, TemplateBuildInfo, TemplateInfo
+from superserve import BuildLogEvent, SandboxError, Template, TemplateBuildInfo, TemplateInfo, _wait
+from tests.answers import answers, jsons_of, objects
 from tests.conftest import KEY
-from tests.wire import reply
+from tests.script import Script, template_row
+from tests.wire import STREAM_HEAD, chunk, cut, envelope, log, reply, sse
 
 pytestmark = pytest.mark.usefixtures("no_backoff")
 
@@ -22,6 +24,9 @@ quickly = settings(
     # The server and the client are the same for all examples; what they are sent is not.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+
+# Connections and readers are made anew for each example.
+slowly = settings(quickly, max_examples=60)
 
 ID = "7a3f2b8c-0000-4000-8000-000000000001"
 TEMPLATE = {
@@ -57,11 +62,7 @@ CALLS = {
     "delete_by_id": (lambda template: Template.delete_by_id(ID, client=template._client), type(None)),
 }
 
-jsons = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(KEY),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text() | st.just(KEY), inner, max_size=4),
-    max_leaves=8,
-)
+jsons = jsons_of(st.text() | st.just(KEY))
 almost_templates = st.fixed_dictionaries(
     {},
     optional={
@@ -76,6 +77,7 @@ texts = st.one_of(
     (jsons | almost_templates | st.lists(almost_templates, max_size=3) | errors)
     .map(json.dumps)
     .map(str.encode),
+    st.just(json.dumps(envelope("bad_request", f"what is {KEY}?")).encode()),
     st.sampled_from([b"", b"<html>", KEY.encode(), b"[" * 9999, b"\xef\xbb\xbf{}", b"\x00", b"NaN"]),
 )
 bodies = texts | texts.map(gzip.compress)
@@ -121,6 +123,10 @@ statuses = st.sampled_from([200, 201, 202, 204, 301, 400, 401, 404, 409, 422, 42
 )
 
 
+def is_going_on(row):
+    return row["status"] not in {"ready", "failed", "cancelled"}
+
+
 @st.composite
 def responses(draw):
     """Return the bytes of something like a response."""
@@ -132,17 +138,28 @@ def responses(draw):
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
+hostile = responses() | st.binary(max_size=200)
+# Bytes in the place of a log, in pieces as they come.
+hostile_logs = st.lists(
+    texts
+    | texts.map(lambda data: b"data: " + data + b"\n\n")
+    | objects("BuildLogEvent").map(sse)
+    | st.sampled_from([b"data:\n\n", b"event: x\nid: 1\nretry: y\n: z\n\n", b"\r\n\r", b"data: {}\n\n"]),
+    max_size=4,
+).map(lambda pieces: STREAM_HEAD + b"".join(chunk(piece) for piece in pieces if piece) + chunk(b""))
+
+
 @pytest.fixture
 def outcome(serve, connect):
-    """Make a call whose answer, each time, is these bytes and then the connection's end; return what comes of it."""
+    """Make a call that is answered so each time; return what comes of it."""
     wire = serve(reply(json=TEMPLATE))
     template = None
 
-    def outcome(call, data):
+    def outcome(call, answer):
         nonlocal template
         if template is None:
             template = Template.connect(ID, client=connect(wire, timeout_s=20.0))
-        wire.then(lambda peer, _request: (peer.send(data), peer.close()))
+        wire.then(answer)
         try:
             return call(template)
         except SandboxError as error:
@@ -166,7 +183,7 @@ def check(result, kind):
 @given(call=st.sampled_from(list(CALLS)), data=responses())
 def test_any_response_gives_a_result_or_an_error_of_ours(outcome, call, data):
     make, kind = CALLS[call]
-    check(outcome(make, data), kind)
+    check(outcome(make, cut(data)), kind)
 
 
 @quickly
@@ -182,37 +199,176 @@ def test_any_response_gives_a_result_or_an_error_of_ours(outcome, call, data):
 @example(call="list", data=b"HTTP/1.0 200 OK\r\n\r\n[]")
 def test_any_bytes_give_a_result_or_an_error_of_ours(outcome, call, data):
     make, kind = CALLS[call]
-    check(outcome(make, data), kind)
+    check(outcome(make, cut(data)), kind)
 
 
-optional = {
-    "size_bytes": st.none() | st.integers(0, 2**63),
-    "error_message": st.none() | st.text(),
-    "built_at": st.none() | st.just("2026-05-01T12:00:00.123456789+02:00"),
-    "latest_build_id": st.none() | st.text(min_size=1),
+# What keeps the contract
+
+READS = {
+    "connect": "getTemplate",
+    "get_info": "getTemplate",
+    "list": "listTemplates",
+    "create": "createTemplate",
+    "rebuild": "createTemplateBuild",
+    "list_builds": "listTemplateBuilds",
+    "get_build": "getTemplateBuild",
 }
-required = {
-    "id": st.text(min_size=1),
-    "team_id": st.text(),
-    "name": st.text(),
-    "status": st.text(),
-    "vcpu": st.integers(),
-    "memory_mib": st.integers(),
-    "disk_mib": st.integers(),
-    "created_at": st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat),
+COMMON = {"id", "status", "created_at"}
+TEMPLATE_FIELDS = COMMON | {
+    "name",
+    "team_id",
+    "vcpu",
+    "memory_mib",
+    "disk_mib",
+    "size_bytes",
+    "error_message",
+    "built_at",
+    "latest_build_id",
 }
-added = st.dictionaries(st.text().filter(lambda name: name not in TEMPLATE | optional), jsons, max_size=3)
+BUILD_FIELDS = COMMON | {
+    "template_id",
+    "build_spec_hash",
+    "error_message",
+    "started_at",
+    "finalized_at",
+}
+
+
+def check_told(result, answer):
+    """Check that a result says what an answer says, and nothing else."""
+    if isinstance(result, list):
+        for one, told in zip(result, answer, strict=True):
+            check_told(one, told)
+        return
+    fields = BUILD_FIELDS if isinstance(result, TemplateBuildInfo) else TEMPLATE_FIELDS
+    told = {name: answer.get(name) for name in fields}
+    if "build_id" in answer:
+        told["latest_build_id"] = answer["build_id"]
+    for name, value in told.items():
+        is_time = name.endswith("_at") and value is not None
+        assert getattr(result, name) == (datetime.fromisoformat(value) if is_time else value), name
 
 
 @quickly
-@given(answer=st.fixed_dictionaries(required, optional=optional), more=added)
-def test_any_answer_that_keeps_the_contract_is_read_whatever_is_added(outcome, answer, more):
-    body = reply(json=more | answer)
-    info = outcome(CALLS["get_info"][0], body)
-    assert {
-        name: getattr(info, name) for name in ("id", "team_id", "name", "status", "vcpu", "memory_mib")
-    } == {name: answer[name] for name in ("id", "team_id", "name", "status", "vcpu", "memory_mib")}
-    assert info.created_at == datetime.fromisoformat(answer["created_at"])
-    for name in ("size_bytes", "error_message", "latest_build_id"):
-        assert getattr(info, name) == answer.get(name)
-    assert (info.built_at is None) == (answer.get("built_at") is None)
+@given(data=st.data(), call=st.sampled_from(list(READS)))
+def test_any_answer_that_keeps_the_contract_is_read_whatever_is_added(outcome, data, call):
+    status, answer = data.draw(answers(READS[call]))
+    make, kind = CALLS[call]
+    result = outcome(make, reply(status, json=answer))
+    assert isinstance(result, kind), result
+    check_told(result, answer)
+
+
+# The last event ends the log; one without a time that says "failed" is trouble with the stream, and no such event.
+events = objects("BuildLogEvent").filter(lambda event: event.get("finished") is not True)
+last_events = objects("BuildLogEvent").map(
+    lambda event: event | {"finished": True, "timestamp": "2026-05-01T12:00:00Z"}
+)
+
+
+def check_events(found, told):
+    """Check that events say what was told."""
+    for event, answer in zip(found, told, strict=True):
+        timestamp = answer.get("timestamp")
+        assert (event.stream, event.text, event.finished, event.status, event.gap) == (
+            answer["stream"],
+            answer["text"],
+            answer.get("finished") is True,
+            answer.get("status") or None,
+            False,
+        )
+        assert event.timestamp == (datetime.fromisoformat(timestamp) if timestamp else None)
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Poll quickly, and give up soon."""
+    monkeypatch.setattr(_wait, "LOG_POLL_INTERVAL_S", 0.01)
+    monkeypatch.setattr(_wait, "OUTAGE_S", 0.05)
+    monkeypatch.setattr(_wait, "LOG_TAIL_S", 0.05)
+    monkeypatch.setattr(_wait, "TAIL_QUIET_S", (0.01, 0.01))
+    monkeypatch.setattr(_wait, "TAIL_LONG_QUIET_S", 0.02)
+    monkeypatch.setattr(_wait, "TAIL_REFUSED_S", 0.05)
+    monkeypatch.setattr(_wait, "TAIL_S", 0.1)
+    monkeypatch.setattr(_wait, "_CANCELLED_TAIL_S", 0.05)
+
+
+@pytest.fixture
+def waited(scripted):
+    """Follow a build in some way while the server answers as given; return the result and the events."""
+    script = Script()
+    template = scripted(script)
+
+    def waited(way, *, timeout_s=20.0, **answers):
+        script.then(**answers)
+        found = []
+        try:
+            return WAYS[way](template, found, timeout_s), found
+        except SandboxError as error:
+            return error, found
+
+    return waited
+
+
+def iterated(template, found, _timeout_s):
+    for event in template.iter_build_logs():
+        found.append(event)
+
+
+WAYS = {
+    "wait": lambda template, _found, timeout_s: template.wait_until_ready(
+        poll_interval_s=0.001, timeout_s=timeout_s
+    ),
+    "wait with on_log": lambda template, found, timeout_s: template.wait_until_ready(
+        on_log=found.append, poll_interval_s=0.001, timeout_s=timeout_s
+    ),
+    "wait and cancel": lambda template, found, timeout_s: template.wait_until_ready(
+        on_log=found.append, poll_interval_s=0.001, timeout_s=timeout_s, cancel_on_interrupt=True
+    ),
+    "stream": lambda template, found, _timeout_s: template.stream_build_logs(on_event=found.append),
+    "iterate": iterated,
+}
+
+
+@slowly
+@given(
+    log_events=st.lists(events, max_size=5),
+    last=last_events,
+    rows=st.lists(objects("TemplateBuildResponse").filter(is_going_on), max_size=3),
+    info=objects("TemplateResponse"),
+    way=st.sampled_from(["wait with on_log", "stream", "iterate"]),
+)
+def test_any_log_that_keeps_the_contract_is_read_whatever_is_added(
+    waited, *, log_events, last, rows, info, way
+):
+    told = [*log_events, last]
+    builds = [reply(json=row) for row in rows]
+    result, found = waited(way, logs=[log(*told)], build=[*builds, "ready"], template=[reply(json=info)])
+    assert not isinstance(result, SandboxError), result
+    check_events(found, told)
+    if way.startswith("wait"):
+        check_told(result, info)
+
+
+@slowly
+@given(
+    way=st.sampled_from(list(WAYS)),
+    polls=st.lists(hostile, max_size=3),
+    streams=st.lists(hostile | hostile_logs, min_size=1, max_size=3),
+    info=hostile | st.just(reply(json=template_row())),
+    ends=st.sampled_from(["ready", "failed", "cancelled"]),
+)
+def test_any_responses_end_a_wait_with_a_result_or_an_error_of_ours(
+    waited, impatient, *, way, polls, streams, info, ends
+):
+    result, found = waited(
+        way,
+        timeout_s=0.1,
+        build=[*map(cut, polls), ends],
+        logs=list(map(cut, streams)),
+        template=[cut(info)],
+        cancel=[cut(info)],
+    )
+    check(result, TemplateInfo if way.startswith("wait") else type(None))
+    assert all(isinstance(event, BuildLogEvent) for event in found)
+    assert not any("broke down" in text for text in (str(result), *(event.text for event in found)))
