@@ -324,9 +324,17 @@ class LifeCycle(RuleBasedStateMachine):
         self.server.builds.wait_for(build.id, "building")
         build.dispatch()
 
-    @initialize(name=NAMES, exit_code=st.sampled_from([0, 3]))
-    def begin(self, name: str, exit_code: int) -> None:
-        self.a_template_is_created(name, "python:3.11", exit_code)
+    @initialize(error_message=st.sampled_from(BY_HOST[1:]), count=st.integers(0, 3))
+    def begin(self, error_message: str, count: int) -> None:
+        """Begin with what takes some steps to come to: templates that are ready, failed and being built."""
+        for name in ("a", "b", "a_b"):
+            self.a_template_is_created(name, "python:3.11", 0)
+        ready, failed, running = self.builds
+        self.decided(ready, None)
+        if count:
+            self.print(failed, count)
+        self.decided(failed, error_message)
+        self.print(running, count + 1)
 
     @rule(
         name=NAMES,
@@ -465,10 +473,13 @@ class LifeCycle(RuleBasedStateMachine):
         build = picked(self.at_host, number)
         if count and build.may_be_written:
             self.print(build, count)
-        self.server.builds.finish(build.id, error_message)
         self.decided(build, error_message)
 
     def decided(self, build: Built, error_message: str | None) -> None:
+        self.server.builds.finish(build.id, error_message)
+        self.followed(build, error_message)
+
+    def followed(self, build: Built, error_message: str | None) -> None:
         build.decide(error_message)
         # The row follows with the next tick.
         self.server.builds.wait_for(build.id, build.status)
@@ -507,7 +518,7 @@ class LifeCycle(RuleBasedStateMachine):
             self.server.builds.wait_for(build.id, "failed")
             build.lose()
         else:
-            self.decided(build, message)
+            self.followed(build, message)
 
     @precondition(lambda self: self.running)
     @rule(number=NUMBERS)
@@ -849,7 +860,7 @@ def test_what_the_client_reports_is_what_the_model_says(fast, model_time, colour
     run_state_machine_as_test(
         lambda: LifeCycle(fast, colour),
         settings=settings(
-            max_examples=int(more or 60),
+            max_examples=int(more or 40),
             stateful_step_count=30,
             derandomize=not more,
             database=None,
