@@ -603,24 +603,35 @@ class LifeCycle(RuleBasedStateMachine):
     @precondition(lambda self: self.made)
     @rule(
         number=NUMBERS,
-        fresh=st.booleans(),
+        status=st.sampled_from(["ready", "failed", "cancelled", "building"]),
+        how=st.sampled_from(["own", "newest", "named"]),
         logs=st.booleans(),
         cancels=st.booleans(),
         spoilt=st.sampled_from(SPOILT_OR_NOT),
         events=st.integers(0, 5),
     )
     def a_build_is_waited_for(
-        self, *, number: int, fresh: bool, logs: bool, cancels: bool, spoilt: str, events: int
+        self, *, number: int, status: str, how: str, logs: bool, cancels: bool, spoilt: str, events: int
     ) -> None:
-        template = picked(self.made, number)
-        fresh = fresh and not template.is_deleted
-        build = template.builds[-1] if fresh else template.started or template.builds[-1]
-        handle = self.connected(template.id) if fresh else template.handle
+        match how:
+            case "own":
+                builds = [template.started or template.builds[-1] for template in self.made]
+            case "newest":
+                builds = [template.builds[-1] for template in self.live]
+            case "named":
+                builds = self.builds
+        build = picked(
+            [build for build in builds if build.status == status] or self.in_flight or self.builds, number
+        )
+        if build not in builds or build.status != status:
+            how = "named"
+        handle = self.connected(build.of.id) if how == "newest" else build.of.handle
+        named = {"build_id": build.id} if how == "named" else {}
         if build.in_flight:
             found = []
             on_log = found.append if logs else None
             with pytest.raises(SandboxTimeoutError) as caught:
-                self.wait(handle, on_log=on_log, timeout_s=0.05, cancel_on_interrupt=cancels)
+                self.wait(handle, on_log=on_log, timeout_s=0.05, cancel_on_interrupt=cancels, **named)
             told = [str(caught.value), *getattr(caught.value, "__notes__", [])]
             assert any(build.id in text for text in told)
             assert is_within(printed(found), build.printed)
@@ -629,7 +640,7 @@ class LifeCycle(RuleBasedStateMachine):
                 build.cancel()
             return
         self.log_goes_wrong(spoilt, events)
-        self.check_wait(handle, build, logs=logs)
+        self.check_wait(handle, build, logs=logs, **named)
 
     @precondition(lambda self: self.running)
     @rule(
@@ -744,22 +755,22 @@ class LifeCycle(RuleBasedStateMachine):
         assert (info.started_at is not None) == build.is_dispatched
         assert (info.finalized_at is None) == build.in_flight
 
-    def check_wait(self, handle, build: Built, *, logs: bool) -> None:
+    def check_wait(self, handle, build: Built, *, logs: bool, **named: str) -> None:
         """Wait for a build that has ended, or soon will have: as the model has it."""
         events = []
         on_log = events.append if logs else None
         if build.status == "ready" and not build.of.is_deleted:
-            info = self.wait(handle, on_log=on_log)
+            info = self.wait(handle, on_log=on_log, **named)
             self.check_template(info, build.of)
         elif build.status == "ready":
             with self.refused(NotFoundError, "not_found"):
-                self.wait(handle, on_log=on_log)
+                self.wait(handle, on_log=on_log, **named)
         elif build.status == "cancelled":
             with pytest.raises(ConflictError, match=CANCELLED):
-                self.wait(handle, on_log=on_log)
+                self.wait(handle, on_log=on_log, **named)
         else:
             with pytest.raises(BuildError) as caught:
-                self.wait(handle, on_log=on_log)
+                self.wait(handle, on_log=on_log, **named)
             error = caught.value
             found = (error.code, error.step, error.step_count, error.exit_code)
             assert found == MESSAGES[build.error_message]
