@@ -389,6 +389,9 @@ class LifeCycle(RuleBasedStateMachine):
         assert (info.id, info.template_id) == (build.id, template.id)
         if not fresh:
             template.started = build
+            # From now on it is this one that the handle waits for.
+            with pytest.raises(SandboxTimeoutError, match=build.id):
+                self.wait(handle, timeout_s=0.01)
 
     @precondition(lambda self: self.live)
     @rule(number=NUMBERS, lost=st.booleans(), how=st.integers(0, 2))
@@ -403,9 +406,11 @@ class LifeCycle(RuleBasedStateMachine):
             self.queued(template, newest.id)
 
     @precondition(lambda self: self.builds)
-    @rule(number=NUMBERS)
-    def a_build_is_cancelled(self, number: int) -> None:
-        build = picked(self.builds, number)
+    @rule(number=NUMBERS, has_ended=st.booleans())
+    def a_build_is_cancelled(self, number: int, has_ended: bool) -> None:
+        build = picked(
+            [build for build in self.builds if build.in_flight != has_ended] or self.builds, number
+        )
         assert self.me.do(build.of.handle.cancel_build(build.id)) is None
         build.cancel()
 
