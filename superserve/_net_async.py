@@ -52,6 +52,7 @@ class Call:
         await self._turn.acquire()
         self._has_turn = True
         task = asyncio.create_task(self._run(work()))
+        task.add_done_callback(_looked_at)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -84,6 +85,12 @@ class Call:
     async def _run(self, work: Coroutine[Any, Any, T]) -> T:
         _call.set(self)
         return await work
+
+
+def _looked_at(task: asyncio.Task[Any]) -> None:
+    """Look at how a task ended: of an error that nobody looks at, asyncio logs the text, which may quote the server."""
+    if not task.cancelled():
+        task.exception()
 
 
 _call: contextvars.ContextVar[Call | None] = contextvars.ContextVar("superserve_call", default=None)
