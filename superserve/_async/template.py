@@ -409,7 +409,7 @@ class AsyncTemplate:
         build = self._build_to_wait_for(build_id)
         if build is None:
             raise SandboxError(
-                f"template {self.id} does not tell its latest build: pass build_id=, list_builds() has the ids"
+                f"template {self._shown(self.id)} does not tell its latest build: pass build_id=, list_builds() has the ids"
             )
         return self._wait_for_log(build), AsyncBuildLog(self._client, self.id, build, log_only=True)
 
@@ -441,7 +441,9 @@ class AsyncTemplate:
                 info = await ask(self._client, wait, _calls.get_template(self.id))
                 if info.status is TemplateStatus.READY:
                     return info
-                raise SandboxError(f"template {self.id} has no build to wait for; rebuild() starts one")
+                raise SandboxError(
+                    f"template {self._shown(self.id)} has no build to wait for; rebuild() starts one"
+                )
             wait.build_id = builds[0].id
         log = None
         if on_log is None:

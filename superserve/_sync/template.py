@@ -410,7 +410,7 @@ class Template:
         build = self._build_to_wait_for(build_id)
         if build is None:
             raise SandboxError(
-                f"template {self.id} does not tell its latest build: pass build_id=, list_builds() has the ids"
+                f"template {self._shown(self.id)} does not tell its latest build: pass build_id=, list_builds() has the ids"
             )
         return self._wait_for_log(build), BuildLog(self._client, self.id, build, log_only=True)
 
@@ -442,7 +442,9 @@ class Template:
                 info = ask(self._client, wait, _calls.get_template(self.id))
                 if info.status is TemplateStatus.READY:
                     return info
-                raise SandboxError(f"template {self.id} has no build to wait for; rebuild() starts one")
+                raise SandboxError(
+                    f"template {self._shown(self.id)} has no build to wait for; rebuild() starts one"
+                )
             wait.build_id = builds[0].id
         log = None
         if on_log is None:

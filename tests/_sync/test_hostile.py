@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from superserve import BuildLogEvent, SandboxError, Template, TemplateBuildInfo, TemplateInfo, _wait
 from tests.answers import answers, jsons_of, objects
 from tests.conftest import KEY
-from tests.script import Script, template_row
+from tests.script import Script, build_row, template_row
 from tests.wire import STREAM_HEAD, chunk, cut, envelope, log, reply, sse
 
 pytestmark = pytest.mark.usefixtures("no_backoff")
@@ -139,6 +139,14 @@ def responses(draw):
 
 
 hostile = responses() | st.binary(max_size=200)
+# Builds that quote what the server was sent.
+tainted_builds = st.fixed_dictionaries(
+    {
+        name: st.just(value) | st.sampled_from([KEY, f"step_failed: {KEY}", f"{KEY}: no"])
+        for name, value in build_row("building", error_message="no").items()
+        if name != "created_at"
+    }
+).map(lambda row: row | {"created_at": "2026-05-01T12:00:00Z"})
 # Bytes in the place of a log, in pieces as they come.
 hostile_logs = st.lists(
     texts
@@ -354,17 +362,21 @@ def test_any_log_that_keeps_the_contract_is_read_whatever_is_added(
 @given(
     way=st.sampled_from(list(WAYS)),
     polls=st.lists(hostile, max_size=3),
+    quoting=tainted_builds,
     streams=st.lists(hostile | hostile_logs, min_size=1, max_size=3),
     info=hostile | st.just(reply(json=template_row())),
-    ends=st.sampled_from(["ready", "failed", "cancelled"]),
+    ends=st.sampled_from([{"status": "ready"}, {"status": "failed"}, {"status": "cancelled"}, {}]),
 )
 def test_any_responses_end_a_wait_with_a_result_or_an_error_of_ours(
-    waited, impatient, *, way, polls, streams, info, ends
+    waited, impatient, *, way, polls, quoting, streams, info, ends
 ):
+    if not way.startswith("wait"):
+        # Readers have no time limit of their own.
+        ends = ends or {"status": "ready"}
     result, found = waited(
         way,
         timeout_s=0.1,
-        build=[*map(cut, polls), ends],
+        build=[*map(cut, polls), reply(json=quoting | ends)],
         logs=list(map(cut, streams)),
         template=[cut(info)],
         cancel=[cut(info)],
