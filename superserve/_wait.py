@@ -162,7 +162,8 @@ class Wait:
         """Take note of how the build stands."""
         self.seen = build.status
         # A newer server may have other ways for a build to end, but the time of its end says so, too.
-        self._has_ended = build.status.is_terminal or build.finalized_at is not None
+        is_new = build.status not in TemplateBuildStatus.__members__.values()
+        self._has_ended = build.status.is_terminal or (is_new and build.finalized_at is not None)
 
     def call_options(self, timeout_s: float) -> _http.Options:
         """Return what a single poll may take: one attempt, as the wait itself is what tries again."""

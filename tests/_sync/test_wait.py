@@ -187,6 +187,11 @@ def test_a_build_that_has_ended_in_a_way_not_known_is_an_error_that_says_so(scri
     )
 
 
+def test_a_status_that_is_known_says_more_than_a_time(scripted):
+    row = reply(json=build_row("building", finalized_at="2026-05-01T11:00:00Z"))
+    assert (wait(scripted(Script(build=[row, "ready"])))).status == "ready"
+
+
 @BOTH
 @pytest.mark.parametrize("status", ["failed", "cancelled", "expired"])
 def test_what_the_server_says_of_a_build_is_shown_without_the_key_and_as_terminals_can(
