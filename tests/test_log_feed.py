@@ -512,3 +512,13 @@ def test_a_short_log_can_be_had_again_and_a_long_one_cannot():
     assert feed.is_replayable
     read(feed, 0, *lines(201, 256))
     assert not feed.is_replayable
+
+
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [("x" * 200, "x" * 200), ("x" * 201, "x" * 199 + "…"), ("\ud800", "\ufffd"), ("[1]", "[1]")],
+)
+def test_what_cannot_be_read_is_shown_as_far_as_it_is_short(data, shown):
+    [notice] = LogFeed().take(data)
+    assert notice.gap
+    assert notice.text == f"an event of the build log could not be read: {shown}"

@@ -185,6 +185,32 @@ def test_a_build_that_cannot_be_cancelled_is_told_with_the_reason(scripted, no_b
     assert "wait again with" in note
 
 
+def test_cancelling_is_tried_three_times_in_all(scripted, no_backoff):
+    logs = [stall(STREAM_HEAD + EVENT)]
+    script = Script(build=["building", "cancelled"], logs=logs, cancel=[reply(503), reset(), reply(204)])
+    error = interrupted(scripted(script, max_attempts=1))
+    assert error.__notes__ == [f"Build {BUILD_ID} of template {TEMPLATE_ID} has ended: cancelled."]
+    assert script.count("cancel") == 3
+    script.then(build=["building"], cancel=[reply(503)])
+    error = interrupted(scripted(script))
+    assert "is not known" in error.__notes__[0]
+    assert script.count("cancel") == 6
+
+
+def test_so_is_asking_what_has_become_of_the_build(scripted, no_backoff):
+    build = ["building", reply(503), reset(), "cancelled"]
+    script = Script(build=build, logs=[stall(STREAM_HEAD + EVENT)])
+    error = interrupted(scripted(script, max_attempts=1))
+    assert error.__notes__ == [f"Build {BUILD_ID} of template {TEMPLATE_ID} has ended: cancelled."]
+
+
+def test_asking_what_has_become_of_the_build_takes_a_bounded_time(scripted, monkeypatch):
+    monkeypatch.setattr(_wait, "CANCEL_S", 0.2)
+    script = Script(build=["building", stall()], logs=[stall(STREAM_HEAD + EVENT)])
+    error = interrupted(scripted(script))
+    assert f"Whether build {BUILD_ID} was cancelled is not known: could not get build" in error.__notes__[0]
+
+
 def test_cancelling_takes_a_bounded_time(scripted, monkeypatch):
     monkeypatch.setattr(_wait, "CANCEL_S", 0.1)
     script = Script(build=["building"], logs=[stall(STREAM_HEAD + EVENT)], cancel=[stall()])
