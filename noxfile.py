@@ -35,6 +35,7 @@ TEST_TOOLS = [
     "pytest-asyncio>=1.0",
     "pytest-xdist>=3.6",
     "pyyaml>=6",
+    "trustme>=1.2",
     *GENERATORS,
 ]
 

@@ -69,10 +69,6 @@ EXPLAINED: dict[str, dict[str, str]] = {
         PYTHON: "it makes up a status; nothing was asked",
         TYPESCRIPT: "it makes up a status; nothing was asked",
     },
-    "a template without builds: wait_until_ready": {
-        PYTHON: "it looks at the template instead; ours waits for builds only, and says that there is none",
-        TYPESCRIPT: "it looks at the template instead; ours waits for builds only, and says that there is none",
-    },
     "a newer server: a status unknown so far": {
         PYTHON: "it breaks on a status that it doesn't know; ours passes it on"
     },

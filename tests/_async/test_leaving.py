@@ -210,6 +210,8 @@ async def test_asking_what_has_become_of_the_build_takes_a_bounded_time(scripted
     script = Script(build=["building", stall()], logs=[stall(STREAM_HEAD + EVENT)])
     error = await interrupted(await scripted(script))
     assert f"Whether build {BUILD_ID} was cancelled is not known: could not get build" in error.__notes__[0]
+    # What is left of it.
+    assert "within the timeout of 0.1" in error.__notes__[0]
 
 
 async def test_cancelling_takes_a_bounded_time(scripted, monkeypatch):
@@ -217,6 +219,7 @@ async def test_cancelling_takes_a_bounded_time(scripted, monkeypatch):
     script = Script(build=["building"], logs=[stall(STREAM_HEAD + EVENT)], cancel=[stall()])
     error = await interrupted(await scripted(script))
     assert "is not known" in error.__notes__[0]
+    assert "within the timeout of 0.1 s" in error.__notes__[0]
 
 
 async def test_a_build_that_is_known_to_have_ended_is_not_cancelled(scripted):

@@ -49,6 +49,24 @@ def test_another_key_has_another_connection(wire):
     assert [request.connection for request in wire.requests] == [1, 2, 1]
 
 
+def test_every_factory_takes_a_key_and_an_address(serve, environment):
+    environment.setenv("SUPERSERVE_API_KEY", "another")
+    environment.setenv("SUPERSERVE_BASE_URL", "http://127.0.0.1:1")
+    wire = serve(
+        reply(202, json={**TEMPLATE, "build_id": ID}),
+        reply(json=TEMPLATE),
+        reply(json=[TEMPLATE]),
+        reply(204),
+    )
+    here = {"api_key": "mine", "base_url": wire.url}
+    Template.create(name="my-env", from_="debian:12", **here)
+    Template.connect(ID, **here)
+    Template.list(**here)
+    Template.delete_by_id(ID, **here)
+    assert [request.headers["x-api-key"] for request in wire.requests] == ["mine"] * 4
+    assert wire.connections == 1
+
+
 def test_clients_of_many_keys_do_not_pile_up(wire):
     for number in range(70):
         Template.connect(ID, api_key=f"key-{number}", base_url=wire.url)
