@@ -150,9 +150,12 @@ class _Stream(httpcore.AsyncNetworkStream):
     ) -> httpcore.AsyncNetworkStream:
         try:
             return _Stream(await _wait_for(self._stream.start_tls(ssl_context, server_hostname, timeout)))
-        except BaseException:
+        except BaseException as error:
             # httpcore closes it after errors only, not after a cancellation.
             await self._stream.aclose()
+            if isinstance(error, ssl.SSLError):
+                # Older versions of httpcore don't take it for an error of a connection.
+                raise httpcore.ConnectError(str(error)) from error
             raise
 
     def get_extra_info(self, info: str) -> Any:
