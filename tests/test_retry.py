@@ -115,3 +115,11 @@ def test_a_log_that_brings_a_little_each_time_is_opened_again_about_once_a_secon
     # One that was read for a while breaks off for another reason.
     assert delay(lasted_s=5) == 0.1
     assert [delay(lasted_s=0.01, news=False) for _ in range(5)] == [0.2, 0.4, 0.8, 1.6, 3.2]
+
+
+def test_a_log_that_is_asked_for_too_often_waits_as_long_as_the_server_says_and_so_does_everybody():
+    pace = Pace()
+    headers = {"Retry-After": "7"}
+    limited = Repeatable(response=httpx.Response(429, headers=headers, request=REQUEST))
+    assert _log_stream.Reopening(pace).delay(limited) > 6.9
+    assert pace.delay(0.01) > 6.9

@@ -109,10 +109,12 @@ END = {**LINE, "stream": "system", "text": "failed", "finished": True, "status":
     ],
 )
 def test_a_build_that_fails_tells_what_it_printed_last(scripted, options, events, lines):
-    template = scripted(Script(build=[failed("boot_failed: no")], logs=[log(*events, END)]))
+    script = Script(build=[failed("boot_failed: no")], logs=[log(*events, END)])
+    template = scripted(script)
     with pytest.raises(BuildError) as caught:
         wait(template, **options)
     assert caught.value.log_tail == lines
+    assert f"/templates/{TEMPLATE_ID}/builds/{BUILD_ID}/logs" in script.paths
     assert pickle.loads(pickle.dumps(caught.value)).log_tail == lines
 
 
@@ -136,6 +138,15 @@ def test_a_build_whose_log_cannot_be_read_to_its_end_fails_all_the_same(scripted
         wait(template)
     assert caught.value.log_tail == ()
     assert not hasattr(caught.value, "__notes__")
+
+
+@pytest.mark.parametrize("answer", [reply(404), reply(401), reply(200, "<html>"), stall()])
+def test_a_failed_build_that_cannot_be_asked_for_again_fails_all_the_same(scripted, monkeypatch, answer):
+    monkeypatch.setattr(_wait, "LOG_TAIL_S", 0.2)
+    script = Script(build=[failed("boot_failed: no"), answer], logs=[stall()])
+    with pytest.raises(BuildError, match="boot_failed: no") as caught:
+        wait(scripted(script))
+    assert caught.value.log_tail == ()
 
 
 @pytest.mark.parametrize(
