@@ -119,4 +119,4 @@ def _problem(url: str) -> str | None:
         is_host = bool(host.encode("idna"))
     except (ValueError, httpx.InvalidURL):
         is_host = False
-    return None if is_host else "its host is not one"
+    return None if is_host else "its host is neither a name nor an address"

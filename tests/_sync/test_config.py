@@ -151,7 +151,7 @@ def test_slashes_at_the_end_of_the_address_are_taken_off(serve, connect):
 
 
 EXPECTED = "; expected something like https://api.superserve.ai"
-NO_HOST = "its host is not one"
+NO_HOST = "its host is neither a name nor an address"
 NO_PORT = "its port has to be a number from 1 to 65535"
 NO_CHARACTER = "it holds a character that an address cannot have"
 NO_QUERY = "it must not have a query or a fragment"
