@@ -91,23 +91,20 @@ def refusal(call: Call[Any], response: httpx.Response, config: Config) -> Sandbo
 def failure(call: Call[Any], error: Exception, config: Config, *, timeout_s: float) -> SandboxError:
     """Return the error that stands for a request without a usable response, and clean what led to it."""
     _clean(error, config)
+    action = hidden(call.action, config)
     told = str(error).rstrip(".") or type(error).__name__
     never_sent = isinstance(error, _NEVER_SENT)
     lost = "" if never_sent else _lost(call)
     if isinstance(error, httpx.TimeoutException):
         phase = "no connection" if never_sent else "no complete answer"
         message = f"{phase} within the timeout of {timeout_s:g} s{lost}"
-        return SandboxTimeoutError(message, action=hidden(call.action, config))
+        return SandboxTimeoutError(message, action=action)
     if isinstance(error, httpx.DecodingError):
-        return SandboxError(
-            f"the server's answer cannot be read: {told}{lost}", action=hidden(call.action, config)
-        )
+        return SandboxError(f"the server's answer cannot be read: {told}{lost}", action=action)
     if never_sent:
         message = f"cannot connect to {config.base_url}: {told}; {_what_to_check(error)}"
-        return SandboxConnectionError(message, action=hidden(call.action, config))
-    return SandboxConnectionError(
-        f"the connection to the server broke: {told}{lost}", action=hidden(call.action, config)
-    )
+        return SandboxConnectionError(message, action=action)
+    return SandboxConnectionError(f"the connection to the server broke: {told}{lost}", action=action)
 
 
 def _what_to_check(error: Exception) -> str:

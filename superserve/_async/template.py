@@ -29,8 +29,8 @@ from superserve.types import (
 class AsyncTemplate:
     """A template of the authenticated team, or one of the system's.
 
-    Made by `create` and `connect`, not by calling the class. Its properties are what the server said at that moment and never change;
-    `get_info` asks again.
+    Made by `create` and `connect`, not by calling the class. Its properties are what the server said at that moment and
+    never change; `get_info` asks again.
 
     Example:
         >>> from superserve import AsyncTemplate
