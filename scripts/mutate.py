@@ -45,9 +45,8 @@ def main() -> int:
     modules = results(names if options.sample else None)
     total = sum(modules.values(), Counter[str]())
     for name, counts in [*sorted(modules.items()), ("all", total)]:
-        tried = counts.total() - counts[NOT_TRIED]
-        if tried:
-            print(f"{name:<32}{noticed(counts):>6} of {tried:>5} noticed{score(counts):>8.1%}")
+        if tried(counts):
+            print(f"{name:<32}{noticed(counts):>6} of {tried(counts):>5} noticed{score(counts):>8.1%}")
     if options.sample:
         print(f"{'of all, with a chance of 95 %,':<51}{score(total):>8.1%} ± {doubt(total):.1%}")
     return 0 if score(total) >= BOUND else 1
@@ -79,6 +78,11 @@ def results(names: Iterable[str] | None = None) -> dict[str, Counter[str]]:
     return modules
 
 
+def tried(counts: Counter[str]) -> int:
+    """Return how many mutants have been tried."""
+    return counts.total() - counts[NOT_TRIED]
+
+
 def noticed(counts: Counter[str]) -> int:
     """Return how many mutants were noticed: by a test that failed, or because the tests came to no end."""
     return sum(counts[status] for status in NOTICED)
@@ -86,13 +90,13 @@ def noticed(counts: Counter[str]) -> int:
 
 def score(counts: Counter[str]) -> float:
     """Return the share of mutants that were noticed, of those that were tried."""
-    return noticed(counts) / max(1, counts.total() - counts[NOT_TRIED])
+    return noticed(counts) / max(1, tried(counts))
 
 
 def doubt(counts: Counter[str]) -> float:
     """Return how far the score of a sample may be from that of all, in 95 of 100 samples."""
     share = score(counts)
-    return 1.96 * math.sqrt(share * (1 - share) / max(1, counts.total()))
+    return 1.96 * math.sqrt(share * (1 - share) / max(1, tried(counts)))
 
 
 if __name__ == "__main__":
