@@ -177,3 +177,16 @@ def judge(build: Build, events: Sequence[BuildLogEvent], *, whole: bool = True) 
     if told and whole and not left:
         needless += 1
     return Reading(None, missing + left, notices, needless)
+
+
+def judge_advice(advice: str, status: str) -> str | None:
+    """Return what is wrong with what an error says of its build, when it was to be cancelled and now is `status`."""
+    _, claims, rest = advice.partition(" has ended: ")
+    if claims:
+        claim = rest.partition(".")[0]
+        if claim != status:
+            return f"the error says that the build has ended as {claim}, but it is {status}"
+        return None
+    if "was cancelled is not known: " in advice or "go on; " in advice or "goes on; " in advice:
+        return None
+    return f"the error does not say what has become of the build: {advice!r}"

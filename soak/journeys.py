@@ -14,7 +14,7 @@ from contextlib import aclosing, closing
 from typing import Final, TypeVar
 
 import attrs
-from builds import Build, Kind, judge
+from builds import Build, Kind, judge, judge_advice
 
 from superserve import (
     AsyncSuperserve,
@@ -87,6 +87,10 @@ def finish(journey: Coroutine[object, object, T]) -> T:
         return end.value
     journey.close()
     raise RuntimeError("a synchronous journey must not wait")
+
+
+def _notes(error: BaseException | None) -> list[str]:
+    return getattr(error, "__notes__", [])
 
 
 class Journey:
@@ -181,15 +185,16 @@ class Journey:
                     template, on_log=events.append, timeout_s=_TIMEOUT_S, cancel_on_interrupt=True
                 )
         except TimeoutError as error:
-            notes = " ".join(getattr(error, "__notes__", ()))
+            # asyncio.timeout makes its error of the one that came out of the wait.
+            advice = "\n".join([str(error), *_notes(error), *_notes(error.__cause__)])
         else:
             raise WrongError("the wait ended before its time")
         if (taken := time.monotonic() - start) > _TIMEOUT_S + _LATE_S:
             raise WrongError(f"the wait ended after {taken:.1f} s, its timeout was {_TIMEOUT_S:g} s")
         self._judge(events, whole=False)
         build = await self._persist(template.get_build, build_id)
-        if "was cancelled" in notes and build.status != "cancelled":
-            raise WrongError(f"the error says that the build was cancelled, but it is {build.status}")
+        if (problem := judge_advice(advice, build.status)) is not None:
+            raise WrongError(problem)
         await self._persist(template.cancel_build, build_id)
         await self._wait(template)
 
@@ -207,7 +212,7 @@ class Journey:
         try:
             await self._wait(template, on_log=self._callback(take))
         except GivenUpError as error:
-            notes = " ".join(getattr(error, "__notes__", ()))
+            notes = " ".join(_notes(error))
             if error is not reason or not ("wait again" in notes or "has ended" in notes):
                 raise WrongError("the callback's exception came out changed, or without advice") from error
         else:

@@ -110,3 +110,33 @@ def test_the_soak_counts_notices_where_nothing_is_missing(builds, build, log):
     log.insert(10, NOTICE)
 
     assert builds.judge(build, log) == builds.Reading(problem=None, missing=0, notices=1, needless=1)
+
+
+UNKNOWN = (
+    "Whether build b was cancelled is not known: could not cancel build b. The build goes on; wait again"
+)
+
+
+@pytest.mark.parametrize(
+    ("advice", "status"),
+    [
+        ("Build b of template t has ended: cancelled.", "cancelled"),
+        ("Build b of template t has ended: ready.", "ready"),
+        (UNKNOWN, "building"),
+        (UNKNOWN, "cancelled"),
+        ("The build may go on; find it with Template.connect('t').list_builds().", "building"),
+    ],
+)
+def test_the_soak_accepts_what_is_true_of_a_build_that_is_left(builds, advice, status):
+    assert builds.judge_advice(f"build b was building after 2 s\n{advice}", status) is None
+
+
+@pytest.mark.parametrize(
+    ("advice", "problem"),
+    [
+        ("Build b of template t has ended: cancelled.", "has ended as cancelled, but it is building"),
+        ("", "does not say what has become of the build"),
+    ],
+)
+def test_the_soak_notices_what_is_not(builds, advice, problem):
+    assert problem in builds.judge_advice(f"build b was building after 2 s\n{advice}", "building")
