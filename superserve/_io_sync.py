@@ -33,7 +33,7 @@ check_callback = _arguments.plain_function
 sleep = time.sleep
 
 _BATCH: Final = 256
-# The name look-up of a connection that is being opened cannot be cut short: its thread is left to end by itself.
+# Not every system lets a connection that is being opened be cut short: there its thread is left to end by itself.
 _JOIN_S: Final = 0.5
 
 
@@ -294,7 +294,6 @@ class LogPump:
         self._build_ended = False
         self._stopped = False
         self._has_ended = False
-        self._is_left_alone = False
         self._cutter = _net_sync.Cutter()
         self._thread = threading.Thread(target=self._run, name="superserve-log", daemon=True)
 
@@ -341,12 +340,9 @@ class LogPump:
         self._stopped = True
         self._hurries.put(None)
         self._cutter.cut(for_good=True)
-        if self._is_left_alone:
-            return
         # An interrupt may have come before the thread had begun.
         with contextlib.suppress(RuntimeError):
             self._thread.join(_JOIN_S)
-            self._is_left_alone = self._thread.is_alive()
 
     def _run(self) -> None:
         reopening = _log_stream.Reopening(self._pace)

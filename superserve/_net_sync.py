@@ -6,13 +6,15 @@ httpx knows timeouts of single operations only, so a server that drips bytes pro
 import contextlib
 import contextvars
 import functools
+import ipaddress
 import os
+import queue
 import signal
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import httpcore
@@ -23,6 +25,10 @@ from httpcore._backends.sync import SyncStream  # there is no public way to hand
 _deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar("superserve_deadline", default=None)
 
 _WRITTEN_AT_ONCE: Final = 16 * 1024
+
+# What socket.getaddrinfo returns: family, kind, protocol, official name and address of each way to reach a host.
+_Addresses = Sequence[tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]]
+_Answers = queue.SimpleQueue[_Addresses | Exception]
 
 
 @contextlib.contextmanager
@@ -49,14 +55,26 @@ def install(client: httpx.Client, cutter: "Cutter | None" = None) -> None:
             pool._optional_thread_lock = threading.Lock()  # type: ignore[assignment]  # noqa: SLF001 - it is used alike
 
 
+_CUT: Final = "the log is no longer read"
+
+
 class Cutter:
     """Ends what another thread waits for on a socket. Closing the socket would not do: its reader sleeps on."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._answers: _Answers | None = None
         self._socket: socket.socket | None = None
         self._cut_for_good = False
         self._process = os.getpid()
+
+    def watch_look_up(self, answers: _Answers) -> None:
+        """Make the look-up of a name that ends there the one to cut."""
+        with self._lock:
+            self._release()
+            self._answers = answers
+        if self._cut_for_good:
+            answers.put(ConnectionAbortedError(_CUT))
 
     def watch(self, sock: socket.socket) -> None:
         """Make `sock` the one to cut."""
@@ -70,7 +88,7 @@ class Cutter:
     def check(self) -> None:
         """Raise if no connection is wanted any more."""
         if self._cut_for_good:
-            raise ConnectionAbortedError("the log is no longer read")
+            raise ConnectionAbortedError(_CUT)
 
     def cut(self, *, for_good: bool = False) -> None:
         """End the connection that is watched, and any later one if it is for good."""
@@ -80,6 +98,8 @@ class Cutter:
             self._release()
             return
         with self._lock:
+            if self._answers is not None:
+                self._answers.put(ConnectionAbortedError(_CUT))
             if self._socket is not None:
                 # Not connected any more: then nobody waits for it either.
                 with contextlib.suppress(OSError):
@@ -91,6 +111,7 @@ class Cutter:
             self._release()
 
     def _release(self) -> None:
+        self._answers = None
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -112,10 +133,7 @@ class _Backend(httpcore.SyncBackend):
     ) -> httpcore.NetworkStream:
         """Try the host's addresses one after the other, all of them within the time given."""
         until = None if timeout is None else time.monotonic() + timeout
-        try:
-            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise httpcore.ConnectError(str(error)) from error
+        addresses = self._look_up(host, port, timeout)
         failure: OSError = OSError("no address")
         for index, (family, kind, protocol, _, address) in enumerate(addresses):
             left = _time_left(None if until is None else until - time.monotonic(), httpcore.ConnectTimeout)
@@ -139,6 +157,34 @@ class _Backend(httpcore.SyncBackend):
         )
         raise kind_of_failure(str(failure)) from failure
 
+    def _look_up(self, host: str, port: int, timeout: float | None) -> _Addresses:
+        answers: _Answers = queue.SimpleQueue()
+
+        def ask() -> None:
+            try:
+                answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            except Exception as error:  # noqa: BLE001 - it comes out below
+                answers.put(error)
+
+        try:
+            # Nothing can end a look-up, so it gets a thread of its own, which can be left alone: it ends by itself.
+            if not _is_address(host):
+                threading.Thread(target=ask, name="superserve-look-up", daemon=True).start()
+            else:
+                ask()
+        except RuntimeError:
+            # There are no more threads to be had.
+            ask()
+        if self._cutter is not None:
+            self._cutter.watch_look_up(answers)
+        try:
+            answer = answers.get(timeout=_time_left(timeout, httpcore.ConnectTimeout))
+        except queue.Empty:
+            raise httpcore.ConnectTimeout(f"the name {host} is still being looked up") from None
+        if isinstance(answer, Exception):
+            raise httpcore.ConnectError(str(answer)) from answer
+        return answer
+
     def _connect(
         self,
         sock: socket.socket,
@@ -161,6 +207,14 @@ class _Backend(httpcore.SyncBackend):
         if self._cutter is not None:
             # Cut before there was a connection to cut.
             self._cutter.check()
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 class _Stream(httpcore.NetworkStream):

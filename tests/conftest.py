@@ -141,6 +141,30 @@ def named(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Named]]:
         yield named
 
 
+@pytest.fixture
+def unresolved(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Named]]:
+    """Have names looked up, from a call of this on, for as long as the test lasts."""
+    release, lasting = threading.Event(), []
+
+    def look_up(*_: object, **__: object) -> list[tuple[object, ...]]:
+        lasting.append(threading.current_thread())
+        release.wait()
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    async def look_up_in_loop(*_: object, **__: object) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    def unresolved() -> Named:
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+        monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", look_up_in_loop)
+        return Named(80)
+
+    yield unresolved
+    release.set()
+    for thread in lasting:
+        thread.join()
+
+
 class Belongings:
     """The threads and sockets of this process; `left()` tells those that weren't there before."""
 

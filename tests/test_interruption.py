@@ -6,7 +6,6 @@ import functools
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,7 +21,6 @@ from superserve import (
     SandboxTimeoutError,
     Superserve,
     Template,
-    _io_sync,
 )
 from superserve._logs import LogFeed
 from tests.conftest import Belongings
@@ -465,23 +463,29 @@ def test_a_thread_that_cannot_be_started_is_told(serve, key, monkeypatch):
         monkeypatch.undo()
 
 
-def test_a_name_look_up_that_hangs_holds_up_no_wait(serve, key, monkeypatch):
-    look_up, release, given_up = socket.getaddrinfo, threading.Event(), []
-
-    def hang(*arguments, **options):
-        if threading.current_thread().name == "superserve-log" and not release.wait(20):
-            given_up.append("the wait waits for the look-up")
-        return look_up(*arguments, **options)
-
+def test_a_name_that_is_looked_up_for_ever_holds_up_no_wait(serve, key, belongings, named, unresolved):
     wire = serve(Script(logs=[stall(STREAM_HEAD + EVENT)]))
-    monkeypatch.setattr(_io_sync, "_JOIN_S", 0.1)
-    monkeypatch.setattr(socket, "getaddrinfo", hang)
-    with Superserve(api_key=key, base_url=wire.url) as client:
+    with Superserve(api_key=key, base_url=named(wire.port, heard="127.0.0.1").url) as client:
+        template = Template.connect(TEMPLATE_ID, client=client)
+        unresolved()
         events = []
-        Template.connect(TEMPLATE_ID, client=client).wait_until_ready(on_log=events.append)
+        template.wait_until_ready(on_log=events.append)
         assert [event.gap for event in events] == [True]
-        assert given_up == []
-        release.set()
+        assert belongings.readers() == set()
+
+
+def test_a_signal_handler_that_raises_while_a_name_is_looked_up_ends_the_call_at_once(unresolved, key):
+    before = signal.signal(signal.SIGALRM, Handler().method)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with (
+            Superserve(api_key=key, base_url=unresolved().url, timeout_s=10) as client,
+            pytest.raises(TimeoutError, match="from the handler"),
+        ):
+            Template.list(client=client)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.parametrize("started", [True, False])

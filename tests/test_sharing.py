@@ -331,6 +331,26 @@ def test_a_program_that_closes_nothing_ends_without_warnings(wire, key):
     wire.until(lambda: wire.open_connections == 0)
 
 
+def test_a_call_may_be_made_when_the_process_ends(wire, key):
+    program = f"import atexit; atexit.register(lambda: print(Template.connect('{ID}').name))"
+    settings = {"SUPERSERVE_API_KEY": key, "SUPERSERVE_BASE_URL": f"http://localhost:{wire.port}"}
+    assert run(PROGRAM.format(program), **settings) == "my-env"
+
+
+def test_a_call_may_be_made_where_no_thread_can_be_started(named, serve, key, monkeypatch):
+    host = named(serve(reply(json=[])).port, heard="127.0.0.1")
+    start = threading.Thread.start
+
+    def refuse(thread):
+        if thread.name.startswith("superserve-"):  # the server starts threads, too
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with Superserve(api_key=key, base_url=host.url) as client, monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        assert Template.list(client=client) == []
+
+
 FORKING = f"""
 template = Template.connect('{ID}')
 pid = os.fork()
