@@ -200,11 +200,15 @@ CREATED = (
 
 
 def test_an_interrupted_create_says_that_the_template_may_exist(serve, key):
-    wire = serve(stall())
+    def interrupt(peer, _request):
+        signal.setitimer(signal.ITIMER_REAL, 0.01, 1.0)
+        peer.stall()
+
+    wire = serve(interrupt)
     with (
         Superserve(api_key=key, base_url=wire.url) as client,
         pytest.raises(InterruptError) as caught,
-        interrupted_after(0.1),
+        interrupted_after(20),
     ):
         Template.create(name="my-env", from_="python:3.11", client=client)
     assert caught.value.__notes__ == [CREATED]

@@ -637,11 +637,15 @@ class LifeCycle(RuleBasedStateMachine):
             on_log = found.append if logs else None
             with pytest.raises(SandboxTimeoutError) as caught:
                 self.wait(handle, on_log=on_log, timeout_s=0.05, cancel_on_interrupt=cancels, **named)
-            told = [str(caught.value), *getattr(caught.value, "__notes__", [])]
-            assert any(build.id in text for text in told)
+            told = "\n".join([str(caught.value), *getattr(caught.value, "__notes__", [])])
             assert is_within(printed(found), build.printed)
+            if not named and build.id not in told:
+                # A busy machine: the time was over before it was known which build is the newest.
+                assert "list_builds()" in told
+                return
+            assert build.id in told
             if cancels:
-                assert any("cancelled" in text for text in told)
+                assert "has ended: cancelled" in told
                 build.cancel()
             return
         self.log_goes_wrong(spoilt, events)

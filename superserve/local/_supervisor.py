@@ -91,12 +91,13 @@ class Supervisor:
             self._host.cancel(build.id)
 
     def tick(self) -> None:
-        """Do one round: give up what takes too long, start what waits, take over what the host decided."""
+        """Do one round: start what waits, give up what takes too long, take over what the host decided."""
         if self.frozen:
             return
+        # In this order, as rounds may come late: at high speeds a moment's delay is minutes for a build that waits.
+        self._dispatch()
         for build in self._store.in_flight():
             self._reap(build)
-        self._dispatch()
         for build in self._store.in_flight():
             if build.dispatched:
                 self._poll(build)
