@@ -25,7 +25,7 @@ from superserve import (
 from superserve._logs import LogFeed
 from tests.conftest import Belongings
 from tests.script import BUILD_ID, TEMPLATE_ID, Script
-from tests.wire import STREAM_HEAD, Wire, chunk, reply, reset, sse, stall
+from tests.wire import STREAM_HEAD, Peer, Request, Wire, chunk, reply, reset, sse, stall
 
 LINE = {
     "timestamp": "2026-05-01T10:00:01Z",
@@ -88,6 +88,12 @@ def interrupted_after(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def interrupt(peer: Peer, _request: Request) -> None:
+    """Let it raise now that the request has arrived, which is not answered."""
+    signal.setitimer(signal.ITIMER_REAL, 0.01, 1.0)
+    peer.stall()
 
 
 @pytest.mark.parametrize("what", ["wait", "wait with a log", "iterate"])
@@ -200,10 +206,6 @@ CREATED = (
 
 
 def test_an_interrupted_create_says_that_the_template_may_exist(serve, key):
-    def interrupt(peer, _request):
-        signal.setitimer(signal.ITIMER_REAL, 0.01, 1.0)
-        peer.stall()
-
     wire = serve(interrupt)
     with (
         Superserve(api_key=key, base_url=wire.url) as client,
@@ -624,7 +626,8 @@ def test_an_interrupted_call_leaves_the_calls_of_other_threads_alone(serve, key)
         other = threading.Thread(target=lambda: results.append(Template.list(client=client)))
         other.start()
         wire.until(lambda: len(wire.requests) == 1)
-        with pytest.raises(InterruptError), interrupted_after(0.05):
+        wire.then(interrupt)
+        with pytest.raises(InterruptError), interrupted_after(20):
             Template.list(client=client)
         wire.then(reply(json=[]))
         assert Template.list(client=client) == []

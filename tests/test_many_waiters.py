@@ -11,17 +11,13 @@ from superserve import (
     AsyncSuperserve,
     AsyncTemplate,
     BuildError,
-    RateLimitError,
     Superserve,
     Template,
     TemplateInfo,
     _http,
-    _wait,
 )
 from superserve.local import Limits, LocalServer, TeamLimits
 from tests.conftest import Belongings
-from tests.script import BUILD_ID, TEMPLATE_ID, Script
-from tests.wire import envelope, reply
 
 
 @pytest.fixture
@@ -134,23 +130,3 @@ async def test_a_server_that_says_it_is_too_much_slows_all_and_fails_none(limite
         end(limited, made)
         results = await asyncio.gather(*waits, return_exceptions=True)
     assert [outcome(result) for result in results] == ["ready"] * 90
-
-
-async def test_a_waiter_that_is_always_told_to_slow_down_goes_on_while_others_are_answered(
-    serve, key, monkeypatch
-):
-    monkeypatch.setattr(_wait, "OUTAGE_S", 0.3)
-    monkeypatch.setattr(_wait, "_HALF_LIFE_S", 0.05)
-    limited = reply(429, json=envelope("rate_limited", "slow down"), headers={"Retry-After": "0"})
-    script = Script(build=[limited])
-    wire = serve(script)
-    async with AsyncSuperserve(api_key=key, base_url=wire.url, max_attempts=1) as client:
-        template = await AsyncTemplate.connect(TEMPLATE_ID, client=client)
-        waiting = asyncio.create_task(template.wait_until_ready(build_id=BUILD_ID, poll_interval_s=0.05))
-        until = time.monotonic() + 1
-        while time.monotonic() < until:
-            client._pace.answered()  # as it is when another waiter of this client is answered
-            await asyncio.sleep(0.02)
-        assert not waiting.done()
-        with pytest.raises(RateLimitError):
-            await waiting

@@ -223,7 +223,8 @@ async def test_a_stream_that_is_refused_for_a_while_is_asked_for_again(scripted,
     assert script.count("logs") == 5
 
 
-async def test_a_stream_may_be_refused_for_long_after_the_builds_end_and_is_still_read(scripted):
+async def test_a_stream_may_be_refused_for_long_after_the_builds_end_and_is_still_read(scripted, monkeypatch):
+    monkeypatch.setattr(_wait, "TAIL_QUIET_S", (5.0, 5.0))
     refusals = [reply(503)] * 40
     template = await scripted(Script(build=["ready"], logs=[*refusals, WHOLE]))
     assert texts(await read(template)) == TEXTS
