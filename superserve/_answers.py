@@ -69,8 +69,8 @@ def result(call: Call[T], response: httpx.Response, config: Config) -> T:
     except (ValueError, RecursionError):
         kind = _said(response.headers.get("content-type", ""), config) or "no content type"
         problem = f"it cannot be read as JSON ({kind}, {len(response.content)} bytes)"
-    message = f"the server's answer makes no sense: {problem}{_lost(call)}"
-    raise _error(SandboxError, call, response, message, config)
+    message = f"the server's answer cannot be understood: {problem}"
+    raise _error(SandboxError, call, response, message, config, hint=call.if_lost)
 
 
 def refusal(call: Call[Any], response: httpx.Response, config: Config) -> SandboxError:
@@ -79,13 +79,14 @@ def refusal(call: Call[Any], response: httpx.Response, config: Config) -> Sandbo
     code, message = _envelope(response, config)
     if message is None:
         message = _phrase(status)
+    hint = ""
     is_servers_fault = 500 <= status < 600  # noqa: PLR2004 - 5xx
     if is_servers_fault or status in _GIVEN_UP or status >= 600:  # noqa: PLR2004 - not of HTTP
-        message += _lost(call)
-    elif status == HTTPStatus.BAD_REQUEST and call.if_refused:
-        message = f"{message}; {call.if_refused}"
+        hint = call.if_lost
+    elif status == HTTPStatus.BAD_REQUEST:
+        hint = call.if_refused
     kind = _CLASSES.get(status, ServerError if is_servers_fault else SandboxError)
-    return _error(kind, call, response, message, config, code=code)
+    return _error(kind, call, response, message, config, code=code, hint=hint)
 
 
 def failure(call: Call[Any], error: Exception, config: Config, *, timeout_s: float) -> SandboxError:
@@ -94,28 +95,29 @@ def failure(call: Call[Any], error: Exception, config: Config, *, timeout_s: flo
     action = hidden(call.action, config)
     told = str(error).rstrip(".") or type(error).__name__
     never_sent = isinstance(error, _NEVER_SENT)
-    lost = "" if never_sent else _lost(call)
+    hint = None if never_sent else hidden(call.if_lost, config)
     if isinstance(error, httpx.TimeoutException):
         phase = "no connection" if never_sent else "no complete answer"
-        message = f"{phase} within the timeout of {timeout_s:g} s{lost}"
-        return SandboxTimeoutError(message, action=action)
+        message = f"{phase} within the timeout of {timeout_s:.3g} s"
+        return SandboxTimeoutError(message, action=action, hint=hint)
     if isinstance(error, httpx.DecodingError):
-        return SandboxError(f"the server's answer cannot be read: {told}{lost}", action=action)
+        return SandboxError(f"the server's answer cannot be read: {told}", action=action, hint=hint)
     if never_sent:
-        message = f"cannot connect to {config.base_url}: {told}; {_what_to_check(error)}"
-        return SandboxConnectionError(message, action=action)
-    return SandboxConnectionError(f"the connection to the server broke: {told}{lost}", action=action)
+        message, hint = f"cannot connect to {config.base_url}: {told}", _what_to_check(error)
+    else:
+        message = f"the connection to the server broke: {told}"
+    return SandboxConnectionError(message, action=action, hint=hint)
 
 
 def _what_to_check(error: Exception) -> str:
     if _http.is_untrusted(error):
         return "where certificates of your own are needed, SSL_CERT_FILE or SSL_CERT_DIR names them"
-    proxies = ", the proxies of the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY)" if getproxies() else ""
+    proxies = (
+        ", the proxies of the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY)"
+        if getproxies().keys() - {"no"}
+        else ""
+    )
     return f"check the network{proxies} and base_url= or SUPERSERVE_BASE_URL"
-
-
-def _lost(call: Call[Any]) -> str:
-    return f"; {call.if_lost}" if call.if_lost else ""
 
 
 def _error(
@@ -126,6 +128,7 @@ def _error(
     config: Config,
     *,
     code: str | None = None,
+    hint: str = "",
 ) -> SandboxError:
     headers = {
         name.replace(config.api_key.lower(), _NO_KEY): hidden(value, config)
@@ -138,9 +141,12 @@ def _error(
         code=code,
         headers=headers,
         request_id=next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), None),
+        hint=hidden(hint, config),
     )
     if isinstance(error, RateLimitError):
         error.retry_after = _http.retry_after(response)
+        if error.retry_after is not None:
+            error.hint = f"the server asks to wait {error.retry_after:.3g} s"
     return error
 
 

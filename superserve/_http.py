@@ -54,25 +54,22 @@ class Options:
 
 
 class Repeatable(Exception):  # noqa: N818 - not an error of its own: it carries one
-    """An attempt that is worth repeating: it failed on the way, or was answered with `response`.
+    """An attempt that is worth repeating, with what it came to: an answer, or a failure on the way."""
 
-    Attributes:
-        response: The answer, read to its end, or None.
-        error: The failure on the way, or None.
-    """
-
-    def __init__(
-        self, *, response: httpx.Response | None = None, error: httpx.TransportError | None = None
-    ) -> None:
+    def __init__(self, result: httpx.Response | httpx.RequestError) -> None:
         super().__init__()
-        self.response = response
-        self.error = error
+        self.result = result
+
+    @property
+    def response(self) -> httpx.Response | None:
+        """The answer, if there was one."""
+        return self.result if isinstance(self.result, httpx.Response) else None
 
     def outcome(self) -> httpx.Response:
         """Return the answer or raise the failure, now that it is not repeated any more."""
-        if self.response is not None:
-            return self.response
-        raise self.error or AssertionError("a Repeatable carries a response or an error")
+        if isinstance(self.result, httpx.Response):
+            return self.result
+        raise self.result
 
 
 @functools.lru_cache(maxsize=1024)
@@ -169,9 +166,12 @@ def setting_up() -> Generator[None]:
     """Raise a SandboxError for settings of the environment that do not even let a client be made."""
     try:
         yield
+    except TimeoutError:
+        # Nothing here waits: a signal handler has raised it.
+        raise
     except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
         raise SandboxError(
-            f"cannot set up connections: {error}; check the environment's proxies (HTTP_PROXY, HTTPS_PROXY, "
+            f"cannot set up connections: {str(error).rstrip('.')}; check the environment's proxies (HTTP_PROXY, HTTPS_PROXY, "
             "ALL_PROXY, NO_PROXY) and certificates (SSL_CERT_FILE, SSL_CERT_DIR)"
         ) from error
 

@@ -129,9 +129,9 @@ class HTTPClient(httpx.Client):
             except _http.REPEATED_ERRORS as error:
                 if _http.is_untrusted(error):
                     raise
-                raise Repeatable(error=error) from error
+                raise Repeatable(error) from error
             if _http.is_worth_repeating(response):
-                raise Repeatable(response=response)
+                raise Repeatable(response)
             return response
 
         try:
@@ -385,7 +385,7 @@ class LogPump:
                     self.is_failing = True
                     if not reopening.bears_with(answer):
                         self.refusal = self._refuse(answer)
-                    return Repeatable(response=answer)
+                    return Repeatable(answer)
                 self.is_open = True
                 reopening.opened()
                 feed.opened(*_log_stream.moments(response, asked_at), after_end=after_end)
@@ -401,12 +401,10 @@ class LogPump:
                         if feed.finished:
                             break
                 in_order = True
-        except httpx.TransportError as error:
+                return Repeatable(response)
+        except (httpx.TransportError, httpx.DecodingError) as error:
             self.is_failing = True
-            return Repeatable(error=error)
-        except httpx.DecodingError:
-            self.is_failing = True
+            return Repeatable(error)
         finally:
             feed.closed(in_order=in_order)
             self.hints += in_order
-        return Repeatable()

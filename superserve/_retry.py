@@ -38,11 +38,9 @@ def delays(deadline: float | None = None) -> Generator[float, Repeatable, None]:
 
 def _told(failure: Repeatable) -> str:
     # Of an error the kind only: its text may quote the server, which may quote what it was sent.
-    if failure.response is not None:
-        return f"{failure.response.request.method} {failure.response.url}: {failure.response.status_code}"
-    if failure.error is not None:
-        return f"{failure.error.request.method} {failure.error.request.url}: {type(failure.error).__name__}"
-    return "a log broke off"
+    result = failure.result
+    came_to = result.status_code if isinstance(result, httpx.Response) else type(result).__name__
+    return f"{result.request.method} {result.request.url}: {came_to}"
 
 
 def repeat(

@@ -4,6 +4,7 @@ The pollers of one client share a `Pace`: their polls are spread out, and when t
 of them go slower.
 """
 
+import logging
 import math
 import random
 import time
@@ -22,6 +23,8 @@ from superserve.errors import (
     ServerError,
 )
 from superserve.types import TemplateBuildInfo, TemplateBuildStatus
+
+_log = logging.getLogger("superserve")
 
 INTERVAL_SCALE = 1.0
 """What every poll interval is multiplied by: the pytest plugin's server is faster than the real one."""
@@ -115,6 +118,7 @@ class Wait:
     Attributes:
         build_id: The build waited for, once it is known which.
         seen: The build's status at the last poll.
+        has_ended: Whether the build is known to have ended.
         in_callback: Whether the caller's own code is running: what it raises is not ours to judge.
         turn_at: When the callbacks last let others have their turn, where they take turns.
         timeout_error: What was raised when this wait's time was over, or None.
@@ -133,7 +137,7 @@ class Wait:
     ) -> None:
         self.build_id: str | None = None
         self.seen: TemplateBuildStatus | None = None
-        self._has_ended = False
+        self.has_ended = False
         self.in_callback = False
         self.timeout_error: SandboxTimeoutError | None = None
         self._pace = pace
@@ -153,17 +157,12 @@ class Wait:
         self._hurried_at = -math.inf
         self._hurried_polls = 0
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether the build is known to have ended."""
-        return self._has_ended
-
     def saw(self, build: TemplateBuildInfo) -> None:
         """Take note of how the build stands."""
         self.seen = build.status
         # A newer server may have other ways for a build to end, but the time of its end says so, too.
         is_new = build.status not in TemplateBuildStatus.__members__.values()
-        self._has_ended = build.status.is_terminal or (is_new and build.finalized_at is not None)
+        self.has_ended = build.status.is_terminal or (is_new and build.finalized_at is not None)
 
     def call_options(self, timeout_s: float) -> _http.Options:
         """Return what a single poll may take: one attempt, as the wait itself is what tries again."""
@@ -221,6 +220,7 @@ class Wait:
         if time.monotonic() - since >= OUTAGE_S and self._failures >= OUTAGE_POLLS:
             error.add_note(f"There was no good answer for {OUTAGE_S:g} s. {self.how_to_go_on()}")
             raise error
+        _log.info("%s; the wait goes on", error)
 
     def hurry(self) -> None:
         """Take note of a hint that the build has ended: for a few seconds the polls come quickly."""
@@ -267,12 +267,18 @@ class Wait:
     def timed_out(self) -> SandboxTimeoutError:
         """Return the error for a wait whose time is over."""
         build = f"build {self.build_id}" if self.build_id else "the newest build"
-        status = f"was {self.seen}" if self.seen else "had no known status"
-        message = f"{build} of template {self._template_id} {status} after {self._timeout_s:g} s"
-        if not self.is_to_be_cancelled:
-            message = f"{message}. {self.how_to_go_on()}"
+        seen = f"; it was {self.seen}" if self.seen else ""
+        waiting = f"waiting for {build} of template {self._template_id}"
+        message = f"{waiting} timed out after {self._timeout_s:g} s{seen}"
         self.timeout_error = SandboxTimeoutError(self._shown(message))
         return self.timeout_error
+
+    def tell(self, error: BaseException, said: str) -> None:
+        """Add to an error what has become of the build: to the text of our own, to another's as a note."""
+        if isinstance(error, SandboxTimeoutError) and error is self.timeout_error:
+            error.message += f". {said}"
+        else:
+            error.add_note(said)
 
     def is_left_by(self, error: BaseException) -> bool:
         """Whether an error ends the wait while the build goes on: an interruption, or the end of the wait's time."""

@@ -37,6 +37,7 @@ class SandboxError(Exception):
 
     Attributes:
         message: What happened, in a sentence; the server's own words where it gave any.
+        hint: What to do next, or None if there is nothing to advise.
         action: What was being done and to which object, such as `get template 3c90…`, if a call was made.
         status_code: The HTTP status, or None if no response led to this error.
         code: The machine-readable code of the error, such as `too_many_builds`, or None.
@@ -53,9 +54,11 @@ class SandboxError(Exception):
         code: str | None = None,
         headers: Mapping[str, str] | None = None,
         request_id: str | None = None,
+        hint: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
+        self.hint = hint or _HINTS.get(code or status_code)
         self.action = action
         self.status_code = status_code
         self.code = code
@@ -67,8 +70,7 @@ class SandboxError(Exception):
         status = " ".join(str(part) for part in (self.status_code, self.code) if part is not None)
         if status:
             text = f"{text} [{status}]"
-        advice = _ADVICE.get(self.code or self.status_code)
-        return f"{text}; {advice}" if advice else text
+        return f"{text}; {self.hint}" if self.hint else text
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
@@ -163,7 +165,7 @@ _EXIT_CODE = re.compile(r"exited with code (?P<code>-?\d{1,9})\b")
 
 _REDIRECTED = "redirects are not followed: check base_url= or SUPERSERVE_BASE_URL"
 # By the error's code, else by the response's status.
-_ADVICE: dict[str | int | None, str] = {
+_HINTS: dict[str | int | None, str] = {
     "auth_failed": "check api_key= or SUPERSERVE_API_KEY (the platform also answers so during an outage of its own)",
     "unauthorized": "check api_key= or SUPERSERVE_API_KEY",
     "forbidden": "this API key lacks the permission",

@@ -15,11 +15,11 @@ from superserve._wait import Pace
 
 def answered(wait=None):
     headers = {} if wait is None else {"Retry-After": wait}
-    return Repeatable(response=httpx.Response(503, headers=headers, request=REQUEST))
+    return Repeatable(httpx.Response(503, headers=headers, request=REQUEST))
 
 
 REQUEST = httpx.Request("GET", "http://api.test/templates")
-BROKEN = Repeatable(error=httpx.ReadError("broke", request=REQUEST))
+BROKEN = Repeatable(httpx.ReadError("broke", request=REQUEST))
 
 
 def waits(failures, **options):
@@ -109,7 +109,7 @@ def test_a_log_that_brings_a_little_each_time_is_opened_again_about_once_a_secon
         reopening.opened()
         now[0] += lasted_s
         reopening.has_news = news
-        return reopening.delay(Repeatable())
+        return reopening.delay(BROKEN)
 
     assert [delay(lasted_s=0.01) for _ in range(8)] == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0, 1.0]
     # One that was read for a while breaks off for another reason.
@@ -120,6 +120,6 @@ def test_a_log_that_brings_a_little_each_time_is_opened_again_about_once_a_secon
 def test_a_log_that_is_asked_for_too_often_waits_as_long_as_the_server_says_and_so_does_everybody():
     pace = Pace()
     headers = {"Retry-After": "7"}
-    limited = Repeatable(response=httpx.Response(429, headers=headers, request=REQUEST))
+    limited = Repeatable(httpx.Response(429, headers=headers, request=REQUEST))
     assert _log_stream.Reopening(pace).delay(limited) > 6.9
     assert pace.delay(0.01) > 6.9

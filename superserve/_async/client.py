@@ -120,7 +120,8 @@ class AsyncSuperserve:
         except BaseException as error:
             # An interrupt: who hears of it has to know that the server may have acted.
             if call.if_lost:
-                error.add_note(call.if_lost[0].upper() + call.if_lost[1:])
+                hint = _answers.hidden(call.if_lost, self._config)
+                error.add_note(hint[0].upper() + hint[1:])
             raise
         return _answers.result(call, response, self._config)
 

@@ -3,7 +3,7 @@
 import builtins
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from datetime import datetime
 from typing import Self
 
@@ -468,10 +468,7 @@ class AsyncTemplate:
 
     async def _leave(self, wait: Wait, error: BaseException) -> None:
         """Cancel the build if that was asked for, and add to an error what has become of the build."""
-        if wait.is_to_be_cancelled:
-            error.add_note(await self._cancelled(wait))
-        elif error is not wait.timeout_error:
-            error.add_note(wait.how_to_go_on())
+        wait.tell(error, await self._cancelled(wait) if wait.is_to_be_cancelled else wait.how_to_go_on())
 
     async def _cancelled(self, wait: Wait) -> str:
         build_id = str(wait.build_id)
@@ -491,5 +488,9 @@ class AsyncTemplate:
 
 async def _unless_gone(client: AsyncSuperserve, call: Call[None]) -> None:
     """Make a call that takes something away; that it is not there is what was wanted."""
-    with suppress(NotFoundError):
+    try:
         await client._run(call)
+    except NotFoundError as error:
+        # The API's own has a code. Any other comes from an address behind which there is no API.
+        if error.code is None:
+            raise

@@ -4,7 +4,7 @@
 import builtins
 import time
 from collections.abc import Generator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import datetime
 from typing import Self
 
@@ -469,10 +469,7 @@ class Template:
 
     def _leave(self, wait: Wait, error: BaseException) -> None:
         """Cancel the build if that was asked for, and add to an error what has become of the build."""
-        if wait.is_to_be_cancelled:
-            error.add_note(self._cancelled(wait))
-        elif error is not wait.timeout_error:
-            error.add_note(wait.how_to_go_on())
+        wait.tell(error, self._cancelled(wait) if wait.is_to_be_cancelled else wait.how_to_go_on())
 
     def _cancelled(self, wait: Wait) -> str:
         build_id = str(wait.build_id)
@@ -490,5 +487,9 @@ class Template:
 
 def _unless_gone(client: Superserve, call: Call[None]) -> None:
     """Make a call that takes something away; that it is not there is what was wanted."""
-    with suppress(NotFoundError):
+    try:
         client._run(call)
+    except NotFoundError as error:
+        # The API's own has a code. Any other comes from an address behind which there is no API.
+        if error.code is None:
+            raise

@@ -20,6 +20,7 @@ from superserve import (
     ServerError,
     ValidationError,
 )
+from tests.conftest import KEY
 from tests.wire import cut, envelope, head, reply, reset, stall
 
 pytestmark = pytest.mark.usefixtures("no_backoff")
@@ -237,7 +238,15 @@ async def test_a_rate_limit_tells_when_to_try_again(failing, header, seconds):
     )
     assert type(error) is RateLimitError
     assert error.retry_after == seconds
+    assert error.hint == (None if seconds is None else f"the server asks to wait {seconds:g} s")
     assert pickle.loads(pickle.dumps(error)).retry_after == seconds
+
+
+async def test_what_to_do_next_stands_apart_and_at_the_end(failing):
+    error = await failing(reply(401, json=envelope("unauthorized", "No.")))
+    assert (error.message, error.hint) == ("No.", "check api_key= or SUPERSERVE_API_KEY")
+    assert str(error).endswith("No. [401 unauthorized]; check api_key= or SUPERSERVE_API_KEY")
+    assert pickle.loads(pickle.dumps(error)).hint == error.hint
 
 
 @pytest.mark.parametrize("zone", ["GMT", "-0000", "+0000"])
@@ -288,6 +297,16 @@ async def test_a_create_whose_answer_is_lost_says_that_the_template_may_exist(fa
     assert "the template may have been created all the same" in str(error)
     assert "Template.list(name_prefix='my-env')" in str(error)
     assert error.status_code is None
+
+
+@pytest.mark.parametrize("answer", [reply(503), cut(), reply(202, "?")])
+async def test_a_name_that_is_the_key_is_not_shown(failing, answer):
+    def create(client):
+        return AsyncTemplate.create(name=KEY, from_="python:3.11", client=client)
+
+    error = await failing(answer, call=create)
+    assert "Template.list(name_prefix='***')" in error.hint
+    assert KEY not in str(error) + repr(vars(error))
 
 
 async def test_a_create_without_an_answer_in_time_says_that_the_template_may_exist(failing):

@@ -126,9 +126,17 @@ async def test_every_read_is_sent_again(template, call):
 
 @pytest.mark.parametrize("call", REMOVALS.values(), ids=REMOVALS)
 async def test_what_takes_something_away_is_sent_again_and_finding_it_gone_is_success(template, call):
-    handle, wire = await template(reply(502), reset(), reply(404))
+    gone = reply(404, json=envelope("not_found", "not found"))
+    handle, wire = await template(reply(502), reset(), gone)
     assert await call(handle) is None
     assert [request.method for request in wire.requests] == ["DELETE"] * 3
+
+
+@pytest.mark.parametrize("call", REMOVALS.values(), ids=REMOVALS)
+async def test_a_404_that_is_not_the_apis_own_takes_nothing_away(template, call):
+    handle, _ = await template(reply(404, "<html>Not Found</html>", content_type="text/html"))
+    with pytest.raises(NotFoundError, match="check base_url= or SUPERSERVE_BASE_URL"):
+        await call(handle)
 
 
 @pytest.mark.parametrize("call", CREATIONS.values(), ids=CREATIONS)

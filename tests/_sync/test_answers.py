@@ -114,7 +114,7 @@ def test_a_number_that_is_too_long_is_an_error_like_any_other_number(calls):
 def test_what_is_no_json_is_an_error_of_ours(calls, answer, problem):
     for name, call in (calls(answer)).items():
         error = refused(call)
-        assert f": the server's answer makes no sense: {problem}" in str(error), name
+        assert f": the server's answer cannot be understood: {problem}" in str(error), name
         assert error.status_code in (200, 204)
 
 
@@ -192,7 +192,7 @@ def test_a_wrong_item_of_a_list_is_named_by_its_index(answered):
 def test_what_is_wrong_is_not_shown_as_it_may_be_long_or_secret(answered):
     error = refused(lambda: answered("get_info", reply(json=TEMPLATE | {"vcpu": "hunter2" * 1000})))
     assert str(error) == (
-        f"could not get template {ID}: the server's answer makes no sense: "
+        f"could not get template {ID}: the server's answer cannot be understood: "
         "field 'vcpu': expected an integer, got a string [200]"
     )
 

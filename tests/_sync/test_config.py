@@ -296,6 +296,18 @@ def test_an_environment_that_allows_no_connections_is_named(environment, connect
     assert variable in str(caught.value)
 
 
+@pytest.mark.usefixtures("_no_ssl_context")
+def test_what_a_signal_handler_raises_while_certificates_are_read_is_no_fault_of_theirs(
+    connect, serve, monkeypatch
+):
+    def interrupt():
+        raise TimeoutError("from the handler")
+
+    monkeypatch.setattr(httpx, "create_ssl_context", interrupt)
+    with pytest.raises(TimeoutError, match=r"^from the handler$"):
+        Template.list(client=connect(serve(reply(json=[]))))
+
+
 def test_a_proxy_of_the_environment_is_used(environment, serve):
     proxy = serve(reply(json=[]))
     environment.setenv("HTTP_PROXY", proxy.url)

@@ -1,6 +1,7 @@
 # Written by scripts/unasync.py from tests/_async/test_wait.py. Do not edit: change that, then run `nox -s generate`.
 """Waiting for a build: its row decides, errors that pass are borne with, and the wait has an end."""
 
+import logging
 import pickle
 
 import pytest
@@ -241,7 +242,7 @@ def test_what_the_server_says_of_a_build_is_shown_without_the_key_and_as_termina
 def test_a_status_that_is_the_key_is_not_shown_when_the_time_is_over(scripted, options):
     with pytest.raises(SandboxTimeoutError) as caught:
         wait(scripted(Script(build=[KEY])), timeout_s=1, **options)
-    assert "was *** after 1 s" in str(caught.value)
+    assert "timed out after 1 s; it was ***." in str(caught.value)
 
 
 def test_a_key_where_an_id_is_due_is_not_shown(serve, connect):
@@ -495,6 +496,16 @@ def test_a_wait_of_a_client_that_is_closed_says_so(scripted, connect):
 
     with pytest.raises(SandboxError, match="closed"):
         wait(template, on_log=close)
+
+
+def test_what_a_wait_bears_with_is_logged(scripted, caplog):
+    caplog.set_level(logging.INFO, "superserve")
+    wait(scripted(Script(build=[reply(503), reply(502), "ready"])))
+    told = [record.getMessage() for record in caplog.records if record.name == "superserve"]
+    assert [text.partition(": ")[2] for text in told] == [
+        "Service Unavailable [503]; the wait goes on",
+        "Bad Gateway [502]; the wait goes on",
+    ]
 
 
 # Time
