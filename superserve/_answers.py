@@ -89,9 +89,14 @@ def refusal(call: Call[Any], response: httpx.Response, config: Config) -> Sandbo
     return _error(kind, call, response, message, config, code=code, hint=hint)
 
 
-def failure(call: Call[Any], error: Exception, config: Config, *, timeout_s: float) -> SandboxError:
-    """Return the error that stands for a request without a usable response, and clean what led to it."""
-    _clean(error, config)
+def failure(
+    call: Call[Any], error: Exception, config: Config, *, timeout_s: float, handled: BaseException | None
+) -> SandboxError:
+    """Return the error that stands for a request without a usable response, and clean what led to it.
+
+    Nothing led to it that was `handled` before: that is the caller's own.
+    """
+    _clean(error, config, handled)
     action = hidden(call.action, config)
     told = str(error).rstrip(".") or type(error).__name__
     never_sent = isinstance(error, _NEVER_SENT)
@@ -203,10 +208,13 @@ def _phrase(status: int) -> str:
         return "no reason given"
 
 
-def _clean(error: BaseException, config: Config) -> None:
+def _clean(error: BaseException, config: Config, handled: BaseException | None) -> None:
     """Take the key out of an exception and those behind it: their texts may quote the server, requests hold it."""
     link: BaseException | None = error
-    while link is not None:
+    # They may stand in a circle.
+    cleaned: list[BaseException | None] = [handled]
+    while link is not None and not any(link is other for other in cleaned):
+        cleaned.append(link)
         if isinstance(link, httpx.RequestError):
             # Nobody sends it again, but a program may show it.
             link.request.headers["X-API-Key"] = _NO_KEY

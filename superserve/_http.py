@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 import attrs
+import httpcore
 import httpx
 
 import superserve
@@ -109,12 +110,19 @@ def set_timeouts(request: httpx.Request, seconds: float) -> None:
     }
 
 
-def is_untrusted(error: BaseException) -> bool:
-    """Whether a connection was refused by this side, for the server's certificate: trying again changes nothing."""
-    link: BaseException | None = error
-    while link is not None and not isinstance(link, ssl.SSLCertVerificationError):
-        link = link.__cause__ or link.__context__
-    return link is not None
+class UntrustedError(httpcore.ConnectError):
+    """A connection was refused by this side, for the server's certificate: trying again changes nothing."""
+
+    @classmethod
+    def instead_of(cls, error: BaseException) -> "BaseException | UntrustedError":
+        """Return the error that a handshake has ended with, as one of these if it is one."""
+        cause = error if isinstance(error, ssl.SSLError) else error.__cause__
+        return cls(str(error)) if isinstance(cause, ssl.SSLCertVerificationError) else error
+
+
+def is_untrusted(error: Exception) -> bool:
+    """Whether an error of httpx stands for an UntrustedError; what only lies behind it may be the caller's."""
+    return isinstance(error.__cause__, UntrustedError)
 
 
 def is_worth_repeating(response: httpx.Response) -> bool:

@@ -93,6 +93,10 @@ class HTTPClient(httpx.AsyncClient):
             url = _http.absolute_url(self._config.base_url, url)
         return super().build_request(method, url, **arguments)
 
+    def _build_redirect_request(self, request: httpx.Request, response: httpx.Response) -> httpx.Request:  # noqa: ARG002
+        # Redirects are not followed, but httpx reads where they lead to, and not everything can be read.
+        return request
+
     async def send(self, request: httpx.Request, *, stream: bool = False, **arguments: Any) -> httpx.Response:
         """Send a request as httpx does, within the time it may take."""
         options = _http.options_of(request, self._config)

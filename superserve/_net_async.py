@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 import httpcore
 import httpx
 
+from superserve._http import UntrustedError
+
 T = TypeVar("T")
 
 
@@ -153,6 +155,8 @@ class _Stream(httpcore.AsyncNetworkStream):
         except BaseException as error:
             # httpcore closes it after errors only, not after a cancellation.
             await self._stream.aclose()
+            if (own := UntrustedError.instead_of(error)) is not error:
+                raise own from error
             if isinstance(error, ssl.SSLError):
                 # Older versions of httpcore don't take it for an error of a connection.
                 raise httpcore.ConnectError(str(error)) from error

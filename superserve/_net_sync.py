@@ -21,6 +21,8 @@ import httpcore
 import httpx
 from httpcore._backends.sync import SyncStream  # there is no public way to hand httpcore a connected socket
 
+from superserve._http import UntrustedError
+
 # When the call that this thread is in must be over, on the clock of time.monotonic.
 _deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar("superserve_deadline", default=None)
 
@@ -248,7 +250,7 @@ class _Stream(httpcore.NetworkStream):
         try:
             return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout))
         except _BROKEN as error:
-            raise _own(error) from error.__cause__
+            raise UntrustedError.instead_of(_own(error)) from error.__cause__
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)

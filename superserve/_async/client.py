@@ -1,5 +1,6 @@
 """The client: key, address, connections, timeouts and retries, in one object."""
 
+import sys
 from types import TracebackType
 from typing import Final, NoReturn, Self, TypeVar
 
@@ -107,12 +108,15 @@ class AsyncSuperserve:
         if options is None:
             options = Options(self._config.timeout_s + call.extra_time_s, self._config.max_attempts)
         http = self._pool.get()
+        handled = sys.exception()
         try:
             response = await http.request(
                 **call.request, timeout=options.timeout_s, extensions=_http.extensions(options)
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _answers.failure(call, error, self._config, timeout_s=options.timeout_s) from error
+            raise _answers.failure(
+                call, error, self._config, timeout_s=options.timeout_s, handled=handled
+            ) from error
         except RuntimeError as error:
             if not http.is_closed:
                 raise

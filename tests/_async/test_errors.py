@@ -2,6 +2,7 @@
 
 import email.utils
 import pickle
+import ssl
 import time
 import traceback
 
@@ -49,6 +50,10 @@ def failing(serve, connect):
         return caught.value
 
     return failing
+
+
+def throw(error):
+    raise error
 
 
 def create(client):
@@ -307,6 +312,41 @@ async def test_a_name_that_is_the_key_is_not_shown(failing, answer):
     error = await failing(answer, call=create)
     assert "Template.list(name_prefix='***')" in error.hint
     assert KEY not in str(error) + repr(vars(error))
+
+
+@pytest.mark.parametrize(
+    "location", ["https://host:port/", "http://[::1", "/a\tb", "http://xn--/", "/" + "a" * 70_000, ""]
+)
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_that_leads_nowhere_is_an_error_like_any_other(failing, status, location):
+    error = await failing(reply(status, headers={"Location": location}), timeout_s=5)
+    assert (type(error), error.status_code) == (SandboxError, status)
+    assert error.hint == "redirects are not followed: check base_url= or SUPERSERVE_BASE_URL"
+    error = await failing(reply(status, headers={"Location": location}), call=create, timeout_s=5)
+    assert error.status_code == status
+
+
+async def test_what_the_caller_was_handling_is_left_as_it_is(failing):
+    own, other = KeyError({"key": KEY}), KeyError(KEY)
+    # In a circle, as exceptions can stand.
+    own.__cause__, other.__cause__ = other, own
+    try:
+        throw(own)
+    except KeyError:
+        error = await failing(cut(f"HTTP/1.1 {KEY}\r\n\r\n".encode()))
+    assert own.args == ({"key": KEY},)
+    assert other.args == (KEY,)
+    assert KEY not in str(error.__cause__)
+
+
+async def test_a_certificate_that_the_caller_was_handling_is_not_taken_for_the_servers(serve, connect):
+    wire = serve(reply(200))
+    wire.__exit__()
+    try:
+        throw(ssl.SSLCertVerificationError("another"))
+    except ssl.SSLCertVerificationError:
+        with pytest.raises(SandboxConnectionError, match="check the network"):
+            await AsyncTemplate.list(client=connect(wire))
 
 
 async def test_a_create_without_an_answer_in_time_says_that_the_template_may_exist(failing):
