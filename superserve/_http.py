@@ -42,6 +42,9 @@ LIMITS: Final = httpx.Limits(
     max_connections=None, max_keepalive_connections=CALLS_AT_ONCE, keepalive_expiry=30.0
 )
 
+# For calls made so late that nobody would close their connections any more.
+NOTHING_KEPT: Final = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+
 _OPTIONS = "superserve"
 _ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
 

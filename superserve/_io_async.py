@@ -70,19 +70,24 @@ async def _within_time(result: Awaitable[object], wait: Wait) -> None:
 
 
 class HTTPClient(httpx.AsyncClient):
-    """A connection pool whose `send` bounds a whole call, repeats what may be repeated, and bounds the answer."""
+    """A connection pool whose `send` bounds a whole call, repeats what may be repeated, and bounds the answer.
 
-    def __init__(self, config: Config) -> None:
+    Attributes:
+        is_retired: Whether it is to be closed when the calls are done that it is amid.
+    """
+
+    def __init__(self, config: Config, *, limits: httpx.Limits = _http.LIMITS) -> None:
         with _http.setting_up():
             super().__init__(
                 base_url=config.base_url,
                 headers=_http.headers(config),
                 timeout=config.timeout_s,
-                limits=_http.LIMITS,
+                limits=limits,
                 verify=_http.ssl_context(),
             )
         self._cookies = _http.NoCookies()
         self._config = config
+        self.is_retired = False
         self._slots = asyncio.Semaphore(_http.CALLS_AT_ONCE)
         self._turn = asyncio.Lock()
         _net_async.install(self)
@@ -96,6 +101,14 @@ class HTTPClient(httpx.AsyncClient):
     def _build_redirect_request(self, request: httpx.Request, response: httpx.Response) -> httpx.Request:  # noqa: ARG002
         # Redirects are not followed, but httpx reads where they lead to, and not everything can be read.
         return request
+
+    async def retire(self) -> None:
+        """Close this pool when the calls are done that it is amid."""
+        self.is_retired = True
+        if not self.is_closed:
+            for _ in range(_http.CALLS_AT_ONCE):
+                await self._slots.acquire()
+            await self.aclose()
 
     async def send(self, request: httpx.Request, *, stream: bool = False, **arguments: Any) -> httpx.Response:
         """Send a request as httpx does, within the time it may take."""
@@ -198,15 +211,28 @@ class Pool:
                 for closed in [other for other in self._of_loop if other.is_closed()]:
                     del self._of_loop[closed]
                 self._of_loop[loop] = found
+        elif found[0].is_retired:
+            # The loop is being shut down: who cleans up then is served all the same.
+            found = (HTTPClient(self._config, limits=_http.NOTHING_KEPT), found[1])
+            with self._lock:
+                self._of_loop[loop] = found
         return found[0]
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop; further calls are refused, in every loop."""
         self._closed = True
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            # Another kind of event loop: there are no connections in it.
+            return
         with self._lock:
-            found = self._of_loop.pop(asyncio.get_running_loop(), None)
+            found = self._of_loop.pop(loop, None)
         if found is not None:
-            await found[1].aclose()
+            http, keeper = found
+            # At once: the keeper would wait for the calls that are under way.
+            await http.aclose()
+            await keeper.aclose()
 
 
 def raw_client(config: Config, pool: Pool) -> RawClient:
@@ -219,7 +245,7 @@ async def _closed_with_the_loop(http: HTTPClient) -> AsyncGenerator[None]:
     try:
         yield
     finally:
-        await http.aclose()
+        await http.retire()
 
 
 class _Bounded(httpx.AsyncByteStream):

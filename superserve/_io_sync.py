@@ -61,21 +61,29 @@ class HTTPClient(httpx.Client):
             as busy that nobody uses: such a pool is to be retired.
     """
 
-    def __init__(self, config: Config, *, cutter: _net_sync.Cutter | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        cutter: _net_sync.Cutter | None = None,
+        limits: httpx.Limits = _http.LIMITS,
+    ) -> None:
         with _http.setting_up():
             super().__init__(
                 base_url=config.base_url,
                 headers=_http.headers(config),
                 timeout=config.timeout_s,
-                limits=_http.LIMITS,
+                limits=limits,
                 verify=_http.ssl_context(),
             )
         self._cookies = _http.NoCookies()
         self._config = config
         self.is_spoilt = False
         self._successor: HTTPClient | None = None
-        self._users: set[object] = set()
+        # The threads that are amid a call.
+        self._users: set[int] = set()
         self._lends = False
+        self._closes = False
         # Not a semaphore: an interrupt in it may leave it locked for ever.
         self._slots: queue.SimpleQueue[None] = queue.SimpleQueue()
         for _ in range(_http.CALLS_AT_ONCE):
@@ -97,7 +105,12 @@ class HTTPClient(httpx.Client):
         if self._successor is not None:
             # Retired since the caller got it.
             return self._successor.send(request, stream=stream, **arguments)
-        user = object()
+        user = threading.get_ident()
+        if user in self._users:
+            # A signal handler or an object's finalizer, amid a call of the same thread: that may hold httpcore's lock.
+            return HTTPClient(self._config, limits=_http.NOTHING_KEPT).send(
+                request, stream=stream, **arguments
+            )
         self._users.add(user)
         # A stream is read after this call.
         self._lends = self._lends or stream
@@ -110,7 +123,9 @@ class HTTPClient(httpx.Client):
             raise
         finally:
             self._users.discard(user)
-            if self._successor is not None:
+            if self._closes:
+                self.close()
+            elif self._successor is not None:
                 self.retire(self._successor)
 
     def retire(self, successor: "HTTPClient") -> None:
@@ -118,6 +133,12 @@ class HTTPClient(httpx.Client):
         self._successor = successor
         if not self._users and not self._lends:
             self.close()
+
+    def close(self) -> None:
+        """Close all connections: at once, or after the call of this thread that a signal handler interrupts."""
+        self._closes = True
+        if threading.get_ident() not in self._users:
+            super().close()
 
     def _send(self, request: httpx.Request, *, stream: bool, **arguments: Any) -> httpx.Response:
         options = _http.options_of(request, self._config)
@@ -186,7 +207,8 @@ class Pool:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._closed = False
-        self._lock = threading.Lock()
+        # One that a thread may take again: a signal handler may make a call while it is held.
+        self._lock = threading.RLock()
         self._http: HTTPClient | None = None
         self._at_exit: weakref.finalize[[], Pool] | None = None
         _pools.add(self)
@@ -194,21 +216,32 @@ class Pool:
     def get(self) -> HTTPClient:
         """Return the pool to use here and now."""
         http = self._http
-        if http is None or http.is_spoilt:
-            with self._lock:
-                if self._closed:
-                    raise SandboxError("this client is closed; make another")
-                http = self._http
-                if http is None or http.is_spoilt:
-                    if self._at_exit is not None:
-                        self._at_exit.detach()
-                    spoilt, http = http, HTTPClient(self._config)
-                    self._http = http
-                    if spoilt is not None:
-                        spoilt.retire(http)
-                    # For who doesn't close: at the latest when the process ends.
-                    self._at_exit = weakref.finalize(self, http.close)
-        return http
+        return self._renewed() if http is None or http.is_spoilt or http.is_closed else http
+
+    def _renewed(self) -> HTTPClient:
+        with self._lock:
+            if self._closed:
+                raise SandboxError("this client is closed; make another")
+            old = self._http
+            if old is not None and not old.is_spoilt and not old.is_closed:
+                return old
+            if old is not None and old.is_closed:
+                # At the end of the process: who cleans up then is served all the same.
+                self._http = new = HTTPClient(self._config, limits=_http.NOTHING_KEPT)
+                return new
+            new = HTTPClient(self._config)
+            if self._http is not old:
+                # That of a signal handler, which has come in between.
+                new.close()
+                return self.get()
+            if self._at_exit is not None:
+                self._at_exit.detach()
+            self._http = new
+            if old is not None:
+                old.retire(new)
+            # For who doesn't close: at the latest when the process ends.
+            self._at_exit = weakref.finalize(self, new.close)
+            return new
 
     def close(self) -> None:
         """Close all connections; further calls are refused."""
@@ -220,7 +253,7 @@ class Pool:
 
     def forget(self) -> None:
         """Start anew in a forked process: the connections are the parent's, and its threads may hold their locks."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._http = None
         if self._at_exit is not None:
             # Closing them would wait for those locks.

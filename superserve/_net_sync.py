@@ -3,6 +3,7 @@
 httpx knows timeouts of single operations only, so a server that drips bytes prolongs them for ever.
 """
 
+import _thread
 import contextlib
 import contextvars
 import functools
@@ -12,6 +13,7 @@ import queue
 import signal
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -168,15 +170,17 @@ class _Backend(httpcore.SyncBackend):
             except Exception as error:  # noqa: BLE001 - it comes out below
                 answers.put(error)
 
-        try:
-            # Nothing can end a look-up, so it gets a thread of its own, which can be left alone: it ends by itself.
-            if not _is_address(host):
-                threading.Thread(target=ask, name="superserve-look-up", daemon=True).start()
-            else:
-                ask()
-        except RuntimeError:
-            # There are no more threads to be had.
+        # At the end of the process a thread would start no more.
+        if _is_address(host) or sys.is_finalizing():
             ask()
+        else:
+            try:
+                # Nothing can end a look-up, so it gets a thread of its own, which can be left alone: it ends by itself.
+                # Not threading.Thread: an interrupt in its start leaves its thread waiting for ever.
+                _thread.start_new_thread(ask, ())
+            except RuntimeError:
+                # There are no more threads to be had.
+                ask()
         if self._cutter is not None:
             self._cutter.watch_look_up(answers)
         try:

@@ -144,10 +144,9 @@ def named(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Named]]:
 @pytest.fixture
 def unresolved(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Named]]:
     """Have names looked up, from a call of this on, for as long as the test lasts."""
-    release, lasting = threading.Event(), []
+    release = threading.Event()
 
     def look_up(*_: object, **__: object) -> list[tuple[object, ...]]:
-        lasting.append(threading.current_thread())
         release.wait()
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
@@ -161,8 +160,6 @@ def unresolved(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Named]]
 
     yield unresolved
     release.set()
-    for thread in lasting:
-        thread.join()
 
 
 class Belongings:

@@ -23,6 +23,7 @@ from superserve import (
     Superserve,
     Template,
     ValidationError,
+    _net_sync,
 )
 from superserve._async import client as async_client
 from superserve._sync import client as sync_client
@@ -331,23 +332,118 @@ def test_a_program_that_closes_nothing_ends_without_warnings(wire, key):
     wire.until(lambda: wire.open_connections == 0)
 
 
-def test_a_call_may_be_made_when_the_process_ends(wire, key):
-    program = f"import atexit; atexit.register(lambda: print(Template.connect('{ID}').name))"
+AT_THE_END = {
+    "a function registered for the end": f"""
+import atexit
+made = []
+atexit.register(lambda: print(made[0].get_info().name))
+made.append(Template.connect('{ID}'))
+""",
+    "a finalizer": f"""
+class Environment:
+    def __init__(self):
+        self.me, self.template = self, Template.connect('{ID}')
+    def __del__(self):
+        print(self.template.get_info().name, flush=True)
+gc.set_threshold(10**6)
+gc.collect = lambda: None
+Environment()
+""",
+    "the clean-up of an asynchronous generator": f"""
+import warnings
+# httpx uses generators, too, and asyncio warns of those that begin so late.
+warnings.simplefilter("ignore", ResourceWarning)
+async def environment():
+    template = await AsyncTemplate.connect('{ID}')
+    try:
+        yield template
+    finally:
+        print((await template.get_info()).name)
+async def main():
+    await anext(abandoned)
+abandoned = environment()
+asyncio.run(main())
+""",
+}
+
+
+@pytest.mark.parametrize("program", AT_THE_END.values(), ids=AT_THE_END)
+def test_who_cleans_up_at_the_end_is_served_all_the_same(wire, key, program):
+    # By name, as names are looked up in a thread, and there are no new ones then.
     settings = {"SUPERSERVE_API_KEY": key, "SUPERSERVE_BASE_URL": f"http://localhost:{wire.port}"}
     assert run(PROGRAM.format(program), **settings) == "my-env"
+    wire.until(lambda: wire.open_connections == 0)
+
+
+WITHIN_A_CALL = {
+    "a finalizer": """
+class Environment:
+    def __init__(self):
+        self.me = self
+    def __del__(self):
+        print(template.get_info().name)
+gc.set_threshold(1)
+def make():
+    Environment()
+""",
+    "a signal handler": """
+import signal
+signal.signal(signal.SIGALRM, lambda *_: print(template.get_info().name))
+def make():
+    signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0001, 0.001))
+""",
+    "a signal handler that closes the client": f"""
+import signal
+def close(*_):
+    client.close()
+    print("my-env")
+signal.signal(signal.SIGALRM, close)
+def make():
+    global client, template
+    client = Superserve()
+    template = Template.connect('{ID}', client=client)
+    signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0001, 0.001))
+""",
+}
+
+
+@pytest.mark.parametrize("program", WITHIN_A_CALL.values(), ids=WITHIN_A_CALL)
+def test_a_call_amid_a_call_of_the_same_thread_does_not_hang(wire, key, program):
+    program = f"""
+import random
+from superserve import SandboxError, Superserve
+client = Superserve()
+template = Template.connect('{ID}', client=client)
+{program}
+for _ in range(100):
+    make()
+    for _ in range(3):
+        try:
+            template.get_info()
+        except SandboxError as error:
+            assert "closed" in str(error)
+"""
+    settings = {"SUPERSERVE_API_KEY": key, "SUPERSERVE_BASE_URL": wire.url}
+    said = run(PROGRAM.format(program), **settings).split()
+    assert len(said) > 50
+    assert set(said) == {"my-env"}
+
+
+def test_an_asynchronous_client_can_be_left_where_asyncio_does_not_run(key):
+    leaving = AsyncSuperserve(api_key=key).aclose()
+    # As another kind of event loop would.
+    with pytest.raises(StopIteration):
+        leaving.send(None)
 
 
 def test_a_call_may_be_made_where_no_thread_can_be_started(named, serve, key, monkeypatch):
     host = named(serve(reply(json=[])).port, heard="127.0.0.1")
-    start = threading.Thread.start
 
-    def refuse(thread):
-        if thread.name.startswith("superserve-"):  # the server starts threads, too
-            raise RuntimeError("can't start new thread")
-        start(thread)
+    def refuse(*_):
+        raise RuntimeError("can't start new thread")
 
-    with Superserve(api_key=key, base_url=host.url) as client, monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr(_net_sync._thread, "start_new_thread", refuse)
+    with Superserve(api_key=key, base_url=host.url) as client:
         assert Template.list(client=client) == []
 
 

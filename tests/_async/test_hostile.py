@@ -105,6 +105,9 @@ headers = st.lists(
                 "text/event-stream",
                 "0",
                 "close",
+                "https://host:port/",
+                "http://[::1",
+                "http://xn--/",
             ]
         ),
     )

@@ -106,6 +106,9 @@ headers = st.lists(
                 "text/event-stream",
                 "0",
                 "close",
+                "https://host:port/",
+                "http://[::1",
+                "http://xn--/",
             ]
         ),
     )
