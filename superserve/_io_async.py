@@ -39,6 +39,13 @@ _BATCH: Final = 256
 _TURN_S: Final = 0.01
 
 
+def shielded() -> contextlib.AbstractContextManager[object]:
+    """Keep anyio's cancellation out, which would come again at every await. asyncio's own comes once."""
+    import anyio
+
+    return anyio.CancelScope(shield=True)
+
+
 async def deliver(callback: LogCallback, events: list[BuildLogEvent], wait: Wait) -> None:
     """Hand events to the caller until the wait's time is over; what the callback raises is the caller's."""
     wait.in_callback = True
@@ -344,7 +351,8 @@ class LogPump:
         self._stopped = True
         if self._task is not None:
             self._task.cancel()
-            await asyncio.wait([self._task])
+            with shielded():
+                await asyncio.wait([self._task])
 
     def _start(self) -> None:
         self._stopped = False

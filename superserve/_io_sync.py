@@ -31,6 +31,7 @@ LogCallback = Callable[[BuildLogEvent], object]
 
 check_callback = _arguments.plain_function
 sleep = time.sleep
+shielded = contextlib.nullcontext
 
 _BATCH: Final = 256
 # Not every system lets a connection that is being opened be cut short: there its thread is left to end by itself.

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 
+import anyio
 import pytest
 
 from superserve import (
@@ -286,6 +287,34 @@ async def test_a_timeout_around_a_wait_ends_it_with_its_own_error(template, belo
     assert not isinstance(caught.value, SandboxError)
     assert caught.value.__cause__.__notes__ == [GO_ON["async"]]
     assert belongings.readers() == set()
+
+
+@pytest.mark.parametrize("cancels", [False, True])
+async def test_a_scope_of_anyio_around_a_wait_ends_it_and_what_it_has_to_do_is_done(
+    serve, key, belongings, cancels
+):
+    # Such as FastAPI's, when a client hangs up: they cancel again at every await.
+    script = Script(build=["building"], logs=[stall(STREAM_HEAD + EVENT)])
+    wire = serve(script)
+
+    async def wait():
+        try:
+            await template.wait_until_ready(on_log=lambda event: None, cancel_on_interrupt=cancels)
+        except asyncio.CancelledError as error:
+            notes.extend(error.__notes__)
+            raise
+
+    notes: list[str] = []
+    async with AsyncSuperserve(api_key=key, base_url=wire.url) as client:
+        template = await AsyncTemplate.connect(TEMPLATE_ID, client=client)
+        with anyio.move_on_after(0.5) as scope:
+            script.then(build=["building", "cancelled"])
+            await wait()
+        assert scope.cancelled_caught
+        assert belongings.readers() == set()
+    assert script.count("cancel") == cancels
+    [note] = notes
+    assert ("has ended: cancelled" if cancels else "wait again") in note
 
 
 async def test_wait_for_around_a_wait_ends_it(template, belongings):

@@ -12,7 +12,7 @@ from superserve._async.build_log import AsyncBuildLog, ask, ended_build
 from superserve._async.client import AsyncSuperserve, client_for
 from superserve._calls import Call
 from superserve._http import Options
-from superserve._io_async import LogCallback, check_callback, deliver
+from superserve._io_async import LogCallback, check_callback, deliver, shielded
 from superserve._logs import last_lines
 from superserve._wait import Wait, raise_unless_ready
 from superserve.errors import NotFoundError, SandboxError
@@ -468,7 +468,11 @@ class AsyncTemplate:
 
     async def _leave(self, wait: Wait, error: BaseException) -> None:
         """Cancel the build if that was asked for, and add to an error what has become of the build."""
-        wait.tell(error, await self._cancelled(wait) if wait.is_to_be_cancelled else wait.how_to_go_on())
+        if wait.is_to_be_cancelled:
+            with shielded():
+                wait.tell(error, await self._cancelled(wait))
+        else:
+            wait.tell(error, wait.how_to_go_on())
 
     async def _cancelled(self, wait: Wait) -> str:
         build_id = str(wait.build_id)

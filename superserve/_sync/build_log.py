@@ -1,6 +1,7 @@
 # Written by scripts/unasync.py from superserve/_async/build_log.py. Do not edit: change that, then run `nox -s generate`.
 """Following a build: its row, which decides, and its log, which is only for reading."""
 
+import math
 import time
 from collections import deque
 from collections.abc import Generator
@@ -146,7 +147,8 @@ class BuildLog:
     def _tail(self, pump: LogPump, wait: Wait) -> Generator[Events]:
         """Yield what is left of the log of a build that has ended: soon all of it is there, or it never will be."""
         pump.build_has_ended()
-        until = time.monotonic() + wait.at_most(_wait.tail_s(wait.seen))
+        # Half of a wait's time at most: to ask what has become of the template takes some, too.
+        until = time.monotonic() + min(_wait.tail_s(wait.seen), wait.at_most(math.inf) / 2)
         unanswered_until = time.monotonic() + _wait.TAIL_UNANSWERED_S
         refused_until = time.monotonic() + (_wait.OUTAGE_S if self._log_only else _wait.TAIL_REFUSED_S)
         if pump.is_failing:

@@ -11,7 +11,7 @@ from typing import Self
 from superserve import _answers, _arguments, _calls, _convert, _wait
 from superserve._calls import Call
 from superserve._http import Options
-from superserve._io_sync import LogCallback, check_callback, deliver
+from superserve._io_sync import LogCallback, check_callback, deliver, shielded
 from superserve._logs import last_lines
 from superserve._sync.build_log import BuildLog, ask, ended_build
 from superserve._sync.client import Superserve, client_for
@@ -469,7 +469,11 @@ class Template:
 
     def _leave(self, wait: Wait, error: BaseException) -> None:
         """Cancel the build if that was asked for, and add to an error what has become of the build."""
-        wait.tell(error, self._cancelled(wait) if wait.is_to_be_cancelled else wait.how_to_go_on())
+        if wait.is_to_be_cancelled:
+            with shielded():
+                wait.tell(error, self._cancelled(wait))
+        else:
+            wait.tell(error, wait.how_to_go_on())
 
     def _cancelled(self, wait: Wait) -> str:
         build_id = str(wait.build_id)

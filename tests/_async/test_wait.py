@@ -569,6 +569,16 @@ async def test_a_build_that_ends_in_the_last_moment_is_told_before_the_time_is(s
         await wait(template, timeout_s=1, on_log=nothing)
 
 
+@pytest.mark.parametrize("refusal", [reply(503), stall(), OPEN_LOG])
+async def test_a_log_that_has_no_end_does_not_use_up_the_time_of_a_build_that_is_ready(
+    scripted, monkeypatch, refusal
+):
+    monkeypatch.setattr(_wait, "TAIL_QUIET_S", (60.0,))
+    monkeypatch.setattr(_wait, "TAIL_UNANSWERED_S", 60.0)
+    template = await scripted(Script(build=["building", "ready"], logs=[refusal]))
+    assert (await wait(template, timeout_s=2, on_log=nothing)).status == "ready"
+
+
 async def test_a_wait_that_times_out_says_what_the_build_has_come_to_if_that_is_known(scripted):
     script = Script()
     template = await scripted(script)
