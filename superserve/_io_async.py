@@ -12,7 +12,6 @@ import time
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -380,7 +379,6 @@ class LogPump:
         # Looked up once: a log is a flood of events.
         feed, take, unread = self._feed, self._feed.take, self._events
         after_end = self._build_ended
-        asked_at = datetime.now(UTC)
         in_order = False
         self.is_failing = False
         self.is_open = False
@@ -394,7 +392,7 @@ class LogPump:
                     return Repeatable(answer)
                 self.is_open = True
                 reopening.opened()
-                feed.opened(*_log_stream.moments(response, asked_at), after_end=after_end)
+                feed.opened(after_end=after_end)
                 _http.refuse_by_headers(response)
                 body = _Bounded(response)
                 source = EventSource(_log_stream.opened(response, body))

@@ -11,7 +11,6 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -412,7 +411,6 @@ class LogPump:
         # Looked up once: a log is a flood of events.
         feed, take, unread = self._feed, self._feed.take, self._events
         after_end = self._build_ended
-        asked_at = datetime.now(UTC)
         in_order = False
         self.is_failing = False
         self.is_open = False
@@ -426,7 +424,7 @@ class LogPump:
                     return Repeatable(answer)
                 self.is_open = True
                 reopening.opened()
-                feed.opened(*_log_stream.moments(response, asked_at), after_end=after_end)
+                feed.opened(after_end=after_end)
                 _http.refuse_by_headers(response)
                 body = _Bounded(response)
                 for sse in EventSource(_log_stream.opened(response, body)).iter_sse():

@@ -4,8 +4,6 @@ import contextlib
 import socket
 import time
 from collections.abc import Generator
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import httpx
@@ -26,7 +24,6 @@ _SERVER_ERRORS: Final = 500
 _TIMEOUT: Final = httpx.Timeout(connect=_http.CONNECT_TIMEOUT_S, read=None, write=10.0, pool=None)
 
 _REOPENED_EVERY_S: Final = 1.0
-_CLOCKS_AGREE: Final = timedelta(seconds=2)
 
 # A step may be silent for ten minutes, after which many a router has forgotten the connection.
 _KEEP_ALIVE_S: Final = 30
@@ -64,20 +61,6 @@ def opened(response: httpx.Response, body: httpx.SyncByteStream | httpx.AsyncByt
     bounded = httpx.Response(response.status_code, headers=kind, stream=body, request=response.request)
     bounded.encoding = "utf-8-sig"
     return bounded
-
-
-def moments(response: httpx.Response, asked_at: datetime) -> tuple[datetime, datetime]:
-    """Return when a stream was asked for and when it was answered, by the server's clock.
-
-    Where the two clocks agree as far as can be seen, ours is the better one: a Date header counts whole seconds.
-    """
-    now = datetime.now(UTC)
-    try:
-        date = parsedate_to_datetime(response.headers.get("date", ""))
-        ahead = now - (date if date.tzinfo else date.replace(tzinfo=UTC))
-        return (asked_at, now) if abs(ahead) < _CLOCKS_AGREE else (asked_at - ahead, now - ahead)
-    except (ValueError, OverflowError):
-        return asked_at, now
 
 
 class Reopening:

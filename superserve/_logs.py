@@ -3,13 +3,17 @@
 The server replays a log from its start on every connection, without event ids, and a replay can have a hole
 (at most 256 queued events are sent before live ones; the newest 10,000 are kept). `LogFeed` takes the events of one
 connection after the other and lets each through once, in order. Where text is lost for good it says so, in its place.
+
+Times in a log are by the clock of the build's host. How far that is from ours nobody knows, and the API's, which a Date
+header tells, may be a third one: see `_may_follow_full_replay`.
 """
 
 import json
+import math
 import re
 from array import array
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from time import monotonic
 from typing import Final
 
@@ -23,8 +27,9 @@ REPLAYED: Final = 256
 # More than the server keeps, so that what it can replay can be recognised.
 _REMEMBERED: Final = 16_384
 _SHOWN: Final = 200
-# How much longer a queued build's last heartbeat may have been under way than its first event.
-_JITTER: Final = timedelta(seconds=0.05)
+# How much longer than the first event of a replay a live one may be under way: it waits for the rest of the replay, which
+# takes a few round trips. Longer, and fast logs that lack nothing would be told to have holes.
+_DELAY_S: Final = 0.5
 
 LATEST: Final = 50
 """How many of a log's events are kept for `last_lines`."""
@@ -72,12 +77,11 @@ class LogFeed:
         # Whether the server can replay events that `_seen` lacks: they were forgotten, or lost and told as such.
         self._is_patchy = False
         self._latest: datetime | None = None
-        # Of the present connection: since when the server may have made its replay and how long after that it had, when
-        # the build was last said to be queued (by the server's clock and by ours), whether it had ended when the
-        # connection was asked for, what a replay may contain, up to where it has got with that, and what else has come.
-        self._replay_since: datetime | None = None
-        self._replay_within = timedelta()
-        self._queued_at: tuple[datetime, float] | None = None
+        # What to add to the host's times to have them by our clock, at most: no event comes before it is written.
+        self._lag = math.inf
+        # Of the present connection: by when the server had made its replay, whether the build had ended when it was
+        # asked for, what a replay may contain, up to where it has got with that, and what else has come.
+        self._replayed_by = math.inf
         self._opened_after_end = False
         self._replaying = False
         self._replayable = 0
@@ -104,17 +108,12 @@ class LogFeed:
         is_all_known = self._cursor >= self._replayable and not self._has_news
         return is_all_known or self._taken >= REPLAYED or self._trouble is not None
 
-    def opened(self, asked_at: datetime, answered_at: datetime, *, after_end: bool) -> None:
+    def opened(self, *, after_end: bool) -> None:
         """Start with a new connection.
 
         Args:
-            asked_at: When it was asked for, by the server's clock.
-            answered_at: When its answer began, by the server's clock.
-            after_end: Whether the build had ended by then, so that a connection of its own can have the whole log.
+            after_end: Whether the build had ended when it was asked for, so that it can have the whole log.
         """
-        self._replay_since = asked_at
-        self._replay_within = answered_at - asked_at
-        self._queued_at = None
         self._opened_after_end = after_end
         self._replaying = bool(self._seen)
         self._replayable = self._lasting
@@ -171,16 +170,16 @@ class LogFeed:
     def _let_through(self, event: BuildLogEvent, fingerprint: int, *, lasting: bool) -> list[BuildLogEvent]:
         if lasting:
             self._taken += 1
-            if self._queued_at is not None:
-                self._was_dispatched(*self._queued_at)
+            if self._taken <= REPLAYED + 1:
+                self._compare_clocks(event.timestamp)
         else:
+            # A build that is still queued: the replay comes when it no longer is.
             self._taken = 0
-            self._queued_at = (event.timestamp, monotonic()) if event.timestamp is not None else None
         events = [event]
         if self._replaying or self._taken == REPLAYED + 1:
             if self._replaying and self._is_replayed(event, fingerprint, lasting=lasting):
                 return []
-            events[:0] = self._hole_before(event, lasting=lasting)
+            events[:0] = self._hole_before(lasting=lasting)
         self._has_news = True
         if event.timestamp is not None:
             self._latest = event.timestamp
@@ -194,8 +193,8 @@ class LogFeed:
             self._forget_half()
         return events
 
-    def _hole_before(self, event: BuildLogEvent, *, lasting: bool) -> list[BuildLogEvent]:
-        is_hole = self._taken == REPLAYED + 1 and self._is_behind_full_replay(event)
+    def _hole_before(self, *, lasting: bool) -> list[BuildLogEvent]:
+        is_hole = self._taken == REPLAYED + 1 and self._may_follow_full_replay()
         if self._replaying and lasting:
             self._replaying = False
             is_hole = is_hole or self._cursor < self._replayable
@@ -217,16 +216,18 @@ class LogFeed:
             )
         return True
 
-    def _is_behind_full_replay(self, event: BuildLogEvent) -> bool:
-        # The queue may have been full of events from before the replay, and this one is from after it.
-        before, since, after = self._latest, self._replay_since, event.timestamp
-        return bool(before and since and after and before - since < self._replay_within and since <= after)
+    def _compare_clocks(self, timestamp: datetime | None) -> None:
+        now = monotonic()
+        if self._taken == 1:
+            self._replayed_by = now
+        if timestamp is not None:
+            self._lag = min(self._lag, now - timestamp.timestamp())
 
-    def _was_dispatched(self, queued_at: datetime, heard_at: float) -> None:
-        # The server looks every 2 s whether a build is still queued, and only then begins with a replay.
-        self._queued_at = None
-        self._replay_since = queued_at
-        self._replay_within = timedelta(seconds=monotonic() - heard_at) + _JITTER
+    def _may_follow_full_replay(self) -> bool:
+        # A full replay ends with an event from before it was made. When was the last one written, by our clock? At its
+        # own time plus `_lag`, or earlier: less so, the fresher any event came, and what follows a hole is fresh.
+        latest = self._latest
+        return latest is None or latest.timestamp() + self._lag < self._replayed_by + _DELAY_S
 
     def _forget_half(self) -> None:
         del self._seen[:_REMEMBERED]

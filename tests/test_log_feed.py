@@ -1,9 +1,11 @@
 """LogFeed: whatever the connections of a log stream bring, each event comes once and in order, and holes are told."""
 
 import json
+import math
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import attrs
 import pytest
@@ -19,6 +21,22 @@ KEPT = 12
 REMEMBERED = 16
 
 START = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+# How many seconds the host's clock is ahead of ours.
+AHEAD = [0, 0.3, -0.3, 1, -1, 20, -20, 1e6, -1e6]
+
+
+class Clock:
+    """Our clock: it says when events arrive."""
+
+    now = 0.0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _our_clock():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_logs, "monotonic", lambda: Clock.now)
+        yield
 
 
 def at(seconds: float) -> str:
@@ -46,17 +64,27 @@ def trouble() -> str:
     return json.dumps({"finished": True, "status": "failed", "stream": "system", "text": text})
 
 
-def opened(
-    feed: LogFeed, asked_at: float, *, answered_at: float | None = None, after_end: bool = False
-) -> None:
-    asked, answered = (
-        START + timedelta(seconds=at) for at in (asked_at, asked_at if answered_at is None else answered_at)
-    )
-    feed.opened(asked, answered, after_end=after_end)
+def opened(feed: LogFeed, answered_at: float, *, after_end: bool = False) -> None:
+    Clock.now = answered_at
+    feed.opened(after_end=after_end)
 
 
-def take(feed: LogFeed, *events: str) -> list[BuildLogEvent]:
-    return [shown for event in events for shown in feed.take(event)]
+def take(feed: LogFeed, *events: str, ahead: float = 0) -> list[BuildLogEvent]:
+    """Read events, none before it was written."""
+    shown = []
+    for event in events:
+        Clock.now = max(Clock.now, written(event) - ahead)
+        shown += feed.take(event)
+    return shown
+
+
+def written(event: str) -> float:
+    """Return the second in which an event was written, by the clock of its host."""
+    found = re.search('"timestamp": "(.+?)"', event)
+    try:
+        return (datetime.fromisoformat(found[1]) - START).total_seconds() if found else -math.inf
+    except ValueError:
+        return -math.inf
 
 
 def texts(events: list[BuildLogEvent]) -> list[str]:
@@ -200,10 +228,10 @@ def test_a_log_short_enough_to_be_replayed_comes_without_any_notice(count, data)
 # Holes, with the server's own figures
 
 
-def read(feed: LogFeed, asked_at: float, *events: str) -> list[BuildLogEvent]:
+def read(feed: LogFeed, answered_at: float, *events: str, ahead: float = 0) -> list[BuildLogEvent]:
     """Read one connection that then breaks."""
-    opened(feed, asked_at)
-    shown = take(feed, *events)
+    opened(feed, answered_at)
+    shown = take(feed, *events, ahead=ahead)
     feed.closed(in_order=False)
     return shown
 
@@ -218,35 +246,149 @@ def test_a_first_connection_that_comes_late_tells_where_the_replay_has_its_hole(
     assert "hole" in shown[256].text
 
 
-def test_who_was_there_from_the_start_is_told_of_no_hole():
-    assert not any(event.gap for event in read(LogFeed(), 0, *lines(1, 600)))
+@pytest.mark.parametrize("ahead", AHEAD)
+def test_a_hole_is_told_whatever_the_hosts_clock_says(ahead):
+    shown = read(LogFeed(), 300.5 - ahead, *lines(1, 256), *lines(301, 303), ahead=ahead)
+    assert texts(shown)[255:] == ["line 256", "(gap)", "line 301", "line 302", "line 303"]
 
 
-def test_who_was_there_while_the_build_was_queued_is_told_of_no_hole():
-    # Our clock, or the server's, may say that the first lines are older than the connection.
-    assert not any(event.gap for event in read(LogFeed(), 256.5, heartbeat(0), *lines(1, 300)))
+@pytest.mark.parametrize("ahead", AHEAD)
+def test_a_single_event_that_is_lost_is_told_whatever_the_hosts_clock_says(ahead):
+    shown = read(LogFeed(), 257.5 - ahead, *lines(1, 256), line(258), ahead=ahead)
+    assert texts(shown)[255:] == ["line 256", "(gap)", "line"]
 
 
-def test_who_was_there_while_the_build_was_queued_may_have_missed_the_end_of_a_flood(monkeypatch):
+@pytest.mark.parametrize("ahead", AHEAD)
+def test_who_was_there_from_the_start_is_told_of_no_hole_whatever_the_hosts_clock_says(ahead):
+    assert not any(event.gap for event in read(LogFeed(), -ahead, *lines(1, 600), ahead=ahead))
+
+
+@pytest.mark.parametrize("ahead", AHEAD)
+def test_who_came_before_the_log_was_too_long_is_told_of_no_hole_whatever_the_hosts_clock_says(ahead):
+    assert not any(event.gap for event in read(LogFeed(), 254.9 - ahead, *lines(1, 600), ahead=ahead))
+
+
+def fast(count: int) -> list[str]:
+    """Return events a millisecond apart, from second 0 on."""
+    return [line(0, f"line {number}", timestamp=at(number / 1000)) for number in range(count)]
+
+
+def test_a_fast_log_read_from_its_start_is_told_to_have_no_hole():
+    # Its host has something to say of each build before a step can flood the log.
+    assert not any(event.gap for event in read(LogFeed(), -1, line(-1), *fast(600)))
+
+
+def test_a_hole_in_a_fast_log_is_told_although_what_is_live_waits_behind_the_replay():
+    feed = LogFeed()
+    log = fast(400)
+    opened(feed, 0.3)
+    take(feed, *log[:256])
+    Clock.now = 0.7
+    assert texts(take(feed, *log[310:])) == ["(gap)", *(f"line {number}" for number in range(310, 400))]
+
+
+def test_a_log_that_becomes_too_long_at_the_moment_of_its_replay_may_have_a_hole():
+    # Nothing is missing, but nobody can know: the next event may have been written before the replay or after it.
+    assert texts(read(LogFeed(), 256.01, *lines(1, 258)))[255:] == [
+        "line 256",
+        "(gap)",
+        "line 257",
+        "line 258",
+    ]
+
+
+def test_what_an_earlier_connection_has_shown_of_the_clocks_counts_when_a_later_one_is_slow():
+    feed = LogFeed()
+    read(feed, 20, *lines(1, 2), ahead=-20)
+    opened(feed, 300)
+    take(feed, line(1, "line 1"))
+    Clock.now = 310
+    take(feed, *lines(2, 255), line(256, "line 256", timestamp=at(279.9)))
+    assert texts(take(feed, line(400, "live", timestamp=at(280.6)))) == ["(gap)", "live"]
+
+
+@pytest.mark.parametrize("ahead", AHEAD)
+def test_the_clock_that_heartbeats_go_by_means_nothing(ahead):
+    # They are the API's, the log is the host's.
+    feed = LogFeed()
+    opened(feed, 0)
+    feed.take(heartbeat(ahead))
+    assert not any(event.gap for event in take(feed, *lines(1, 300)))
+
+
+def test_who_was_there_while_the_build_was_queued_may_have_missed_the_end_of_a_flood():
     # The server looks every 2 s whether the build is still queued; until then its output waits for the replay.
-    clock = iter([100.0, 102.0])
-    monkeypatch.setattr(_logs, "monotonic", lambda: next(clock))
-    flood = [line(0, f"line {number}", timestamp=at(1 + number / 1000)) for number in range(300)]
-    shown = read(LogFeed(), -0.5, heartbeat(0), *flood[:256], line(3, "live"))
-    assert texts(shown)[256:] == ["line 255", "(gap)", "live"]
-
-
-def test_the_last_heartbeat_is_the_one_that_counts(monkeypatch):
-    clock = iter([100.0, 102.0, 103.0])
-    monkeypatch.setattr(_logs, "monotonic", lambda: next(clock))
-    shown = read(LogFeed(), -0.5, heartbeat(0), heartbeat(2), *lines(4, 300))
-    assert not any(event.gap for event in shown)
+    feed = LogFeed()
+    read(feed, -0.5, heartbeat(-0.5))
+    Clock.now = 1.5
+    shown = take(feed, *fast(256), line(3, "live"))
+    assert texts(shown)[255:] == ["line 255", "(gap)", "live"]
 
 
 def test_what_a_build_says_while_a_connection_is_made_belongs_to_its_replay():
     feed = LogFeed()
-    opened(feed, 100, answered_at=300.5)
+    opened(feed, 100)
+    Clock.now = 300.5
     assert "(gap)" in texts(take(feed, *lines(1, 256), line(301)))
+
+
+def test_a_log_without_times_may_have_a_hole():
+    log = [line(number, timestamp=None) for number in range(257)]
+    assert texts(read(LogFeed(), 0, *log)) == ["line"] * 256 + ["(gap)", "line"]
+
+
+@attrs.frozen
+class Reading:
+    """A log, read by a client whose clock is not the host's, over a connection that takes its time."""
+
+    written: list[float]
+    attached_at: float
+    ahead: float
+    first_delay: float
+    delay: float
+
+    @property
+    def received(self) -> list[int]:
+        """The events that the server sends: 256 of those that are there, and all that come after."""
+        replayable = [index for index, second in enumerate(self.written) if second <= self.attached_at]
+        return replayable[:256] + list(range(len(replayable), len(self.written)))
+
+    def shown(self) -> list[BuildLogEvent]:
+        feed = LogFeed()
+        shown = []
+        Clock.now = self.attached_at + self.first_delay
+        feed.opened(after_end=False)
+        for index in self.received:
+            second = self.written[index]
+            if second > self.attached_at:
+                Clock.now = max(Clock.now, second + self.delay)
+            shown += feed.take(line(index, str(index), timestamp=at(second + self.ahead)))
+        return shown
+
+
+@st.composite
+def readings(draw: st.DrawFn) -> Reading:
+    paces = draw(
+        st.lists(st.tuples(st.integers(1, 256), st.sampled_from([0.0005, 0.01, 0.1, 2])), min_size=2)
+    )
+    pauses = [pause for count, pause in paces for _ in range(count)][:320]
+    pauses += [draw(st.sampled_from([0.0005, 0.01, 2]))] * (320 - len(pauses))
+    written = list(accumulate(pauses))
+    attached_at = written[draw(st.integers(0, 319))] + draw(st.floats(-1, 1))
+    ahead = draw(st.sampled_from(AHEAD) | st.floats(-1e6, 1e6))
+    return Reading(written, attached_at, ahead, draw(st.floats(0, 0.4)), draw(st.floats(0, 0.4)))
+
+
+@given(readings())
+def test_holes_are_told_whatever_the_clocks_say_and_none_is_where_the_log_came_late_enough(reading):
+    shown = reading.shown()
+    assert [event.text for event in shown if not event.gap] == [str(index) for index in reading.received]
+    is_told = any(event.gap for event in shown)
+    if len(reading.received) < 320 and reading.received[-1] != 255:
+        assert is_told
+        assert texts(shown)[256] == "(gap)"
+    elif reading.written[255] > max(reading.attached_at, reading.written[0]) + 1:
+        assert not is_told
 
 
 @pytest.mark.parametrize("timestamp", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
@@ -256,8 +398,11 @@ def test_times_at_the_end_of_time_are_no_obstacle(timestamp):
     assert len([event for event in shown if not event.gap]) == 301
 
 
-def test_a_server_that_replays_everything_leaves_no_hole():
-    assert not any(event.gap for event in read(LogFeed(), 1000, *lines(1, 600)))
+def test_a_server_that_replays_everything_is_taken_for_one_whose_clock_is_behind():
+    # The 257th event may as well be live. Who has read it before is told nothing.
+    feed = LogFeed()
+    assert texts(read(feed, 1000, *lines(1, 600)))[255:258] == ["line 256", "(gap)", "line 257"]
+    assert texts(read(feed, 1000.5, *lines(1, 600), line(1001))) == ["line"]
 
 
 def test_a_second_connection_that_comes_late_tells_of_the_hole_after_what_it_brought():
