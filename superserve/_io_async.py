@@ -379,6 +379,7 @@ class LogPump:
         # Looked up once: a log is a flood of events.
         feed, take, unread = self._feed, self._feed.take, self._events
         after_end = self._build_ended
+        asked_at = time.monotonic()
         in_order = False
         self.is_failing = False
         self.is_open = False
@@ -392,7 +393,7 @@ class LogPump:
                     return Repeatable(answer)
                 self.is_open = True
                 reopening.opened()
-                feed.opened(after_end=after_end)
+                feed.opened(answered_within_s=time.monotonic() - asked_at, after_end=after_end)
                 _http.refuse_by_headers(response)
                 body = _Bounded(response)
                 source = EventSource(_log_stream.opened(response, body))

@@ -411,6 +411,7 @@ class LogPump:
         # Looked up once: a log is a flood of events.
         feed, take, unread = self._feed, self._feed.take, self._events
         after_end = self._build_ended
+        asked_at = time.monotonic()
         in_order = False
         self.is_failing = False
         self.is_open = False
@@ -424,7 +425,7 @@ class LogPump:
                     return Repeatable(answer)
                 self.is_open = True
                 reopening.opened()
-                feed.opened(after_end=after_end)
+                feed.opened(answered_within_s=time.monotonic() - asked_at, after_end=after_end)
                 _http.refuse_by_headers(response)
                 body = _Bounded(response)
                 for sse in EventSource(_log_stream.opened(response, body)).iter_sse():

@@ -27,9 +27,11 @@ REPLAYED: Final = 256
 # More than the server keeps, so that what it can replay can be recognised.
 _REMEMBERED: Final = 16_384
 _SHOWN: Final = 200
-# How much longer than the first event of a replay a live one may be under way: it waits for the rest of the replay, which
-# takes a few round trips. Longer, and fast logs that lack nothing would be told to have holes.
-_DELAY_S: Final = 0.5
+# How much longer than the first event of a replay a live one may be under way, on top of what the answer to the request
+# took: it waits for the rest of the replay, which takes a few round trips. In all it is bounded, or fast logs that lack
+# nothing would be told to have holes.
+_DELAY_S: Final = 0.05
+_LONGEST_DELAY_S: Final = 0.5
 
 LATEST: Final = 50
 """How many of a log's events are kept for `last_lines`."""
@@ -82,6 +84,7 @@ class LogFeed:
         # Of the present connection: by when the server had made its replay, whether the build had ended when it was
         # asked for, what a replay may contain, up to where it has got with that, and what else has come.
         self._replayed_by = math.inf
+        self._delay_s = 0.0
         self._opened_after_end = False
         self._replaying = False
         self._replayable = 0
@@ -108,12 +111,14 @@ class LogFeed:
         is_all_known = self._cursor >= self._replayable and not self._has_news
         return is_all_known or self._taken >= REPLAYED or self._trouble is not None
 
-    def opened(self, *, after_end: bool) -> None:
+    def opened(self, *, answered_within_s: float, after_end: bool) -> None:
         """Start with a new connection.
 
         Args:
+            answered_within_s: How long it took to connect, to ask, and to be answered.
             after_end: Whether the build had ended when it was asked for, so that it can have the whole log.
         """
+        self._delay_s = min(_DELAY_S + answered_within_s, _LONGEST_DELAY_S)
         self._opened_after_end = after_end
         self._replaying = bool(self._seen)
         self._replayable = self._lasting
@@ -227,7 +232,7 @@ class LogFeed:
         # A full replay ends with an event from before it was made. When was the last one written, by our clock? At its
         # own time plus `_lag`, or earlier: less so, the fresher any event came, and what follows a hole is fresh.
         latest = self._latest
-        return latest is None or latest.timestamp() + self._lag < self._replayed_by + _DELAY_S
+        return latest is None or latest.timestamp() + self._lag < self._replayed_by + self._delay_s
 
     def _forget_half(self) -> None:
         del self._seen[:_REMEMBERED]

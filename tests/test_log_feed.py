@@ -66,7 +66,7 @@ def trouble() -> str:
 
 def opened(feed: LogFeed, answered_at: float, *, after_end: bool = False) -> None:
     Clock.now = answered_at
-    feed.opened(after_end=after_end)
+    feed.opened(answered_within_s=0.45, after_end=after_end)
 
 
 def take(feed: LogFeed, *events: str, ahead: float = 0) -> list[BuildLogEvent]:
@@ -357,7 +357,7 @@ class Reading:
         feed = LogFeed()
         shown = []
         Clock.now = self.attached_at + self.first_delay
-        feed.opened(after_end=False)
+        feed.opened(answered_within_s=0.45, after_end=False)
         for index in self.received:
             second = self.written[index]
             if second > self.attached_at:
