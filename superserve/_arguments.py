@@ -5,7 +5,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from superserve.errors import ValidationError
+from superserve.errors import SandboxError, ValidationError
 from superserve.types import (
     BuildStep,
     EnvStep,
@@ -41,6 +41,13 @@ def identifier(argument: str, value: object) -> str:
             f"{WHERE_IDS_ARE[argument]}"
         )
     return checked
+
+
+def usable_id(argument: str, value: str) -> str:
+    """Return an id of the server's if it passes `identifier`. It is not shown: it may quote what the server was sent."""
+    if not _ID.fullmatch(value):
+        raise SandboxError(f"the server's answer cannot be understood: it has a {argument} that is no id")
+    return value
 
 
 def template_name(value: object) -> str:

@@ -61,7 +61,7 @@ def template_info(answer: object) -> TemplateInfo:
         size if type(size := get("size_bytes")) is int else _json.optional_integer(source, "size_bytes"),
         None if get("error_message") is None else _json.string(source, "error_message"),
         None if get("built_at") is None else _json.time(source, "built_at"),
-        None if get("latest_build_id") is None else _json.string(source, "latest_build_id"),
+        None if get("latest_build_id") is None else _json.string(source, "latest_build_id") or None,
     )
 
 

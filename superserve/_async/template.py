@@ -52,7 +52,7 @@ class AsyncTemplate:
         self._started_build_id = started_build_id
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name!r} {self.id} {self.status}>"
+        return self._shown(f"<{type(self).__name__} {self.name!r} {self.id} {self.status}>")
 
     @classmethod
     async def create(
@@ -246,7 +246,7 @@ class AsyncTemplate:
         Raises:
             NotFoundError: It has been deleted.
         """
-        return await self._client._run(_calls.get_template(self.id))
+        return await self._client._run(_calls.get_template(self._usable_id))
 
     async def wait_until_ready(
         self,
@@ -366,7 +366,7 @@ class AsyncTemplate:
             NotFoundError: The template is deleted, or the system's.
             RateLimitError: Too many requests, or too many builds at once (see `code`).
         """
-        build = await self._client._run(_calls.create_build(self.id))
+        build = await self._client._run(_calls.create_build(self._usable_id))
         self._started_build_id = build.id
         return build
 
@@ -376,7 +376,7 @@ class AsyncTemplate:
         Args:
             limit: At most so many; the server never returns more than its own limit (20).
         """
-        return await self._client._run(_calls.list_builds(self.id, limit))
+        return await self._client._run(_calls.list_builds(self._usable_id, limit))
 
     async def get_build(self, build_id: str) -> TemplateBuildInfo:
         """Return one build, with `getTemplateBuild`.
@@ -384,11 +384,11 @@ class AsyncTemplate:
         Raises:
             NotFoundError: The template has no such build.
         """
-        return await self._client._run(_calls.get_build(self.id, build_id))
+        return await self._client._run(_calls.get_build(self._usable_id, build_id))
 
     async def cancel_build(self, build_id: str) -> None:
         """Cancel a build, with `cancelTemplateBuild`; one that has ended, or does not exist, is fine too."""
-        await _unless_gone(self._client, _calls.cancel_build(self.id, build_id))
+        await _unless_gone(self._client, _calls.cancel_build(self._usable_id, build_id))
 
     async def delete(self) -> None:
         """Delete the template, with `deleteTemplate`; if it is gone already, that is fine too.
@@ -398,12 +398,17 @@ class AsyncTemplate:
         Raises:
             ConflictError: A sandbox that is not destroyed still uses it, or a build of it is going on.
         """
-        await _unless_gone(self._client, _calls.delete_template(self.id))
+        await _unless_gone(self._client, _calls.delete_template(self._usable_id))
+
+    @property
+    def _usable_id(self) -> str:
+        return _arguments.usable_id("template_id", self.id)
 
     def _build_to_wait_for(self, build_id: str | None) -> str | None:
         if build_id is not None:
             return _arguments.identifier("build_id", build_id)
-        return self._started_build_id or self.latest_build_id
+        latest = self._started_build_id or self.latest_build_id
+        return None if latest is None else _arguments.usable_id("build_id", latest)
 
     def _log(self, build_id: str | None) -> tuple[Wait, AsyncBuildLog]:
         build = self._build_to_wait_for(build_id)
@@ -411,7 +416,7 @@ class AsyncTemplate:
             raise SandboxError(
                 f"template {self._shown(self.id)} does not tell its latest build: pass build_id=, list_builds() has the ids"
             )
-        return self._wait_for_log(build), AsyncBuildLog(self._client, self.id, build, log_only=True)
+        return self._wait_for_log(build), AsyncBuildLog(self._client, self._usable_id, build, log_only=True)
 
     def _wait_for_log(self, build_id: str, timeout_s: float | None = None) -> Wait:
         wait = Wait(
@@ -426,7 +431,7 @@ class AsyncTemplate:
     async def _log_tail(self, log: AsyncBuildLog | None, wait: Wait) -> tuple[str, ...]:
         build_id = str(wait.build_id)
         if log is None:
-            log = AsyncBuildLog(self._client, self.id, build_id)
+            log = AsyncBuildLog(self._client, self._usable_id, build_id)
             await log.read(self._wait_for_log(build_id, wait.at_most(_wait.LOG_TAIL_S)))
         return tuple(self._shown(line) for line in last_lines(log.latest))
 
@@ -435,26 +440,26 @@ class AsyncTemplate:
 
     async def _wait(self, wait: Wait, on_log: LogCallback | None) -> TemplateInfo:
         if wait.build_id is None:
-            builds = await ask(self._client, wait, _calls.list_builds(self.id, limit=1))
+            builds = await ask(self._client, wait, _calls.list_builds(self._usable_id, limit=1))
             if not builds:
                 # The builds of the system's templates are not shown.
-                info = await ask(self._client, wait, _calls.get_template(self.id))
+                info = await ask(self._client, wait, _calls.get_template(self._usable_id))
                 if info.status is TemplateStatus.READY:
                     return info
                 raise SandboxError(
                     f"template {self._shown(self.id)} has no build to wait for; rebuild() starts one"
                 )
-            wait.build_id = builds[0].id
+            wait.build_id = _arguments.usable_id("build_id", builds[0].id)
         log = None
         if on_log is None:
-            build = await ended_build(self._client, wait, self.id, wait.build_id)
+            build = await ended_build(self._client, wait, self._usable_id, wait.build_id)
         else:
-            log = AsyncBuildLog(self._client, self.id, wait.build_id)
+            log = AsyncBuildLog(self._client, self._usable_id, wait.build_id)
             await self._deliver(log, wait, on_log)
             build = log.build
         has_failed = build.status is TemplateBuildStatus.FAILED
         raise_unless_ready(build, await self._log_tail(log, wait) if has_failed else (), self._shown)
-        return await ask(self._client, wait, _calls.get_template(self.id))
+        return await ask(self._client, wait, _calls.get_template(self._usable_id))
 
     async def _deliver(self, log: AsyncBuildLog, wait: Wait, callback: LogCallback) -> None:
         async with aclosing(log.follow(wait)) as batches:
@@ -479,11 +484,13 @@ class AsyncTemplate:
         until = time.monotonic() + _wait.CANCEL_S
         try:
             await self._client._run(
-                _calls.cancel_build(self.id, build_id), Options(_wait.CANCEL_S, attempts=3)
+                _calls.cancel_build(self._usable_id, build_id), Options(_wait.CANCEL_S, attempts=3)
             )
             # That it was accepted says nothing: it is for builds that have ended, too.
             left = max(0.0, until - time.monotonic())
-            build = await self._client._run(_calls.get_build(self.id, build_id), Options(left, attempts=3))
+            build = await self._client._run(
+                _calls.get_build(self._usable_id, build_id), Options(left, attempts=3)
+            )
         except SandboxError as failure:
             return f"Whether build {build_id} was cancelled is not known: {failure}. {wait.how_to_go_on()}"
         wait.saw(build)

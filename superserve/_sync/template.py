@@ -53,7 +53,7 @@ class Template:
         self._started_build_id = started_build_id
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name!r} {self.id} {self.status}>"
+        return self._shown(f"<{type(self).__name__} {self.name!r} {self.id} {self.status}>")
 
     @classmethod
     def create(
@@ -247,7 +247,7 @@ class Template:
         Raises:
             NotFoundError: It has been deleted.
         """
-        return self._client._run(_calls.get_template(self.id))
+        return self._client._run(_calls.get_template(self._usable_id))
 
     def wait_until_ready(
         self,
@@ -367,7 +367,7 @@ class Template:
             NotFoundError: The template is deleted, or the system's.
             RateLimitError: Too many requests, or too many builds at once (see `code`).
         """
-        build = self._client._run(_calls.create_build(self.id))
+        build = self._client._run(_calls.create_build(self._usable_id))
         self._started_build_id = build.id
         return build
 
@@ -377,7 +377,7 @@ class Template:
         Args:
             limit: At most so many; the server never returns more than its own limit (20).
         """
-        return self._client._run(_calls.list_builds(self.id, limit))
+        return self._client._run(_calls.list_builds(self._usable_id, limit))
 
     def get_build(self, build_id: str) -> TemplateBuildInfo:
         """Return one build, with `getTemplateBuild`.
@@ -385,11 +385,11 @@ class Template:
         Raises:
             NotFoundError: The template has no such build.
         """
-        return self._client._run(_calls.get_build(self.id, build_id))
+        return self._client._run(_calls.get_build(self._usable_id, build_id))
 
     def cancel_build(self, build_id: str) -> None:
         """Cancel a build, with `cancelTemplateBuild`; one that has ended, or does not exist, is fine too."""
-        _unless_gone(self._client, _calls.cancel_build(self.id, build_id))
+        _unless_gone(self._client, _calls.cancel_build(self._usable_id, build_id))
 
     def delete(self) -> None:
         """Delete the template, with `deleteTemplate`; if it is gone already, that is fine too.
@@ -399,12 +399,17 @@ class Template:
         Raises:
             ConflictError: A sandbox that is not destroyed still uses it, or a build of it is going on.
         """
-        _unless_gone(self._client, _calls.delete_template(self.id))
+        _unless_gone(self._client, _calls.delete_template(self._usable_id))
+
+    @property
+    def _usable_id(self) -> str:
+        return _arguments.usable_id("template_id", self.id)
 
     def _build_to_wait_for(self, build_id: str | None) -> str | None:
         if build_id is not None:
             return _arguments.identifier("build_id", build_id)
-        return self._started_build_id or self.latest_build_id
+        latest = self._started_build_id or self.latest_build_id
+        return None if latest is None else _arguments.usable_id("build_id", latest)
 
     def _log(self, build_id: str | None) -> tuple[Wait, BuildLog]:
         build = self._build_to_wait_for(build_id)
@@ -412,7 +417,7 @@ class Template:
             raise SandboxError(
                 f"template {self._shown(self.id)} does not tell its latest build: pass build_id=, list_builds() has the ids"
             )
-        return self._wait_for_log(build), BuildLog(self._client, self.id, build, log_only=True)
+        return self._wait_for_log(build), BuildLog(self._client, self._usable_id, build, log_only=True)
 
     def _wait_for_log(self, build_id: str, timeout_s: float | None = None) -> Wait:
         wait = Wait(
@@ -427,7 +432,7 @@ class Template:
     def _log_tail(self, log: BuildLog | None, wait: Wait) -> tuple[str, ...]:
         build_id = str(wait.build_id)
         if log is None:
-            log = BuildLog(self._client, self.id, build_id)
+            log = BuildLog(self._client, self._usable_id, build_id)
             log.read(self._wait_for_log(build_id, wait.at_most(_wait.LOG_TAIL_S)))
         return tuple(self._shown(line) for line in last_lines(log.latest))
 
@@ -436,26 +441,26 @@ class Template:
 
     def _wait(self, wait: Wait, on_log: LogCallback | None) -> TemplateInfo:
         if wait.build_id is None:
-            builds = ask(self._client, wait, _calls.list_builds(self.id, limit=1))
+            builds = ask(self._client, wait, _calls.list_builds(self._usable_id, limit=1))
             if not builds:
                 # The builds of the system's templates are not shown.
-                info = ask(self._client, wait, _calls.get_template(self.id))
+                info = ask(self._client, wait, _calls.get_template(self._usable_id))
                 if info.status is TemplateStatus.READY:
                     return info
                 raise SandboxError(
                     f"template {self._shown(self.id)} has no build to wait for; rebuild() starts one"
                 )
-            wait.build_id = builds[0].id
+            wait.build_id = _arguments.usable_id("build_id", builds[0].id)
         log = None
         if on_log is None:
-            build = ended_build(self._client, wait, self.id, wait.build_id)
+            build = ended_build(self._client, wait, self._usable_id, wait.build_id)
         else:
-            log = BuildLog(self._client, self.id, wait.build_id)
+            log = BuildLog(self._client, self._usable_id, wait.build_id)
             self._deliver(log, wait, on_log)
             build = log.build
         has_failed = build.status is TemplateBuildStatus.FAILED
         raise_unless_ready(build, self._log_tail(log, wait) if has_failed else (), self._shown)
-        return ask(self._client, wait, _calls.get_template(self.id))
+        return ask(self._client, wait, _calls.get_template(self._usable_id))
 
     def _deliver(self, log: BuildLog, wait: Wait, callback: LogCallback) -> None:
         with closing(log.follow(wait)) as batches:
@@ -479,10 +484,12 @@ class Template:
         build_id = str(wait.build_id)
         until = time.monotonic() + _wait.CANCEL_S
         try:
-            self._client._run(_calls.cancel_build(self.id, build_id), Options(_wait.CANCEL_S, attempts=3))
+            self._client._run(
+                _calls.cancel_build(self._usable_id, build_id), Options(_wait.CANCEL_S, attempts=3)
+            )
             # That it was accepted says nothing: it is for builds that have ended, too.
             left = max(0.0, until - time.monotonic())
-            build = self._client._run(_calls.get_build(self.id, build_id), Options(left, attempts=3))
+            build = self._client._run(_calls.get_build(self._usable_id, build_id), Options(left, attempts=3))
         except SandboxError as failure:
             return f"Whether build {build_id} was cancelled is not known: {failure}. {wait.how_to_go_on()}"
         wait.saw(build)

@@ -245,6 +245,27 @@ def test_a_status_that_is_the_key_is_not_shown_when_the_time_is_over(scripted, o
     assert "timed out after 1 s; it was ***." in str(caught.value)
 
 
+@pytest.mark.parametrize("where", ["id", "latest_build_id", "builds"])
+def test_an_id_that_cannot_be_asked_for_is_not_shown_as_it_may_hold_the_key(scripted, where):
+    odd = f"b {KEY}"
+    script = Script(
+        template=[reply(json=template_row(**({} if where == "builds" else {where: odd})))],
+        builds=[reply(json=[build_row("building") | {"id": odd}])],
+    )
+    template = scripted(script)
+    with pytest.raises(
+        SandboxError, match=r"cannot be understood: it has a (template|build)_id that is no id"
+    ) as caught:
+        wait(template)
+    assert KEY not in str(caught.value) + repr(template)
+
+
+def test_a_template_whose_latest_build_is_blank_has_none(scripted):
+    template = scripted(Script(template=[reply(json=template_row(latest_build_id=""))]))
+    assert template.latest_build_id is None
+    assert (wait(template)).status == "ready"
+
+
 def test_a_key_where_an_id_is_due_is_not_shown(serve, connect):
     client = connect(serve(reply(404), reply(200, "{"), cut()), max_attempts=1)
     for _ in range(3):
