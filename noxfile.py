@@ -88,17 +88,6 @@ def _generate(session: nox.Session, *arguments: str) -> None:
 def tests(session: nox.Session) -> None:
     """Run all tests on the Python at hand and report branch coverage of superserve/."""
     session.install("-e", ".[local]", *TEST_TOOLS, SCHEMATHESIS)
-    _pytest(session)
-
-
-@nox.session(python=PYTHONS, default=False)
-def tests_all(session: nox.Session) -> None:
-    """Run all tests on each supported Python that this machine has."""
-    session.install("-e", ".[local]", *TEST_TOOLS)
-    session.run("pytest", *session.posargs)
-
-
-def _pytest(session: nox.Session) -> None:
     session.run("coverage", "erase")
     if session.posargs:
         session.run("coverage", "run", "-m", "pytest", *session.posargs)
@@ -109,6 +98,13 @@ def _pytest(session: nox.Session) -> None:
     session.run("coverage", "combine", "--quiet")
     # A part of the tests covers a part of the code: the bound is for the whole of them.
     session.run("coverage", "report", "--fail-under=0" if session.posargs else "--fail-under=95")
+
+
+@nox.session(python=PYTHONS, default=False)
+def tests_all(session: nox.Session) -> None:
+    """Run all tests on each supported Python that this machine has."""
+    session.install("-e", ".[local]", *TEST_TOOLS)
+    session.run("pytest", *session.posargs)
 
 
 @nox.session(default=False)

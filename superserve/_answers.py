@@ -108,19 +108,18 @@ def failure(
     if isinstance(error, httpx.DecodingError):
         return SandboxError(f"the server's answer cannot be read: {told}", action=action, hint=hint)
     if never_sent:
-        message, hint = f"cannot connect to {config.base_url}: {told}", _what_to_check(error)
+        message, hint = f"cannot connect to {config.base_url}: {told}", _what_to_check(error, config)
     else:
         message = f"the connection to the server broke: {told}"
     return SandboxConnectionError(message, action=action, hint=hint)
 
 
-def _what_to_check(error: Exception) -> str:
+def _what_to_check(error: Exception, config: Config) -> str:
     if _http.is_untrusted(error):
         return "where certificates of your own are needed, SSL_CERT_FILE or SSL_CERT_DIR names them"
+    may_be_proxied = getproxies().keys() - {"no"} and not _http.unproxied(config)
     proxies = (
-        ", the proxies of the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY)"
-        if getproxies().keys() - {"no"}
-        else ""
+        ", the proxies of the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY)" if may_be_proxied else ""
     )
     return f"check the network{proxies} and base_url= or SUPERSERVE_BASE_URL"
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import ipaddress
 import platform
 import ssl
 from collections.abc import Generator
@@ -195,6 +196,22 @@ def headers(config: Config) -> dict[str, str]:
         "Accept": "application/json",
         "Accept-Encoding": "gzip, deflate",
     }
+
+
+def unproxied(config: Config) -> dict[str, None]:
+    """Return the hosts that are reached without the environment's proxies: this machine, which none of them is on."""
+    host = httpx.URL(config.base_url).host
+    is_here = host == "localhost" or (is_address(host) and ipaddress.ip_address(host).is_loopback)
+    return {f"all://[{host}]" if ":" in host else f"all://{host}": None} if is_here else {}
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is given by its address, and not by a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 @functools.cache

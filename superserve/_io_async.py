@@ -90,6 +90,7 @@ class HTTPClient(httpx.AsyncClient):
                 timeout=config.timeout_s,
                 limits=limits,
                 verify=_http.ssl_context(),
+                mounts=_http.unproxied(config),
             )
         self._cookies = _http.NoCookies()
         self._config = config

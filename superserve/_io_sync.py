@@ -75,6 +75,7 @@ class HTTPClient(httpx.Client):
                 timeout=config.timeout_s,
                 limits=limits,
                 verify=_http.ssl_context(),
+                mounts=_http.unproxied(config),
             )
         self._cookies = _http.NoCookies()
         self._config = config

@@ -92,11 +92,10 @@ def optional_integer(source: JSONObject, key: str) -> int | None:
 
 def time(source: JSONObject, key: str) -> datetime:
     """Return the RFC 3339 time under `key` as an aware datetime, cut to microseconds."""
-    try:
-        parsed = _from_iso(source[key])
-    except (KeyError, TypeError, ValueError):
-        raise _wrong(source, key, "a time such as 2026-05-01T12:00:00Z") from None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    parsed = moment(source.get(key))
+    if parsed is None:
+        raise _wrong(source, key, "a time such as 2026-05-01T12:00:00Z")
+    return parsed
 
 
 def optional_time(source: JSONObject, key: str) -> datetime | None:

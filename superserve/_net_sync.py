@@ -7,7 +7,6 @@ import _thread
 import contextlib
 import contextvars
 import functools
-import ipaddress
 import os
 import queue
 import signal
@@ -23,7 +22,7 @@ import httpcore
 import httpx
 from httpcore._backends.sync import SyncStream  # there is no public way to hand httpcore a connected socket
 
-from superserve._http import UntrustedError
+from superserve._http import UntrustedError, is_address
 
 # When the call that this thread is in must be over, on the clock of time.monotonic.
 _deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar("superserve_deadline", default=None)
@@ -171,7 +170,7 @@ class _Backend(httpcore.SyncBackend):
                 answers.put(error)
 
         # At the end of the process a thread would start no more.
-        if _is_address(host) or sys.is_finalizing():
+        if is_address(host) or sys.is_finalizing():
             ask()
         else:
             try:
@@ -213,14 +212,6 @@ class _Backend(httpcore.SyncBackend):
         if self._cutter is not None:
             # Cut before there was a connection to cut.
             self._cutter.check()
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 class _Stream(httpcore.NetworkStream):

@@ -575,12 +575,12 @@ def test_a_callback_that_overruns_ends_the_wait_right_after(serve, key):
 
     def overrun(event):
         seen.append(event)
-        time.sleep(0.3)
+        time.sleep(1.5)
 
     with Superserve(api_key=key, base_url=wire.url) as client:
         template = Template.connect(TEMPLATE_ID, client=client)
         with pytest.raises(SandboxTimeoutError):
-            template.wait_until_ready(on_log=overrun, poll_interval_s=0.01, timeout_s=0.2)
+            template.wait_until_ready(on_log=overrun, poll_interval_s=0.01, timeout_s=1)
     assert len(seen) == 1
 
 

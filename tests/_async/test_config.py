@@ -11,6 +11,7 @@ from superserve import (
     AsyncSuperserve,
     AsyncTemplate,
     AuthenticationError,
+    SandboxConnectionError,
     SandboxError,
     ValidationError,
     _http,
@@ -307,6 +308,19 @@ async def test_what_a_signal_handler_raises_while_certificates_are_read_is_no_fa
     monkeypatch.setattr(httpx, "create_ssl_context", interrupt)
     with pytest.raises(TimeoutError, match=r"^from the handler$"):
         await AsyncTemplate.list(client=connect(serve(reply(json=[]))))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_this_machine_is_reached_without_a_proxy(environment, connect, serve, host):
+    # As Go does it: the local server works behind a company's proxy, too.
+    environment.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    wire = serve(reply(json=[]))
+    url = f"http://{host}:{wire.port}"
+    assert await AsyncTemplate.list(client=connect(wire, base_url=url)) == []
+    wire.__exit__()
+    with pytest.raises(SandboxConnectionError) as caught:
+        await AsyncTemplate.list(client=connect(wire, base_url=url))
+    assert caught.value.hint == "check the network and base_url= or SUPERSERVE_BASE_URL"
 
 
 async def test_a_proxy_of_the_environment_is_used(environment, serve):

@@ -10,6 +10,7 @@ import pytest
 
 from superserve import (
     AuthenticationError,
+    SandboxConnectionError,
     SandboxError,
     Superserve,
     Template,
@@ -306,6 +307,19 @@ def test_what_a_signal_handler_raises_while_certificates_are_read_is_no_fault_of
     monkeypatch.setattr(httpx, "create_ssl_context", interrupt)
     with pytest.raises(TimeoutError, match=r"^from the handler$"):
         Template.list(client=connect(serve(reply(json=[]))))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_this_machine_is_reached_without_a_proxy(environment, connect, serve, host):
+    # As Go does it: the local server works behind a company's proxy, too.
+    environment.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    wire = serve(reply(json=[]))
+    url = f"http://{host}:{wire.port}"
+    assert Template.list(client=connect(wire, base_url=url)) == []
+    wire.__exit__()
+    with pytest.raises(SandboxConnectionError) as caught:
+        Template.list(client=connect(wire, base_url=url))
+    assert caught.value.hint == "check the network and base_url= or SUPERSERVE_BASE_URL"
 
 
 def test_a_proxy_of_the_environment_is_used(environment, serve):

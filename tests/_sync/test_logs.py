@@ -56,10 +56,10 @@ TEXTS = ["hello", "wörld", "ready"]
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch, no_backoff):
     """Wait for the tail of a log for a moment only."""
-    monkeypatch.setattr(_wait, "TAIL_QUIET_S", (0.1, 0.1))
+    monkeypatch.setattr(_wait, "TAIL_QUIET_S", (0.2, 0.2))
     monkeypatch.setattr(_wait, "TAIL_LONG_QUIET_S", 0.2)
     monkeypatch.setattr(_wait, "TAIL_REFUSED_S", 0.3)
-    monkeypatch.setattr(_wait, "TAIL_UNANSWERED_S", 0.3)
+    monkeypatch.setattr(_wait, "TAIL_UNANSWERED_S", 0.6)
     monkeypatch.setattr(_wait, "LOG_POLL_INTERVAL_S", 0.05)
 
 

@@ -49,8 +49,8 @@ BOTH = pytest.mark.parametrize("options", [{}, {"on_log": nothing}], ids=["witho
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
-    monkeypatch.setattr(_wait, "TAIL_QUIET_S", (0.05, 0.05))
-    monkeypatch.setattr(_wait, "TAIL_UNANSWERED_S", 0.1)
+    monkeypatch.setattr(_wait, "TAIL_QUIET_S", (0.15, 0.15))
+    monkeypatch.setattr(_wait, "TAIL_UNANSWERED_S", 0.5)
 
 
 @pytest.fixture
