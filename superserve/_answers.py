@@ -90,7 +90,12 @@ def refusal(call: Call[Any], response: httpx.Response, config: Config) -> Sandbo
 
 
 def failure(
-    call: Call[Any], error: Exception, config: Config, *, timeout_s: float, handled: BaseException | None
+    call: Call[Any],
+    error: Exception,
+    config: Config,
+    *,
+    timeout_s: float,
+    handled: BaseException | None = None,
 ) -> SandboxError:
     """Return the error that stands for a request without a usable response, and clean what led to it.
 
