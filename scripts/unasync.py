@@ -1,6 +1,6 @@
 """Write the synchronous modules and their tests from the asynchronous ones; `--check` only compares.
 
-It replaces words and nothing else: what differs in structure stands in superserve/_io_async.py and _io_sync.py.
+It replaces words and nothing else: what differs in structure stands in pairs such as superserve/_io_async.py and _io_sync.py.
 """
 
 import argparse
@@ -24,7 +24,7 @@ RULES = [
     (r"\baclos(e|ing)\b", r"clos\1"),
     (r"\.asyncio(_detailed)?\(", r".sync\1("),  # the generated functions
     (r"\b__a(enter|exit)__\b", r"__\1__"),
-    (r"\b_io_async\b", "_io_sync"),
+    (r"\b_(io|pump)_async\b", r"_\1_sync"),
     (r"\bsuperserve\._async\b", "superserve._sync"),
 ]
 LEFT_OVER = re.compile(r"async|await|\baclos|__a(enter|exit|iter|next)__", re.IGNORECASE)

@@ -5,7 +5,16 @@ import re
 
 import pytest
 
-from superserve import AsyncSuperserve, AsyncTemplate, Superserve, Template, _io_async, _io_sync
+from superserve import (
+    AsyncSuperserve,
+    AsyncTemplate,
+    Superserve,
+    Template,
+    _io_async,
+    _io_sync,
+    _pump_async,
+    _pump_sync,
+)
 
 PAIRS = [(AsyncTemplate, Template), (AsyncSuperserve, Superserve)]
 # Names that Python itself spells differently.
@@ -72,12 +81,15 @@ def test_the_hand_written_halves_offer_the_same_names():
     for name in (
         "HTTPClient",
         "LogCallback",
-        "LogPump",
         "Pool",
         "check_callback",
         "deliver",
         "raw_client",
+        "read_whole",
+        "shielded",
         "sleep",
     ):
         assert hasattr(_io_async, name)
         assert hasattr(_io_sync, name)
+    for pump in (_pump_async, _pump_sync):
+        assert hasattr(pump, "LogPump")

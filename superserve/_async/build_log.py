@@ -12,8 +12,9 @@ import httpx
 from superserve import _answers, _calls, _wait
 from superserve._async.client import AsyncSuperserve
 from superserve._calls import Call
-from superserve._io_async import LogPump, sleep
+from superserve._io_async import sleep
 from superserve._logs import LATEST, LogFeed, notice
+from superserve._pump_async import LogPump
 from superserve._wait import Wait
 from superserve.errors import SandboxError
 from superserve.types import BuildLogEvent, TemplateBuildInfo, TemplateBuildStatus

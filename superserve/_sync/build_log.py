@@ -12,8 +12,9 @@ import httpx
 
 from superserve import _answers, _calls, _wait
 from superserve._calls import Call
-from superserve._io_sync import LogPump, sleep
+from superserve._io_sync import sleep
 from superserve._logs import LATEST, LogFeed, notice
+from superserve._pump_sync import LogPump
 from superserve._sync.client import Superserve
 from superserve._wait import Wait
 from superserve.errors import SandboxError
