@@ -16,6 +16,7 @@ import httpx
 
 import superserve
 from superserve._config import Config
+from superserve._names import is_address
 from superserve.errors import SandboxError
 
 ANSWER_LIMIT: Final = 64 * 1024 * 1024
@@ -88,6 +89,8 @@ class NoCookies(httpx.Cookies):
 
     def extract_cookies(self, response: httpx.Response) -> None:
         """Leave an answer's cookies alone."""
+        # What the server calls its status is logged next, and may quote what it was sent.
+        response.extensions.pop("reason_phrase", None)
 
 
 def extensions(options: Options) -> dict[str, object]:
@@ -203,15 +206,6 @@ def unproxied(config: Config) -> dict[str, None]:
     host = httpx.URL(config.base_url).host
     is_here = host == "localhost" or (is_address(host) and ipaddress.ip_address(host).is_loopback)
     return {f"all://[{host}]" if ":" in host else f"all://{host}": None} if is_here else {}
-
-
-def is_address(host: str) -> bool:
-    """Whether a host is given by its address, and not by a name."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 @functools.cache

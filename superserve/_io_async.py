@@ -90,6 +90,9 @@ class HTTPClient(httpx.AsyncClient):
         self._cookies = _http.NoCookies()
         self._config = config
         self.is_retired = False
+        self._users = 0
+        self._unused = asyncio.Event()
+        self._unused.set()
         self._slots = asyncio.Semaphore(_http.CALLS_AT_ONCE)
         self._turn = asyncio.Lock()
         _net_async.install(self)
@@ -108,12 +111,23 @@ class HTTPClient(httpx.AsyncClient):
         """Close this pool when the calls are done that it is amid."""
         self.is_retired = True
         if not self.is_closed:
-            for _ in range(_http.CALLS_AT_ONCE):
-                await self._slots.acquire()
+            await self._unused.wait()
             await self.aclose()
 
     async def send(self, request: httpx.Request, *, stream: bool = False, **arguments: Any) -> httpx.Response:
         """Send a request as httpx does, within the time it may take."""
+        # The key goes to one host.
+        arguments.pop("follow_redirects", None)
+        self._users += 1
+        self._unused.clear()
+        try:
+            return await self._send(request, stream=stream, **arguments)
+        finally:
+            self._users -= 1
+            if not self._users:
+                self._unused.set()
+
+    async def _send(self, request: httpx.Request, *, stream: bool, **arguments: Any) -> httpx.Response:
         options = _http.options_of(request, self._config)
         deadline = time.monotonic() + options.timeout_s
         if options.attempts == 1:
@@ -235,7 +249,8 @@ class Pool:
             http, keeper = found
             # At once: the keeper would wait for the calls that are under way.
             await http.aclose()
-            await keeper.aclose()
+            if not http.is_retired:
+                await keeper.aclose()
 
 
 def raw_client(config: Config, pool: Pool) -> RawClient:

@@ -95,9 +95,8 @@ class HTTPClient(httpx.Client):
 
     def send(self, request: httpx.Request, *, stream: bool = False, **arguments: Any) -> httpx.Response:
         """Send a request as httpx does, within the time it may take."""
-        if self._successor is not None:
-            # Retired since the caller got it.
-            return self._successor.send(request, stream=stream, **arguments)
+        # The key goes to one host.
+        arguments.pop("follow_redirects", None)
         user = threading.get_ident()
         if user in self._users:
             # A signal handler or an object's finalizer, amid a call of the same thread: that may hold httpcore's lock.
@@ -108,6 +107,9 @@ class HTTPClient(httpx.Client):
         self._lends = self._lends or stream
         try:
             self._users.add(user)
+            if self._successor is not None:
+                # Retired since the caller got it.
+                return self._successor.send(request, stream=stream, **arguments)
             return self._send(request, stream=stream, **arguments)
         except httpx.HTTPError:
             raise

@@ -9,17 +9,23 @@ for the network, as httpcore expects it.
 # ruff: noqa: ASYNC109 - the signatures are httpcore's
 
 import asyncio
+import contextlib
 import contextvars
 import ssl
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import httpcore
 import httpx
 
 from superserve._http import UntrustedError
+from superserve._names import Addresses, is_address, look_up
 
 T = TypeVar("T")
+
+# How long one address of a host may take before the next one is tried, too.
+_NEXT_AFTER_S: Final = 0.25
 
 
 def install(client: httpx.AsyncClient) -> None:
@@ -117,10 +123,17 @@ class _Backend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
+        def connect(address: str) -> Coroutine[Any, Any, httpcore.AsyncNetworkStream]:
+            return self._backend.connect_tcp(address, port, timeout, local_address, socket_options)
+
         try:
-            return _Stream(
-                await _wait_for(self._backend.connect_tcp(host, port, timeout, local_address, socket_options))
-            )
+            if is_address(host):
+                return _Stream(await _wait_for(connect(host)))
+            async with asyncio.timeout(timeout):
+                addresses = await _wait_for(_addresses(host, port))
+                return _Stream(await _wait_for(_first([partial(connect, address) for address in addresses])))
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout(f"no connection to {host}") from error
         except httpcore.ConnectError as error:
             raise httpcore.ConnectError(_reason(error)) from error
 
@@ -164,6 +177,54 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
+
+
+async def _addresses(host: str, port: int) -> list[str]:
+    """Return a host's addresses, the best one first."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[Addresses | Exception] = loop.create_future()
+
+    def take(found: Addresses | Exception) -> None:
+        if not answer.done():
+            answer.set_result(found)
+
+    def give(found: Addresses | Exception) -> None:
+        # The loop may be closed by now.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(take, found)
+
+    look_up(host, port, give)
+    found = await answer
+    if isinstance(found, Exception):
+        raise httpcore.ConnectError(str(found)) from found
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+async def _first(
+    connects: list[Callable[[], Coroutine[Any, Any, httpcore.AsyncNetworkStream]]],
+) -> httpcore.AsyncNetworkStream:
+    """Return the first connection that there is: the next one is tried when one has failed, or takes long (RFC 8305)."""
+    failure: BaseException | None = None
+    attempts: set[asyncio.Task[httpcore.AsyncNetworkStream]] = set()
+    try:
+        while connects or attempts:
+            if connects:
+                attempts.add(asyncio.create_task(connects.pop(0)()))
+            ended, _ = await asyncio.wait(
+                attempts, timeout=_NEXT_AFTER_S if connects else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            for attempt in ended:
+                failure = attempt.exception()
+                attempts.remove(attempt)
+                if failure is None:
+                    return attempt.result()
+        raise failure or AssertionError("a name has addresses")
+    finally:
+        for attempt in attempts:
+            attempt.cancel()
+        for late in await asyncio.gather(*attempts, return_exceptions=True):
+            if not isinstance(late, BaseException):
+                await late.aclose()
 
 
 def _reason(error: BaseException) -> str:

@@ -3,7 +3,6 @@
 httpx knows timeouts of single operations only, so a server that drips bytes prolongs them for ever.
 """
 
-import _thread
 import contextlib
 import contextvars
 import functools
@@ -12,26 +11,24 @@ import queue
 import signal
 import socket
 import ssl
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import httpcore
 import httpx
 from httpcore._backends.sync import SyncStream  # there is no public way to hand httpcore a connected socket
 
-from superserve._http import UntrustedError, is_address
+from superserve._http import UntrustedError
+from superserve._names import Addresses, look_up
 
 # When the call that this thread is in must be over, on the clock of time.monotonic.
 _deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar("superserve_deadline", default=None)
 
 _WRITTEN_AT_ONCE: Final = 16 * 1024
 
-# What socket.getaddrinfo returns: family, kind, protocol, official name and address of each way to reach a host.
-_Addresses = Sequence[tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]]
-_Answers = queue.SimpleQueue[_Addresses | Exception]
+_Answers = queue.SimpleQueue[Addresses | Exception]
 
 
 @contextlib.contextmanager
@@ -160,26 +157,9 @@ class _Backend(httpcore.SyncBackend):
         )
         raise kind_of_failure(str(failure)) from failure
 
-    def _look_up(self, host: str, port: int, timeout: float | None) -> _Addresses:
+    def _look_up(self, host: str, port: int, timeout: float | None) -> Addresses:
         answers: _Answers = queue.SimpleQueue()
-
-        def ask() -> None:
-            try:
-                answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-            except Exception as error:  # noqa: BLE001 - it comes out below
-                answers.put(error)
-
-        # At the end of the process a thread would start no more.
-        if is_address(host) or sys.is_finalizing():
-            ask()
-        else:
-            try:
-                # Nothing can end a look-up, so it gets a thread of its own, which can be left alone: it ends by itself.
-                # Not threading.Thread: an interrupt in its start leaves its thread waiting for ever.
-                _thread.start_new_thread(ask, ())
-            except RuntimeError:
-                # There are no more threads to be had.
-                ask()
+        look_up(host, port, answers.put)
         if self._cutter is not None:
             self._cutter.watch_look_up(answers)
         try:

@@ -131,11 +131,7 @@ def named(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Named]]:
                     raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
                 return found
 
-            async def look_up_in_loop(*_: object, **__: object) -> list[tuple[object, ...]]:
-                return look_up()
-
             monkeypatch.setattr(socket, "getaddrinfo", look_up)
-            monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", look_up_in_loop)
             return Named(port)
 
         yield named
@@ -150,12 +146,8 @@ def unresolved(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Named]]
         release.wait()
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
-    async def look_up_in_loop(*_: object, **__: object) -> None:
-        await asyncio.get_running_loop().create_future()
-
     def unresolved() -> Named:
         monkeypatch.setattr(socket, "getaddrinfo", look_up)
-        monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", look_up_in_loop)
         return Named(80)
 
     yield unresolved

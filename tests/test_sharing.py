@@ -23,7 +23,7 @@ from superserve import (
     Superserve,
     Template,
     ValidationError,
-    _net_sync,
+    _names,
 )
 from superserve._async import client as async_client
 from superserve._sync import client as sync_client
@@ -349,6 +349,15 @@ gc.set_threshold(10**6)
 gc.collect = lambda: None
 Environment()
 """,
+    "a thread that goes on after the main one": f"""
+import threading
+async def main():
+    # asyncio has no threads for look-ups any more.
+    while threading.main_thread().is_alive():
+        await asyncio.sleep(0.01)
+    print((await AsyncTemplate.connect('{ID}')).name)
+threading.Thread(target=lambda: asyncio.run(main())).start()
+""",
     "the clean-up of an asynchronous generator": f"""
 import warnings
 # httpx uses generators, too, and asyncio warns of those that begin so late.
@@ -358,7 +367,9 @@ async def environment():
     try:
         yield template
     finally:
-        print((await template.get_info()).name)
+        # More than there can be at once.
+        infos = await asyncio.gather(*[template.get_info() for _ in range(40)])
+        print(*{{info.name for info in infos}})
 async def main():
     await anext(abandoned)
 abandoned = environment()
@@ -416,12 +427,12 @@ client = Superserve()
 template = Template.connect('{ID}', client=client)
 {program}
 for _ in range(100):
-    make()
-    for _ in range(3):
-        try:
+    try:
+        make()
+        for _ in range(3):
             template.get_info()
-        except SandboxError as error:
-            assert "closed" in str(error)
+    except SandboxError as error:
+        assert "closed" in str(error)
 """
     settings = {"SUPERSERVE_API_KEY": key, "SUPERSERVE_BASE_URL": wire.url}
     said = run(PROGRAM.format(program), **settings).split()
@@ -442,7 +453,7 @@ def test_a_call_may_be_made_where_no_thread_can_be_started(named, serve, key, mo
     def refuse(*_):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(_net_sync._thread, "start_new_thread", refuse)
+    monkeypatch.setattr(_names._thread, "start_new_thread", refuse)
     with Superserve(api_key=key, base_url=host.url) as client:
         assert Template.list(client=client) == []
 
@@ -632,3 +643,13 @@ def test_a_connection_that_cannot_be_made_leaves_nothing(key, serve):
             Superserve(api_key=key, base_url=wire.url, max_attempts=1) as client,
         ):
             Template.list(client=client)
+
+
+async def test_calls_under_way_when_the_loop_is_shut_down_come_to_their_end(serve, key):
+    wire = serve(reply(503), reply(503), reply(json=TEMPLATE))
+    async with AsyncSuperserve(api_key=key, base_url=wire.url) as client:
+        # Between two attempts, it waits for nothing of the pool's.
+        call = asyncio.create_task(AsyncTemplate.connect(ID, client=client))
+        await asyncio.to_thread(wire.until, lambda: len(wire.requests) == 1)
+        await asyncio.gather(call, client._pool._of_loop[asyncio.get_running_loop()][1].aclose())
+        assert call.result().name == "my-env"

@@ -238,6 +238,14 @@ def test_a_key_of_the_environment_that_cannot_be_sent_is_named_so(environment):
         base_url()
 
 
+async def test_what_a_server_calls_its_status_is_not_logged(serve, connect, caplog):
+    caplog.set_level(logging.INFO)
+    wire = serve(cut(f"HTTP/1.1 200 {SECRET}\r\nContent-Length: 2\r\n\r\n[]".encode()))
+    assert await AsyncTemplate.list(client=connect(wire)) == []
+    assert '"HTTP/1.1 200 OK"' in caplog.text
+    assert SECRET not in caplog.text
+
+
 async def test_the_key_is_in_no_repr_no_log_and_no_pickle(server, caplog):
     caplog.set_level(logging.DEBUG)
     async with AsyncSuperserve(api_key=server.api_key, base_url=server.base_url) as client:

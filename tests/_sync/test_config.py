@@ -239,6 +239,14 @@ def test_a_key_of_the_environment_that_cannot_be_sent_is_named_so(environment):
         base_url()
 
 
+def test_what_a_server_calls_its_status_is_not_logged(serve, connect, caplog):
+    caplog.set_level(logging.INFO)
+    wire = serve(cut(f"HTTP/1.1 200 {SECRET}\r\nContent-Length: 2\r\n\r\n[]".encode()))
+    assert Template.list(client=connect(wire)) == []
+    assert '"HTTP/1.1 200 OK"' in caplog.text
+    assert SECRET not in caplog.text
+
+
 def test_the_key_is_in_no_repr_no_log_and_no_pickle(server, caplog):
     caplog.set_level(logging.DEBUG)
     with Superserve(api_key=server.api_key, base_url=server.base_url) as client:
