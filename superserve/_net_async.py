@@ -126,13 +126,16 @@ class _Backend(httpcore.AsyncNetworkBackend):
         def connect(address: str) -> Coroutine[Any, Any, httpcore.AsyncNetworkStream]:
             return self._backend.connect_tcp(address, port, timeout, local_address, socket_options)
 
+        limit = asyncio.timeout(timeout)
         try:
             if is_address(host):
                 return _Stream(await _wait_for(connect(host)))
-            async with asyncio.timeout(timeout):
+            async with limit:
                 addresses = await _wait_for(_addresses(host, port))
                 return _Stream(await _wait_for(_first([partial(connect, address) for address in addresses])))
         except TimeoutError as error:
+            if not limit.expired():
+                raise
             raise httpcore.ConnectTimeout(f"no connection to {host}") from error
         except httpcore.ConnectError as error:
             raise httpcore.ConnectError(_reason(error)) from error
@@ -204,27 +207,37 @@ async def _first(
     connects: list[Callable[[], Coroutine[Any, Any, httpcore.AsyncNetworkStream]]],
 ) -> httpcore.AsyncNetworkStream:
     """Return the first connection that there is: the next one is tried when one has failed, or takes long (RFC 8305)."""
-    failure: BaseException | None = None
     attempts: set[asyncio.Task[httpcore.AsyncNetworkStream]] = set()
+    made: list[httpcore.AsyncNetworkStream] = []
+    failure: BaseException | None = None
     try:
-        while connects or attempts:
+        while not made and (connects or attempts):
             if connects:
                 attempts.add(asyncio.create_task(connects.pop(0)()))
-            ended, _ = await asyncio.wait(
+            ended, attempts = await asyncio.wait(
                 attempts, timeout=_NEXT_AFTER_S if connects else None, return_when=asyncio.FIRST_COMPLETED
             )
             for attempt in ended:
                 failure = attempt.exception()
-                attempts.remove(attempt)
                 if failure is None:
-                    return attempt.result()
-        raise failure or AssertionError("a name has addresses")
-    finally:
-        for attempt in attempts:
-            attempt.cancel()
-        for late in await asyncio.gather(*attempts, return_exceptions=True):
-            if not isinstance(late, BaseException):
-                await late.aclose()
+                    made.append(attempt.result())
+    except BaseException:
+        for stream in made + _given_up(attempts):
+            await stream.aclose()
+        raise
+    for late in made[1:] + _given_up(attempts):
+        await late.aclose()
+    if made:
+        return made[0]
+    raise failure or AssertionError("a name has addresses")
+
+
+def _given_up(attempts: set[asyncio.Task[httpcore.AsyncNetworkStream]]) -> list[httpcore.AsyncNetworkStream]:
+    """Cancel attempts to connect; return the connections of those that had one in the same moment."""
+    for attempt in attempts:
+        attempt.add_done_callback(_looked_at)
+    ended = [attempt for attempt in attempts if not attempt.cancel()]
+    return [attempt.result() for attempt in ended if not (attempt.cancelled() or attempt.exception())]
 
 
 def _reason(error: BaseException) -> str:

@@ -323,6 +323,18 @@ async def test_wait_for_around_a_wait_ends_it(template, belongings):
     assert belongings.readers() == set()
 
 
+async def test_a_timeout_while_one_address_after_the_other_is_tried_leaves_no_connection(
+    named, key, belongings
+):
+    host = named(0, deaf=["127.0.0.2", "127.0.0.3"])
+    async with AsyncSuperserve(api_key=key, base_url=host.url) as client:
+        with pytest.raises(TimeoutError) as caught:
+            async with asyncio.timeout(0.4):
+                await AsyncTemplate.list(client=client)
+        assert not isinstance(caught.value, SandboxError)
+        assert belongings.left() == set()
+
+
 async def test_a_failing_sibling_in_a_group_ends_a_wait(template, belongings):
     async def fail():
         await asyncio.sleep(0.1)
