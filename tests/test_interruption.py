@@ -297,9 +297,9 @@ async def test_a_scope_of_anyio_around_a_wait_ends_it_and_what_it_has_to_do_is_d
     script = Script(build=["building"], logs=[stall(STREAM_HEAD + EVENT)])
     wire = serve(script)
 
-    async def wait():
+    async def wait(scope):
         try:
-            await template.wait_until_ready(on_log=lambda event: None, cancel_on_interrupt=cancels)
+            await template.wait_until_ready(on_log=lambda event: scope.cancel(), cancel_on_interrupt=cancels)
         except asyncio.CancelledError as error:
             notes.extend(error.__notes__)
             raise
@@ -307,9 +307,9 @@ async def test_a_scope_of_anyio_around_a_wait_ends_it_and_what_it_has_to_do_is_d
     notes: list[str] = []
     async with AsyncSuperserve(api_key=key, base_url=wire.url) as client:
         template = await AsyncTemplate.connect(TEMPLATE_ID, client=client)
-        with anyio.move_on_after(0.5) as scope:
-            script.then(build=["building", "cancelled"])
-            await wait()
+        script.then(build=["building", "cancelled"])
+        with anyio.CancelScope() as scope:
+            await wait(scope)
         assert scope.cancelled_caught
         assert belongings.readers() == set()
     assert script.count("cancel") == cancels
@@ -323,10 +323,9 @@ async def test_wait_for_around_a_wait_ends_it(template, belongings):
     assert belongings.readers() == set()
 
 
-async def test_a_timeout_while_one_address_after_the_other_is_tried_leaves_no_connection(
-    named, key, belongings
-):
+async def test_a_timeout_while_one_address_after_the_other_is_tried_leaves_no_connection(named, key):
     host = named(0, deaf=["127.0.0.2", "127.0.0.3"])
+    belongings = Belongings()
     async with AsyncSuperserve(api_key=key, base_url=host.url) as client:
         with pytest.raises(TimeoutError) as caught:
             async with asyncio.timeout(0.4):
