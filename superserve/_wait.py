@@ -274,9 +274,9 @@ class Wait:
         return self.timeout_error
 
     def tell(self, error: BaseException, said: str) -> None:
-        """Add to an error what has become of the build: to the text of our own, to another's as a note."""
+        """Add to an error what has become of the build: to our own as its hint, to another's as a note."""
         if isinstance(error, SandboxTimeoutError) and error is self.timeout_error:
-            error.message += f". {said}"
+            error.hint = said[0].lower() + said[1:].rstrip(".")
         else:
             error.add_note(said)
 
@@ -314,7 +314,8 @@ def raise_unless_ready(
     because = f": {reason}" if reason else ""
     if build.status is TemplateBuildStatus.CANCELLED:
         raise ConflictError(
-            f"build {build_id} of template {template_id} was cancelled{because}; rebuild() starts another"
+            f"build {build_id} of template {template_id} was cancelled{because}",
+            hint="rebuild() starts another",
         )
     raise SandboxError(
         f"build {build_id} of template {template_id} has ended as {shown(build.status)!r}{because}; this version does "
