@@ -607,6 +607,15 @@ def test_a_wait_that_times_out_says_what_the_build_has_come_to_if_that_is_known(
 # Polls
 
 
+def test_events_come_at_once_although_the_next_poll_is_far(scripted):
+    def arrived(event):
+        raise EOFError(event.text)
+
+    template = scripted(Script(build=["building"], logs=[OPEN_LOG]))
+    with pytest.raises(EOFError, match="hello"):
+        wait(template, poll_interval_s=50, timeout_s=10, on_log=arrived)
+
+
 def test_the_end_of_the_log_hastens_the_polls(scripted):
     ready = {**LINE, "stream": "system", "text": "ready", "status": "ready", "finished": True}
     script = Script(build=["building", "building", "building", "ready"], logs=[log(LINE, ready)])
