@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import threading
 
 import pytest
 
@@ -613,12 +614,16 @@ async def test_a_wait_that_times_out_says_what_the_build_has_come_to_if_that_is_
 
 
 async def test_events_come_at_once_although_the_next_poll_is_far(scripted):
-    def arrived(event):
-        raise EOFError(event.text)
+    arrived = threading.Event()
+    ready = {**LINE, "stream": "system", "text": "ready", "status": "ready", "finished": True}
 
-    template = await scripted(Script(build=["building"], logs=[OPEN_LOG]))
-    with pytest.raises(EOFError, match="hello"):
-        await wait(template, poll_interval_s=50, timeout_s=10, on_log=arrived)
+    def log_on(peer, _request):
+        peer.send(STREAM_HEAD + chunk(sse(LINE)))
+        peer.wait(arrived)
+        peer.send(chunk(sse(ready)) + b"0\r\n\r\n")
+
+    template = await scripted(Script(build=["building", "ready"], logs=[log_on]))
+    await wait(template, poll_interval_s=50, timeout_s=10, on_log=lambda event: arrived.set())
 
 
 async def test_the_end_of_the_log_hastens_the_polls(scripted):
