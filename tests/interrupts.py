@@ -11,16 +11,9 @@ import threading
 import time
 
 from superserve import Superserve, Template
-from tests.script import BUILD_ID, TEMPLATE_ID, Script
+from tests.script import BUILD_ID, LINE, TEMPLATE_ID, Script
 from tests.wire import STREAM_HEAD, Peer, Request, Wire, chunk, reset, sse, stall
 
-LINE = {
-    "timestamp": "2026-05-01T10:00:01Z",
-    "stream": "stdout",
-    "text": "hello",
-    "finished": False,
-    "status": "",
-}
 EVENT = chunk(sse(LINE))
 GO_ON = (
     "The build goes on; wait again with "

@@ -13,6 +13,14 @@ from tests.wire import Answer, Peer, Request, envelope, reply
 
 TEMPLATE_ID = "7a3f2b8c-1234-4c50-8888-8dd25736052a"
 BUILD_ID = "0c1f9e77-5678-4e21-9999-1b2c3d4e5f60"
+LINE: dict[str, object] = {
+    "timestamp": "2026-05-01T10:00:01Z",
+    "stream": "stdout",
+    "text": "hello",
+    "finished": False,
+    "status": "",
+}
+"""One event of a log."""
 
 KINDS = ("template", "builds", "rebuild", "build", "cancel", "logs")
 

@@ -25,16 +25,9 @@ from superserve import (
 )
 from superserve._logs import LogFeed
 from tests.conftest import Belongings
-from tests.script import BUILD_ID, TEMPLATE_ID, Script
+from tests.script import BUILD_ID, LINE, TEMPLATE_ID, Script
 from tests.wire import STREAM_HEAD, Peer, Request, Wire, chunk, reply, reset, sse, stall
 
-LINE = {
-    "timestamp": "2026-05-01T10:00:01Z",
-    "stream": "stdout",
-    "text": "hello",
-    "finished": False,
-    "status": "",
-}
 EVENT = chunk(sse(LINE))
 _AGAIN = f".wait_until_ready(build_id='{BUILD_ID}')."
 GO_ON = {

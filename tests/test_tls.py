@@ -15,16 +15,9 @@ from superserve import (
     Template,
     _http,
 )
-from tests.script import TEMPLATE_ID, Script
+from tests.script import LINE, TEMPLATE_ID, Script
 from tests.wire import Wire, log
 
-LINE = {
-    "timestamp": "2026-05-01T10:00:01Z",
-    "stream": "stdout",
-    "text": "hello",
-    "finished": False,
-    "status": "",
-}
 END = {**LINE, "stream": "system", "text": "ready", "finished": True, "status": "ready"}
 
 

@@ -6,16 +6,9 @@ from contextlib import aclosing
 import pytest
 
 from superserve import AsyncTemplate, BuildError, SandboxError, SandboxTimeoutError, _wait
-from tests.script import BUILD_ID, TEMPLATE_ID, Script, build_row, template_row
+from tests.script import BUILD_ID, LINE, TEMPLATE_ID, Script, build_row, template_row
 from tests.wire import STREAM_HEAD, chunk, envelope, reply, reset, sse, stall
 
-LINE = {
-    "timestamp": "2026-05-01T10:00:01Z",
-    "stream": "stdout",
-    "text": "hello",
-    "finished": False,
-    "status": "",
-}
 EVENT = chunk(sse(LINE))
 
 PHASES = {

@@ -21,18 +21,11 @@ from superserve import (
     _wait,
 )
 from tests.conftest import KEY
-from tests.script import BUILD_ID, TEMPLATE_ID, Script, build_row, template_row
+from tests.script import BUILD_ID, LINE, TEMPLATE_ID, Script, build_row, template_row
 from tests.wire import STREAM_HEAD, chunk, cut, drip, envelope, head, log, reply, reset, sse, stall
 
 NO_KEY = reply(401, json=envelope("auth_failed", "API key is not known"))
 LIMITED = reply(429, json=envelope("rate_limited", "slow down"), headers={"Retry-After": "0"})
-LINE = {
-    "timestamp": "2026-05-01T10:00:01Z",
-    "stream": "stdout",
-    "text": "hello",
-    "finished": False,
-    "status": "",
-}
 OPEN_LOG = stall(STREAM_HEAD + chunk(sse(LINE)))
 
 
