@@ -24,7 +24,7 @@ RULES = [
     (r"\baclos(e|ing)\b", r"clos\1"),
     (r"\.asyncio(_detailed)?\(", r".sync\1("),  # the generated functions
     (r"\b__a(enter|exit)__\b", r"__\1__"),
-    (r"\b_(io|pump)_async\b", r"_\1_sync"),
+    (r"\b(connections|reader|transport)_async\b", r"\1_sync"),
     (r"\bsuperserve\._async\b", "superserve._sync"),
 ]
 LEFT_OVER = re.compile(r"async|await|\baclos|__a(enter|exit|iter|next)__", re.IGNORECASE)

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from superserve import errors as errors
     from superserve import types as types
     from superserve._async.client import AsyncSuperserve
-    from superserve._async.template import AsyncTemplate
+    from superserve._async.templates import AsyncTemplate
     from superserve._sync.client import Superserve
-    from superserve._sync.template import Template
+    from superserve._sync.templates import Template
     from superserve.errors import (
         AuthenticationError,
         BuildError,
@@ -76,9 +76,9 @@ __all__ = [
 
 _HOMES = {
     "AsyncSuperserve": "_async.client",
-    "AsyncTemplate": "_async.template",
+    "AsyncTemplate": "_async.templates",
     "Superserve": "_sync.client",
-    "Template": "_sync.template",
+    "Template": "_sync.templates",
 }
 
 

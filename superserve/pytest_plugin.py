@@ -67,12 +67,12 @@ def superserve_api(
     superserve_server: "LocalServer", pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[SuperserveApi]:
     """Give the test a server in its first state, a key of its own, and both in the environment."""
-    from superserve import _wait
+    from superserve import _polling
     from superserve._async.client import forget_shared as forget_shared_async
     from superserve._sync.client import forget_shared
 
     superserve_server.reset()
-    monkeypatch.setattr(_wait, "INTERVAL_SCALE", 1 / _speed(pytestconfig))
+    monkeypatch.setattr(_polling, "INTERVAL_SCALE", 1 / _speed(pytestconfig))
     api_key = superserve_server.add_team().api_key
     monkeypatch.setenv("SUPERSERVE_BASE_URL", superserve_server.base_url)
     monkeypatch.setenv("SUPERSERVE_API_KEY", api_key)

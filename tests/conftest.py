@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from superserve import _retry
+from superserve._http import retry
 from superserve.local import LocalServer
 from tests.wire import Answer, Deaf, Sipping, Wire
 
@@ -76,8 +76,8 @@ def serve() -> Iterator[Callable[..., Wire]]:
 @pytest.fixture
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Repeat requests at once; a Retry-After header is obeyed for a hundredth of a second."""
-    monkeypatch.setattr(_retry, "FIRST_DELAY_S", 0.0)
-    monkeypatch.setattr(_retry, "LONGEST_DELAY_S", 0.01)
+    monkeypatch.setattr(retry, "FIRST_DELAY_S", 0.0)
+    monkeypatch.setattr(retry, "LONGEST_DELAY_S", 0.01)
 
 
 @pytest.fixture

@@ -15,7 +15,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from superserve_api import models
 
 import superserve
-from superserve import _answers, _calls, _config, _convert
+from superserve import _config, _convert
+from superserve._http import responses
+from superserve._operations import templates
 from superserve.local import LocalServer
 from tests.wire import log, reply
 
@@ -385,8 +387,8 @@ def test_superserve_reads_only_fields_of_a_log_event_that_the_contract_has():
 
 def test_superserve_reads_only_fields_of_an_error_that_the_contract_has():
     body = {"error": {"code": "conflict", "message": "name taken"}}
-    call = _calls.get_template(TEMPLATE["id"])
-    error = _answers.refusal(call, httpx.Response(409, json=body), _config.resolve("another-key"))
+    call = templates.get_template(TEMPLATE["id"])
+    error = responses.refusal(call, httpx.Response(409, json=body), _config.resolve("another-key"))
 
     assert (error.code, error.message) == ("conflict", "name taken")
     assert missing(models.ApiError, body.keys()) == []

@@ -20,8 +20,8 @@ from superserve import (
     _config,
     errors,
 )
-from superserve._answers import failure
-from superserve._calls import Call, nothing
+from superserve._http.responses import failure
+from superserve._operations.templates import Call, nothing
 
 CLASSES = [getattr(errors, name) for name in errors.__all__]
 PLAIN = [kind for kind in CLASSES if kind is not BuildError]

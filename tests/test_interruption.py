@@ -23,7 +23,7 @@ from superserve import (
     Superserve,
     Template,
 )
-from superserve._logs import LogFeed
+from superserve._streams.resume import LogFeed
 from tests.conftest import Belongings
 from tests.script import BUILD_ID, LINE, TEMPLATE_ID, Script
 from tests.wire import STREAM_HEAD, Peer, Request, Wire, chunk, reply, reset, sse, stall

@@ -39,7 +39,7 @@ from superserve import (
     Superserve,
     Template,
     ValidationError,
-    _wait,
+    _polling,
 )
 from superserve.local import LocalServer, TeamLimits, _supervisor
 
@@ -868,8 +868,8 @@ def fast():
 @pytest.fixture
 def model_time(monkeypatch, no_backoff):
     """Let waits be short, and builds time out when the model says so and not when the machine is slow."""
-    monkeypatch.setattr(_wait, "INTERVAL_SCALE", 0.01)
-    monkeypatch.setattr(_wait, "_CANCELLED_TAIL_S", 0.05)
+    monkeypatch.setattr(_polling, "INTERVAL_SCALE", 0.01)
+    monkeypatch.setattr(_polling, "_CANCELLED_TAIL_S", 0.05)
     monkeypatch.setattr(_supervisor, "PENDING_LIMIT_S", 1e9)
     monkeypatch.setattr(_supervisor, "BUILDING_LIMIT_S", 1e9)
 

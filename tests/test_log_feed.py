@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from superserve import BuildLogEvent, BuildLogStream, _logs
-from superserve._logs import LogFeed
+from superserve import BuildLogEvent, BuildLogStream
+from superserve._streams import resume
+from superserve._streams.resume import LogFeed
 
 # The server's figures are 256 and 10,000; holes and trims show as well with smaller ones.
 REPLAYED = 4
@@ -35,7 +36,7 @@ class Clock:
 @pytest.fixture(scope="module", autouse=True)
 def _our_clock():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_logs, "monotonic", lambda: Clock.now)
+        patch.setattr(resume, "monotonic", lambda: Clock.now)
         yield
 
 
@@ -194,8 +195,8 @@ def long_logs(draw: st.DrawFn) -> tuple[list[str], list[Connection]]:
 @given(long_logs())
 def test_what_the_server_sends_comes_once_and_in_order_and_what_it_leaves_out_is_told_in_its_place(case):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_logs, "REPLAYED", REPLAYED)
-        patch.setattr(_logs, "_REMEMBERED", REMEMBERED)
+        patch.setattr(resume, "REPLAYED", REPLAYED)
+        patch.setattr(resume, "_REMEMBERED", REMEMBERED)
         log, history = case
         shown, due = run(log, history, limit=REPLAYED, kept=KEPT)
     second = {event: index for index, event in enumerate(at(number + 1) for number in range(len(log)))}
@@ -220,7 +221,7 @@ def test_a_log_short_enough_to_be_replayed_comes_without_any_notice(count, data)
     log = [*(line(number) for number in range(1, count)), end(count)] if count else []
     history = list(connections(data.draw, log, limit=REPLAYED, kept=KEPT)) if log else []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_logs, "REPLAYED", REPLAYED)
+        patch.setattr(resume, "REPLAYED", REPLAYED)
         shown, _ = run(log, history, limit=REPLAYED, kept=KEPT)
     assert texts(shown) == [json.loads(event)["text"] for event in log] if log else ["(gap)"]
 

@@ -14,8 +14,8 @@ from superserve import (
     Superserve,
     Template,
     TemplateInfo,
-    _http,
 )
+from superserve._http import policy
 from superserve.local import Limits, LocalServer, TeamLimits
 from tests.conftest import Belongings
 
@@ -61,12 +61,12 @@ async def test_a_thousand_tasks_wait_on_one_client(server, belongings):
         ]
         pool = client._pool.get()._transport._pool
         await asyncio.sleep(1)
-        assert len(pool.connections) <= _http.CALLS_AT_ONCE
+        assert len(pool.connections) <= policy.CALLS_AT_ONCE
         assert not any(wait.done() for wait in waits)
         end(server, made)
         results = await asyncio.gather(*waits, return_exceptions=True)
         assert [outcome(result) for result in results] == [status for _, _, status in made * 20]
-        assert len(pool.connections) <= _http.CALLS_AT_ONCE
+        assert len(pool.connections) <= policy.CALLS_AT_ONCE
         assert pool._requests == []
     assert belongings.left() == set()
 
@@ -95,7 +95,7 @@ def test_a_hundred_threads_wait_on_one_client(server, belongings):
         end(server, made)
         for thread in threads:
             thread.join()
-        assert len(client._pool.get()._transport._pool.connections) <= _http.CALLS_AT_ONCE
+        assert len(client._pool.get()._transport._pool.connections) <= policy.CALLS_AT_ONCE
     assert [outcome(results[number]) for number in range(100)] == [
         made[number % 20][2] for number in range(100)
     ]

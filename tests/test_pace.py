@@ -9,8 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from superserve import RateLimitError, SandboxTimeoutError, ServerError, _wait
-from superserve._wait import Pace, Wait
+from superserve import (
+    RateLimitError,
+    SandboxTimeoutError,
+    ServerError,
+    _polling,
+)
+from superserve._polling import Pace, Wait
 from superserve.types import TemplateBuildStatus
 
 
@@ -27,7 +32,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(_wait, "time", clock)
+    monkeypatch.setattr(_polling, "time", clock)
     return clock
 
 
@@ -243,7 +248,7 @@ def test_limits_are_borne_with_as_long_as_somebody_is_answered(clock):
 def test_nothing_goes_beyond_the_time_of_a_wait(timeout_s, interval, passed):
     clock = Clock()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_wait, "time", clock)
+        patch.setattr(_polling, "time", clock)
         wait = new_wait(Pace(), poll_interval_s=interval, timeout_s=timeout_s)
         deadline = clock.now + timeout_s
         clock.now += passed
@@ -267,10 +272,10 @@ def test_a_wait_without_a_time_of_its_own_has_none(clock):
 
 @pytest.mark.parametrize("status", ["ready", "failed", "cancelled"])
 def test_only_the_log_of_a_cancelled_build_may_go_on_for_long(status):
-    seconds = _wait.tail_s(TemplateBuildStatus(status))
+    seconds = _polling.tail_s(TemplateBuildStatus(status))
     assert seconds == (2.0 if status == "cancelled" else 60.0)
 
 
 def test_the_tail_is_given_up_in_a_few_seconds():
-    assert sum(_wait.TAIL_QUIET_S) < 5
-    assert sorted(_wait.TAIL_QUIET_S) == list(itertools.accumulate([0, *_wait.TAIL_QUIET_S], max))[1:]
+    assert sum(_polling.TAIL_QUIET_S) < 5
+    assert sorted(_polling.TAIL_QUIET_S) == list(itertools.accumulate([0, *_polling.TAIL_QUIET_S], max))[1:]

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from superserve import _log_stream, _retry
-from superserve._http import Repeatable, retry_after
-from superserve._wait import Pace
+from superserve._http import retry
+from superserve._http.policy import Repeatable, retry_after
+from superserve._polling import Pace
+from superserve._streams import sse
 
 
 def answered(wait=None):
@@ -24,7 +25,7 @@ BROKEN = Repeatable(httpx.ReadError("broke", request=REQUEST))
 
 def waits(failures, **options):
     """Return the seconds waited after each failure, up to where the repetition is given up."""
-    delays = _retry.delays(**options)
+    delays = retry.delays(**options)
     next(delays)
     found = []
     for failure in failures:
@@ -38,7 +39,7 @@ def waits(failures, **options):
 @pytest.fixture
 def ceilings(monkeypatch):
     """Let the dice fall on the highest number each time."""
-    monkeypatch.setattr(_retry.random, "uniform", lambda _low, high: high)
+    monkeypatch.setattr(retry.random, "uniform", lambda _low, high: high)
 
 
 @pytest.mark.usefixtures("ceilings")
@@ -102,8 +103,8 @@ def test_any_header_is_a_number_of_seconds_or_nothing(header):
 @pytest.mark.usefixtures("ceilings")
 def test_a_log_that_brings_a_little_each_time_is_opened_again_about_once_a_second(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(_log_stream.time, "monotonic", lambda: now[0])
-    reopening = _log_stream.Reopening(Pace())
+    monkeypatch.setattr(sse.time, "monotonic", lambda: now[0])
+    reopening = sse.Reopening(Pace())
 
     def delay(*, lasted_s, news=True):
         reopening.opened()
@@ -121,5 +122,5 @@ def test_a_log_that_is_asked_for_too_often_waits_as_long_as_the_server_says_and_
     pace = Pace()
     headers = {"Retry-After": "7"}
     limited = Repeatable(httpx.Response(429, headers=headers, request=REQUEST))
-    assert _log_stream.Reopening(pace).delay(limited) > 6.9
+    assert sse.Reopening(pace).delay(limited) > 6.9
     assert pace.delay(0.01) > 6.9

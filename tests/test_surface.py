@@ -10,11 +10,9 @@ from superserve import (
     AsyncTemplate,
     Superserve,
     Template,
-    _io_async,
-    _io_sync,
-    _pump_async,
-    _pump_sync,
 )
+from superserve._http import connections_async, connections_sync
+from superserve._streams import reader_async, reader_sync
 
 PAIRS = [(AsyncTemplate, Template), (AsyncSuperserve, Superserve)]
 # Names that Python itself spells differently.
@@ -89,7 +87,7 @@ def test_the_hand_written_halves_offer_the_same_names():
         "shielded",
         "sleep",
     ):
-        assert hasattr(_io_async, name)
-        assert hasattr(_io_sync, name)
-    for pump in (_pump_async, _pump_sync):
+        assert hasattr(connections_async, name)
+        assert hasattr(connections_sync, name)
+    for pump in (reader_async, reader_sync):
         assert hasattr(pump, "LogPump")

@@ -13,8 +13,8 @@ from superserve import (
     SandboxConnectionError,
     Superserve,
     Template,
-    _http,
 )
+from superserve._http import policy
 from tests.script import LINE, TEMPLATE_ID, Script
 from tests.wire import Wire, log
 
@@ -60,9 +60,9 @@ def wire(authority):
 @pytest.fixture(autouse=True)
 def _fresh_context():
     """Read certificates anew, and let other tests do so."""
-    _http.ssl_context.cache_clear()
+    policy.ssl_context.cache_clear()
     yield
-    _http.ssl_context.cache_clear()
+    policy.ssl_context.cache_clear()
 
 
 @pytest.fixture

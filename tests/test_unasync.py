@@ -50,7 +50,7 @@ def test_check_changes_nothing_and_names_each_file_that_was_edited_removed_or_ad
     assert done.stderr == "3 files differ; run `nox -s generate`\n"
     assert done.stdout.splitlines() == [
         "differs: superserve/_sync/client.py",
-        "differs: superserve/_sync/template.py",
+        "differs: superserve/_sync/templates.py",
         "stale: superserve/_sync/extra.py",
     ]
     assert not (written / "template.py").exists()

@@ -5,7 +5,7 @@ import gc
 
 import httpx
 
-from superserve._net_async import Call
+from superserve._http.transport_async import Call
 from tests.conftest import KEY
 
 

@@ -6,13 +6,14 @@ from typing import Final, NoReturn, Self, TypeVar
 
 import httpx
 
-from superserve import _answers, _config, _http
-from superserve._calls import Call
+from superserve import _config
 from superserve._config import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT_S, Config
-from superserve._http import Options
-from superserve._io_async import Pool, raw_client
-from superserve._raw import RawClient
-from superserve._wait import Pace
+from superserve._http import policy, responses
+from superserve._http.connections_async import Pool, raw_client
+from superserve._http.policy import Options
+from superserve._http.raw import RawClient
+from superserve._operations.templates import Call
+from superserve._polling import Pace
 from superserve.errors import SandboxError, ValidationError
 
 T = TypeVar("T")
@@ -111,10 +112,10 @@ class AsyncSuperserve:
         handled = sys.exception()
         try:
             response = await http.request(
-                **call.request, timeout=options.timeout_s, extensions=_http.extensions(options)
+                **call.request, timeout=options.timeout_s, extensions=policy.extensions(options)
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _answers.failure(
+            raise responses.failure(
                 call, error, self._config, timeout_s=options.timeout_s, handled=handled
             ) from error
         except RuntimeError as error:
@@ -124,10 +125,10 @@ class AsyncSuperserve:
         except BaseException as error:
             # An interrupt: who hears of it has to know that the server may have acted.
             if call.if_lost:
-                hint = _answers.hidden(call.if_lost, self._config)
+                hint = responses.hidden(call.if_lost, self._config)
                 error.add_note(hint[0].upper() + hint[1:])
             raise
-        return _answers.result(call, response, self._config)
+        return responses.result(call, response, self._config)
 
 
 # Of a program that has a key for each of its customers: those forgotten close their connections when the last who uses

@@ -14,8 +14,8 @@ from superserve import (
     SandboxConnectionError,
     SandboxError,
     ValidationError,
-    _http,
 )
+from superserve._http import policy
 from tests.wire import cut, reply
 
 SECRET = "abcdefgh_jklmnopqrstuv_x-z012345"
@@ -282,9 +282,9 @@ async def test_the_key_is_no_variable_where_an_error_is_raised(serve, connect, k
 @pytest.fixture
 def _no_ssl_context(environment):
     """Forget the TLS context that this process has made already."""
-    _http.ssl_context.cache_clear()
+    policy.ssl_context.cache_clear()
     yield
-    _http.ssl_context.cache_clear()
+    policy.ssl_context.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,12 @@ import httpx
 import pytest
 from superserve_api.api.templates import list_templates
 
-from superserve import AsyncTemplate, SandboxConnectionError, SandboxError, SandboxTimeoutError
+from superserve import (
+    AsyncTemplate,
+    SandboxConnectionError,
+    SandboxError,
+    SandboxTimeoutError,
+)
 from tests.script import TEMPLATE_ID, template_row
 from tests.wire import drip, reply, reset, stall
 

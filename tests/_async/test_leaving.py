@@ -5,7 +5,13 @@ from contextlib import aclosing
 
 import pytest
 
-from superserve import AsyncTemplate, BuildError, SandboxError, SandboxTimeoutError, _wait
+from superserve import (
+    AsyncTemplate,
+    BuildError,
+    SandboxError,
+    SandboxTimeoutError,
+    _polling,
+)
 from tests.script import BUILD_ID, LINE, TEMPLATE_ID, Script, build_row, template_row
 from tests.wire import STREAM_HEAD, chunk, envelope, reply, reset, sse, stall
 
@@ -25,11 +31,11 @@ PHASES = {
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
-    monkeypatch.setattr(_wait, "TAIL_QUIET_S", (0.05, 0.05))
-    monkeypatch.setattr(_wait, "TAIL_REFUSED_S", 0.1)
-    monkeypatch.setattr(_wait, "TAIL_UNANSWERED_S", 0.1)
-    monkeypatch.setattr(_wait, "OUTAGE_S", 0.3)
-    monkeypatch.setattr(_wait, "LOG_POLL_INTERVAL_S", 0.05)
+    monkeypatch.setattr(_polling, "TAIL_QUIET_S", (0.05, 0.05))
+    monkeypatch.setattr(_polling, "TAIL_REFUSED_S", 0.1)
+    monkeypatch.setattr(_polling, "TAIL_UNANSWERED_S", 0.1)
+    monkeypatch.setattr(_polling, "OUTAGE_S", 0.3)
+    monkeypatch.setattr(_polling, "LOG_POLL_INTERVAL_S", 0.05)
 
 
 @pytest.fixture(params=PHASES)
@@ -200,7 +206,7 @@ async def test_so_is_asking_what_has_become_of_the_build(scripted, no_backoff):
 
 
 async def test_asking_what_has_become_of_the_build_takes_a_bounded_time(scripted, monkeypatch):
-    monkeypatch.setattr(_wait, "CANCEL_S", 1.0)
+    monkeypatch.setattr(_polling, "CANCEL_S", 1.0)
     script = Script(build=["building", stall()], logs=[stall(STREAM_HEAD + EVENT)])
     error = await interrupted(await scripted(script))
     assert f"Whether build {BUILD_ID} was cancelled is not known: could not get build" in error.__notes__[0]
@@ -209,7 +215,7 @@ async def test_asking_what_has_become_of_the_build_takes_a_bounded_time(scripted
 
 
 async def test_cancelling_takes_a_bounded_time(scripted, monkeypatch):
-    monkeypatch.setattr(_wait, "CANCEL_S", 0.1)
+    monkeypatch.setattr(_polling, "CANCEL_S", 0.1)
     script = Script(build=["building"], logs=[stall(STREAM_HEAD + EVENT)], cancel=[stall()])
     error = await interrupted(await scripted(script))
     assert "is not known" in error.__notes__[0]

@@ -14,8 +14,8 @@ from superserve import (
     SandboxError,
     SandboxTimeoutError,
     ServerError,
-    _retry,
 )
+from superserve._http import retry
 from tests.wire import chunk, cut, envelope, head, reply, reset, stall
 
 pytestmark = pytest.mark.usefixtures("no_backoff")
@@ -221,7 +221,7 @@ async def test_a_server_that_is_not_there_is_tried_again(template):
 
 
 async def test_retry_after_is_obeyed_and_not_shortened(template, monkeypatch):
-    monkeypatch.setattr(_retry, "LONGEST_DELAY_S", 0.2)
+    monkeypatch.setattr(retry, "LONGEST_DELAY_S", 0.2)
     for wait in ("1", "Fri, 31 Dec 2999 23:59:59 GMT"):
         handle, wire = await template(reply(503, headers={"Retry-After": wait}), GOOD)
         await handle.get_info()
@@ -231,14 +231,14 @@ async def test_retry_after_is_obeyed_and_not_shortened(template, monkeypatch):
 
 
 async def test_retry_after_of_zero_means_at_once(template, monkeypatch):
-    monkeypatch.setattr(_retry, "FIRST_DELAY_S", 3600.0)
+    monkeypatch.setattr(retry, "FIRST_DELAY_S", 3600.0)
     handle, wire = await template(reply(503, headers={"Retry-After": "0"}), GOOD)
     assert (await handle.get_info()).name == "my-env"
     assert len(wire.requests) == 2
 
 
 async def test_the_deadline_is_not_waited_over(template, monkeypatch):
-    monkeypatch.setattr(_retry, "LONGEST_DELAY_S", 3600.0)
+    monkeypatch.setattr(retry, "LONGEST_DELAY_S", 3600.0)
     limited = reply(429, json=envelope("rate_limited", "Slow down."), headers={"Retry-After": "60"})
     handle, wire = await template(limited)
     # A minute would not fit into the client's 30 s: what is known is told at once.

@@ -18,7 +18,7 @@ from superserve import (
     SandboxTimeoutError,
     ServerError,
     ValidationError,
-    _wait,
+    _polling,
 )
 from tests.conftest import KEY
 from tests.script import BUILD_ID, LINE, TEMPLATE_ID, Script, build_row, template_row
@@ -42,8 +42,8 @@ BOTH = pytest.mark.parametrize("options", [{}, {"on_log": nothing}], ids=["witho
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
-    monkeypatch.setattr(_wait, "TAIL_QUIET_S", (0.15, 0.15))
-    monkeypatch.setattr(_wait, "TAIL_UNANSWERED_S", 0.5)
+    monkeypatch.setattr(_polling, "TAIL_QUIET_S", (0.15, 0.15))
+    monkeypatch.setattr(_polling, "TAIL_UNANSWERED_S", 0.5)
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ async def test_a_build_that_gets_ready_gives_the_template_as_it_is_then(scripted
 
 @BOTH
 async def test_a_build_that_fails_is_an_error_with_all_that_is_known(scripted, monkeypatch, options):
-    monkeypatch.setattr(_wait, "TAIL_UNANSWERED_S", 5.0)
+    monkeypatch.setattr(_polling, "TAIL_UNANSWERED_S", 5.0)
     message = "step_failed: step 2/3 failed after 3s: exited with code 100"
     template = await scripted(Script(build=["building", failed(message)], logs=[log(LINE)]))
     with pytest.raises(BuildError) as caught:
@@ -140,7 +140,7 @@ async def test_a_build_that_fails_tells_what_it_printed_last(scripted, options, 
     ids=["none", "refused", "cut", "open", "silent", "long"],
 )
 async def test_a_build_whose_log_cannot_be_read_to_its_end_fails_all_the_same(scripted, monkeypatch, logs):
-    monkeypatch.setattr(_wait, "LOG_TAIL_S", 0.3)
+    monkeypatch.setattr(_polling, "LOG_TAIL_S", 0.3)
     template = await scripted(Script(build=[failed("boot_failed: no")], logs=logs))
     with pytest.raises(BuildError) as caught:
         await wait(template)
@@ -152,7 +152,7 @@ async def test_a_build_whose_log_cannot_be_read_to_its_end_fails_all_the_same(sc
 async def test_a_failed_build_that_cannot_be_asked_for_again_fails_all_the_same(
     scripted, monkeypatch, answer
 ):
-    monkeypatch.setattr(_wait, "LOG_TAIL_S", 0.2)
+    monkeypatch.setattr(_polling, "LOG_TAIL_S", 0.2)
     script = Script(build=[failed("boot_failed: no"), answer], logs=[stall()])
     with pytest.raises(BuildError, match="boot_failed: no") as caught:
         await wait(await scripted(script))
@@ -412,7 +412,7 @@ async def test_two_waits_on_one_object_know_nothing_of_each_other(client):
     ],
 )
 async def test_trouble_that_passes_is_borne_with(scripted, monkeypatch, trouble, options):
-    monkeypatch.setattr(_wait, "_HALF_LIFE_S", 0.01)
+    monkeypatch.setattr(_polling, "_HALF_LIFE_S", 0.01)
     script = Script(build=[trouble, "building", trouble, trouble, "ready"])
     template = await scripted(script)
     assert (await wait(template, **options)).status == "ready"
@@ -482,8 +482,8 @@ async def test_a_key_that_is_not_known_for_a_moment_is_borne_with(scripted, opti
 async def test_an_outage_is_borne_with_for_a_while_and_then_told(
     hurried, monkeypatch, trouble, error, options
 ):
-    monkeypatch.setattr(_wait, "OUTAGE_S", 0.3)
-    monkeypatch.setattr(_wait, "_LONGEST_RETRY_S", 0.05)
+    monkeypatch.setattr(_polling, "OUTAGE_S", 0.3)
+    monkeypatch.setattr(_polling, "_LONGEST_RETRY_S", 0.05)
     script = Script(build=["building", trouble])
     template = await hurried(script, timeout_s=0.1 if error is SandboxTimeoutError else 20)
     with pytest.raises(error) as caught:
@@ -496,13 +496,13 @@ async def test_an_outage_is_borne_with_for_a_while_and_then_told(
 
 
 async def test_a_good_answer_now_and_then_is_enough(scripted, monkeypatch):
-    monkeypatch.setattr(_wait, "OUTAGE_S", 0.2)
+    monkeypatch.setattr(_polling, "OUTAGE_S", 0.2)
     answers = [*[reply(500)] * 3, "building"] * 10
     assert (await wait(await scripted(Script(build=[*answers, "ready"])))).status == "ready"
 
 
 async def test_a_few_errors_are_no_outage_however_far_apart_they_are(scripted, monkeypatch):
-    monkeypatch.setattr(_wait, "OUTAGE_S", 0.01)
+    monkeypatch.setattr(_polling, "OUTAGE_S", 0.01)
     script = Script(build=["building", *[reply(500)] * 4, "ready"])
     assert (await wait(await scripted(script), poll_interval_s=0.05)).status == "ready"
 
@@ -576,7 +576,7 @@ async def test_a_wait_for_a_log_that_floods_ends_in_time(scripted):
 
 async def test_a_build_that_ends_in_the_last_moment_is_told_before_the_time_is(scripted, monkeypatch):
     # The log's tail is what uses the time up.
-    monkeypatch.setattr(_wait, "TAIL_QUIET_S", (60.0,))
+    monkeypatch.setattr(_polling, "TAIL_QUIET_S", (60.0,))
     script = Script(build=["building"], logs=[log(LINE)])
     template = await scripted(script)
     script.then(build=[failed("step_failed: step 1/1 failed after 1s: exited with code 1")], logs=[stall()])
@@ -588,8 +588,8 @@ async def test_a_build_that_ends_in_the_last_moment_is_told_before_the_time_is(s
 async def test_a_log_that_has_no_end_does_not_use_up_the_time_of_a_build_that_is_ready(
     scripted, monkeypatch, refusal
 ):
-    monkeypatch.setattr(_wait, "TAIL_QUIET_S", (60.0,))
-    monkeypatch.setattr(_wait, "TAIL_UNANSWERED_S", 60.0)
+    monkeypatch.setattr(_polling, "TAIL_QUIET_S", (60.0,))
+    monkeypatch.setattr(_polling, "TAIL_UNANSWERED_S", 60.0)
     template = await scripted(Script(build=["building", "ready"], logs=[refusal]))
     assert (await wait(template, timeout_s=2, on_log=nothing)).status == "ready"
 

@@ -15,8 +15,8 @@ from superserve import (
     TemplateBuildStatus,
     TemplateInfo,
     TemplateStatus,
-    _http,
 )
+from superserve._http import policy
 from tests.wire import chunk, head, reply, stall
 
 pytestmark = pytest.mark.usefixtures("no_backoff")
@@ -310,7 +310,7 @@ def test_an_answer_that_turns_out_too_large_is_refused_without_reading_on(answer
 
 @pytest.fixture
 def _small_limit(monkeypatch):
-    monkeypatch.setattr(_http, "ANSWER_LIMIT", 2**20)
+    monkeypatch.setattr(policy, "ANSWER_LIMIT", 2**20)
 
 
 @pytest.mark.usefixtures("_small_limit")

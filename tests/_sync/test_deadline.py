@@ -7,7 +7,12 @@ import httpx
 import pytest
 from superserve_api.api.templates import list_templates
 
-from superserve import SandboxConnectionError, SandboxError, SandboxTimeoutError, Template
+from superserve import (
+    SandboxConnectionError,
+    SandboxError,
+    SandboxTimeoutError,
+    Template,
+)
 from tests.script import TEMPLATE_ID, template_row
 from tests.wire import drip, reply, reset, stall
 

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from superserve import BuildLogEvent, SandboxError, Template, TemplateBuildInfo, TemplateInfo, _wait
+from superserve import (
+    BuildLogEvent,
+    SandboxError,
+    Template,
+    TemplateBuildInfo,
+    TemplateInfo,
+    _polling,
+)
 from tests.answers import answers, jsons_of, objects
 from tests.conftest import KEY
 from tests.script import Script, build_row, template_row
@@ -297,14 +304,14 @@ def check_events(found, told):
 @pytest.fixture
 def impatient(monkeypatch):
     """Poll quickly, and give up soon."""
-    monkeypatch.setattr(_wait, "LOG_POLL_INTERVAL_S", 0.01)
-    monkeypatch.setattr(_wait, "OUTAGE_S", 0.05)
-    monkeypatch.setattr(_wait, "LOG_TAIL_S", 0.05)
-    monkeypatch.setattr(_wait, "TAIL_QUIET_S", (0.01, 0.01))
-    monkeypatch.setattr(_wait, "TAIL_LONG_QUIET_S", 0.02)
-    monkeypatch.setattr(_wait, "TAIL_REFUSED_S", 0.05)
-    monkeypatch.setattr(_wait, "TAIL_S", 0.1)
-    monkeypatch.setattr(_wait, "_CANCELLED_TAIL_S", 0.05)
+    monkeypatch.setattr(_polling, "LOG_POLL_INTERVAL_S", 0.01)
+    monkeypatch.setattr(_polling, "OUTAGE_S", 0.05)
+    monkeypatch.setattr(_polling, "LOG_TAIL_S", 0.05)
+    monkeypatch.setattr(_polling, "TAIL_QUIET_S", (0.01, 0.01))
+    monkeypatch.setattr(_polling, "TAIL_LONG_QUIET_S", 0.02)
+    monkeypatch.setattr(_polling, "TAIL_REFUSED_S", 0.05)
+    monkeypatch.setattr(_polling, "TAIL_S", 0.1)
+    monkeypatch.setattr(_polling, "_CANCELLED_TAIL_S", 0.05)
 
 
 @pytest.fixture

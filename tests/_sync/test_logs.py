@@ -19,12 +19,11 @@ from superserve import (
     ServerError,
     Template,
     ValidationError,
-    _http,
-    _log_stream,
-    _retry,
-    _wait,
+    _polling,
 )
-from superserve._logs import LogFeed
+from superserve._http import policy, retry
+from superserve._streams import sse as log_stream
+from superserve._streams.resume import LogFeed
 from tests.script import BUILD_ID, Script, template_row
 from tests.wire import STREAM_HEAD, chunk, cut, envelope, head, log, reply, reset, sse, stall
 
@@ -56,11 +55,11 @@ TEXTS = ["hello", "wörld", "ready"]
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch, no_backoff):
     """Wait for the tail of a log for a moment only."""
-    monkeypatch.setattr(_wait, "TAIL_QUIET_S", (0.2, 0.2))
-    monkeypatch.setattr(_wait, "TAIL_LONG_QUIET_S", 0.2)
-    monkeypatch.setattr(_wait, "TAIL_REFUSED_S", 0.3)
-    monkeypatch.setattr(_wait, "TAIL_UNANSWERED_S", 0.6)
-    monkeypatch.setattr(_wait, "LOG_POLL_INTERVAL_S", 0.05)
+    monkeypatch.setattr(_polling, "TAIL_QUIET_S", (0.2, 0.2))
+    monkeypatch.setattr(_polling, "TAIL_LONG_QUIET_S", 0.2)
+    monkeypatch.setattr(_polling, "TAIL_REFUSED_S", 0.3)
+    monkeypatch.setattr(_polling, "TAIL_UNANSWERED_S", 0.6)
+    monkeypatch.setattr(_polling, "LOG_POLL_INTERVAL_S", 0.05)
 
 
 def texts(events):
@@ -219,7 +218,7 @@ def test_a_stream_without_a_length_cut_at_any_byte_yields_the_whole_log_of_an_en
     ],
 )
 def test_a_stream_that_is_refused_for_a_while_is_asked_for_again(scripted, monkeypatch, refusal):
-    monkeypatch.setattr(_log_stream, "_REOPENED_EVERY_S", 0.01)
+    monkeypatch.setattr(log_stream, "_REOPENED_EVERY_S", 0.01)
     script = Script(build=["building"], logs=[refusal, cut(WHOLE[:-20]), refusal, refusal, WHOLE])
     template = scripted(script)
     assert texts(read(template)) == TEXTS
@@ -227,7 +226,7 @@ def test_a_stream_that_is_refused_for_a_while_is_asked_for_again(scripted, monke
 
 
 def test_a_stream_may_be_refused_for_long_after_the_builds_end_and_is_still_read(scripted, monkeypatch):
-    monkeypatch.setattr(_wait, "TAIL_QUIET_S", (5.0, 5.0))
+    monkeypatch.setattr(_polling, "TAIL_QUIET_S", (5.0, 5.0))
     refusals = [reply(503)] * 40
     template = scripted(Script(build=["ready"], logs=[*refusals, WHOLE]))
     assert texts(read(template)) == TEXTS
@@ -245,7 +244,7 @@ def test_a_stream_that_stalls_is_opened_again_when_the_build_has_ended(scripted,
 
 
 def test_a_stream_that_stalls_early_is_opened_again_while_the_build_goes_on(scripted, monkeypatch):
-    monkeypatch.setattr(_wait, "SILENCE_S", 0.05)
+    monkeypatch.setattr(_polling, "SILENCE_S", 0.05)
     script = Script(build=["building"], logs=[stall(), stall(STREAM_HEAD + chunk(sse(HELLO))), WHOLE])
     events = []
     template = scripted(script)
@@ -269,11 +268,11 @@ def test_a_stream_that_stalls_late_is_left_open_as_its_events_could_not_be_had_a
     def run_out_of_patience(event):
         events.append(event)
         if len(events) == len(lines):
-            monkeypatch.setattr(_wait, "SILENCE_S", 0.0)
+            monkeypatch.setattr(_polling, "SILENCE_S", 0.0)
             script.then(build=[*["building"] * 5, "ready"])
 
     # The second connection is answered at once, but a busy machine may take its time to read it.
-    monkeypatch.setattr(_wait, "TAIL_QUIET_S", (0.5, 10.0, 10.0, 10.0))
+    monkeypatch.setattr(_polling, "TAIL_QUIET_S", (0.5, 10.0, 10.0, 10.0))
     template = scripted(script)
     template.wait_until_ready(on_log=run_out_of_patience, poll_interval_s=0.05)
     assert texts(events) == ["hello"] * 256 + ["(gap)"]
@@ -288,7 +287,7 @@ def test_a_stream_that_stays_open_after_the_builds_end_holds_nobody_up(scripted)
 
 
 def test_a_log_that_never_falls_silent_is_read_for_a_while_after_the_builds_end(scripted, monkeypatch):
-    monkeypatch.setattr(_wait, "TAIL_S", 0.2)
+    monkeypatch.setattr(_polling, "TAIL_S", 0.2)
 
     def endless(peer, _request):
         peer.send(STREAM_HEAD)
@@ -299,7 +298,7 @@ def test_a_log_that_never_falls_silent_is_read_for_a_while_after_the_builds_end(
 
 
 def test_what_has_been_read_is_delivered_however_long_the_caller_takes_for_it(scripted, monkeypatch):
-    monkeypatch.setattr(_wait, "TAIL_S", 0.1)
+    monkeypatch.setattr(_polling, "TAIL_S", 0.1)
     lines = [{**HELLO, "timestamp": f"2026-05-01T10:00:01.{number:03}Z"} for number in range(600)]
     template = scripted(Script(build=["ready"], logs=[log(*lines, READY)]))
     events = []
@@ -490,7 +489,7 @@ def test_a_log_is_known_by_its_type_however_that_is_written(scripted):
 
 
 def test_a_log_that_is_answered_slowly_after_the_builds_end_is_read(scripted, monkeypatch):
-    monkeypatch.setattr(_wait, "TAIL_UNANSWERED_S", 10.0)
+    monkeypatch.setattr(_polling, "TAIL_UNANSWERED_S", 10.0)
 
     def slow(peer, _request):
         # Its headers take longer than the log may be silent.
@@ -503,13 +502,13 @@ def test_a_log_that_is_answered_slowly_after_the_builds_end_is_read(scripted, mo
 
 def test_a_log_that_is_refused_while_the_build_ends_is_asked_for_at_once(scripted, monkeypatch):
     # The next try would be made long after the wait has given up.
-    monkeypatch.setattr(_retry, "FIRST_DELAY_S", 1e9)
+    monkeypatch.setattr(retry, "FIRST_DELAY_S", 1e9)
     script = Script(build=["building", "building", "ready"], logs=[reply(503), WHOLE])
     assert texts(followed(scripted(script))) == TEXTS
 
 
 def test_a_log_that_unpacks_to_too_much_is_not_read(scripted, monkeypatch):
-    monkeypatch.setattr(_http, "ANSWER_LIMIT", 2**20)
+    monkeypatch.setattr(policy, "ANSWER_LIMIT", 2**20)
     bomb = gzip.compress(sse({**HELLO, "text": "x" * 2**21}))
     packed = head(200, {"Content-Type": "text/event-stream", "Content-Encoding": "gzip"})
     script = Script(build=["building", "ready"], logs=[cut(packed + bomb)])
@@ -550,8 +549,8 @@ def test_a_log_of_a_build_that_is_not_there_is_not_found(client):
 
 
 def test_a_log_is_not_read_for_ever_while_nothing_tells_of_the_build(scripted, monkeypatch):
-    monkeypatch.setattr(_wait, "OUTAGE_S", 0.1)
-    monkeypatch.setattr(_wait, "_LONGEST_RETRY_S", 0.02)
+    monkeypatch.setattr(_polling, "OUTAGE_S", 0.1)
+    monkeypatch.setattr(_polling, "_LONGEST_RETRY_S", 0.02)
     template = scripted(Script(build=[reply(500)], logs=[reset()]))
     with pytest.raises(ServerError) as caught:
         read(template)
@@ -633,14 +632,14 @@ def test_a_line_may_be_very_long(scripted):
 
 
 def test_a_line_that_never_ends_does_not_fill_the_memory(scripted, monkeypatch):
-    monkeypatch.setattr(_http, "ANSWER_LIMIT", 100_000)
+    monkeypatch.setattr(policy, "ANSWER_LIMIT", 100_000)
     endless = STREAM_HEAD + b"".join(chunk(b"data: " + b"x" * 50_000) for _ in range(10))
     script = Script(build=["building"], logs=[stall(endless), WHOLE])
     assert texts(read(scripted(script))) == TEXTS
 
 
 def test_a_log_may_be_longer_than_any_single_answer(scripted, monkeypatch):
-    monkeypatch.setattr(_http, "ANSWER_LIMIT", 100_000)
+    monkeypatch.setattr(policy, "ANSWER_LIMIT", 100_000)
     lines = [{**HELLO, "text": "x" * 1_000} for _ in range(200)]
     template = scripted(Script(build=["building"], logs=[log(*lines, READY)]))
     assert len(read(template)) == 201

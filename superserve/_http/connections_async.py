@@ -15,11 +15,12 @@ from typing import Any, Final
 
 import httpx
 
-from superserve import _arguments, _http, _net_async
+from superserve import _arguments
 from superserve._config import Config
-from superserve._http import Repeatable
-from superserve._raw import RawClient
-from superserve._wait import Wait
+from superserve._http import policy, transport_async
+from superserve._http.policy import Repeatable
+from superserve._http.raw import RawClient
+from superserve._polling import Wait
 from superserve.errors import SandboxError
 from superserve.types import BuildLogEvent
 
@@ -77,30 +78,30 @@ class HTTPClient(httpx.AsyncClient):
         is_retired: Whether it is to be closed when the calls are done that it is amid.
     """
 
-    def __init__(self, config: Config, *, limits: httpx.Limits = _http.LIMITS) -> None:
-        with _http.setting_up():
+    def __init__(self, config: Config, *, limits: httpx.Limits = policy.LIMITS) -> None:
+        with policy.setting_up():
             super().__init__(
                 base_url=config.base_url,
-                headers=_http.headers(config),
+                headers=policy.headers(config),
                 timeout=config.timeout_s,
                 limits=limits,
-                verify=_http.ssl_context(),
-                mounts=_http.unproxied(config),
+                verify=policy.ssl_context(),
+                mounts=policy.unproxied(config),
             )
-        self._cookies = _http.NoCookies()
+        self._cookies = policy.NoCookies()
         self._config = config
         self.is_retired = False
         self._users = 0
         self._unused = asyncio.Event()
         self._unused.set()
-        self._slots = asyncio.Semaphore(_http.CALLS_AT_ONCE)
+        self._slots = asyncio.Semaphore(policy.CALLS_AT_ONCE)
         self._turn = asyncio.Lock()
-        _net_async.install(self)
+        transport_async.install(self)
 
     def build_request(self, method: str, url: httpx.URL | str, **arguments: Any) -> httpx.Request:
         """Build a request as httpx does, its address looked up instead of parsed."""
         if isinstance(url, str) and url.startswith("/"):
-            url = _http.absolute_url(self._config.base_url, url)
+            url = policy.absolute_url(self._config.base_url, url)
         return super().build_request(method, url, **arguments)
 
     def _build_redirect_request(self, request: httpx.Request, response: httpx.Response) -> httpx.Request:  # noqa: ARG002
@@ -128,7 +129,7 @@ class HTTPClient(httpx.AsyncClient):
                 self._unused.set()
 
     async def _send(self, request: httpx.Request, *, stream: bool, **arguments: Any) -> httpx.Response:
-        options = _http.options_of(request, self._config)
+        options = policy.options_of(request, self._config)
         deadline = time.monotonic() + options.timeout_s
         if options.attempts == 1:
             return await self._send_once(request, deadline, stream=stream, **arguments)
@@ -136,25 +137,23 @@ class HTTPClient(httpx.AsyncClient):
         async def attempt() -> httpx.Response:
             try:
                 response = await self._send_once(request, deadline, stream=stream, **arguments)
-                if stream and response.status_code in _http.REPEATED_STATUSES:
+                if stream and response.status_code in policy.REPEATED_STATUSES:
                     response = await read_whole(response)
-            except _http.REPEATED_ERRORS as error:
-                if _http.is_untrusted(error):
+            except policy.REPEATED_ERRORS as error:
+                if policy.is_untrusted(error):
                     raise
                 raise Repeatable(error) from error
-            if _http.is_worth_repeating(response):
+            if policy.is_worth_repeating(response):
                 raise Repeatable(response)
             return response
 
         try:
             return await attempt()
         except Repeatable as failed:
-            from superserve import _retry
+            from superserve._http import retry
 
             try:
-                return await _retry.repeat_async(
-                    attempt, failed, attempts=options.attempts, deadline=deadline
-                )
+                return await retry.repeat_async(attempt, failed, attempts=options.attempts, deadline=deadline)
             except Repeatable as last:
                 return last.outcome()
 
@@ -164,10 +163,10 @@ class HTTPClient(httpx.AsyncClient):
         if stream:
             # How long a stream may take is for its reader to say.
             return await super().send(request, stream=True, **arguments)
-        call = _net_async.Call(self._turn)
+        call = transport_async.Call(self._turn)
         try:
             async with asyncio.timeout(deadline - time.monotonic()), self._slots:
-                _http.set_timeouts(request, deadline - time.monotonic())
+                policy.set_timeouts(request, deadline - time.monotonic())
                 return await call.run(lambda: self._exchange(request, **arguments))
         except TimeoutError as error:
             kind = httpx.ReadTimeout if call.is_sent else httpx.ConnectTimeout
@@ -182,14 +181,14 @@ async def read_whole(response: httpx.Response) -> httpx.Response:
     chunks: list[bytes] = []
     length = 0
     try:
-        _http.refuse_by_headers(response)
+        policy.refuse_by_headers(response)
         async for chunk in response.aiter_bytes():
             chunks.append(chunk)
             length += len(chunk)
-            _http.refuse_length(response.request, length)
+            policy.refuse_length(response.request, length)
     finally:
         await response.aclose()
-    return _http.read_response(response, b"".join(chunks))
+    return policy.read_response(response, b"".join(chunks))
 
 
 class Pool:
@@ -230,7 +229,7 @@ class Pool:
                 self._of_loop[loop] = found
         elif found[0].is_retired:
             # The loop is being shut down: who cleans up then is served all the same.
-            found = (HTTPClient(self._config, limits=_http.NOTHING_KEPT), found[1])
+            found = (HTTPClient(self._config, limits=policy.NOTHING_KEPT), found[1])
             with self._lock:
                 self._of_loop[loop] = found
         return found[0]

@@ -1,21 +1,22 @@
-# Written by scripts/unasync.py from superserve/_async/template.py. Do not edit: change that, then run `nox -s generate`.
 """Templates: reusable base images, built once and then used to start any number of identical sandboxes."""
 
 import builtins
 import time
-from collections.abc import Generator, Sequence
-from contextlib import closing
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from typing import Self
 
-from superserve import _answers, _arguments, _calls, _convert, _wait
-from superserve._calls import Call
-from superserve._http import Options
-from superserve._io_sync import LogCallback, check_callback, deliver, shielded
-from superserve._logs import last_lines
-from superserve._sync.build_log import BuildLog, ask, ended_build
-from superserve._sync.client import Superserve, client_for
-from superserve._wait import Wait, raise_unless_ready
+from superserve import _arguments, _convert, _polling
+from superserve._async.build_logs import AsyncBuildLog, ask, ended_build
+from superserve._async.client import AsyncSuperserve, client_for
+from superserve._http import responses
+from superserve._http.connections_async import LogCallback, check_callback, deliver, shielded
+from superserve._http.policy import Options
+from superserve._operations import templates
+from superserve._operations.templates import Call
+from superserve._polling import Wait, raise_unless_ready
+from superserve._streams.resume import last_lines
 from superserve.errors import NotFoundError, SandboxError
 from superserve.types import (
     BuildLogEvent,
@@ -27,25 +28,25 @@ from superserve.types import (
 )
 
 
-class Template:
+class AsyncTemplate:
     """A template of the authenticated team, or one of the system's.
 
     Made by `create` and `connect`, not by calling the class. Its properties are what the server said at that moment and
     never change; `get_info` asks again.
 
     Example:
-        >>> from superserve import Template
-        >>> template = Template.create(name="my-env", from_="python:3.11", steps=[{"run": "make"}])
-        >>> info = template.wait_until_ready()
+        >>> from superserve import AsyncTemplate
+        >>> template = await AsyncTemplate.create(name="my-env", from_="python:3.11", steps=[{"run": "make"}])
+        >>> info = await template.wait_until_ready()
         >>> print(info.name, info.status)
         my-env ready
-        >>> template.delete()
+        >>> await template.delete()
     """
 
     __slots__ = ("_client", "_info", "_started_build_id")
 
     def __init__(
-        self, info: TemplateInfo, *, client: Superserve, started_build_id: str | None = None
+        self, info: TemplateInfo, *, client: AsyncSuperserve, started_build_id: str | None = None
     ) -> None:
         self._info = info
         self._client = client
@@ -56,7 +57,7 @@ class Template:
         return self._shown(f"<{type(self).__name__} {self.name!r} {self.id} {self.status}>")
 
     @classmethod
-    def create(
+    async def create(
         cls,
         *,
         name: str,
@@ -69,7 +70,7 @@ class Template:
         ready_cmd: str | None = None,
         api_key: str | None = None,
         base_url: str | None = None,
-        client: Superserve | None = None,
+        client: AsyncSuperserve | None = None,
     ) -> Self:
         """Register a template and queue its first build; `wait_until_ready` waits for that.
 
@@ -97,7 +98,7 @@ class Template:
             SandboxError: Anything else went wrong; where the template may exist all the same, the message says so.
 
         Example:
-            >>> template = Template.create(
+            >>> template = await AsyncTemplate.create(
             ...     name="my-server",
             ...     from_="python:3.11",
             ...     steps=[{"workdir": "/app"}, RunStep("pip install numpy")],
@@ -118,17 +119,17 @@ class Template:
             ready_cmd=ready_cmd,
         )
         used = client_for(client, api_key=api_key, base_url=base_url)
-        info = used._run(_calls.create_template(body))
+        info = await used._run(templates.create_template(body))
         return cls(info, client=used, started_build_id=info.latest_build_id)
 
     @classmethod
-    def connect(
+    async def connect(
         cls,
         template_id: str,
         *,
         api_key: str | None = None,
         base_url: str | None = None,
-        client: Superserve | None = None,
+        client: AsyncSuperserve | None = None,
     ) -> Self:
         """Load an existing template by its id, with `getTemplate`; names are found with `list`.
 
@@ -136,18 +137,18 @@ class Template:
             ValidationError: `template_id` cannot be an id.
             NotFoundError: There is no such template, or it is another team's.
         """
-        call = _calls.get_template(template_id)
+        call = templates.get_template(template_id)
         used = client_for(client, api_key=api_key, base_url=base_url)
-        return cls(used._run(call), client=used)
+        return cls(await used._run(call), client=used)
 
     @classmethod
-    def list(
+    async def list(
         cls,
         *,
         name_prefix: str | None = None,
         api_key: str | None = None,
         base_url: str | None = None,
-        client: Superserve | None = None,
+        client: AsyncSuperserve | None = None,
     ) -> builtins.list[TemplateInfo]:
         """Return the team's templates and the system's, newest first, with `listTemplates`.
 
@@ -157,17 +158,17 @@ class Template:
             base_url: Instead of SUPERSERVE_BASE_URL.
             client: Instead of the shared client for that key and address.
         """
-        call = _calls.list_templates(name_prefix)
-        return client_for(client, api_key=api_key, base_url=base_url)._run(call)
+        call = templates.list_templates(name_prefix)
+        return await client_for(client, api_key=api_key, base_url=base_url)._run(call)
 
     @classmethod
-    def delete_by_id(
+    async def delete_by_id(
         cls,
         template_id: str,
         *,
         api_key: str | None = None,
         base_url: str | None = None,
-        client: Superserve | None = None,
+        client: AsyncSuperserve | None = None,
     ) -> None:
         """Delete a template by its id, with `deleteTemplate`; if there is none, that is fine too.
 
@@ -178,8 +179,8 @@ class Template:
         Raises:
             ConflictError: A sandbox that is not destroyed still uses it, or a build of it is going on.
         """
-        call = _calls.delete_template(template_id)
-        _unless_gone(client_for(client, api_key=api_key, base_url=base_url), call)
+        call = templates.delete_template(template_id)
+        await _unless_gone(client_for(client, api_key=api_key, base_url=base_url), call)
 
     @property
     def id(self) -> str:
@@ -241,15 +242,15 @@ class Template:
         """The most recent build when this object was made, if the server told it."""
         return self._info.latest_build_id
 
-    def get_info(self) -> TemplateInfo:
+    async def get_info(self) -> TemplateInfo:
         """Return the template as it is now, with `getTemplate`. This object's own properties stay as they are.
 
         Raises:
             NotFoundError: It has been deleted.
         """
-        return self._client._run(_calls.get_template(self._usable_id))
+        return await self._client._run(templates.get_template(self._usable_id))
 
-    def wait_until_ready(
+    async def wait_until_ready(
         self,
         *,
         on_log: LogCallback | None = None,
@@ -289,8 +290,8 @@ class Template:
             >>> def show(event):
             ...     if event.stream == "stdout":
             ...         print(event.text)
-            >>> template = Template.create(name="my-env", from_="python:3.11", steps=[{"run": "echo hi"}])
-            >>> info = template.wait_until_ready(on_log=show, timeout_s=600)
+            >>> template = await AsyncTemplate.create(name="my-env", from_="python:3.11", steps=[{"run": "echo hi"}])
+            >>> info = await template.wait_until_ready(on_log=show, timeout_s=600)
             hi
             >>> print(info.status)
             ready
@@ -303,21 +304,21 @@ class Template:
             poll_interval_s=_arguments.seconds("poll_interval_s", poll_interval_s),
             timeout_s=_arguments.optional_seconds("timeout_s", timeout_s),
             cancels=_arguments.flag("cancel_on_interrupt", cancel_on_interrupt),
-            template_class="Template",
+            template_class="AsyncTemplate",
             shown=self._shown,
         )
         wait.build_id = self._build_to_wait_for(build_id)
         try:
-            return self._wait(wait, on_log)
+            return await self._wait(wait, on_log)
         except GeneratorExit:
             # Nobody waits any more: nothing can be asked of the server now.
             raise
         except BaseException as error:
             if wait.is_left_by(error):
-                self._leave(wait, error)
+                await self._leave(wait, error)
             raise
 
-    def stream_build_logs(self, *, on_event: LogCallback, build_id: str | None = None) -> None:
+    async def stream_build_logs(self, *, on_event: LogCallback, build_id: str | None = None) -> None:
         """Call `on_event` for each event of a build's log, from its start until it ends.
 
         Reads `streamTemplateBuildLogs` and opens it again when it breaks. The end of the log is not the end of the
@@ -333,24 +334,24 @@ class Template:
             NotFoundError: The build does not exist.
 
         Example:
-            >>> template = Template.create(name="my-env", from_="python:3.11", steps=[{"run": "echo hi"}])
+            >>> template = await AsyncTemplate.create(name="my-env", from_="python:3.11", steps=[{"run": "echo hi"}])
             >>> events = []
-            >>> template.stream_build_logs(on_event=events.append)
+            >>> await template.stream_build_logs(on_event=events.append)
             >>> print([event.text for event in events if event.stream == "stdout"])
             ['hi']
         """
         check_callback("on_event", on_event)
         wait, log = self._log(build_id)
-        self._deliver(log, wait, on_event)
+        await self._deliver(log, wait, on_event)
 
-    def iter_build_logs(self, *, build_id: str | None = None) -> Generator[BuildLogEvent]:
+    def iter_build_logs(self, *, build_id: str | None = None) -> AsyncGenerator[BuildLogEvent]:
         """Return an iterator of each event of a build's log, from its start until it ends, as `stream_build_logs` does.
 
-        Close it (`contextlib.closing`) to stop reading early.
+        Close it (`contextlib.aclosing`) to stop reading early.
 
         Example:
-            >>> template = Template.create(name="my-env", from_="python:3.11", steps=[{"run": "echo hi"}])
-            >>> for event in template.iter_build_logs():
+            >>> template = await AsyncTemplate.create(name="my-env", from_="python:3.11", steps=[{"run": "echo hi"}])
+            >>> async for event in template.iter_build_logs():
             ...     if event.stream == "stdout":
             ...         print(event.text)
             hi
@@ -358,7 +359,7 @@ class Template:
         wait, log = self._log(build_id)
         return log.events(wait)
 
-    def rebuild(self) -> TemplateBuildInfo:
+    async def rebuild(self) -> TemplateBuildInfo:
         """Queue a new build, or return the one that is going on already, with `createTemplateBuild`.
 
         `wait_until_ready` then waits for it. It is sent once, not repeated on its own.
@@ -367,31 +368,31 @@ class Template:
             NotFoundError: The template is deleted, or the system's.
             RateLimitError: Too many requests, or too many builds at once (see `code`).
         """
-        build = self._client._run(_calls.create_build(self._usable_id))
+        build = await self._client._run(templates.create_build(self._usable_id))
         self._started_build_id = build.id
         return build
 
-    def list_builds(self, *, limit: int | None = None) -> builtins.list[TemplateBuildInfo]:
+    async def list_builds(self, *, limit: int | None = None) -> builtins.list[TemplateBuildInfo]:
         """Return the template's recent builds, newest first, with `listTemplateBuilds`.
 
         Args:
             limit: At most so many; the server never returns more than its own limit (20).
         """
-        return self._client._run(_calls.list_builds(self._usable_id, limit))
+        return await self._client._run(templates.list_builds(self._usable_id, limit))
 
-    def get_build(self, build_id: str) -> TemplateBuildInfo:
+    async def get_build(self, build_id: str) -> TemplateBuildInfo:
         """Return one build, with `getTemplateBuild`.
 
         Raises:
             NotFoundError: The template has no such build.
         """
-        return self._client._run(_calls.get_build(self._usable_id, build_id))
+        return await self._client._run(templates.get_build(self._usable_id, build_id))
 
-    def cancel_build(self, build_id: str) -> None:
+    async def cancel_build(self, build_id: str) -> None:
         """Cancel a build, with `cancelTemplateBuild`; one that has ended, or does not exist, is fine too."""
-        _unless_gone(self._client, _calls.cancel_build(self._usable_id, build_id))
+        await _unless_gone(self._client, templates.cancel_build(self._usable_id, build_id))
 
-    def delete(self) -> None:
+    async def delete(self) -> None:
         """Delete the template, with `deleteTemplate`; if it is gone already, that is fine too.
 
         The server may take 30 s to answer: the client's `timeout_s` counts on top of that.
@@ -399,7 +400,7 @@ class Template:
         Raises:
             ConflictError: A sandbox that is not destroyed still uses it, or a build of it is going on.
         """
-        _unless_gone(self._client, _calls.delete_template(self._usable_id))
+        await _unless_gone(self._client, templates.delete_template(self._usable_id))
 
     @property
     def _usable_id(self) -> str:
@@ -411,40 +412,40 @@ class Template:
         latest = self._started_build_id or self.latest_build_id
         return None if latest is None else _arguments.usable_id("build_id", latest)
 
-    def _log(self, build_id: str | None) -> tuple[Wait, BuildLog]:
+    def _log(self, build_id: str | None) -> tuple[Wait, AsyncBuildLog]:
         build = self._build_to_wait_for(build_id)
         if build is None:
             raise SandboxError(
                 f"template {self._shown(self.id)} does not tell its latest build: pass build_id=, list_builds() has the ids"
             )
-        return self._wait_for_log(build), BuildLog(self._client, self._usable_id, build, log_only=True)
+        return self._wait_for_log(build), AsyncBuildLog(self._client, self._usable_id, build, log_only=True)
 
     def _wait_for_log(self, build_id: str, timeout_s: float | None = None) -> Wait:
         wait = Wait(
             self._client._pace,
             template_id=self.id,
-            poll_interval_s=_wait.LOG_POLL_INTERVAL_S,
+            poll_interval_s=_polling.LOG_POLL_INTERVAL_S,
             timeout_s=timeout_s,
         )
         wait.build_id = build_id
         return wait
 
-    def _log_tail(self, log: BuildLog | None, wait: Wait) -> tuple[str, ...]:
+    async def _log_tail(self, log: AsyncBuildLog | None, wait: Wait) -> tuple[str, ...]:
         build_id = str(wait.build_id)
         if log is None:
-            log = BuildLog(self._client, self._usable_id, build_id)
-            log.read(self._wait_for_log(build_id, wait.at_most(_wait.LOG_TAIL_S)))
+            log = AsyncBuildLog(self._client, self._usable_id, build_id)
+            await log.read(self._wait_for_log(build_id, wait.at_most(_polling.LOG_TAIL_S)))
         return tuple(self._shown(line) for line in last_lines(log.latest))
 
     def _shown(self, text: str) -> str:
-        return _answers.shown(text, self._client._config)
+        return responses.shown(text, self._client._config)
 
-    def _wait(self, wait: Wait, on_log: LogCallback | None) -> TemplateInfo:
+    async def _wait(self, wait: Wait, on_log: LogCallback | None) -> TemplateInfo:
         if wait.build_id is None:
-            builds = ask(self._client, wait, _calls.list_builds(self._usable_id, limit=1))
+            builds = await ask(self._client, wait, templates.list_builds(self._usable_id, limit=1))
             if not builds:
                 # The builds of the system's templates are not shown.
-                info = ask(self._client, wait, _calls.get_template(self._usable_id))
+                info = await ask(self._client, wait, templates.get_template(self._usable_id))
                 if info.status is TemplateStatus.READY:
                     return info
                 raise SandboxError(
@@ -453,53 +454,55 @@ class Template:
             wait.build_id = _arguments.usable_id("build_id", builds[0].id)
         log = None
         if on_log is None:
-            build = ended_build(self._client, wait, self._usable_id, wait.build_id)
+            build = await ended_build(self._client, wait, self._usable_id, wait.build_id)
         else:
-            log = BuildLog(self._client, self._usable_id, wait.build_id)
-            self._deliver(log, wait, on_log)
+            log = AsyncBuildLog(self._client, self._usable_id, wait.build_id)
+            await self._deliver(log, wait, on_log)
             build = log.build
         has_failed = build.status is TemplateBuildStatus.FAILED
-        raise_unless_ready(build, self._log_tail(log, wait) if has_failed else (), self._shown)
-        return ask(self._client, wait, _calls.get_template(self._usable_id))
+        raise_unless_ready(build, await self._log_tail(log, wait) if has_failed else (), self._shown)
+        return await ask(self._client, wait, templates.get_template(self._usable_id))
 
-    def _deliver(self, log: BuildLog, wait: Wait, callback: LogCallback) -> None:
-        with closing(log.follow(wait)) as batches:
-            for events in batches:
+    async def _deliver(self, log: AsyncBuildLog, wait: Wait, callback: LogCallback) -> None:
+        async with aclosing(log.follow(wait)) as batches:
+            async for events in batches:
                 log.latest.extend(events)
-                deliver(callback, events, wait)
+                await deliver(callback, events, wait)
                 if wait.is_over and wait.has_ended:
                     # What the build has come to says more than that the time is over.
                     return
                 wait.check()
 
-    def _leave(self, wait: Wait, error: BaseException) -> None:
+    async def _leave(self, wait: Wait, error: BaseException) -> None:
         """Cancel the build if that was asked for, and add to an error what has become of the build."""
         if wait.is_to_be_cancelled:
             with shielded():
-                wait.tell(error, self._cancelled(wait))
+                wait.tell(error, await self._cancelled(wait))
         else:
             wait.tell(error, wait.how_to_go_on())
 
-    def _cancelled(self, wait: Wait) -> str:
+    async def _cancelled(self, wait: Wait) -> str:
         build_id = str(wait.build_id)
-        until = time.monotonic() + _wait.CANCEL_S
+        until = time.monotonic() + _polling.CANCEL_S
         try:
-            self._client._run(
-                _calls.cancel_build(self._usable_id, build_id), Options(_wait.CANCEL_S, attempts=3)
+            await self._client._run(
+                templates.cancel_build(self._usable_id, build_id), Options(_polling.CANCEL_S, attempts=3)
             )
             # That it was accepted says nothing: it is for builds that have ended, too.
             left = max(0.0, until - time.monotonic())
-            build = self._client._run(_calls.get_build(self._usable_id, build_id), Options(left, attempts=3))
+            build = await self._client._run(
+                templates.get_build(self._usable_id, build_id), Options(left, attempts=3)
+            )
         except SandboxError as failure:
             return f"Whether build {build_id} was cancelled is not known: {failure}. {wait.how_to_go_on()}"
         wait.saw(build)
         return wait.how_to_go_on()
 
 
-def _unless_gone(client: Superserve, call: Call[None]) -> None:
+async def _unless_gone(client: AsyncSuperserve, call: Call[None]) -> None:
     """Make a call that takes something away; that it is not there is what was wanted."""
     try:
-        client._run(call)
+        await client._run(call)
     except NotFoundError as error:
         # The API's own has a code. Any other comes from an address behind which there is no API.
         if error.code is None:

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import httpx
 
-from superserve import _http
-from superserve._http import Options, Repeatable
-from superserve._wait import Pace
+from superserve._http import policy
+from superserve._http.policy import Options, Repeatable
+from superserve._polling import Pace
 
 _KIND: Final = "text/event-stream"
 _OK: Final = 200
@@ -21,7 +21,7 @@ _ODD_IN_A_ROW: Final = 3
 _SERVER_ERRORS: Final = 500
 
 # Once a build runs there are no keep-alives, and the headers come with the first event: silence means nothing.
-_TIMEOUT: Final = httpx.Timeout(connect=_http.CONNECT_TIMEOUT_S, read=None, write=10.0, pool=None)
+_TIMEOUT: Final = httpx.Timeout(connect=policy.CONNECT_TIMEOUT_S, read=None, write=10.0, pool=None)
 
 _REOPENED_EVERY_S: Final = 1.0
 
@@ -36,7 +36,7 @@ def request(operation: dict[str, Any]) -> dict[str, Any]:
         "headers": {"Accept": _KIND, "Cache-Control": "no-store"},
         "timeout": _TIMEOUT,
         # Opening it again is the log pump's own affair.
-        "extensions": _http.extensions(Options(timeout_s=_http.CONNECT_TIMEOUT_S, attempts=1)),
+        "extensions": policy.extensions(Options(timeout_s=policy.CONNECT_TIMEOUT_S, attempts=1)),
     }
 
 
@@ -87,7 +87,7 @@ class Reopening:
         if response.status_code in _ODD:
             self._odd += 1
             return self._odd < _ODD_IN_A_ROW
-        return response.status_code >= _SERVER_ERRORS or _http.is_worth_repeating(response)
+        return response.status_code >= _SERVER_ERRORS or policy.is_worth_repeating(response)
 
     def anew(self) -> None:
         """Let the next wait be the shortest."""
@@ -95,15 +95,15 @@ class Reopening:
 
     def delay(self, failed: Repeatable) -> float:
         """Return the seconds to wait after `failed`."""
-        from superserve import _retry
+        from superserve._http import retry
 
         if failed.response is not None and failed.response.status_code == _TOO_MANY:
-            self._pace.limited(_http.retry_after(failed.response))
+            self._pace.limited(policy.retry_after(failed.response))
             return self._pace.delay(_REOPENED_EVERY_S)
         has_news, self.has_news = self.has_news, False
         has_lasted = time.monotonic() - self._opened_at >= _REOPENED_EVERY_S
         if self._delays is None or (has_news and has_lasted):
-            self._delays = _retry.delays()
+            self._delays = retry.delays()
             next(self._delays)
         delay = self._delays.send(failed)
         # One that brings a little each time is not opened many times a second for that, nor given up for long.

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Generator
 import backoff
 import httpx
 
-from superserve._http import Repeatable, retry_after
+from superserve._http.policy import Repeatable, retry_after
 
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 30.0

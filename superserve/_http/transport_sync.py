@@ -20,7 +20,7 @@ import httpcore
 import httpx
 from httpcore._backends.sync import SyncStream  # there is no public way to hand httpcore a connected socket
 
-from superserve._http import UntrustedError
+from superserve._http.policy import UntrustedError
 from superserve._names import Addresses, look_up
 
 # When the call that this thread is in must be over, on the clock of time.monotonic.

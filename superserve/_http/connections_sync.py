@@ -14,11 +14,12 @@ from typing import Any
 
 import httpx
 
-from superserve import _arguments, _http, _net_sync
+from superserve import _arguments
 from superserve._config import Config
-from superserve._http import Repeatable
-from superserve._raw import RawClient
-from superserve._wait import Wait
+from superserve._http import policy, transport_sync
+from superserve._http.policy import Repeatable
+from superserve._http.raw import RawClient
+from superserve._polling import Wait
 from superserve.errors import SandboxError, ValidationError
 from superserve.types import BuildLogEvent
 
@@ -57,19 +58,19 @@ class HTTPClient(httpx.Client):
         self,
         config: Config,
         *,
-        cutter: _net_sync.Cutter | None = None,
-        limits: httpx.Limits = _http.LIMITS,
+        cutter: transport_sync.Cutter | None = None,
+        limits: httpx.Limits = policy.LIMITS,
     ) -> None:
-        with _http.setting_up():
+        with policy.setting_up():
             super().__init__(
                 base_url=config.base_url,
-                headers=_http.headers(config),
+                headers=policy.headers(config),
                 timeout=config.timeout_s,
                 limits=limits,
-                verify=_http.ssl_context(),
-                mounts=_http.unproxied(config),
+                verify=policy.ssl_context(),
+                mounts=policy.unproxied(config),
             )
-        self._cookies = _http.NoCookies()
+        self._cookies = policy.NoCookies()
         self._config = config
         self.is_spoilt = False
         self._successor: HTTPClient | None = None
@@ -79,14 +80,14 @@ class HTTPClient(httpx.Client):
         self._closes = False
         # Not a semaphore: an interrupt in it may leave it locked for ever.
         self._slots: queue.SimpleQueue[None] = queue.SimpleQueue()
-        for _ in range(_http.CALLS_AT_ONCE):
+        for _ in range(policy.CALLS_AT_ONCE):
             self._slots.put(None)
-        _net_sync.install(self, cutter)
+        transport_sync.install(self, cutter)
 
     def build_request(self, method: str, url: httpx.URL | str, **arguments: Any) -> httpx.Request:
         """Build a request as httpx does, its address looked up instead of parsed."""
         if isinstance(url, str) and url.startswith("/"):
-            url = _http.absolute_url(self._config.base_url, url)
+            url = policy.absolute_url(self._config.base_url, url)
         return super().build_request(method, url, **arguments)
 
     def _build_redirect_request(self, request: httpx.Request, response: httpx.Response) -> httpx.Request:  # noqa: ARG002
@@ -100,7 +101,7 @@ class HTTPClient(httpx.Client):
         user = threading.get_ident()
         if user in self._users:
             # A signal handler or an object's finalizer, amid a call of the same thread: that may hold httpcore's lock.
-            return HTTPClient(self._config, limits=_http.NOTHING_KEPT).send(
+            return HTTPClient(self._config, limits=policy.NOTHING_KEPT).send(
                 request, stream=stream, **arguments
             )
         # A stream is read after this call.
@@ -136,7 +137,7 @@ class HTTPClient(httpx.Client):
             super().close()
 
     def _send(self, request: httpx.Request, *, stream: bool, **arguments: Any) -> httpx.Response:
-        options = _http.options_of(request, self._config)
+        options = policy.options_of(request, self._config)
         deadline = time.monotonic() + options.timeout_s
         if options.attempts == 1:
             return self._send_once(request, deadline, stream=stream, **arguments)
@@ -144,23 +145,23 @@ class HTTPClient(httpx.Client):
         def attempt() -> httpx.Response:
             try:
                 response = self._send_once(request, deadline, stream=stream, **arguments)
-                if stream and response.status_code in _http.REPEATED_STATUSES:
+                if stream and response.status_code in policy.REPEATED_STATUSES:
                     response = read_whole(response)
-            except _http.REPEATED_ERRORS as error:
-                if _http.is_untrusted(error):
+            except policy.REPEATED_ERRORS as error:
+                if policy.is_untrusted(error):
                     raise
                 raise Repeatable(error) from error
-            if _http.is_worth_repeating(response):
+            if policy.is_worth_repeating(response):
                 raise Repeatable(response)
             return response
 
         try:
             return attempt()
         except Repeatable as failed:
-            from superserve import _retry
+            from superserve._http import retry
 
             try:
-                return _retry.repeat(attempt, failed, attempts=options.attempts, deadline=deadline)
+                return retry.repeat(attempt, failed, attempts=options.attempts, deadline=deadline)
             except Repeatable as last:
                 return last.outcome()
 
@@ -175,8 +176,8 @@ class HTTPClient(httpx.Client):
         except queue.Empty:
             raise httpx.PoolTimeout("the call's time is over", request=request) from None
         try:
-            with _net_sync.ending_at(deadline):
-                _http.set_timeouts(request, deadline - time.monotonic())
+            with transport_sync.ending_at(deadline):
+                policy.set_timeouts(request, deadline - time.monotonic())
                 return read_whole(super().send(request, stream=True, **arguments))
         finally:
             self._slots.put(None)
@@ -187,14 +188,14 @@ def read_whole(response: httpx.Response) -> httpx.Response:
     chunks: list[bytes] = []
     length = 0
     try:
-        _http.refuse_by_headers(response)
+        policy.refuse_by_headers(response)
         for chunk in response.iter_bytes():
             chunks.append(chunk)
             length += len(chunk)
-            _http.refuse_length(response.request, length)
+            policy.refuse_length(response.request, length)
     finally:
         response.close()
-    return _http.read_response(response, b"".join(chunks))
+    return policy.read_response(response, b"".join(chunks))
 
 
 class Pool:
@@ -223,7 +224,7 @@ class Pool:
                 return old
             if old is not None and old.is_closed:
                 # At the end of the process: who cleans up then is served all the same.
-                self._http = new = HTTPClient(self._config, limits=_http.NOTHING_KEPT)
+                self._http = new = HTTPClient(self._config, limits=policy.NOTHING_KEPT)
                 return new
             new = HTTPClient(self._config)
             if self._http is not old:

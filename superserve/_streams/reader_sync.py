@@ -12,12 +12,13 @@ from typing import Any, Final, Self
 import httpx
 from httpx_sse import EventSource
 
-from superserve import _http, _log_stream, _net_sync
 from superserve._config import Config
-from superserve._http import Repeatable
-from superserve._io_sync import HTTPClient, read_whole
-from superserve._logs import LogFeed
-from superserve._wait import Pace
+from superserve._http import policy, transport_sync
+from superserve._http.connections_sync import HTTPClient, read_whole
+from superserve._http.policy import Repeatable
+from superserve._polling import Pace
+from superserve._streams import sse
+from superserve._streams.resume import LogFeed
 from superserve.errors import SandboxError
 from superserve.types import BuildLogEvent
 
@@ -37,7 +38,7 @@ class _Bounded(httpx.SyncByteStream):
     def __iter__(self) -> Iterator[bytes]:
         for piece in self._pieces:
             self.pending += len(piece)
-            _http.refuse_length(self._request, self.pending)
+            policy.refuse_length(self._request, self.pending)
             yield piece
 
 
@@ -67,7 +68,7 @@ class LogPump:
         self.is_failing = False
         self.is_open = False
         self._config = config
-        self._request = _log_stream.request(operation)
+        self._request = sse.request(operation)
         self._feed = feed
         self._pace = pace
         self._refuse = refuse
@@ -79,7 +80,7 @@ class LogPump:
         self._build_ended = False
         self._stopped = False
         self._has_ended = False
-        self._cutter = _net_sync.Cutter()
+        self._cutter = transport_sync.Cutter()
         self._thread = threading.Thread(target=self._run, name="superserve-log", daemon=True)
 
     def __enter__(self) -> Self:
@@ -130,7 +131,7 @@ class LogPump:
             self._thread.join(_JOIN_S)
 
     def _run(self) -> None:
-        reopening = _log_stream.Reopening(self._pace)
+        reopening = sse.Reopening(self._pace)
         try:
             with contextlib.closing(self._cutter), HTTPClient(self._config, cutter=self._cutter) as http:
                 while self._wants_more:
@@ -155,7 +156,7 @@ class LogPump:
             self._is_woken = True
             self._wakes.put(None)
 
-    def _read_once(self, http: HTTPClient, reopening: _log_stream.Reopening) -> Repeatable:
+    def _read_once(self, http: HTTPClient, reopening: sse.Reopening) -> Repeatable:
         # Looked up once: a log is a flood of events.
         feed, take, unread = self._feed, self._feed.take, self._events
         after_end = self._build_ended
@@ -165,7 +166,7 @@ class LogPump:
         self.is_open = False
         try:
             with http.stream(**self._request) as response:
-                if not _log_stream.is_log(response):
+                if not sse.is_log(response):
                     answer = read_whole(response)
                     self.is_failing = True
                     if not reopening.bears_with(answer):
@@ -174,11 +175,11 @@ class LogPump:
                 self.is_open = True
                 reopening.opened()
                 feed.opened(answered_within_s=time.monotonic() - asked_at, after_end=after_end)
-                _http.refuse_by_headers(response)
+                policy.refuse_by_headers(response)
                 body = _Bounded(response)
-                for sse in EventSource(_log_stream.opened(response, body)).iter_sse():
+                for message in EventSource(sse.opened(response, body)).iter_sse():
                     body.pending = 0
-                    if (data := sse.data) and (events := take(data)):
+                    if (data := message.data) and (events := take(data)):
                         unread.extend(events)
                         if not self._is_woken:
                             self._wake()

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 import httpcore
 import httpx
 
-from superserve._http import UntrustedError
+from superserve._http.policy import UntrustedError
 from superserve._names import Addresses, is_address, look_up
 
 T = TypeVar("T")

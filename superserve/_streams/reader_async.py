@@ -11,12 +11,13 @@ from typing import Any, Final, Self
 import httpx
 from httpx_sse import EventSource
 
-from superserve import _http, _log_stream
 from superserve._config import Config
-from superserve._http import Repeatable
-from superserve._io_async import HTTPClient, read_whole, shielded
-from superserve._logs import LogFeed
-from superserve._wait import Pace
+from superserve._http import policy
+from superserve._http.connections_async import HTTPClient, read_whole, shielded
+from superserve._http.policy import Repeatable
+from superserve._polling import Pace
+from superserve._streams import sse
+from superserve._streams.resume import LogFeed
 from superserve.errors import SandboxError
 from superserve.types import BuildLogEvent
 
@@ -34,7 +35,7 @@ class _Bounded(httpx.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for piece in self._pieces:
             self.pending += len(piece)
-            _http.refuse_length(self._request, self.pending)
+            policy.refuse_length(self._request, self.pending)
             yield piece
 
 
@@ -64,7 +65,7 @@ class LogPump:
         self.is_failing = False
         self.is_open = False
         self._config = config
-        self._request = _log_stream.request(operation)
+        self._request = sse.request(operation)
         self._feed = feed
         self._pace = pace
         self._refuse = refuse
@@ -127,7 +128,7 @@ class LogPump:
         self._task = asyncio.create_task(self._run(), name="superserve-log")
 
     async def _run(self) -> None:
-        reopening = _log_stream.Reopening(self._pace)
+        reopening = sse.Reopening(self._pace)
         try:
             async with HTTPClient(self._config) as http:
                 while self._wants_more:
@@ -144,7 +145,7 @@ class LogPump:
     def _wants_more(self) -> bool:
         return not (self._stopped or self._feed.complete or self.refusal)
 
-    async def _read_once(self, http: HTTPClient, reopening: _log_stream.Reopening) -> Repeatable:
+    async def _read_once(self, http: HTTPClient, reopening: sse.Reopening) -> Repeatable:
         # Looked up once: a log is a flood of events.
         feed, take, unread = self._feed, self._feed.take, self._events
         after_end = self._build_ended
@@ -154,7 +155,7 @@ class LogPump:
         self.is_open = False
         try:
             async with http.stream(**self._request) as response:
-                if not _log_stream.is_log(response):
+                if not sse.is_log(response):
                     answer = await read_whole(response)
                     self.is_failing = True
                     if not reopening.bears_with(answer):
@@ -163,13 +164,13 @@ class LogPump:
                 self.is_open = True
                 reopening.opened()
                 feed.opened(answered_within_s=time.monotonic() - asked_at, after_end=after_end)
-                _http.refuse_by_headers(response)
+                policy.refuse_by_headers(response)
                 body = _Bounded(response)
-                source = EventSource(_log_stream.opened(response, body))
+                source = EventSource(sse.opened(response, body))
                 async with contextlib.aclosing(source.aiter_sse()) as stream:
-                    async for sse in stream:
+                    async for message in stream:
                         body.pending = 0
-                        if (data := sse.data) and (events := take(data)):
+                        if (data := message.data) and (events := take(data)):
                             unread.extend(events)
                             self._changed.set()
                             reopening.has_news = True

@@ -12,10 +12,10 @@ from urllib.request import getproxies
 
 import httpx
 
-from superserve import _http
-from superserve._calls import Call, nothing
 from superserve._config import Config
+from superserve._http import policy
 from superserve._json import UnreadableError, any_json
+from superserve._operations.templates import Call, nothing
 from superserve.errors import (
     AuthenticationError,
     ConflictError,
@@ -120,9 +120,9 @@ def failure(
 
 
 def _what_to_check(error: Exception, config: Config) -> str:
-    if _http.is_untrusted(error):
+    if policy.is_untrusted(error):
         return "where certificates of your own are needed, SSL_CERT_FILE or SSL_CERT_DIR names them"
-    may_be_proxied = getproxies().keys() - {"no"} and not _http.unproxied(config)
+    may_be_proxied = getproxies().keys() - {"no"} and not policy.unproxied(config)
     proxies = (
         ", the proxies of the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY)" if may_be_proxied else ""
     )
@@ -153,7 +153,7 @@ def _error(
         hint=hidden(hint, config),
     )
     if isinstance(error, RateLimitError):
-        error.retry_after = _http.retry_after(response)
+        error.retry_after = policy.retry_after(response)
         if error.retry_after is not None:
             error.hint = f"the server asks to wait {error.retry_after:.3g} s"
     return error

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from superserve import _http
+from superserve._http import policy
 from superserve.errors import (
     AuthenticationError,
     BuildError,
@@ -164,9 +164,9 @@ class Wait:
         is_new = build.status not in TemplateBuildStatus.__members__.values()
         self.has_ended = build.status.is_terminal or (is_new and build.finalized_at is not None)
 
-    def call_options(self, timeout_s: float) -> _http.Options:
+    def call_options(self, timeout_s: float) -> policy.Options:
         """Return what a single poll may take: one attempt, as the wait itself is what tries again."""
-        options = _http.Options(timeout_s=self.bounded(timeout_s), attempts=1)
+        options = policy.Options(timeout_s=self.bounded(timeout_s), attempts=1)
         self._asked_at = time.monotonic()
         return options
 

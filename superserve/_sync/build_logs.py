@@ -1,4 +1,4 @@
-# Written by scripts/unasync.py from superserve/_async/build_log.py. Do not edit: change that, then run `nox -s generate`.
+# Written by scripts/unasync.py from superserve/_async/build_logs.py. Do not edit: change that, then run `nox -s generate`.
 """Following a build: its row, which decides, and its log, which is only for reading."""
 
 import math
@@ -10,13 +10,15 @@ from typing import TypeVar
 
 import httpx
 
-from superserve import _answers, _calls, _wait
-from superserve._calls import Call
-from superserve._io_sync import sleep
-from superserve._logs import LATEST, LogFeed, notice
-from superserve._pump_sync import LogPump
+from superserve import _polling
+from superserve._http import responses
+from superserve._http.connections_sync import sleep
+from superserve._operations import templates
+from superserve._operations.templates import Call
+from superserve._polling import Wait
+from superserve._streams.reader_sync import LogPump
+from superserve._streams.resume import LATEST, LogFeed, notice
 from superserve._sync.client import Superserve
-from superserve._wait import Wait
 from superserve.errors import SandboxError
 from superserve.types import BuildLogEvent, TemplateBuildInfo, TemplateBuildStatus
 
@@ -40,7 +42,7 @@ def ask(client: Superserve, wait: Wait, call: Call[T]) -> T:
 def ended_build(client: Superserve, wait: Wait, template_id: str, build_id: str) -> TemplateBuildInfo:
     """Poll a build until it has ended."""
     while True:
-        build = ask(client, wait, _calls.get_build(template_id, build_id))
+        build = ask(client, wait, templates.get_build(template_id, build_id))
         wait.saw(build)
         if wait.has_ended:
             return build
@@ -66,8 +68,8 @@ class BuildLog:
         self.latest: deque[BuildLogEvent] = deque(maxlen=LATEST)
         self._client = client
         self._log_only = log_only
-        self._get_build = _calls.get_build(template_id, build_id)
-        self._stream = _calls.stream_build_logs(template_id, build_id)
+        self._get_build = templates.get_build(template_id, build_id)
+        self._stream = templates.stream_build_logs(template_id, build_id)
         self._feed = LogFeed()
         self._hints = 0
         self._heard_at = time.monotonic()
@@ -112,14 +114,14 @@ class BuildLog:
 
     def _pump(self) -> LogPump:
         def refuse(response: httpx.Response) -> SandboxError:
-            return _answers.refusal(self._stream, response, self._client._config)
+            return responses.refusal(self._stream, response, self._client._config)
 
         # The pump's connection is its own: that the client is not closed has to be seen here.
         self._client._pool.get()
         return LogPump(self._client._config, self._stream.request, self._feed, self._client._pace, refuse)
 
     def _until_next_poll(self, pump: LogPump, wait: Wait) -> Generator[Events]:
-        if time.monotonic() - self._heard_at > _wait.SILENCE_S and self._feed.is_replayable:
+        if time.monotonic() - self._heard_at > _polling.SILENCE_S and self._feed.is_replayable:
             self._heard_at = time.monotonic()
             pump.reopen()
         until = time.monotonic() + wait.pause()
@@ -149,17 +151,17 @@ class BuildLog:
         """Yield what is left of the log of a build that has ended: soon all of it is there, or it never will be."""
         pump.build_has_ended()
         # Half of a wait's time at most: to ask what has become of the template takes some, too.
-        until = time.monotonic() + min(_wait.tail_s(wait.seen), wait.at_most(math.inf) / 2)
-        unanswered_until = time.monotonic() + _wait.TAIL_UNANSWERED_S
-        refused_until = time.monotonic() + (_wait.OUTAGE_S if self._log_only else _wait.TAIL_REFUSED_S)
+        until = time.monotonic() + min(_polling.tail_s(wait.seen), wait.at_most(math.inf) / 2)
+        unanswered_until = time.monotonic() + _polling.TAIL_UNANSWERED_S
+        refused_until = time.monotonic() + (_polling.OUTAGE_S if self._log_only else _polling.TAIL_REFUSED_S)
         if pump.is_failing:
             # It may be waiting for long before it tries again.
             pump.reopen()
-        for attempt, quiet_s in enumerate(_wait.TAIL_QUIET_S):
+        for attempt, quiet_s in enumerate(_polling.TAIL_QUIET_S):
             if attempt:
                 pump.reopen()
             elif not self._feed.is_replayable:
-                quiet_s = _wait.TAIL_LONG_QUIET_S  # noqa: PLW2901
+                quiet_s = _polling.TAIL_LONG_QUIET_S  # noqa: PLW2901
             silent_at = time.monotonic() + quiet_s
             while not pump.is_done and (left := min(silent_at, until) - time.monotonic()) > 0:
                 events = pump.get(left)
