@@ -42,7 +42,7 @@ def test_what_is_committed_is_what_the_program_writes(project):
 def test_check_changes_nothing_and_names_each_file_that_was_edited_removed_or_added(project):
     written = project / "superserve" / "_sync"
     append(written / "client.py", "# edited\n")
-    (written / "template.py").unlink()
+    (written / "templates.py").unlink()
     (written / "extra.py").touch()
     done = unasync(project, "--check")
 
@@ -53,7 +53,7 @@ def test_check_changes_nothing_and_names_each_file_that_was_edited_removed_or_ad
         "differs: superserve/_sync/templates.py",
         "stale: superserve/_sync/extra.py",
     ]
-    assert not (written / "template.py").exists()
+    assert not (written / "templates.py").exists()
     assert (written / "extra.py").exists()
 
     assert unasync(project).returncode == 0
