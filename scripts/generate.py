@@ -1,7 +1,7 @@
 """Write generated/superserve_api from openapi.yaml; with --check only compare, naming each file that differs.
 
 The generator is openapi-python-client, the formatter ruff, both pinned in noxfile.py. What the generator does badly is
-mended in its templates: three short ones are replaced (templates/*.jinja), the others are patched as they are
+mended in its templates: short ones are replaced (templates/*.jinja), the others are patched as they are
 installed, so that everything else in them stays the pinned version's own.
 """
 
@@ -29,13 +29,99 @@ PATCHES = [
     (ENDPOINT, "from ... import errors\n", "from ... import errors, wire\n"),
     (MODEL, "from ..types import UNSET, Unset\n", "from .. import wire\nfrom ..types import UNSET, Unset\n"),
     # A status that http.HTTPStatus doesn't know (520, from a gateway) is not an error of the reader.
-    (ENDPOINT, "HTTPStatus(response.status_code)", "wire.http_status(response.status_code)"),
     (TYPES, "    status_code: HTTPStatus\n", "    status_code: HTTPStatus | int\n"),
     # Nor is a body that doesn't fit the status: an HTML page with a documented error, an empty body, a bare string.
+    # The answer keeps what was wrong with it.
     (
         ENDPOINT,
-        "parsed=_parse_response(client=client, response=response)",
-        "parsed=wire.parsed_or_unexpected(_parse_response, client=client, response=response)",
+        "    return Response(\n        status_code=HTTPStatus(response.status_code),\n",
+        (
+            "    parsed, problem = wire.parsed_or_problem(_parse_response, client=client, response=response)\n"
+            "    return Response(\n        status_code=wire.http_status(response.status_code),\n"
+        ),
+    ),
+    (
+        ENDPOINT,
+        "        parsed=_parse_response(client=client, response=response),\n",
+        "        parsed=parsed,\n        problem=problem,\n",
+    ),
+    (
+        TYPES,
+        '    """ A response from an endpoint """\n',
+        """\
+    \"\"\"A response from an endpoint
+
+    Attributes:
+        status_code: The status; a plain number if it is none of the standard ones.
+        content: The body as it came.
+        headers: The headers.
+        parsed: What the body says; None if the contract knows no body for this status, or if it cannot be read.
+        problem: Why a body that the contract knows cannot be read, such as "field 'id' is missing"; None if it can.
+            It quotes nothing of the body.
+    \"\"\"
+""",
+    ),
+    (TYPES, "    parsed: T | None\n", "    parsed: T | None\n    problem: str | None = None\n"),
+    *(
+        (
+            ENDPOINT,
+            f"parse_response(parsed_responses, {answer}) |",
+            f'parse_response(parsed_responses, {answer}) | replace("response.json()", "wire.decoded(response)") |',
+        )
+        for answer in ("response", "endpoint.responses.default")
+    ),
+    # Fields are read where they are, and checked (reading.jinja); the dictionary is copied only for unknown ones.
+    (
+        MODEL,
+        '{% from "helpers.jinja" import docstring %}\n',
+        '{% from "helpers.jinja" import docstring %}\n{% from "reading.jinja" import read %}\n',
+    ),
+    (
+        MODEL,
+        'T = TypeVar("T", bound="{{ class_name }}")\n',
+        """\
+T = TypeVar("T", bound="{{ class_name }}")
+
+{% if model.additional_properties %}
+_FIELDS = frozenset([
+{%- for property in model.required_properties + model.optional_properties -%}
+"{{ property.name | in_double_quote_literal }}"{% if not loop.last %}, {% endif %}
+{%- endfor -%}
+])
+{% endif %}
+""",
+    ),
+    (
+        MODEL,
+        "        d = dict(src_dict)\n",
+        "        if type(src_dict) is not dict:\n            wire.check_object(src_dict)\n\n",
+    ),
+    (
+        MODEL,
+        """\
+    {% if property.required %}
+        {% set property_source = 'd.pop("' + (property.name | in_double_quote_literal) + '")' %}
+    {% else %}
+        {% set property_source = 'd.pop("' + (property.name | in_double_quote_literal) + '", UNSET)' %}
+    {% endif %}
+    {% import "property_templates/" + property.template as prop_template %}
+    {% if prop_template.construct %}
+        {{ prop_template.construct(property, property_source) | indent(8) }}
+    {% else %}
+        {{ property.python_name }} = {{ property_source }}
+    {% endif %}
+""",
+        "        {{ read(property) | indent(8) }}\n",
+    ),
+    (MODEL, "in d.items():", "in wire.other_fields(src_dict, _FIELDS).items():"),
+    (
+        MODEL,
+        "        {{ module_name }}.additional_properties = d\n",
+        """\
+        if not _FIELDS.issuperset(src_dict):
+            {{ module_name }}.additional_properties = wire.other_fields(src_dict, _FIELDS
+            {%- if additional_property_type in ("str", "int", "float", "bool") %}, {{ additional_property_type }}{% endif %})
+""",
     ),
     # Nor is a null that the contract doesn't foresee, where it would be converted: an optional field counts as absent.
     (
@@ -43,13 +129,66 @@ PATCHES = [
         "if isinstance(_{{ property.python_name }},  Unset):",
         "if _{{ property.python_name }} is None or isinstance(_{{ property.python_name }}, Unset):",
     ),
+    # What is no list is not read as one, and the error for an item tells which one it is.
     (
         LIST,
-        "if _{{ property.python_name }} is not UNSET:",
-        "if _{{ property.python_name }} is not None and _{{ property.python_name }} is not UNSET:",
+        """\
+_{{ property.python_name }} = {{ source }}
+for {{ inner_source }} in (_{{ property.python_name }}):
+    {{ inner_template.construct(inner_property, inner_source) | indent(4) }}
+    {{ property.python_name }}.append({{ inner_property.python_name }})
+""",
+        """\
+_{{ property.python_name }} = wire.array({{ source }})
+try:
+    for {{ inner_source }} in _{{ property.python_name }}:
+        {{ inner_template.construct(inner_property, inner_source) | indent(8) }}
+        {{ property.python_name }}.append({{ inner_property.python_name }})
+except (AttributeError, KeyError, TypeError, ValueError) as unreadable:
+    raise wire.in_item(len({{ property.python_name }}), unreadable) from None
+""",
+    ),
+    (
+        LIST,
+        """\
+if _{{ property.python_name }} is not UNSET:
+    {{ property.python_name }} = []
+    for {{ inner_source }} in _{{ property.python_name }}:
+        {{ inner_template.construct(inner_property, inner_source) | indent(8) }}
+        {{ property.python_name }}.append({{ inner_property.python_name }})
+""",
+        """\
+if _{{ property.python_name }} is not None and _{{ property.python_name }} is not UNSET:
+    {{ property.python_name }} = []
+    try:
+        for {{ inner_source }} in wire.array(_{{ property.python_name }}):
+            {{ inner_template.construct(inner_property, inner_source) | indent(12) }}
+            {{ property.python_name }}.append({{ inner_property.python_name }})
+    except (AttributeError, KeyError, TypeError, ValueError) as unreadable:
+        raise wire.in_item(len({{ property.python_name }}), unreadable) from None
+""",
     ),
     (DATETIME, "datetime.datetime.fromisoformat({{ source }})", "wire.parse_datetime({{ source }})"),
-    (DATETIME, 'source + ".isoformat()"', '"wire.format_datetime(" + source + ")"'),
+    # A stream of events is read as it comes, by a reader that makes the request itself.
+    (
+        ENDPOINT,
+        "    return _kwargs\n",
+        """\
+    return _kwargs
+
+{% if "text/event-stream" in endpoint.responses.patterns | map(attribute="data.content") | select | map("list") | sum(start=[]) %}
+def request_arguments(
+    {{ arguments(endpoint, include_client=False) | indent(4) }}
+) -> dict[str, Any]:
+    \"\"\"Return the request as arguments for httpx (method, url and so on). Hand it to an event-stream reader, such as
+    `httpx_sse.connect_sse(client.get_httpx_client(), **request_arguments(...), timeout=...)`.
+    \"\"\"
+    return _get_kwargs(
+        {{ kwargs(endpoint, include_client=False) }}
+    )
+{% endif %}
+""",
+    ),
     # An id that is empty or ".." would make the path of another operation.
     (
         ENDPOINT,

@@ -10,6 +10,7 @@ import pickle
 import pkgutil
 import subprocess
 import sys
+import types
 from datetime import UTC, datetime
 from http import HTTPStatus
 
@@ -200,16 +201,39 @@ def test_a_null_where_an_optional_date_may_stand_counts_as_absent():
     assert "built_at" not in template.to_dict()
 
 
-def test_a_null_where_a_date_is_due_does_not_cost_the_other_fields():
-    template = parsed({**TEMPLATE, "created_at": None})
+def test_a_null_where_anything_optional_may_stand_counts_as_absent():
+    nulls = dict.fromkeys(("size_bytes", "error_message", "built_at", "latest_build_id"))
 
-    assert (template.created_at, template.name) == (None, "my-python-env")
-    assert template.to_dict() == {**TEMPLATE, "created_at": None}
+    assert parsed({**TEMPLATE, **nulls}) == parsed(TEMPLATE)
 
 
-def test_a_null_date_in_one_item_does_not_cost_the_other_items():
-    with client(always(200, json=[TEMPLATE, {**TEMPLATE, "created_at": None}])) as raw:
-        assert [template.name for template in list_templates.sync(client=raw)] == ["my-python-env"] * 2
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2026-05-01T12:00:00", datetime(2026, 5, 1, 12, tzinfo=UTC)),
+        ("2026-05-01T14:00:00.5+02:00", datetime(2026, 5, 1, 12, 0, 0, 500_000, UTC)),
+        ("0001-01-01T00:00:00Z", datetime(1, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_every_time_has_a_zone_and_one_without_is_the_servers(text, time):
+    created_at = parsed({**TEMPLATE, "created_at": text}).created_at
+
+    assert created_at == time
+    assert created_at.tzinfo
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "-" + "9" * 5000])
+def test_a_number_of_thousands_of_digits_in_an_unknown_field_costs_nothing(number):
+    body = json.dumps(TEMPLATE)[:-1] + f', "added": {number}}}'
+    with client(always(200, content=body)) as raw:
+        assert get_template.sync("t", client=raw).name == "my-python-env"
+
+
+def test_a_model_is_read_from_any_mapping_and_leaves_it_as_it_is():
+    source = types.MappingProxyType({**TEMPLATE, "region": "use"})
+
+    assert models.TemplateResponse.from_dict(source).additional_properties == {"region": "use"}
+    assert source["region"] == "use"
 
 
 def test_nulls_in_a_build_spec_count_as_absent():
@@ -225,6 +249,112 @@ def test_a_documented_error_becomes_a_model():
     assert answer.status_code is HTTPStatus.CONFLICT
     assert answer.parsed.error.code == "conflict"
     assert answer.parsed.error["name"] == "my-python-env"
+
+
+A_TIME = "expected a time such as 2026-05-01T12:00:00Z"
+PROBLEMS = [
+    (b"<html>", "text/html", "it cannot be read as JSON (text/html, 6 bytes)"),
+    (b"", None, "it cannot be read as JSON (no content type, 0 bytes)"),
+    (b"[" * 100_000, "application/json; a=b", "it cannot be read as JSON (application/json, 100000 bytes)"),
+    (b'{"id": "\xff"}', "text/\u00e9", "it cannot be read as JSON (no content type, 11 bytes)"),
+    (b"null", None, "expected a JSON object, got null"),
+    (b"[]", None, "expected a JSON object, got an array"),
+    (b'"secret"', None, "expected a JSON object, got a string"),
+    (b"9" * 5000, None, "expected a JSON object, got a number"),
+    ({"created_at": ...}, None, "field 'created_at' is missing"),
+    ({"created_at": None}, None, f"field 'created_at': {A_TIME}, got null"),
+    ({"created_at": "secret"}, None, f"field 'created_at': {A_TIME}, got a string"),
+    ({"created_at": 5}, None, f"field 'created_at': {A_TIME}, got a number"),
+    ({"built_at": ["secret"]}, None, f"field 'built_at': {A_TIME}, got an array"),
+    ({"id": ...}, None, "field 'id' is missing"),
+    ({"name": None}, None, "field 'name': expected a string, got null"),
+    ({"status": ...}, None, "field 'status' is missing"),
+    ({"status": {"secret": 1}}, None, "field 'status': expected a string, got an object"),
+    ({"vcpu": "secret"}, None, "field 'vcpu': expected an integer, got a string"),
+    ({"vcpu": True}, None, "field 'vcpu': expected an integer, got a boolean"),
+    ({"vcpu": 1.5}, None, "field 'vcpu': expected an integer, got a number"),
+    ({"size_bytes": "secret"}, None, "field 'size_bytes': expected an integer, got a string"),
+    ({"error_message": False}, None, "field 'error_message': expected a string, got a boolean"),
+]
+every_problem = pytest.mark.parametrize(("body", "kind", "problem"), PROBLEMS, ids=[p for *_, p in PROBLEMS])
+
+
+def unreadable(body, kind):
+    """Return a server whose answer is these bytes, or a template with these fields in place of its own."""
+    if isinstance(body, dict):
+        fields = {**TEMPLATE, **body}
+        body = json.dumps({name: value for name, value in fields.items() if value is not ...}).encode()
+    return always(200, content=body, headers={"content-type": kind.encode()} if kind else {})
+
+
+@every_problem
+def test_an_answer_that_cannot_be_read_says_what_is_wrong_with_it_and_quotes_nothing(body, kind, problem):
+    with client(unreadable(body, kind)) as raw:
+        answer = get_template.sync_detailed("t", client=raw)
+
+    assert (answer.status_code, answer.parsed, answer.problem) == (200, None, problem)
+
+
+@every_problem
+def test_a_client_that_is_to_raise_says_what_is_wrong_with_an_answer(body, kind, problem):
+    with (
+        client(unreadable(body, kind), raise_on_unexpected_status=True) as raw,
+        pytest.raises(errors.UnexpectedStatus) as caught,
+    ):
+        get_template.sync("t", client=raw)
+
+    assert caught.value.problem == problem
+    assert str(caught.value).startswith(f"Unexpected response, status code 200: {problem}\n")
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ({}, "expected a JSON array, got an object"),
+        (None, "expected a JSON array, got null"),
+        ([TEMPLATE, "odd"], "item 1: expected a JSON object, got a string"),
+        (
+            [TEMPLATE, TEMPLATE, {**TEMPLATE, "vcpu": None}],
+            "item 2: field 'vcpu': expected an integer, got null",
+        ),
+        ([{}], "item 0: field 'id' is missing"),
+    ],
+)
+def test_an_item_of_a_list_that_cannot_be_read_is_named_by_its_index(body, problem):
+    with client(always(200, content=json.dumps(body))) as raw:
+        answer = list_templates.sync_detailed(client=raw)
+
+    assert (answer.parsed, answer.problem) == (None, problem)
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ({}, "field 'error' is missing"),
+        ({"error": "gone"}, "field 'error': expected a JSON object, got a string"),
+        ({"error": {"code": "not_found"}}, "field 'error': field 'message' is missing"),
+    ],
+)
+def test_an_error_that_cannot_be_read_says_so_too(body, problem):
+    with client(always(404, json=body)) as raw:
+        answer = get_template.sync_detailed("t", client=raw)
+
+    assert (answer.status_code, answer.parsed, answer.problem) == (404, None, problem)
+
+
+def test_there_is_no_problem_with_an_answer_that_can_be_read_or_that_has_no_body_to_read():
+    for status, body in ((200, TEMPLATE), (404, {"error": {"code": "c", "message": "m"}}), (502, None)):
+        with client(always(status, json=body)) as raw:
+            assert get_template.sync_detailed("t", client=raw).problem is None
+    with client(always(204)) as raw:
+        assert delete_template.sync_detailed("t", client=raw).problem is None
+
+
+def test_a_model_that_cannot_be_read_raises_one_kind_of_exception():
+    for source in ({}, {"from": 5}, {"from": "x", "steps": 5}, {"from": "x", "steps": [{"env": {}}]}, None):
+        with pytest.raises(errors.UnreadableError):
+            models.BuildSpec.from_dict(source)
 
 
 UNREADABLE = [
@@ -312,10 +442,17 @@ def test_no_answer_at_all_raises_an_exception_of_a_parser(operation, status, bod
 
 
 def test_an_unexpected_status_can_be_copied_and_pickled():
-    error = errors.UnexpectedStatus(520, b"<html>")
-
-    for twin in (copy.copy(error), pickle.loads(pickle.dumps(error))):
-        assert (str(twin), twin.status_code, twin.content) == (str(error), 520, b"<html>")
+    for error in (
+        errors.UnexpectedStatus(520, b"<html>"),
+        errors.UnexpectedStatus(200, b"[]", "expected a JSON object, got an array"),
+    ):
+        for twin in (copy.copy(error), pickle.loads(pickle.dumps(error))):
+            assert str(twin) == str(error)
+            assert (twin.status_code, twin.content, twin.problem) == (
+                error.status_code,
+                error.content,
+                error.problem,
+            )
 
 
 # --- the log stream ---------------------------------------------------------------------------------------------------
@@ -334,7 +471,7 @@ def test_the_log_stream_can_be_read_event_by_event():
     with (
         client(answer) as raw,
         httpx_sse.connect_sse(
-            raw.get_httpx_client(), **stream_template_build_logs._get_kwargs("t", "b")
+            raw.get_httpx_client(), **stream_template_build_logs.request_arguments("t", "b")
         ) as source,
     ):
         first, last = (models.BuildLogEvent.from_dict(event.json()) for event in source.iter_sse())
@@ -348,6 +485,16 @@ def test_the_log_stream_can_be_read_event_by_event():
     assert (last.finished, last.status) == (True, "failed")
     with client(answer) as raw:
         assert stream_template_build_logs.sync("t", "b", client=raw) == transcript
+
+
+def test_the_request_of_a_stream_and_no_other_is_public():
+    assert stream_template_build_logs.request_arguments("t", build_id="b") == {
+        "method": "get",
+        "url": "/templates/t/builds/b/logs",
+    }
+    assert [module for module in OPERATIONS if hasattr(module, "request_arguments")] == [
+        stream_template_build_logs
+    ]
 
 
 # --- the client itself ------------------------------------------------------------------------------------------------

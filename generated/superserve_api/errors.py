@@ -4,20 +4,28 @@
 
 class UnexpectedStatus(Exception):
     """Raised by api functions for a response that the contract doesn't describe, if Client.raise_on_unexpected_status
-    is True: the status is undocumented, or the body isn't what is documented for the status.
+    is True: the status is undocumented, or the body isn't what is documented for the status. In the second case
+    `problem` says what is wrong with it, as Response.problem does where nothing is raised.
     """
 
-    def __init__(self, status_code: int, content: bytes):
+    def __init__(self, status_code: int, content: bytes, problem: str | None = None):
         self.status_code = status_code
         self.content = content
+        self.problem = problem
 
         super().__init__(
-            f"Unexpected response, status code {status_code}\n\n"
+            f"Unexpected response, status code {status_code}{f': {problem}' if problem else ''}\n\n"
             f"Response content:\n{content.decode(errors='ignore')}"
         )
 
-    def __reduce__(self) -> tuple[type["UnexpectedStatus"], tuple[int, bytes]]:
-        return type(self), (self.status_code, self.content)
+    def __reduce__(self) -> tuple[type["UnexpectedStatus"], tuple[int, bytes, str | None]]:
+        return type(self), (self.status_code, self.content, self.problem)
 
 
-__all__ = ["UnexpectedStatus"]
+class UnreadableError(ValueError):
+    """Raised by from_dict() for what isn't what the contract says. The text tells where and why, and holds nothing of
+    the values; api functions put it into Response.problem.
+    """
+
+
+__all__ = ["UnexpectedStatus", "UnreadableError"]

@@ -50,12 +50,22 @@ T = TypeVar("T")
 
 @define
 class Response(Generic[T]):
-    """A response from an endpoint"""
+    """A response from an endpoint
+
+    Attributes:
+        status_code: The status; a plain number if it is none of the standard ones.
+        content: The body as it came.
+        headers: The headers.
+        parsed: What the body says; None if the contract knows no body for this status, or if it cannot be read.
+        problem: Why a body that the contract knows cannot be read, such as "field 'id' is missing"; None if it can.
+            It quotes nothing of the body.
+    """
 
     status_code: HTTPStatus | int
     content: bytes
     headers: MutableMapping[str, str]
     parsed: T | None
+    problem: str | None = None
 
 
 __all__ = ["UNSET", "File", "FileTypes", "RequestFiles", "Response", "Unset"]

@@ -1,30 +1,77 @@
 # Written by scripts/generate.py from openapi.yaml. Do not edit: change those, then run `nox -s generate`.
-"""How single values are read and written; whatever a server answers, no exception of a parser comes out."""
+"""What the generated code calls: how bodies are decoded and single values read, and how it says what was wrong.
 
-from collections.abc import Callable
-from datetime import datetime
+Where something cannot be read, the text names the field and the kind of what stands there, never the value itself:
+nobody knows what a server, or somebody in its place, has put into it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-import httpx
+from superserve_api.errors import UnexpectedStatus, UnreadableError
+from superserve_api.types import UNSET
 
-from superserve_api.client import AuthenticatedClient, Client
-from superserve_api.errors import UnexpectedStatus
+if TYPE_CHECKING:
+    import httpx
+
+    from superserve_api.client import AuthenticatedClient, Client
 
 T = TypeVar("T")
 
+_KINDS = {str: "a string", int: "an integer", float: "a number", bool: "a boolean"}
+_MEDIA_TYPE = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,80}", re.ASCII)
 
-def parsed_or_unexpected(
+
+# --- whole answers ----------------------------------------------------------------------------------------------------
+
+
+def parsed_or_problem(
     parse: Callable[..., T], *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> T | None:
-    """Parse an answer; a body that doesn't fit its status counts as a status that isn't documented."""
+) -> tuple[T | None, str | None]:
+    """Return what an answer's body says, or None and what is wrong with the body.
+
+    A body that doesn't fit its status counts as an unexpected status: it raises only if the client is to raise.
+    """
     try:
-        return parse(client=client, response=response)
+        return parse(client=client, response=response), None
+    except UnreadableError as error:
+        problem = str(error)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
-        if client.raise_on_unexpected_status:
-            raise UnexpectedStatus(response.status_code, response.content) from None
-        return None
+        # The texts of other exceptions may quote the body.
+        problem = "it is not what is documented for its status"
+    if client.raise_on_unexpected_status:
+        raise UnexpectedStatus(response.status_code, response.content, problem)
+    return None, problem
+
+
+def decoded(response: httpx.Response) -> Any:
+    """Decode a body that has to be JSON, even if it holds numbers of more digits than Python takes for an integer."""
+    body = response.content
+    try:
+        try:
+            return json.loads(body)
+        except json.JSONDecodeError:
+            raise
+        except ValueError:
+            return json.loads(body, parse_int=_number)
+    except (RecursionError, ValueError):
+        found = _MEDIA_TYPE.match(response.headers.get("content-type", ""))
+        kind = found.group() if found else "no content type"
+    raise UnreadableError(f"it cannot be read as JSON ({kind}, {len(body)} bytes)")
+
+
+def _number(digits: str) -> int | float:
+    try:
+        return int(digits)
+    except ValueError:
+        return float(digits)
 
 
 def http_status(code: int) -> HTTPStatus | int:
@@ -35,14 +82,106 @@ def http_status(code: int) -> HTTPStatus | int:
         return code
 
 
-def parse_datetime(value: Any) -> datetime:
-    """Parse a time; a null against the contract stays None, as it does in fields of other types."""
-    return cast("datetime", None) if value is None else datetime.fromisoformat(value)
+# --- values -----------------------------------------------------------------------------------------------------------
 
 
-def format_datetime(value: datetime) -> str:
-    """Format a time, or leave None as it is: the opposite of parse_datetime."""
-    return cast("str", None) if value is None else value.isoformat()
+def check_object(value: object) -> None:
+    """Raise unless a value is a JSON object, or stands for one."""
+    if not isinstance(value, Mapping):
+        raise UnreadableError(f"expected a JSON object, got {_kind(value)}")
+
+
+def array(value: object) -> list[Any]:
+    """Return a value that has to be a JSON array."""
+    if isinstance(value, list):
+        return value
+    raise UnreadableError(f"expected a JSON array, got {_kind(value)}")
+
+
+def array_of(kind: type[T], value: object) -> list[T]:
+    """Return a value that has to be a JSON array of plain values."""
+    items = array(value)
+    for index, item in enumerate(items):
+        if not _is(kind, item):
+            raise UnreadableError(f"item {index}: expected {_KINDS[kind]}, got {_kind(item)}")
+    return items
+
+
+def other_fields(
+    source: Mapping[str, Any], known: frozenset[str], kind: type | None = None
+) -> dict[str, Any]:
+    """Return the fields whose names are not known; each has to be of this kind if one is given."""
+    others = {name: value for name, value in source.items() if name not in known}
+    if kind is not None:
+        for value in others.values():
+            if not _is(kind, value):
+                # Which one is not said: the names are the server's own as well.
+                raise UnreadableError(f"a field of any name: expected {_KINDS[kind]}, got {_kind(value)}")
+    return others
+
+
+def parse_datetime(value: object) -> datetime:
+    """Read a time; one without a zone is the server's, which means UTC."""
+    if isinstance(value, str):
+        try:
+            time = datetime.fromisoformat(value)
+        except ValueError:
+            pass
+        else:
+            return time if time.tzinfo else time.replace(tzinfo=UTC)
+    raise UnreadableError(f"expected a time such as 2026-05-01T12:00:00Z, got {_kind(value)}")
+
+
+# --- what is wrong with them ------------------------------------------------------------------------------------------
+
+
+def unexpected(field: str, value: object, expected: str) -> UnreadableError:
+    """Return the error that stands for a field's value of another kind, or for none (UNSET)."""
+    if value is UNSET:
+        return UnreadableError(f"field {field!r} is missing")
+    return UnreadableError(f"field {field!r}: expected {expected}, got {_kind(value)}")
+
+
+def in_field(source: Mapping[str, Any], field: str, error: Exception) -> UnreadableError:
+    """Return the error that stands for a field in which something went wrong."""
+    if field not in source:
+        return UnreadableError(f"field {field!r} is missing")
+    return UnreadableError(f"field {field!r}: {_told(error)}")
+
+
+def in_item(index: int, error: Exception) -> UnreadableError:
+    """Return the error that stands for an item of an array in which something went wrong."""
+    return UnreadableError(f"item {index}: {_told(error)}")
+
+
+def _told(error: Exception) -> str:
+    # The texts of other exceptions may quote the value.
+    return str(error) if isinstance(error, UnreadableError) else "not what is documented"
+
+
+def _is(kind: type, value: object) -> bool:
+    if kind is float:
+        return type(value) in (int, float)
+    # Not isinstance: True is not a number here.
+    return type(value) is kind
+
+
+def _kind(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list():
+            return "an array"
+    return "an object"
+
+
+# --- what is sent -----------------------------------------------------------------------------------------------------
 
 
 def path_segment(value: object) -> str:

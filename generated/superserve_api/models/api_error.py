@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import wire
+
 if TYPE_CHECKING:
     from ..models.api_error_detail import ApiErrorDetail
 
 
 T = TypeVar("T", bound="ApiError")
+
+_FIELDS = frozenset(["error"])
 
 
 @_attrs_define
@@ -42,14 +46,20 @@ class ApiError:
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         from ..models.api_error_detail import ApiErrorDetail  # noqa: PLC0415
 
-        d = dict(src_dict)
-        error = ApiErrorDetail.from_dict(d.pop("error"))
+        if type(src_dict) is not dict:
+            wire.check_object(src_dict)
+
+        try:
+            error = ApiErrorDetail.from_dict(src_dict["error"])
+        except (AttributeError, KeyError, TypeError, ValueError) as unreadable:
+            raise wire.in_field(src_dict, "error", unreadable) from None
 
         api_error = cls(
             error=error,
         )
 
-        api_error.additional_properties = d
+        if not _FIELDS.issuperset(src_dict):
+            api_error.additional_properties = wire.other_fields(src_dict, _FIELDS)
         return api_error
 
     @property

@@ -7,7 +7,12 @@ from typing import Any, TypeVar
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import wire
+from ..types import UNSET
+
 T = TypeVar("T", bound="ApiErrorDetail")
+
+_FIELDS = frozenset(["code", "message"])
 
 
 @_attrs_define
@@ -41,17 +46,24 @@ class ApiErrorDetail:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        d = dict(src_dict)
-        code = d.pop("code")
+        if type(src_dict) is not dict:
+            wire.check_object(src_dict)
 
-        message = d.pop("message")
+        code = src_dict.get("code", UNSET)
+        if not isinstance(code, str):
+            raise wire.unexpected("code", code, "a string")
+
+        message = src_dict.get("message", UNSET)
+        if not isinstance(message, str):
+            raise wire.unexpected("message", message, "a string")
 
         api_error_detail = cls(
             code=code,
             message=message,
         )
 
-        api_error_detail.additional_properties = d
+        if not _FIELDS.issuperset(src_dict):
+            api_error_detail.additional_properties = wire.other_fields(src_dict, _FIELDS)
         return api_error_detail
 
     @property

@@ -6,6 +6,9 @@ from typing import Any, TypeVar
 
 from attrs import define as _attrs_define
 
+from .. import wire
+from ..types import UNSET
+
 T = TypeVar("T", bound="BuildEnv")
 
 
@@ -39,10 +42,16 @@ class BuildEnv:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        d = dict(src_dict)
-        key = d.pop("key")
+        if type(src_dict) is not dict:
+            wire.check_object(src_dict)
 
-        value = d.pop("value")
+        key = src_dict.get("key", UNSET)
+        if not isinstance(key, str):
+            raise wire.unexpected("key", key, "a string")
+
+        value = src_dict.get("value", UNSET)
+        if not isinstance(value, str):
+            raise wire.unexpected("value", value, "a string")
 
         build_env = cls(
             key=key,

@@ -15,6 +15,8 @@ from ..types import UNSET, Unset
 
 T = TypeVar("T", bound="BuildLogEvent")
 
+_FIELDS = frozenset(["stream", "text", "timestamp", "finished", "status"])
+
 
 @_attrs_define
 class BuildLogEvent:
@@ -43,7 +45,7 @@ class BuildLogEvent:
 
         timestamp: str | Unset = UNSET
         if not isinstance(self.timestamp, Unset):
-            timestamp = wire.format_datetime(self.timestamp)
+            timestamp = self.timestamp.isoformat()
 
         finished = self.finished
 
@@ -70,26 +72,41 @@ class BuildLogEvent:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        d = dict(src_dict)
-        stream = check_build_log_stream(d.pop("stream"))
+        if type(src_dict) is not dict:
+            wire.check_object(src_dict)
 
-        text = d.pop("text")
+        stream = src_dict.get("stream", UNSET)
+        if not isinstance(stream, str):
+            raise wire.unexpected("stream", stream, "a string")
+        stream = check_build_log_stream(stream)
 
-        _timestamp = d.pop("timestamp", UNSET)
-        timestamp: datetime.datetime | Unset
-        if _timestamp is None or isinstance(_timestamp, Unset):
-            timestamp = UNSET
-        else:
-            timestamp = wire.parse_datetime(_timestamp)
+        text = src_dict.get("text", UNSET)
+        if not isinstance(text, str):
+            raise wire.unexpected("text", text, "a string")
 
-        finished = d.pop("finished", UNSET)
+        try:
+            _timestamp = src_dict.get("timestamp", UNSET)
+            timestamp: datetime.datetime | Unset
+            if _timestamp is None or isinstance(_timestamp, Unset):
+                timestamp = UNSET
+            else:
+                timestamp = wire.parse_datetime(_timestamp)
+        except (AttributeError, KeyError, TypeError, ValueError) as unreadable:
+            raise wire.in_field(src_dict, "timestamp", unreadable) from None
 
-        _status = d.pop("status", UNSET)
-        status: BuildLogStatus | Unset
-        if _status is None or isinstance(_status, Unset):
+        finished = src_dict.get("finished")
+        if finished is None:
+            finished = UNSET
+        elif not isinstance(finished, bool):
+            raise wire.unexpected("finished", finished, "a boolean")
+
+        status = src_dict.get("status")
+        if status is None:
             status = UNSET
+        elif not isinstance(status, str):
+            raise wire.unexpected("status", status, "a string")
         else:
-            status = check_build_log_status(_status)
+            status = check_build_log_status(status)
 
         build_log_event = cls(
             stream=stream,
@@ -99,7 +116,8 @@ class BuildLogEvent:
             status=status,
         )
 
-        build_log_event.additional_properties = d
+        if not _FIELDS.issuperset(src_dict):
+            build_log_event.additional_properties = wire.other_fields(src_dict, _FIELDS)
         return build_log_event
 
     @property

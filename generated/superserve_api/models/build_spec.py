@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define as _attrs_define
 
+from .. import wire
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -68,21 +69,39 @@ class BuildSpec:
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         from ..models.build_step import BuildStep  # noqa: PLC0415
 
-        d = dict(src_dict)
-        from_ = d.pop("from")
+        if type(src_dict) is not dict:
+            wire.check_object(src_dict)
 
-        _steps = d.pop("steps", UNSET)
-        steps: list[BuildStep] | Unset = UNSET
-        if _steps is not None and _steps is not UNSET:
-            steps = []
-            for steps_item_data in _steps:
-                steps_item = BuildStep.from_dict(steps_item_data)
+        from_ = src_dict.get("from", UNSET)
+        if not isinstance(from_, str):
+            raise wire.unexpected("from", from_, "a string")
 
-                steps.append(steps_item)
+        try:
+            _steps = src_dict.get("steps", UNSET)
+            steps: list[BuildStep] | Unset = UNSET
+            if _steps is not None and _steps is not UNSET:
+                steps = []
+                try:
+                    for steps_item_data in wire.array(_steps):
+                        steps_item = BuildStep.from_dict(steps_item_data)
 
-        start_cmd = d.pop("start_cmd", UNSET)
+                        steps.append(steps_item)
+                except (AttributeError, KeyError, TypeError, ValueError) as unreadable:
+                    raise wire.in_item(len(steps), unreadable) from None
+        except (AttributeError, KeyError, TypeError, ValueError) as unreadable:
+            raise wire.in_field(src_dict, "steps", unreadable) from None
 
-        ready_cmd = d.pop("ready_cmd", UNSET)
+        start_cmd = src_dict.get("start_cmd")
+        if start_cmd is None:
+            start_cmd = UNSET
+        elif not isinstance(start_cmd, str):
+            raise wire.unexpected("start_cmd", start_cmd, "a string")
+
+        ready_cmd = src_dict.get("ready_cmd")
+        if ready_cmd is None:
+            ready_cmd = UNSET
+        elif not isinstance(ready_cmd, str):
+            raise wire.unexpected("ready_cmd", ready_cmd, "a string")
 
         build_spec = cls(
             from_=from_,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define as _attrs_define
 
+from .. import wire
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -64,24 +65,40 @@ class BuildStep:
         from ..models.build_env import BuildEnv  # noqa: PLC0415
         from ..models.build_user import BuildUser  # noqa: PLC0415
 
-        d = dict(src_dict)
-        run = d.pop("run", UNSET)
+        if type(src_dict) is not dict:
+            wire.check_object(src_dict)
 
-        _env = d.pop("env", UNSET)
-        env: BuildEnv | Unset
-        if _env is None or isinstance(_env, Unset):
-            env = UNSET
-        else:
-            env = BuildEnv.from_dict(_env)
+        run = src_dict.get("run")
+        if run is None:
+            run = UNSET
+        elif not isinstance(run, str):
+            raise wire.unexpected("run", run, "a string")
 
-        workdir = d.pop("workdir", UNSET)
+        try:
+            _env = src_dict.get("env", UNSET)
+            env: BuildEnv | Unset
+            if _env is None or isinstance(_env, Unset):
+                env = UNSET
+            else:
+                env = BuildEnv.from_dict(_env)
+        except (AttributeError, KeyError, TypeError, ValueError) as unreadable:
+            raise wire.in_field(src_dict, "env", unreadable) from None
 
-        _user = d.pop("user", UNSET)
-        user: BuildUser | Unset
-        if _user is None or isinstance(_user, Unset):
-            user = UNSET
-        else:
-            user = BuildUser.from_dict(_user)
+        workdir = src_dict.get("workdir")
+        if workdir is None:
+            workdir = UNSET
+        elif not isinstance(workdir, str):
+            raise wire.unexpected("workdir", workdir, "a string")
+
+        try:
+            _user = src_dict.get("user", UNSET)
+            user: BuildUser | Unset
+            if _user is None or isinstance(_user, Unset):
+                user = UNSET
+            else:
+                user = BuildUser.from_dict(_user)
+        except (AttributeError, KeyError, TypeError, ValueError) as unreadable:
+            raise wire.in_field(src_dict, "user", unreadable) from None
 
         build_step = cls(
             run=run,

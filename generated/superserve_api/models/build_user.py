@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from attrs import define as _attrs_define
 
+from .. import wire
 from ..types import UNSET, Unset
 
 T = TypeVar("T", bound="BuildUser")
@@ -42,10 +43,18 @@ class BuildUser:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        d = dict(src_dict)
-        name = d.pop("name")
+        if type(src_dict) is not dict:
+            wire.check_object(src_dict)
 
-        sudo = d.pop("sudo", UNSET)
+        name = src_dict.get("name", UNSET)
+        if not isinstance(name, str):
+            raise wire.unexpected("name", name, "a string")
+
+        sudo = src_dict.get("sudo")
+        if sudo is None:
+            sudo = UNSET
+        elif not isinstance(sudo, bool):
+            raise wire.unexpected("sudo", sudo, "a boolean")
 
         build_user = cls(
             name=name,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define as _attrs_define
 
+from .. import wire
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -68,16 +69,35 @@ class CreateTemplateRequest:
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         from ..models.build_spec import BuildSpec  # noqa: PLC0415
 
-        d = dict(src_dict)
-        name = d.pop("name")
+        if type(src_dict) is not dict:
+            wire.check_object(src_dict)
 
-        build_spec = BuildSpec.from_dict(d.pop("build_spec"))
+        name = src_dict.get("name", UNSET)
+        if not isinstance(name, str):
+            raise wire.unexpected("name", name, "a string")
 
-        vcpu = d.pop("vcpu", UNSET)
+        try:
+            build_spec = BuildSpec.from_dict(src_dict["build_spec"])
+        except (AttributeError, KeyError, TypeError, ValueError) as unreadable:
+            raise wire.in_field(src_dict, "build_spec", unreadable) from None
 
-        memory_mib = d.pop("memory_mib", UNSET)
+        vcpu = src_dict.get("vcpu")
+        if vcpu is None:
+            vcpu = UNSET
+        elif type(vcpu) is not int:
+            raise wire.unexpected("vcpu", vcpu, "an integer")
 
-        disk_mib = d.pop("disk_mib", UNSET)
+        memory_mib = src_dict.get("memory_mib")
+        if memory_mib is None:
+            memory_mib = UNSET
+        elif type(memory_mib) is not int:
+            raise wire.unexpected("memory_mib", memory_mib, "an integer")
+
+        disk_mib = src_dict.get("disk_mib")
+        if disk_mib is None:
+            disk_mib = UNSET
+        elif type(disk_mib) is not int:
+            raise wire.unexpected("disk_mib", disk_mib, "an integer")
 
         create_template_request = cls(
             name=name,

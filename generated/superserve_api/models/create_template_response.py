@@ -13,8 +13,13 @@ from ..models.create_template_status import (
     CreateTemplateStatus,
     check_create_template_status,
 )
+from ..types import UNSET
 
 T = TypeVar("T", bound="CreateTemplateResponse")
+
+_FIELDS = frozenset(
+    ["id", "team_id", "name", "status", "vcpu", "memory_mib", "disk_mib", "created_at", "build_id"]
+)
 
 
 @_attrs_define
@@ -59,7 +64,7 @@ class CreateTemplateResponse:
 
         disk_mib = self.disk_mib
 
-        created_at = wire.format_datetime(self.created_at)
+        created_at = self.created_at.isoformat()
 
         build_id = self.build_id
 
@@ -83,24 +88,46 @@ class CreateTemplateResponse:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        d = dict(src_dict)
-        id = d.pop("id")
+        if type(src_dict) is not dict:
+            wire.check_object(src_dict)
 
-        team_id = d.pop("team_id")
+        id = src_dict.get("id", UNSET)
+        if not isinstance(id, str):
+            raise wire.unexpected("id", id, "a string")
 
-        name = d.pop("name")
+        team_id = src_dict.get("team_id", UNSET)
+        if not isinstance(team_id, str):
+            raise wire.unexpected("team_id", team_id, "a string")
 
-        status = check_create_template_status(d.pop("status"))
+        name = src_dict.get("name", UNSET)
+        if not isinstance(name, str):
+            raise wire.unexpected("name", name, "a string")
 
-        vcpu = d.pop("vcpu")
+        status = src_dict.get("status", UNSET)
+        if not isinstance(status, str):
+            raise wire.unexpected("status", status, "a string")
+        status = check_create_template_status(status)
 
-        memory_mib = d.pop("memory_mib")
+        vcpu = src_dict.get("vcpu", UNSET)
+        if type(vcpu) is not int:
+            raise wire.unexpected("vcpu", vcpu, "an integer")
 
-        disk_mib = d.pop("disk_mib")
+        memory_mib = src_dict.get("memory_mib", UNSET)
+        if type(memory_mib) is not int:
+            raise wire.unexpected("memory_mib", memory_mib, "an integer")
 
-        created_at = wire.parse_datetime(d.pop("created_at"))
+        disk_mib = src_dict.get("disk_mib", UNSET)
+        if type(disk_mib) is not int:
+            raise wire.unexpected("disk_mib", disk_mib, "an integer")
 
-        build_id = d.pop("build_id")
+        try:
+            created_at = wire.parse_datetime(src_dict["created_at"])
+        except (AttributeError, KeyError, TypeError, ValueError) as unreadable:
+            raise wire.in_field(src_dict, "created_at", unreadable) from None
+
+        build_id = src_dict.get("build_id", UNSET)
+        if not isinstance(build_id, str):
+            raise wire.unexpected("build_id", build_id, "a string")
 
         create_template_response = cls(
             id=id,
@@ -114,7 +141,8 @@ class CreateTemplateResponse:
             build_id=build_id,
         )
 
-        create_template_response.additional_properties = d
+        if not _FIELDS.issuperset(src_dict):
+            create_template_response.additional_properties = wire.other_fields(src_dict, _FIELDS)
         return create_template_response
 
     @property

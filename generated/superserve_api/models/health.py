@@ -7,7 +7,12 @@ from typing import Any, TypeVar
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import wire
+from ..types import UNSET
+
 T = TypeVar("T", bound="Health")
+
+_FIELDS = frozenset(["status", "version"])
 
 
 @_attrs_define
@@ -41,17 +46,24 @@ class Health:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        d = dict(src_dict)
-        status = d.pop("status")
+        if type(src_dict) is not dict:
+            wire.check_object(src_dict)
 
-        version = d.pop("version")
+        status = src_dict.get("status", UNSET)
+        if not isinstance(status, str):
+            raise wire.unexpected("status", status, "a string")
+
+        version = src_dict.get("version", UNSET)
+        if not isinstance(version, str):
+            raise wire.unexpected("version", version, "a string")
 
         health = cls(
             status=status,
             version=version,
         )
 
-        health.additional_properties = d
+        if not _FIELDS.issuperset(src_dict):
+            health.additional_properties = wire.other_fields(src_dict, _FIELDS)
         return health
 
     @property

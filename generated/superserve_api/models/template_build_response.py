@@ -17,6 +17,19 @@ from ..types import UNSET, Unset
 
 T = TypeVar("T", bound="TemplateBuildResponse")
 
+_FIELDS = frozenset(
+    [
+        "id",
+        "template_id",
+        "status",
+        "build_spec_hash",
+        "created_at",
+        "error_message",
+        "started_at",
+        "finalized_at",
+    ]
+)
+
 
 @_attrs_define
 class TemplateBuildResponse:
@@ -53,17 +66,17 @@ class TemplateBuildResponse:
 
         build_spec_hash = self.build_spec_hash
 
-        created_at = wire.format_datetime(self.created_at)
+        created_at = self.created_at.isoformat()
 
         error_message = self.error_message
 
         started_at: str | Unset = UNSET
         if not isinstance(self.started_at, Unset):
-            started_at = wire.format_datetime(self.started_at)
+            started_at = self.started_at.isoformat()
 
         finalized_at: str | Unset = UNSET
         if not isinstance(self.finalized_at, Unset):
-            finalized_at = wire.format_datetime(self.finalized_at)
+            finalized_at = self.finalized_at.isoformat()
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
@@ -87,32 +100,56 @@ class TemplateBuildResponse:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        d = dict(src_dict)
-        id = d.pop("id")
+        if type(src_dict) is not dict:
+            wire.check_object(src_dict)
 
-        template_id = d.pop("template_id")
+        id = src_dict.get("id", UNSET)
+        if not isinstance(id, str):
+            raise wire.unexpected("id", id, "a string")
 
-        status = check_template_build_status(d.pop("status"))
+        template_id = src_dict.get("template_id", UNSET)
+        if not isinstance(template_id, str):
+            raise wire.unexpected("template_id", template_id, "a string")
 
-        build_spec_hash = d.pop("build_spec_hash")
+        status = src_dict.get("status", UNSET)
+        if not isinstance(status, str):
+            raise wire.unexpected("status", status, "a string")
+        status = check_template_build_status(status)
 
-        created_at = wire.parse_datetime(d.pop("created_at"))
+        build_spec_hash = src_dict.get("build_spec_hash", UNSET)
+        if not isinstance(build_spec_hash, str):
+            raise wire.unexpected("build_spec_hash", build_spec_hash, "a string")
 
-        error_message = d.pop("error_message", UNSET)
+        try:
+            created_at = wire.parse_datetime(src_dict["created_at"])
+        except (AttributeError, KeyError, TypeError, ValueError) as unreadable:
+            raise wire.in_field(src_dict, "created_at", unreadable) from None
 
-        _started_at = d.pop("started_at", UNSET)
-        started_at: datetime.datetime | Unset
-        if _started_at is None or isinstance(_started_at, Unset):
-            started_at = UNSET
-        else:
-            started_at = wire.parse_datetime(_started_at)
+        error_message = src_dict.get("error_message")
+        if error_message is None:
+            error_message = UNSET
+        elif not isinstance(error_message, str):
+            raise wire.unexpected("error_message", error_message, "a string")
 
-        _finalized_at = d.pop("finalized_at", UNSET)
-        finalized_at: datetime.datetime | Unset
-        if _finalized_at is None or isinstance(_finalized_at, Unset):
-            finalized_at = UNSET
-        else:
-            finalized_at = wire.parse_datetime(_finalized_at)
+        try:
+            _started_at = src_dict.get("started_at", UNSET)
+            started_at: datetime.datetime | Unset
+            if _started_at is None or isinstance(_started_at, Unset):
+                started_at = UNSET
+            else:
+                started_at = wire.parse_datetime(_started_at)
+        except (AttributeError, KeyError, TypeError, ValueError) as unreadable:
+            raise wire.in_field(src_dict, "started_at", unreadable) from None
+
+        try:
+            _finalized_at = src_dict.get("finalized_at", UNSET)
+            finalized_at: datetime.datetime | Unset
+            if _finalized_at is None or isinstance(_finalized_at, Unset):
+                finalized_at = UNSET
+            else:
+                finalized_at = wire.parse_datetime(_finalized_at)
+        except (AttributeError, KeyError, TypeError, ValueError) as unreadable:
+            raise wire.in_field(src_dict, "finalized_at", unreadable) from None
 
         template_build_response = cls(
             id=id,
@@ -125,7 +162,8 @@ class TemplateBuildResponse:
             finalized_at=finalized_at,
         )
 
-        template_build_response.additional_properties = d
+        if not _FIELDS.issuperset(src_dict):
+            template_build_response.additional_properties = wire.other_fields(src_dict, _FIELDS)
         return template_build_response
 
     @property

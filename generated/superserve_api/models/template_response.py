@@ -14,6 +14,23 @@ from ..types import UNSET, Unset
 
 T = TypeVar("T", bound="TemplateResponse")
 
+_FIELDS = frozenset(
+    [
+        "id",
+        "team_id",
+        "name",
+        "status",
+        "vcpu",
+        "memory_mib",
+        "disk_mib",
+        "created_at",
+        "size_bytes",
+        "error_message",
+        "built_at",
+        "latest_build_id",
+    ]
+)
+
 
 @_attrs_define
 class TemplateResponse:
@@ -64,7 +81,7 @@ class TemplateResponse:
 
         disk_mib = self.disk_mib
 
-        created_at = wire.format_datetime(self.created_at)
+        created_at = self.created_at.isoformat()
 
         size_bytes = self.size_bytes
 
@@ -72,7 +89,7 @@ class TemplateResponse:
 
         built_at: str | Unset = UNSET
         if not isinstance(self.built_at, Unset):
-            built_at = wire.format_datetime(self.built_at)
+            built_at = self.built_at.isoformat()
 
         latest_build_id = self.latest_build_id
 
@@ -103,35 +120,70 @@ class TemplateResponse:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        d = dict(src_dict)
-        id = d.pop("id")
+        if type(src_dict) is not dict:
+            wire.check_object(src_dict)
 
-        team_id = d.pop("team_id")
+        id = src_dict.get("id", UNSET)
+        if not isinstance(id, str):
+            raise wire.unexpected("id", id, "a string")
 
-        name = d.pop("name")
+        team_id = src_dict.get("team_id", UNSET)
+        if not isinstance(team_id, str):
+            raise wire.unexpected("team_id", team_id, "a string")
 
-        status = check_template_status(d.pop("status"))
+        name = src_dict.get("name", UNSET)
+        if not isinstance(name, str):
+            raise wire.unexpected("name", name, "a string")
 
-        vcpu = d.pop("vcpu")
+        status = src_dict.get("status", UNSET)
+        if not isinstance(status, str):
+            raise wire.unexpected("status", status, "a string")
+        status = check_template_status(status)
 
-        memory_mib = d.pop("memory_mib")
+        vcpu = src_dict.get("vcpu", UNSET)
+        if type(vcpu) is not int:
+            raise wire.unexpected("vcpu", vcpu, "an integer")
 
-        disk_mib = d.pop("disk_mib")
+        memory_mib = src_dict.get("memory_mib", UNSET)
+        if type(memory_mib) is not int:
+            raise wire.unexpected("memory_mib", memory_mib, "an integer")
 
-        created_at = wire.parse_datetime(d.pop("created_at"))
+        disk_mib = src_dict.get("disk_mib", UNSET)
+        if type(disk_mib) is not int:
+            raise wire.unexpected("disk_mib", disk_mib, "an integer")
 
-        size_bytes = d.pop("size_bytes", UNSET)
+        try:
+            created_at = wire.parse_datetime(src_dict["created_at"])
+        except (AttributeError, KeyError, TypeError, ValueError) as unreadable:
+            raise wire.in_field(src_dict, "created_at", unreadable) from None
 
-        error_message = d.pop("error_message", UNSET)
+        size_bytes = src_dict.get("size_bytes")
+        if size_bytes is None:
+            size_bytes = UNSET
+        elif type(size_bytes) is not int:
+            raise wire.unexpected("size_bytes", size_bytes, "an integer")
 
-        _built_at = d.pop("built_at", UNSET)
-        built_at: datetime.datetime | Unset
-        if _built_at is None or isinstance(_built_at, Unset):
-            built_at = UNSET
-        else:
-            built_at = wire.parse_datetime(_built_at)
+        error_message = src_dict.get("error_message")
+        if error_message is None:
+            error_message = UNSET
+        elif not isinstance(error_message, str):
+            raise wire.unexpected("error_message", error_message, "a string")
 
-        latest_build_id = d.pop("latest_build_id", UNSET)
+        try:
+            _built_at = src_dict.get("built_at", UNSET)
+            built_at: datetime.datetime | Unset
+            if _built_at is None or isinstance(_built_at, Unset):
+                built_at = UNSET
+            else:
+                built_at = wire.parse_datetime(_built_at)
+        except (AttributeError, KeyError, TypeError, ValueError) as unreadable:
+            raise wire.in_field(src_dict, "built_at", unreadable) from None
+
+        latest_build_id = src_dict.get("latest_build_id")
+        if latest_build_id is None:
+            latest_build_id = UNSET
+        elif not isinstance(latest_build_id, str):
+            raise wire.unexpected("latest_build_id", latest_build_id, "a string")
 
         template_response = cls(
             id=id,
@@ -148,7 +200,8 @@ class TemplateResponse:
             latest_build_id=latest_build_id,
         )
 
-        template_response.additional_properties = d
+        if not _FIELDS.issuperset(src_dict):
+            template_response.additional_properties = wire.other_fields(src_dict, _FIELDS)
         return template_response
 
     @property

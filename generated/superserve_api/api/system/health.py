@@ -24,17 +24,17 @@ def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> ApiError | Health | None:
     if response.status_code == 200:
-        response_200 = Health.from_dict(response.json())
+        response_200 = Health.from_dict(wire.decoded(response))
 
         return response_200
 
     if response.status_code == 429:
-        response_429 = ApiError.from_dict(response.json())
+        response_429 = ApiError.from_dict(wire.decoded(response))
 
         return response_429
 
     if response.status_code == 500:
-        response_500 = ApiError.from_dict(response.json())
+        response_500 = ApiError.from_dict(wire.decoded(response))
 
         return response_500
 
@@ -47,11 +47,13 @@ def _parse_response(
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> Response[ApiError | Health]:
+    parsed, problem = wire.parsed_or_problem(_parse_response, client=client, response=response)
     return Response(
         status_code=wire.http_status(response.status_code),
         content=response.content,
         headers=response.headers,
-        parsed=wire.parsed_or_unexpected(_parse_response, client=client, response=response),
+        parsed=parsed,
+        problem=problem,
     )
 
 

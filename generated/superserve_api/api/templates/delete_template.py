@@ -31,37 +31,37 @@ def _parse_response(
         return response_204
 
     if response.status_code == 400:
-        response_400 = ApiError.from_dict(response.json())
+        response_400 = ApiError.from_dict(wire.decoded(response))
 
         return response_400
 
     if response.status_code == 401:
-        response_401 = ApiError.from_dict(response.json())
+        response_401 = ApiError.from_dict(wire.decoded(response))
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = ApiError.from_dict(response.json())
+        response_403 = ApiError.from_dict(wire.decoded(response))
 
         return response_403
 
     if response.status_code == 404:
-        response_404 = ApiError.from_dict(response.json())
+        response_404 = ApiError.from_dict(wire.decoded(response))
 
         return response_404
 
     if response.status_code == 409:
-        response_409 = ApiError.from_dict(response.json())
+        response_409 = ApiError.from_dict(wire.decoded(response))
 
         return response_409
 
     if response.status_code == 429:
-        response_429 = ApiError.from_dict(response.json())
+        response_429 = ApiError.from_dict(wire.decoded(response))
 
         return response_429
 
     if response.status_code == 500:
-        response_500 = ApiError.from_dict(response.json())
+        response_500 = ApiError.from_dict(wire.decoded(response))
 
         return response_500
 
@@ -74,11 +74,13 @@ def _parse_response(
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> Response[Any | ApiError]:
+    parsed, problem = wire.parsed_or_problem(_parse_response, client=client, response=response)
     return Response(
         status_code=wire.http_status(response.status_code),
         content=response.content,
         headers=response.headers,
-        parsed=wire.parsed_or_unexpected(_parse_response, client=client, response=response),
+        parsed=parsed,
+        problem=problem,
     )
 
 

@@ -68,36 +68,39 @@ def _parse_response(
 ) -> ApiError | list[TemplateResponse] | None:
     if response.status_code == 200:
         response_200 = []
-        _response_200 = response.json()
-        for response_200_item_data in _response_200:
-            response_200_item = TemplateResponse.from_dict(response_200_item_data)
+        _response_200 = wire.array(wire.decoded(response))
+        try:
+            for response_200_item_data in _response_200:
+                response_200_item = TemplateResponse.from_dict(response_200_item_data)
 
-            response_200.append(response_200_item)
+                response_200.append(response_200_item)
+        except (AttributeError, KeyError, TypeError, ValueError) as unreadable:
+            raise wire.in_item(len(response_200), unreadable) from None
 
         return response_200
 
     if response.status_code == 400:
-        response_400 = ApiError.from_dict(response.json())
+        response_400 = ApiError.from_dict(wire.decoded(response))
 
         return response_400
 
     if response.status_code == 401:
-        response_401 = ApiError.from_dict(response.json())
+        response_401 = ApiError.from_dict(wire.decoded(response))
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = ApiError.from_dict(response.json())
+        response_403 = ApiError.from_dict(wire.decoded(response))
 
         return response_403
 
     if response.status_code == 429:
-        response_429 = ApiError.from_dict(response.json())
+        response_429 = ApiError.from_dict(wire.decoded(response))
 
         return response_429
 
     if response.status_code == 500:
-        response_500 = ApiError.from_dict(response.json())
+        response_500 = ApiError.from_dict(wire.decoded(response))
 
         return response_500
 
@@ -110,11 +113,13 @@ def _parse_response(
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> Response[ApiError | list[TemplateResponse]]:
+    parsed, problem = wire.parsed_or_problem(_parse_response, client=client, response=response)
     return Response(
         status_code=wire.http_status(response.status_code),
         content=response.content,
         headers=response.headers,
-        parsed=wire.parsed_or_unexpected(_parse_response, client=client, response=response),
+        parsed=parsed,
+        problem=problem,
     )
 
 

@@ -25,6 +25,19 @@ def _get_kwargs(
     return _kwargs
 
 
+def request_arguments(
+    template_id: str,
+    build_id: str,
+) -> dict[str, Any]:
+    """Return the request as arguments for httpx (method, url and so on). Hand it to an event-stream reader, such as
+    `httpx_sse.connect_sse(client.get_httpx_client(), **request_arguments(...), timeout=...)`.
+    """
+    return _get_kwargs(
+        template_id=template_id,
+        build_id=build_id,
+    )
+
+
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> ApiError | str | None:
@@ -33,32 +46,32 @@ def _parse_response(
         return response_200
 
     if response.status_code == 400:
-        response_400 = ApiError.from_dict(response.json())
+        response_400 = ApiError.from_dict(wire.decoded(response))
 
         return response_400
 
     if response.status_code == 401:
-        response_401 = ApiError.from_dict(response.json())
+        response_401 = ApiError.from_dict(wire.decoded(response))
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = ApiError.from_dict(response.json())
+        response_403 = ApiError.from_dict(wire.decoded(response))
 
         return response_403
 
     if response.status_code == 404:
-        response_404 = ApiError.from_dict(response.json())
+        response_404 = ApiError.from_dict(wire.decoded(response))
 
         return response_404
 
     if response.status_code == 429:
-        response_429 = ApiError.from_dict(response.json())
+        response_429 = ApiError.from_dict(wire.decoded(response))
 
         return response_429
 
     if response.status_code == 500:
-        response_500 = ApiError.from_dict(response.json())
+        response_500 = ApiError.from_dict(wire.decoded(response))
 
         return response_500
 
@@ -71,11 +84,13 @@ def _parse_response(
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> Response[ApiError | str]:
+    parsed, problem = wire.parsed_or_problem(_parse_response, client=client, response=response)
     return Response(
         status_code=wire.http_status(response.status_code),
         content=response.content,
         headers=response.headers,
-        parsed=wire.parsed_or_unexpected(_parse_response, client=client, response=response),
+        parsed=parsed,
+        problem=problem,
     )
 
 
@@ -89,9 +104,10 @@ def sync_detailed(
 
      Server-sent events, each with a BuildLogEvent as its data, from the first line that the server still
     has, then live until the build ends. The generated function returns the whole transcript at the end;
-    to follow a build, hand `_get_kwargs()` to an event-stream reader. Headers come with the first event
-    only, and a long step is silent for minutes: switch the read timeout off. The stream may end without
-    a finished event, and a finished event may be wrong, so ask getTemplateBuild how the build ended.
+    to follow a build, hand `request_arguments()` to an event-stream reader. Headers come with the first
+    event only, and a long step is silent for minutes: switch the read timeout off. The stream may end
+    without a finished event, and a finished event may be wrong, so ask getTemplateBuild how the build
+    ended.
 
     Args:
         template_id (str): The template's id; a name is not accepted.
@@ -127,9 +143,10 @@ def sync(
 
      Server-sent events, each with a BuildLogEvent as its data, from the first line that the server still
     has, then live until the build ends. The generated function returns the whole transcript at the end;
-    to follow a build, hand `_get_kwargs()` to an event-stream reader. Headers come with the first event
-    only, and a long step is silent for minutes: switch the read timeout off. The stream may end without
-    a finished event, and a finished event may be wrong, so ask getTemplateBuild how the build ended.
+    to follow a build, hand `request_arguments()` to an event-stream reader. Headers come with the first
+    event only, and a long step is silent for minutes: switch the read timeout off. The stream may end
+    without a finished event, and a finished event may be wrong, so ask getTemplateBuild how the build
+    ended.
 
     Args:
         template_id (str): The template's id; a name is not accepted.
@@ -160,9 +177,10 @@ async def asyncio_detailed(
 
      Server-sent events, each with a BuildLogEvent as its data, from the first line that the server still
     has, then live until the build ends. The generated function returns the whole transcript at the end;
-    to follow a build, hand `_get_kwargs()` to an event-stream reader. Headers come with the first event
-    only, and a long step is silent for minutes: switch the read timeout off. The stream may end without
-    a finished event, and a finished event may be wrong, so ask getTemplateBuild how the build ended.
+    to follow a build, hand `request_arguments()` to an event-stream reader. Headers come with the first
+    event only, and a long step is silent for minutes: switch the read timeout off. The stream may end
+    without a finished event, and a finished event may be wrong, so ask getTemplateBuild how the build
+    ended.
 
     Args:
         template_id (str): The template's id; a name is not accepted.
@@ -196,9 +214,10 @@ async def asyncio(
 
      Server-sent events, each with a BuildLogEvent as its data, from the first line that the server still
     has, then live until the build ends. The generated function returns the whole transcript at the end;
-    to follow a build, hand `_get_kwargs()` to an event-stream reader. Headers come with the first event
-    only, and a long step is silent for minutes: switch the read timeout off. The stream may end without
-    a finished event, and a finished event may be wrong, so ask getTemplateBuild how the build ended.
+    to follow a build, hand `request_arguments()` to an event-stream reader. Headers come with the first
+    event only, and a long step is silent for minutes: switch the read timeout off. The stream may end
+    without a finished event, and a finished event may be wrong, so ask getTemplateBuild how the build
+    ended.
 
     Args:
         template_id (str): The template's id; a name is not accepted.
