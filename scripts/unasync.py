@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TREES = {"superserve/_async": "superserve/_sync", "tests/_async": "tests/_sync"}
+TREES = {"superserve/_async": "superserve/_sync", "tests/client/_async": "tests/client/_sync"}
 MARK = (
     "# Written by scripts/unasync.py from {source}. Do not edit: change that, then run `nox -s generate`.\n"
 )
@@ -19,12 +19,18 @@ MARK = (
 RULES = [
     (r"\basync (def|with|for)\b", r"\1"),
     (r"\bawait ", ""),
-    (r"\bAsyncGenerator\[(\w+)\]", r"Generator[\1]"),
+    (r"\bhttpx\.AsyncByteStream\b", "httpx.SyncByteStream"),
+    (r"\bAsyncIterator\b", "Iterator"),
+    (r"\bAsyncGenerator\[([\w.]+(\[\w+\])?)\]", r"Generator[\1]"),
     (r"\bAsync([A-Z]\w*)\b(?! only)", r"\1"),
     (r"\baclos(e|ing)\b", r"clos\1"),
-    (r"\.asyncio(_detailed)?\(", r".sync\1("),  # the generated functions
-    (r"\b__a(enter|exit)__\b", r"__\1__"),
-    (r"\b(connections|reader|transport)_async\b", r"\1_sync"),
+    (r"\baiter_(\w+)\b", r"iter_\1"),
+    (r"\.asyncio\(", ".sync("),  # the generated functions
+    (r"\basyncio_detailed\b", "sync_detailed"),
+    (r"\basync_http\b", "http"),
+    (r"\bmake_async\b", "make_sync"),
+    (r"\b__a(enter|exit|iter)__\b", r"__\1__"),
+    (r"\b(connections|tasks)_async\b", r"\1_sync"),
     (r"\bsuperserve\._async\b", "superserve._sync"),
 ]
 LEFT_OVER = re.compile(r"async|await|\baclos|__a(enter|exit|iter|next)__", re.IGNORECASE)

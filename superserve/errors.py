@@ -4,7 +4,8 @@
     ├── AuthenticationError      401, 403, or no API key
     ├── ValidationError          400, 422, or an argument refused before anything was sent
     ├── NotFoundError            404
-    ├── ConflictError            409, or a build that was cancelled while being waited for
+    ├── ConflictError            409
+    │   └── BuildCancelledError  the build that is waited for was cancelled
     ├── RateLimitError           429
     ├── ServerError              5xx
     ├── SandboxConnectionError   the server could not be reached, or hung up
@@ -20,6 +21,7 @@ from collections.abc import Mapping
 
 __all__ = [
     "AuthenticationError",
+    "BuildCancelledError",
     "BuildError",
     "ConflictError",
     "NotFoundError",
@@ -92,6 +94,23 @@ class ConflictError(SandboxError):
     """The object's state does not allow this (409), or the build waited for was cancelled."""
 
 
+class BuildCancelledError(ConflictError):
+    """The build that is waited for was cancelled.
+
+    Attributes:
+        build_id: The build.
+        template_id: The template it belongs to.
+    """
+
+    def __init__(self, message: str, build_id: str, template_id: str) -> None:
+        super().__init__(message, hint="rebuild() starts another")
+        self.build_id = build_id
+        self.template_id = template_id
+
+    def __reduce__(self) -> tuple[type["BuildCancelledError"], tuple[str, str, str], dict[str, object]]:
+        return type(self), (self.message, self.build_id, self.template_id), self.__dict__
+
+
 class RateLimitError(SandboxError):
     """Too many requests, or a quota is used up (429).
 
@@ -120,26 +139,34 @@ class BuildError(SandboxError):
 
     Attributes:
         code: The stable prefix of the platform's message, such as `step_failed`; `build_failed` without one.
-        message: The rest of it, for people.
+        message: The rest of it, for people; `Template build failed` without a prefix.
+        detail: All that the platform said but the code; None if it said nothing.
         build_id: The build that failed.
         template_id: The template it belongs to.
-        step: The failing step, counted from 1, if the message names one.
-        step_count: How many steps there were, if the message says so.
-        exit_code: What the failing command exited with, if the message says so.
+        template_name: The template's name, where it is known.
+        step: The failing step, counted from 1, if the platform names one.
+        step_count: How many steps there were, if the platform says so.
+        command: The failing step's command, where the handle that waited knows the steps: the one that `create` gave.
+        exit_code: What the failing command exited with, if the platform says so.
         log_tail: The last lines that the build printed (on stdout and stderr), at most 20, as far as they were read.
     """
 
     code: str
     log_tail: tuple[str, ...] = ()
+    template_name: str | None = None
+    command: str | None = None
 
-    def __init__(self, code: str, message: str, build_id: str, template_id: str) -> None:
+    def __init__(
+        self, code: str, message: str, build_id: str, template_id: str, *, detail: str | None = None
+    ) -> None:
         super().__init__(message, code=code)
+        self.detail = message if detail is None else detail or None
         self.build_id = build_id
         self.template_id = template_id
-        step = _STEP.match(message)
+        step = _STEP.match(self.detail or "")
         self.step = int(step["step"]) if step else None
         self.step_count = int(step["count"]) if step else None
-        exit_code = _EXIT_CODE.search(message) if step else None
+        exit_code = _EXIT_CODE.search(self.detail or "") if step else None
         self.exit_code = int(exit_code["code"]) if exit_code else None
 
     @classmethod
@@ -148,16 +175,30 @@ class BuildError(SandboxError):
         text = (error_message or "").strip()
         match = _CODED.match(text)
         code, detail = (match["code"], match["detail"].strip()) if match else (_NO_CODE, text)
-        return cls(code, detail or "Template build failed", build_id, template_id)
+        message = detail if match and detail else _NO_MESSAGE
+        return cls(code, message, build_id, template_id, detail=detail)
 
     def __str__(self) -> str:
-        return f"build {self.build_id} of template {self.template_id} failed: {self.code}: {self.message}"
+        name = "" if self.template_name is None else f" {self.template_name!r}"
+        text = (
+            f"build {self.build_id} of template{name} {self.template_id} failed: {self.code}: {self.message}"
+        )
+        if self.detail and self.detail != self.message:
+            text = f"{text}: {self.detail}"
+        if self.command is not None:
+            text = f"{text}; the command was {self.command!r}"
+        return f"{text}; {self.hint}" if self.hint else text
 
     def __reduce__(self) -> tuple[type["BuildError"], tuple[str, str, str, str], dict[str, object]]:
-        return type(self), (self.code, self.message, self.build_id, self.template_id), self.__dict__
+        return (
+            type(self),
+            (self.code or _NO_CODE, self.message, self.build_id, self.template_id),
+            self.__dict__,
+        )
 
 
 _NO_CODE = "build_failed"
+_NO_MESSAGE = "Template build failed"
 _CODED = re.compile(r"(?P<code>[a-z][a-z0-9_]*):(?:\s+|$)(?P<detail>.*)", re.DOTALL)
 # Bounded, because int() refuses thousands of digits.
 _STEP = re.compile(r"step (?P<step>\d{1,9})/(?P<count>\d{1,9})\b")
@@ -171,6 +212,16 @@ _HINTS: dict[str | int | None, str] = {
     "forbidden": "this API key lacks the permission",
     "too_many_builds": "wait for a running build or cancel one, then try again",
     "too_many_templates": "delete a template that is no longer needed, then try again",
+    "image_pull_failed": "check that the image exists, is public, and is built for linux/amd64",
+    "bad_reference": "check the image's name: lower-case letters, without spaces",
+    "unsupported_platform": "choose an image for linux/amd64",
+    "image_too_large": "create the template with a larger disk_mib",
+    "step_failed": "the build's log shows why: on_log=, or log_tail=True, of wait_until_ready",
+    "boot_failed": "try rebuild()",
+    "snapshot_failed": "try rebuild()",
+    "start_cmd_failed": "check start_cmd",
+    "ready_cmd_failed": "check ready_cmd: it has to exit with 0 once the process of start_cmd is ready",
+    _NO_CODE: "try rebuild(); the build's log may show more",
     401: "check api_key= or SUPERSERVE_API_KEY",
     # The API's own has a code.
     404: "check base_url= or SUPERSERVE_BASE_URL",

@@ -1,12 +1,11 @@
 """The generated client, on the connections of one of ours."""
 
-from collections.abc import Callable
 from typing import NoReturn, Self
 
 import httpx
 from superserve_api import AuthenticatedClient
 
-from superserve._config import Config
+from superserve._http.planes import Plane
 from superserve.errors import SandboxError
 
 
@@ -18,15 +17,11 @@ class RawClient(AuthenticatedClient):
     """
 
     def __init__(
-        self,
-        config: Config,
-        *,
-        pool: Callable[[], httpx.Client] | None = None,
-        async_pool: Callable[[], httpx.AsyncClient] | None = None,
+        self, plane: Plane, *, http: httpx.Client | None = None, async_http: httpx.AsyncClient | None = None
     ) -> None:
-        super().__init__(base_url=config.base_url, token=config.api_key)
-        self._pool = pool
-        self._async_pool = async_pool
+        super().__init__(base_url=plane.base_url, token=plane.secret)
+        self._http = http
+        self._async_http = async_http
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{type(self).__name__} cannot be pickled or copied: it holds a key and connections")
@@ -36,17 +31,17 @@ class RawClient(AuthenticatedClient):
 
     def get_httpx_client(self) -> httpx.Client:
         """Return the connections for the generated functions `sync` and `sync_detailed`."""
-        if self._pool is None:
+        if self._http is None:
             raise SandboxError("this raw client is asynchronous; use Superserve().raw for sync functions")
-        return self._pool()
+        return self._http
 
     def get_async_httpx_client(self) -> httpx.AsyncClient:
         """Return the connections, of the running event loop, for `asyncio` and `asyncio_detailed`."""
-        if self._async_pool is None:
+        if self._async_http is None:
             raise SandboxError(
                 "this raw client is synchronous; use AsyncSuperserve().raw for asyncio functions"
             )
-        return self._async_pool()
+        return self._async_http
 
     def __enter__(self) -> Self:
         return self

@@ -1,74 +1,65 @@
-"""How a request is repeated: the only module that imports `backoff`.
-
-It is imported when there is something to repeat, because backoff brings asyncio along.
-"""
+"""How a request is repeated: the only module that imports `backoff`."""
 
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable, Generator
+from typing import Final, ParamSpec, TypeVar
 
 import backoff
 import httpx
 
-from superserve._http.policy import Repeatable, retry_after
+from superserve._http.policy import Repeatable
 
-FIRST_DELAY_S = 0.1
-LONGEST_DELAY_S = 30.0
+FIRST_DELAY_S: Final = 0.1
+"""Seconds that the first delay takes at most; each further one may take twice as long."""
+
+LONGEST_DELAY_S: Final = 30.0
+"""Seconds that a delay takes at most, whatever the server asks for: a mistaken header must not stop a program."""
 
 _log = logging.getLogger("superserve")
 
+P = ParamSpec("P")
+T = TypeVar("T")
 
-def delays(deadline: float | None = None) -> Generator[float, Repeatable, None]:
-    """Yield the seconds to wait after each failure that is sent in: Retry-After, else backoff with full jitter.
 
-    Ends when the next wait would pass `deadline` (of `time.monotonic`): what is known by then is the result.
+def delay_s(failures: int, retry_after_s: float | None) -> float:
+    """Return the seconds to wait after so many failures: full jitter, on top of what the server asked for."""
+    ceiling = min(FIRST_DELAY_S * 2.0 ** min(failures - 1, 32), LONGEST_DELAY_S)
+    if retry_after_s is not None:
+        # Those that were refused together must not come back together.
+        ceiling = max(ceiling, min(1.0, retry_after_s / 2))
+    return min(retry_after_s or 0.0, LONGEST_DELAY_S) + random.uniform(0, ceiling)  # noqa: S311 - not a secret
+
+
+def repeating(*, attempts: int, deadline: float) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Return a decorator that repeats a function, or coroutine function, while it raises `Repeatable`.
+
+    Args:
+        attempts: How often it is called in all.
+        deadline: When no further attempt is begun, on the clock of `time.monotonic`.
     """
-    ceiling = FIRST_DELAY_S
+    # No jitter of backoff's (it would shorten Retry-After) and no logger (its lines hold the exception's text).
+    return backoff.on_exception(
+        _delays, Repeatable, max_tries=attempts, jitter=None, logger=None, deadline=deadline
+    )
+
+
+def _delays(deadline: float) -> Generator[float, Repeatable, None]:
+    """Yield the seconds to wait after each failure that is sent in; end when the next attempt would come too late."""
+    failures = 0
     failure = yield 0.0  # backoff's convention: the first value only starts the generator
     while True:
-        asked = None if failure.response is None else retry_after(failure.response)
-        delay = min(random.uniform(0, ceiling) if asked is None else asked, LONGEST_DELAY_S)  # noqa: S311 - no secret
-        if deadline is not None and time.monotonic() + delay >= deadline:
+        failures += 1
+        delay = delay_s(failures, failure.retry_after_s)
+        if time.monotonic() + delay >= deadline:
             return
-        _log.info("%s; again in %.1f s", _told(failure), delay)
+        _log.info("%s; again in %.1f s", _describe(failure), delay)
         failure = yield delay
-        ceiling *= 2
 
 
-def _told(failure: Repeatable) -> str:
+def _describe(failure: Repeatable) -> str:
     # Of an error the kind only: its text may quote the server, which may quote what it was sent.
     result = failure.result
     came_to = result.status_code if isinstance(result, httpx.Response) else type(result).__name__
     return f"{result.request.method} {result.request.url}: {came_to}"
-
-
-def repeat(
-    attempt: Callable[[], httpx.Response], failed: Repeatable, *, attempts: int, deadline: float
-) -> httpx.Response:
-    """Go on after a first attempt that failed, up to so many attempts in all; raise the last one's Repeatable."""
-    first = [failed]
-
-    # No jitter of backoff's (it would shorten Retry-After) and no logger (its lines hold the exception's text).
-    @backoff.on_exception(delays, Repeatable, max_tries=attempts, jitter=None, logger=None, deadline=deadline)
-    def repeated() -> httpx.Response:
-        if first:
-            raise first.pop()
-        return attempt()
-
-    return repeated()
-
-
-async def repeat_async(
-    attempt: Callable[[], Awaitable[httpx.Response]], failed: Repeatable, *, attempts: int, deadline: float
-) -> httpx.Response:
-    """Do what `repeat` does, for a coroutine function."""
-    first = [failed]
-
-    @backoff.on_exception(delays, Repeatable, max_tries=attempts, jitter=None, logger=None, deadline=deadline)
-    async def repeated() -> httpx.Response:
-        if first:
-            raise first.pop()
-        return await attempt()
-
-    return await repeated()

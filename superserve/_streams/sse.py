@@ -1,54 +1,62 @@
-"""How the connections of a log stream are asked for, judged and opened again, without I/O."""
+"""What the messages of an event stream say of a build, and which answers are event streams. No I/O."""
 
 import contextlib
+import json
+import logging
 import socket
-import time
-from collections.abc import Generator
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import httpx
 
-from superserve._http import policy
-from superserve._http.policy import Options, Repeatable
-from superserve._polling import Pace
+from superserve._redact import replace_surrogates, strip_controls
+from superserve.types import BuildLogEvent, BuildLogStream
 
-_KIND: Final = "text/event-stream"
+KIND: Final = "text/event-stream"
+
 _OK: Final = 200
-_TOO_MANY: Final = 429
-# A page of somebody in between, or a key that the platform cannot look up at the moment: borne with a few times.
-_ODD: Final = frozenset({_OK, 401, 408, 425})
-_ODD_IN_A_ROW: Final = 3
-_SERVER_ERRORS: Final = 500
-
-# Once a build runs there are no keep-alives, and the headers come with the first event: silence means nothing.
-_TIMEOUT: Final = httpx.Timeout(connect=policy.CONNECT_TIMEOUT_S, read=None, write=10.0, pool=None)
-
-_REOPENED_EVERY_S: Final = 1.0
-
+# A mock may leave the type out, or have text/plain from the library that makes its answers.
+_KINDS: Final = frozenset({KIND, "text/plain", ""})
 # A step may be silent for ten minutes, after which many a router has forgotten the connection.
 _KEEP_ALIVE_S: Final = 30
 
+_LINES: Final = 20
+_LONGEST_LINE: Final = 500
 
-def request(operation: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments for httpx that open a stream, given those of its generated operation."""
-    return {
-        **operation,
-        "headers": {"Accept": _KIND, "Cache-Control": "no-store"},
-        "timeout": _TIMEOUT,
-        # Opening it again is the log pump's own affair.
-        "extensions": policy.extensions(Options(timeout_s=policy.CONNECT_TIMEOUT_S, attempts=1)),
-    }
+_log = logging.getLogger("superserve")
+_decode: Final = json.JSONDecoder().raw_decode
+_from_iso: Final = datetime.fromisoformat
+_SYSTEM: Final = BuildLogStream.SYSTEM
+_STREAMS: Final = {stream.value: stream for stream in BuildLogStream}
+
+Key = tuple[object, str, str]
+"""What tells an event from others: its time as sent, stream and text."""
 
 
-def is_log(response: httpx.Response) -> bool:
-    """Whether a response is an event stream."""
+def is_event_stream(response: httpx.Response) -> bool:
+    """Whether an answer is an event stream."""
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return response.status_code == _OK and kind == _KIND
+    return response.status_code == _OK and kind in _KINDS
 
 
-def opened(response: httpx.Response, body: httpx.SyncByteStream | httpx.AsyncByteStream) -> httpx.Response:
-    """Set a response up to be read for long, and return it with this body: in UTF-8, with or without a BOM."""
-    sock = response.extensions["network_stream"].get_extra_info("socket")
+def wrap(response: httpx.Response, body: httpx.SyncByteStream | httpx.AsyncByteStream) -> httpx.Response:
+    """Return an event stream with this body, which is unpacked already: in UTF-8, with or without a BOM."""
+    # Of the headers only what the reader of events insists on.
+    wrapped = httpx.Response(
+        response.status_code, headers={"content-type": KIND}, stream=body, request=response.request
+    )
+    wrapped.encoding = "utf-8-sig"
+    return wrapped
+
+
+def keep_alive(response: httpx.Response) -> None:
+    """Have the system look now and then whether the other end of a silent connection is there."""
+    stream = response.extensions.get("network_stream")
+    sock = None if stream is None else stream.get_extra_info("socket")
+    if sock is None:
+        # A mock has none.
+        return
     # A connection that the server has reset already takes no options.
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -56,55 +64,63 @@ def opened(response: httpx.Response, body: httpx.SyncByteStream | httpx.AsyncByt
         after = getattr(socket, "TCP_KEEPIDLE", None) or getattr(socket, "TCP_KEEPALIVE", None)
         if after is not None:
             sock.setsockopt(socket.IPPROTO_TCP, after, _KEEP_ALIVE_S)
-    # Of the headers only what the reader of events insists on: the body has been unpacked.
-    kind = {"content-type": _KIND}
-    bounded = httpx.Response(response.status_code, headers=kind, stream=body, request=response.request)
-    bounded.encoding = "utf-8-sig"
-    return bounded
 
 
-class Reopening:
-    """How long to wait before opening a stream again: ever longer, until something new has been read.
+def read_event(data: str) -> tuple[BuildLogEvent, Key, bool] | None:
+    """Return the event that a message is, its key, and whether every replay has it; None if it is none."""
+    payload = _payload(data)
+    stream, text = (payload.get("stream"), payload.get("text")) if payload is not None else (None, None)
+    if payload is None or type(stream) is not str or type(text) is not str:
+        _log.warning("a message of the build log is no log event, and is skipped (%d characters)", len(data))
+        return None
+    get = payload.get
+    timestamp, status, finished = get("timestamp"), get("status"), get("finished") is True
+    event = BuildLogEvent(
+        _STREAMS.get(stream) or BuildLogStream(replace_surrogates(stream)),
+        text if text.isascii() else replace_surrogates(text),
+        None if timestamp is None else _time(timestamp),
+        finished,
+        replace_surrogates(status) if status and type(status) is str else None,
+    )
+    # A heartbeat is one only while the build is queued, and the server tells its own trouble only once.
+    is_heartbeat = event.stream is _SYSTEM and "status" not in payload and not finished
+    return (
+        event,
+        (timestamp if type(timestamp) is str else None, stream, text),
+        not (is_heartbeat or is_trouble(event)),
+    )
 
-    Attributes:
-        has_news: Whether something new has been read since the last wait.
-    """
 
-    def __init__(self, pace: Pace) -> None:
-        self.has_news = False
-        self._pace = pace
-        self._delays: Generator[float, Repeatable, None] | None = None
-        self._opened_at = 0.0
-        self._odd = 0
+def is_trouble(event: BuildLogEvent) -> bool:
+    """Whether an event tells of the server's own trouble with the log: the build may even be ready."""
+    return event.finished and event.timestamp is None and event.status == "failed" and event.text != "failed"
 
-    def opened(self) -> None:
-        """Take note that there is a log to read."""
-        self._opened_at = time.monotonic()
-        self._odd = 0
 
-    def bears_with(self, response: httpx.Response) -> bool:
-        """Whether a response that is no event stream may be one the next time."""
-        if response.status_code in _ODD:
-            self._odd += 1
-            return self._odd < _ODD_IN_A_ROW
-        return response.status_code >= _SERVER_ERRORS or policy.is_worth_repeating(response)
+def last_lines(events: Iterable[BuildLogEvent]) -> tuple[str, ...]:
+    """Return the last lines of output among events, as a terminal can show them."""
+    output = (BuildLogStream.STDOUT, BuildLogStream.STDERR)
+    lines = "\n".join(event.text for event in events if event.stream in output).split("\n")
+    # Of a line that was written over, as progress bars are, what stands there at the end.
+    shown = (strip_controls(line.rstrip().rpartition("\r")[2]) for line in lines)
+    return tuple(
+        line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 1]}…" for line in shown if line
+    )[-_LINES:]
 
-    def anew(self) -> None:
-        """Let the next wait be the shortest."""
-        self._delays = None
 
-    def delay(self, failed: Repeatable) -> float:
-        """Return the seconds to wait after `failed`."""
-        from superserve._http import retry
+def _payload(data: str) -> dict[str, Any] | None:
+    data = data.strip()
+    try:
+        # Twice as fast as json.loads.
+        payload, end = _decode(data)
+    except (ValueError, RecursionError):
+        # Among them integers of more digits than Python takes.
+        return None
+    return payload if end == len(data) and type(payload) is dict else None
 
-        if failed.response is not None and failed.response.status_code == _TOO_MANY:
-            self._pace.limited(policy.retry_after(failed.response))
-            return self._pace.delay(_REOPENED_EVERY_S)
-        has_news, self.has_news = self.has_news, False
-        has_lasted = time.monotonic() - self._opened_at >= _REOPENED_EVERY_S
-        if self._delays is None or (has_news and has_lasted):
-            self._delays = retry.delays()
-            next(self._delays)
-        delay = self._delays.send(failed)
-        # One that brings a little each time is not opened many times a second for that, nor given up for long.
-        return min(delay, _REOPENED_EVERY_S) if has_news else delay
+
+def _time(value: object) -> datetime | None:
+    try:
+        moment = _from_iso(value)  # type: ignore[arg-type]  # refused if it is no string
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,188 +1,246 @@
 # Written by scripts/unasync.py from superserve/_async/build_logs.py. Do not edit: change that, then run `nox -s generate`.
-"""Following a build: its row, which decides, and its log, which is only for reading."""
+"""Reading the log of a build, over as many connections as it takes."""
 
+import enum
 import math
 import time
-from collections import deque
-from collections.abc import Generator
-from contextlib import closing, suppress
-from typing import TypeVar
+from collections.abc import Generator, Iterator
+from typing import Final
 
+import attrs
 import httpx
+from httpx_sse import EventSource
+from superserve_api.api.templates import stream_template_build_logs
 
-from superserve import _polling
-from superserve._http import responses
-from superserve._http.connections_sync import sleep
-from superserve._operations import templates
-from superserve._operations.templates import Call
-from superserve._polling import Wait
-from superserve._streams.reader_sync import LogPump
-from superserve._streams.resume import LATEST, LogFeed, notice
+from superserve._http import policy, responses, retry
+from superserve._operations import builds
+from superserve._streams import sse
+from superserve._streams.resume import Replay
 from superserve._sync.client import Superserve
-from superserve.errors import SandboxError
-from superserve.types import BuildLogEvent, TemplateBuildInfo, TemplateBuildStatus
+from superserve._sync.http import read_whole
+from superserve._sync.reader import Reader
+from superserve.errors import SandboxError, SandboxTimeoutError
+from superserve.types import BuildLogEvent
 
-T = TypeVar("T")
-Events = list[BuildLogEvent]
+ATTEMPTS: Final = 3
+"""How many connections without a new event, one after the other, end the reading of a log."""
 
+REOPEN_PAUSES_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 10.0)
+"""Seconds before a log is opened again while its build goes on; the last one counts for all further ones."""
 
-def ask(client: Superserve, wait: Wait, call: Call[T]) -> T:
-    """Make a call again and again until it has a good answer, as long as the wait bears with its errors."""
-    while True:
-        try:
-            answer = client._run(call, wait.call_options(client.timeout_s))
-        except SandboxError as error:
-            wait.failed(error)
-        else:
-            wait.answered()
-            return answer
-        sleep(wait.pause())
+# Once a build runs there are no heartbeats, and the headers come with the first event: silence means nothing.
+_TIMEOUT: Final = httpx.Timeout(connect=policy.CONNECT_TIMEOUT_S, read=None, write=10.0, pool=None)
+_HEADERS: Final = {"Accept": sse.KIND, "Accept-Encoding": "identity", "Cache-Control": "no-store"}
 
 
-def ended_build(client: Superserve, wait: Wait, template_id: str, build_id: str) -> TemplateBuildInfo:
-    """Poll a build until it has ended."""
-    while True:
-        build = ask(client, wait, templates.get_build(template_id, build_id))
-        wait.saw(build)
-        if wait.has_ended:
-            return build
-        sleep(wait.pause())
+class How(enum.Enum):
+    """How one connection of a log has ended."""
+
+    FINISHED = enum.auto()
+    TROUBLE = enum.auto()
+    CLOSED = enum.auto()
+    REFUSED = enum.auto()
+    BROKEN = enum.auto()
+
+
+@attrs.frozen
+class Ending:
+    """The end of one connection of a log.
+
+    Attributes:
+        how: How it came.
+        error: What it stands for, if it was refused or broke.
+        may_pass: Whether the next connection may do better.
+        retry_after_s: Seconds that the server asked to wait.
+    """
+
+    how: How
+    error: SandboxError | None = None
+    may_pass: bool = True
+    retry_after_s: float | None = None
+
+
+class _Body(httpx.SyncByteStream):
+    """The body of a log, which hands over the events of each piece before it asks for the next one.
+
+    Attributes:
+        is_over: Whether no further piece is wanted.
+    """
+
+    def __init__(self, log: "BuildLog", reader: Reader, response: httpx.Response) -> None:
+        self.is_over = False
+        self._pending = 0
+        self._log = log
+        self._reader = reader
+        self._response = response
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._response.iter_bytes():
+            self._pending += len(piece)
+            policy.refuse_length(self._response.request, self._pending)
+            yield piece
+            # The decoder is through with it.
+            if self._log.events:
+                self._log.hand_over(self._reader, self._pending)
+                self._pending = 0
+            if self.is_over:
+                return
 
 
 class BuildLog:
-    """The log of a build, followed to its end.
+    """The log of one build.
 
     Attributes:
-        build: The build as it was when it was last asked for; after `follow` has come to its end it has ended.
-        latest: The last events that came.
+        is_open: Whether the server sends it just now.
+        build_has_ended: Whether the build is known to have ended: one attempt more is made then, and no other.
+        goes_on_at: When the build was last seen going on, on the clock of `time.monotonic`.
+        heard_at: When the last events came.
+        ending: How the last connection ended; None before that.
+        replay: What has been read.
+        events: What was read and is not yet handed over.
     """
 
-    def __init__(
-        self, client: Superserve, template_id: str, build_id: str, *, log_only: bool = False
-    ) -> None:
-        """Prepare to follow a log.
-
-        With `log_only` the log's own last event is the end, too, and a log that cannot be read is an error.
-        """
-        self.build: TemplateBuildInfo
-        self.latest: deque[BuildLogEvent] = deque(maxlen=LATEST)
+    def __init__(self, client: Superserve, template_id: str, build_id: str) -> None:
+        self.is_open = False
+        self.build_has_ended = False
+        self.goes_on_at = 0.0
+        self.heard_at = time.monotonic()
+        self.ending: Ending | None = None
+        self.replay = Replay()
+        self.events: list[BuildLogEvent] = []
         self._client = client
-        self._log_only = log_only
-        self._get_build = templates.get_build(template_id, build_id)
-        self._stream = templates.stream_build_logs(template_id, build_id)
-        self._feed = LogFeed()
-        self._hints = 0
-        self._heard_at = time.monotonic()
+        self._operation = builds.stream_build_logs(template_id, build_id)
+        self._request = stream_template_build_logs.request_arguments(template_id, build_id)
 
-    def follow(self, wait: Wait) -> Generator[Events]:
-        """Yield the log's events, each once and in order, until the build has ended and its log has been read.
+    def read(self, idle_timeout_s: float | None) -> Generator[list[BuildLogEvent]]:
+        """Yield the log's events by batches, until the server says that it is finished or closes it.
 
-        They come by batches, as many as have been read: passing each on by itself takes longer than reading it.
+        Raises:
+            SandboxError: The log was refused, or broke three times without anything new.
+            SandboxTimeoutError: Nothing has come for `idle_timeout_s`.
         """
-        with self._pump() as pump:
-            try:
-                while not self._has_ended(wait):
-                    with closing(self._until_next_poll(pump, wait)) as batches:
-                        for events in batches:
-                            yield events
-                    if self._log_only and pump.is_done:
-                        break
-                else:
-                    with closing(self._tail(pump, wait)) as batches:
-                        for events in batches:
-                            yield events
-                yield self._leftovers(pump, wait)
-            finally:
-                # Here already: an interrupt may come at any point, so also at the start of one of two stops.
-                pump.stop()
+        self.heard_at = time.monotonic()
+        with Reader(self._read_to_its_end) as reader:
+            while True:
+                idle_s = (
+                    math.inf if idle_timeout_s is None else self.heard_at + idle_timeout_s - time.monotonic()
+                )
+                # Asked first: an event may be the last thing that it does.
+                has_ended = reader.has_ended
+                events = reader.get(idle_s)
+                if events:
+                    yield events
+                elif has_ended:
+                    return
+                elif idle_s <= 0:
+                    raise SandboxTimeoutError(
+                        f"nothing has come for {idle_timeout_s:g} s",
+                        action=self._operation.action,
+                        hint="the build may go on; idle_timeout_s= bounds the silence",
+                    )
 
-    def events(self, wait: Wait) -> Generator[BuildLogEvent]:
-        """Yield the log's events one by one."""
-        with closing(self.follow(wait)) as batches:
-            for events in batches:
-                for event in events:
-                    yield event
-
-    def read(self, wait: Wait) -> None:
-        """Read the log of a build that has ended, for its `latest` events; without its end they stay empty."""
-        with suppress(SandboxError):
-            with closing(self.follow(wait)) as batches:
-                for events in batches:
-                    self.latest.extend(events)
-        if not self._feed.has_its_end:
-            self.latest.clear()
-
-    def _pump(self) -> LogPump:
-        def refuse(response: httpx.Response) -> SandboxError:
-            return responses.refusal(self._stream, response, self._client._config)
-
-        # The pump's connection is its own: that the client is not closed has to be seen here.
-        self._client._pool.get()
-        return LogPump(self._client._config, self._stream.request, self._feed, self._client._pace, refuse)
-
-    def _until_next_poll(self, pump: LogPump, wait: Wait) -> Generator[Events]:
-        if time.monotonic() - self._heard_at > _polling.SILENCE_S and self._feed.is_replayable:
-            self._heard_at = time.monotonic()
-            pump.reopen()
-        until = time.monotonic() + wait.pause()
-        while (left := until - time.monotonic()) > 0:
-            if events := pump.get(left):
-                yield events
-                self._heard_at = time.monotonic()
-            if self._log_only and pump.is_done:
+    def read_beside(self, reader: Reader) -> None:
+        """Read the log for a wait, which says how the build stands; whatever becomes of the log is no error."""
+        pauses = iter(REOPEN_PAUSES_S)
+        while not reader.is_stopped:
+            is_last = self.build_has_ended
+            before = self.replay.lasting
+            self.ending = self._read_once(reader)
+            ended_at = time.monotonic()
+            # Who waits may ask for the build sooner.
+            reader.put([], 0)
+            if self.ending.how is How.FINISHED or is_last:
                 return
-            # One may have come while the last poll was under way.
-            if pump.hints != self._hints:
-                self._hints = pump.hints
-                wait.hurry()
-                until = min(until, time.monotonic() + wait.pause())
-
-    def _has_ended(self, wait: Wait) -> bool:
-        try:
-            self.build = self._client._run(self._get_build, wait.call_options(self._client.timeout_s))
-        except SandboxError as error:
-            wait.failed(error)
-            return False
-        wait.answered()
-        wait.saw(self.build)
-        return wait.has_ended
-
-    def _tail(self, pump: LogPump, wait: Wait) -> Generator[Events]:
-        """Yield what is left of the log of a build that has ended: soon all of it is there, or it never will be."""
-        pump.build_has_ended()
-        # Half of a wait's time at most: to ask what has become of the template takes some, too.
-        until = time.monotonic() + min(_polling.tail_s(wait.seen), wait.at_most(math.inf) / 2)
-        unanswered_until = time.monotonic() + _polling.TAIL_UNANSWERED_S
-        refused_until = time.monotonic() + (_polling.OUTAGE_S if self._log_only else _polling.TAIL_REFUSED_S)
-        if pump.is_failing:
-            # It may be waiting for long before it tries again.
-            pump.reopen()
-        for attempt, quiet_s in enumerate(_polling.TAIL_QUIET_S):
-            if attempt:
-                pump.reopen()
-            elif not self._feed.is_replayable:
-                quiet_s = _polling.TAIL_LONG_QUIET_S  # noqa: PLW2901
-            silent_at = time.monotonic() + quiet_s
-            while not pump.is_done and (left := min(silent_at, until) - time.monotonic()) > 0:
-                events = pump.get(left)
-                yield events
+            if self.ending.how is How.CLOSED and self.build_has_ended:
+                return
+            if self.replay.lasting > before:
+                pauses = iter(REOPEN_PAUSES_S)
+            not_before = ended_at + next(pauses, REOPEN_PAUSES_S[-1])
+            while not (self.build_has_ended or reader.is_stopped):
                 now = time.monotonic()
-                # One that was opened before the end may be silent for good reasons, but who asks now is answered.
-                is_due = attempt > 0 and not pump.is_open and now < unanswered_until
-                is_refused = pump.is_failing and now < refused_until
-                if events or is_due or is_refused:
-                    silent_at = now + quiet_s
-            is_unanswered = attempt > 0 and not pump.is_open
-            if pump.is_done or self._feed.is_exhausted or is_unanswered or time.monotonic() >= until:
-                break
-        pump.stop()
-        # What has been read is delivered, however long the caller takes for it.
-        while events := pump.get(0.0):
-            yield events
+                if now >= not_before and self.goes_on_at > ended_at:
+                    break
+                reader.pause(max(not_before - now, 0.05) if self.goes_on_at > ended_at else 60.0)
 
-    def _leftovers(self, pump: LogPump, wait: Wait) -> Events:
-        if pump.refusal is None:
-            return self._feed.leftovers(cancelled=wait.seen is TemplateBuildStatus.CANCELLED)
-        if self._log_only:
-            raise pump.refusal
-        return [notice(f"the build log cannot be read: {pump.refusal}")]
+    def hand_over(self, reader: Reader, size: int) -> None:
+        """Hand over what was read."""
+        self.heard_at = time.monotonic()
+        events = self.events.copy()
+        self.events.clear()
+        reader.put(events, size)
+
+    def _read_to_its_end(self, reader: Reader) -> None:
+        failures = 0
+        while not reader.is_stopped:
+            before = self.replay.count
+            ending = self._read_once(reader)
+            if ending.error is None or reader.is_stopped:
+                return
+            failures = 0 if self.replay.count > before else failures + 1
+            if not ending.may_pass or failures == ATTEMPTS:
+                raise ending.error
+            reader.pause(retry.delay_s(max(failures, 1), ending.retry_after_s))
+
+    def _read_once(self, reader: Reader) -> Ending:
+        http = self._client._http
+        if delay := http.gate.delay(math.inf):
+            reader.pause(delay)
+        try:
+            with http.stream(**self._request, headers=_HEADERS, timeout=_TIMEOUT) as response:
+                if not sse.is_event_stream(response):
+                    return self._refuse(read_whole(response))
+                policy.refuse_by_headers(response)
+                sse.keep_alive(response)
+                self.replay.begin()
+                self.is_open = True
+                return self._read_events(reader, response)
+        except httpx.RequestError as error:
+            failure = responses.failure(
+                self._operation,
+                error,
+                self._client._plane,
+                timeout_s=policy.CONNECT_TIMEOUT_S,
+                proxy=self._client._pool_maker.proxy,
+            )
+            return Ending(How.BROKEN, failure, may_pass=policy.may_pass(error))
+        finally:
+            self.is_open = False
+            if self.events:
+                self.hand_over(reader, 0)
+
+    def _read_events(self, reader: Reader, response: httpx.Response) -> Ending:
+        # Looked up once: a log is a flood of events.
+        take, keep = self.replay.take, self.events.append
+        how = How.CLOSED
+        body = _Body(self, reader, response)
+        for message in EventSource(sse.wrap(response, body)).iter_sse():
+            # What comes after the last event is not read.
+            if not message.data or body.is_over or (event := take(message.data)) is None:
+                continue
+            if event.finished:
+                body.is_over = True
+                how = How.TROUBLE if sse.is_trouble(event) else How.FINISHED
+                if self.replay.is_told_again(event):
+                    continue
+            keep(event)
+        return Ending(how)
+
+    def _refuse(self, response: httpx.Response) -> Ending:
+        status = response.status_code
+        if 200 <= status < 300:  # noqa: PLR2004 - 2xx
+            kind = self._client._plane.redactor.quote(response.headers.get("content-type", ""))
+            return Ending(
+                How.REFUSED,
+                SandboxError(
+                    f"the server's answer is no event stream but {kind or 'something without a type'}",
+                    action=self._operation.action,
+                    status_code=status,
+                ),
+                may_pass=False,
+            )
+        return Ending(
+            How.REFUSED,
+            responses.refusal(self._operation, response, self._client._plane),
+            may_pass=status in policy.REPEATED_STATUSES and policy.is_worth_repeating(response),
+            retry_after_s=policy.retry_after(response.headers),
+        )

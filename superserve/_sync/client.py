@@ -3,20 +3,29 @@
 
 import sys
 from types import TracebackType
-from typing import Final, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Final, NoReturn, ParamSpec, Self, TypeVar
 
 import httpx
+from superserve_api.models import ApiError
 
 from superserve import _config
 from superserve._config import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT_S, Config
 from superserve._http import policy, responses
-from superserve._http.connections_sync import Pool, raw_client
+from superserve._http.connections_sync import Connections
+from superserve._http.planes import control_plane
 from superserve._http.policy import Options
+from superserve._http.pools import PoolMaker
 from superserve._http.raw import RawClient
-from superserve._operations.templates import Call
-from superserve._polling import Pace
-from superserve.errors import SandboxError, ValidationError
+from superserve._http.tasks_sync import Send
+from superserve._operations.operation import Operation
+from superserve._sync.http import HTTPClient
+from superserve.errors import SandboxConnectionError, SandboxError, ValidationError
 
+if TYPE_CHECKING:
+    from superserve._sync.templates import Templates
+
+P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T")
 
 
@@ -37,6 +46,7 @@ class Superserve:
     Raises:
         AuthenticationError: There is no API key.
         ValidationError: A setting is blank or malformed, or the key names a region that is not known.
+        SandboxError: The environment names a proxy or certificates that cannot be used.
 
     Example:
         >>> from superserve import Superserve, Template
@@ -54,10 +64,17 @@ class Superserve:
         timeout_s: float = DEFAULT_TIMEOUT_S,
         max_attempts: int = DEFAULT_MAX_ATTEMPTS,
     ) -> None:
+        # What calls need is loaded by now: later there may be no file descriptor left for it.
+        import superserve._sync.templates  # noqa: F401
+
         self._config = _config.resolve(api_key, base_url, timeout_s=timeout_s, max_attempts=max_attempts)
-        self._pool = Pool(self._config)
-        self._raw = raw_client(self._config, self._pool)
-        self._pace = Pace()
+        self._plane = control_plane(self._config)
+        self._pool_maker = PoolMaker(self._plane)
+        self._connections = Connections(self._pool_maker.make_sync)
+        self._http = HTTPClient(
+            self._plane, self._connections, Options(self._config.timeout_s, self._config.max_attempts)
+        )
+        self._raw = RawClient(self._plane, http=self._http)
 
     def __repr__(self) -> str:
         config: Config | None = getattr(self, "_config", None)
@@ -86,6 +103,13 @@ class Superserve:
         return self._config.max_attempts
 
     @property
+    def templates(self) -> "Templates":
+        """The team's templates: what `Template` has as class methods, through this client."""
+        from superserve._sync.templates import Templates
+
+        return Templates(self)
+
+    @property
     def raw(self) -> RawClient:
         """The generated client `superserve_api`, set up like this one: same key, address, connections and retries.
 
@@ -103,33 +127,42 @@ class Superserve:
 
     def close(self) -> None:
         """Close the connections. Further calls are refused."""
-        self._pool.close()
+        self._connections.close()
 
-    def _run(self, call: Call[T], options: Options | None = None) -> T:
-        """Make a call and return what its answer says: the one door through which all calls go."""
-        if options is None:
-            options = Options(self._config.timeout_s + call.extra_time_s, self._config.max_attempts)
-        http = self._pool.get()
+    def _call(
+        self, send: Send[P, ApiError | R], operation: Operation[R, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call a generated function and return what its answer says: the one door through which all calls go."""
+        options = operation.options or Options(
+            self._config.timeout_s + operation.extra_time_s,
+            self._config.max_attempts if operation.is_repeatable else 1,
+        )
+        action = self._plane.redactor.hide(operation.action)
         handled = sys.exception()
         try:
-            response = http.request(
-                **call.request, timeout=options.timeout_s, extensions=policy.extensions(options)
-            )
+            with policy.applying(options):
+                response = send(*args, **kwargs)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
+            if self._connections.is_closed:
+                raise SandboxError("this client was closed during the call", action=action) from error
             raise responses.failure(
-                call, error, self._config, timeout_s=options.timeout_s, handled=handled
+                operation,
+                error,
+                self._plane,
+                timeout_s=options.timeout_s,
+                proxy=self._pool_maker.proxy,
+                handled=handled,
             ) from error
-        except RuntimeError as error:
-            if not http.is_closed:
-                raise
-            raise SandboxError("this client was closed during the call", action=call.action) from error
         except BaseException as error:
+            if isinstance(error, ImportError) or (isinstance(error, OSError) and error.errno is not None):
+                # Something of this machine is used up or broken. What a signal handler raises has no number.
+                raise SandboxConnectionError(f"{type(error).__name__}: {error}", action=action) from error
             # An interrupt: who hears of it has to know that the server may have acted.
-            if call.if_lost:
-                hint = responses.hidden(call.if_lost, self._config)
+            if operation.if_lost:
+                hint = self._plane.redactor.hide(operation.if_lost)
                 error.add_note(hint[0].upper() + hint[1:])
             raise
-        return responses.result(call, response, self._config)
+        return responses.result(operation, response, self._plane)
 
 
 # Of a program that has a key for each of its customers: those forgotten close their connections when the last who uses

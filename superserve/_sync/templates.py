@@ -2,34 +2,43 @@
 """Templates: reusable base images, built once and then used to start any number of identical sandboxes."""
 
 import builtins
-import time
+import logging
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from datetime import datetime
-from typing import Self
+from typing import ParamSpec, Self, TypeVar
 
-from superserve import _arguments, _convert, _polling
-from superserve._http import responses
-from superserve._http.connections_sync import LogCallback, check_callback, deliver, shielded
-from superserve._http.policy import Options
-from superserve._operations import templates
-from superserve._operations.templates import Call
-from superserve._polling import Wait, raise_unless_ready
-from superserve._streams.resume import last_lines
-from superserve._sync.build_logs import BuildLog, ask, ended_build
-from superserve._sync.client import Superserve, client_for
-from superserve.errors import NotFoundError, SandboxError
-from superserve.types import (
-    BuildLogEvent,
-    BuildStep,
-    TemplateBuildInfo,
-    TemplateBuildStatus,
-    TemplateInfo,
-    TemplateStatus,
+from superserve_api.api.templates import (
+    cancel_template_build,
+    create_template,
+    create_template_build,
+    delete_template,
+    get_template,
+    get_template_build,
+    list_template_builds,
+    list_templates,
 )
+from superserve_api.models import ApiError
+from superserve_api.types import UNSET
+
+from superserve import _arguments
+from superserve._http.tasks_sync import LogCallback, Send, check_callback, deliver
+from superserve._operations import builds, templates
+from superserve._operations.operation import Operation
+from superserve._polling import Deadline
+from superserve._sync.build_logs import BuildLog
+from superserve._sync.build_wait import BuildWait
+from superserve._sync.client import Superserve, client_for
+from superserve._template_snapshot import TemplateSnapshot
+from superserve.errors import NotFoundError, SandboxError
+from superserve.types import BuildLogEvent, BuildStep, TemplateBuildInfo, TemplateInfo
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_log = logging.getLogger("superserve")
 
 
-class Template:
+class Template(TemplateSnapshot):
     """A template of the authenticated team, or one of the system's.
 
     Made by `create` and `connect`, not by calling the class. Its properties are what the server said at that moment and
@@ -44,18 +53,22 @@ class Template:
         >>> template.delete()
     """
 
-    __slots__ = ("_client", "_info", "_started_build_id")
+    __slots__ = ("_client", "_started_build_id", "_steps")
+    _client: Superserve
 
     def __init__(
-        self, info: TemplateInfo, *, client: Superserve, started_build_id: str | None = None
+        self,
+        info: TemplateInfo,
+        *,
+        client: Superserve,
+        started_build_id: str | None = None,
+        steps: Sequence[_arguments.TypedStep] = (),
     ) -> None:
-        self._info = info
+        super().__init__(info)
         self._client = client
         # The newest build that was started through this handle.
         self._started_build_id = started_build_id
-
-    def __repr__(self) -> str:
-        return self._shown(f"<{type(self).__name__} {self.name!r} {self.id} {self.status}>")
+        self._steps = steps
 
     @classmethod
     def create(
@@ -81,9 +94,9 @@ class Template:
         Args:
             name: Unique in the team; lower-case letters, digits and `. _ / -`. Free again once the template is deleted.
             from_: The OCI image to start from, such as `python:3.11`.
-            vcpu: Virtual CPUs; the server's default is 1.
-            memory_mib: Memory in MiB; the server's default is 1024.
-            disk_mib: Disk in MiB; the server's default is 4096.
+            vcpu: Virtual CPUs, 1 to 4; the server's default is 1.
+            memory_mib: Memory in MiB, 256 to 4096; the server's default is 1024.
+            disk_mib: Disk in MiB, 1024 to 8192; the server's default is 4096.
             steps: What to do with the image, in order; dicts such as `{"run": "pip install numpy"}` and typed steps
                 such as `RunStep("pip install numpy")` may be mixed.
             start_cmd: A process to start and keep running in the template.
@@ -109,19 +122,22 @@ class Template:
             >>> print(template.status)
             building
         """
-        body = _convert.create_request(
+        checked_steps = None if steps is None else _arguments.steps(steps)
+        body = templates.write_create_request(
             name=name,
             from_=from_,
             vcpu=vcpu,
             memory_mib=memory_mib,
             disk_mib=disk_mib,
-            steps=steps,
+            steps=checked_steps,
             start_cmd=start_cmd,
             ready_cmd=ready_cmd,
         )
         used = client_for(client, api_key=api_key, base_url=base_url)
-        info = used._run(templates.create_template(body))
-        return cls(info, client=used, started_build_id=info.latest_build_id)
+        info = used._call(
+            create_template.sync_detailed, templates.create_template(body.name), body=body, client=used.raw
+        )
+        return cls(info, client=used, started_build_id=info.latest_build_id, steps=tuple(checked_steps or ()))
 
     @classmethod
     def connect(
@@ -138,9 +154,9 @@ class Template:
             ValidationError: `template_id` cannot be an id.
             NotFoundError: There is no such template, or it is another team's.
         """
-        call = templates.get_template(template_id)
+        checked_id = _arguments.identifier("template_id", template_id)
         used = client_for(client, api_key=api_key, base_url=base_url)
-        return cls(used._run(call), client=used)
+        return cls(_get(used, checked_id), client=used)
 
     @classmethod
     def list(
@@ -159,8 +175,14 @@ class Template:
             base_url: Instead of SUPERSERVE_BASE_URL.
             client: Instead of the shared client for that key and address.
         """
-        call = templates.list_templates(name_prefix)
-        return client_for(client, api_key=api_key, base_url=base_url)._run(call)
+        prefix = _arguments.optional_text("name_prefix", name_prefix, may_be_empty=True) or ""
+        used = client_for(client, api_key=api_key, base_url=base_url)
+        return used._call(
+            list_templates.sync_detailed,
+            templates.list_templates(prefix),
+            name_prefix=prefix or UNSET,
+            client=used.raw,
+        )
 
     @classmethod
     def delete_by_id(
@@ -180,68 +202,8 @@ class Template:
         Raises:
             ConflictError: A sandbox that is not destroyed still uses it, or a build of it is going on.
         """
-        call = templates.delete_template(template_id)
-        _unless_gone(client_for(client, api_key=api_key, base_url=base_url), call)
-
-    @property
-    def id(self) -> str:
-        """The template's id."""
-        return self._info.id
-
-    @property
-    def name(self) -> str:
-        """The name, unique in the team."""
-        return self._info.name
-
-    @property
-    def team_id(self) -> str:
-        """The id of the team that owns it."""
-        return self._info.team_id
-
-    @property
-    def status(self) -> TemplateStatus:
-        """The status when this object was made; `get_info` tells the present one."""
-        return self._info.status
-
-    @property
-    def vcpu(self) -> int:
-        """Virtual CPUs that it boots with."""
-        return self._info.vcpu
-
-    @property
-    def memory_mib(self) -> int:
-        """Memory that it boots with, in MiB."""
-        return self._info.memory_mib
-
-    @property
-    def disk_mib(self) -> int:
-        """Disk that it boots with, in MiB."""
-        return self._info.disk_mib
-
-    @property
-    def size_bytes(self) -> int | None:
-        """Size of the snapshot in bytes; None if no build had succeeded."""
-        return self._info.size_bytes
-
-    @property
-    def error_message(self) -> str | None:
-        """Why the last build failed or was cancelled, if it did."""
-        return self._info.error_message
-
-    @property
-    def created_at(self) -> datetime:
-        """When the template was created."""
-        return self._info.created_at
-
-    @property
-    def built_at(self) -> datetime | None:
-        """When the latest successful build ended; None if there was none."""
-        return self._info.built_at
-
-    @property
-    def latest_build_id(self) -> str | None:
-        """The most recent build when this object was made, if the server told it."""
-        return self._info.latest_build_id
+        checked_id = _arguments.identifier("template_id", template_id)
+        _delete(client_for(client, api_key=api_key, base_url=base_url), checked_id)
 
     def get_info(self) -> TemplateInfo:
         """Return the template as it is now, with `getTemplate`. This object's own properties stay as they are.
@@ -249,7 +211,7 @@ class Template:
         Raises:
             NotFoundError: It has been deleted.
         """
-        return self._client._run(templates.get_template(self._usable_id))
+        return _get(self._client, self._usable_id)
 
     def wait_until_ready(
         self,
@@ -258,34 +220,39 @@ class Template:
         poll_interval_s: float = 2.0,
         timeout_s: float | None = None,
         build_id: str | None = None,
+        log_tail: bool = False,
         cancel_on_interrupt: bool = False,
     ) -> TemplateInfo:
-        """Wait until a build has ended, and return the template as it is then.
+        """Wait until a build has ended, and return the template as it is then. This handle's own properties don't change.
 
-        Polls `getTemplateBuild`, whose answer alone decides. Meanwhile `on_log` gets each event of the build's log
-        once and in order, in the caller's own thread or task; without it, the log is read only if the build has failed,
-        for at most 2 s, for the error's `log_tail`. Without `timeout_s` the wait ends with the build, which the platform
-        limits to about half an hour, or after 60 s without one good answer from the server.
+        Polls `getTemplateBuild`, whose answer alone decides, and at the end asks for the template with `getTemplate`,
+        at the same interval until its row says ready too, for at most 10 s. With `on_log` it reads the log, with
+        `streamTemplateBuildLogs`, which never decides, delays by more than 5 s, or fails the wait. Where neither
+        `build_id` nor the latest build is known, it first asks for that with `listTemplateBuilds`.
+
+        A poll that fails in a way that may pass is made again. Without `timeout_s` the wait ends with the build, which
+        the platform limits to about half an hour, or after 60 s without an answer to a poll.
 
         A ready template whose builds are not shown to you (the system's) is returned as it is.
 
         Args:
-            on_log: Called for each log event; a coroutine function is awaited (AsyncTemplate only). What it raises
-                ends the wait and is raised.
-            poll_interval_s: Seconds between polls, more or less: they are spread out, and go slower when the server
-                asks for that.
+            on_log: Called for each event of the log, in the caller's own thread or task. A coroutine function
+                (AsyncTemplate only) is awaited. What it raises ends the wait and is raised.
+            poll_interval_s: Seconds between polls, more than 0; they are spread out by a tenth. Default 2.
             timeout_s: Seconds after which to give up. The build goes on, and the error says how to wait again.
-            build_id: The build to wait for; by default the newest that this object started, else `latest_build_id`,
+            build_id: The build to wait for; by default the newest that this handle started, else `latest_build_id`,
                 else the newest of `list_builds`.
-            cancel_on_interrupt: Whether to cancel the build (for at most 5 s) when the wait is interrupted (Ctrl-C,
-                a cancelled task, an error of the callback's) or times out.
+            log_tail: Whether to read the log of a build that has failed, once and for at most 2 s, for the error's
+                `log_tail`. With `on_log` that has the last lines given to it anyway.
+            cancel_on_interrupt: Whether to cancel the build (with `cancelTemplateBuild`, for at most 5 s) when the wait is
+                interrupted (Ctrl-C, a cancelled task, an error of the callback's) or times out.
 
         Raises:
-            BuildError: The build failed; its `log_tail` has the last lines that it printed.
-            ConflictError: The build was cancelled.
+            BuildError: The build failed.
+            BuildCancelledError: The build was cancelled.
             SandboxTimeoutError: `timeout_s` is over.
             NotFoundError: The build does not exist.
-            SandboxError: The server gave no good answer for 60 s, or the template has never had a build.
+            SandboxError: There was no answer to a poll for 60 s, or the template has never had a build.
 
         Example:
             >>> def show(event):
@@ -299,40 +266,41 @@ class Template:
         """
         if on_log is not None:
             check_callback("on_log", on_log)
-        wait = Wait(
-            self._client._pace,
-            template_id=self.id,
+        wait = BuildWait(
+            self._client,
+            self._usable_id,
+            template_name=self.name,
+            steps=self._steps,
+            build_id=self._find_build(build_id),
             poll_interval_s=_arguments.seconds("poll_interval_s", poll_interval_s),
             timeout_s=_arguments.optional_seconds("timeout_s", timeout_s),
+            on_log=on_log,
+            log_tail=_arguments.flag("log_tail", log_tail),
             cancels=_arguments.flag("cancel_on_interrupt", cancel_on_interrupt),
-            template_class="Template",
-            shown=self._shown,
         )
-        wait.build_id = self._build_to_wait_for(build_id)
-        try:
-            return self._wait(wait, on_log)
-        except GeneratorExit:
-            # Nobody waits any more: nothing can be asked of the server now.
-            raise
-        except BaseException as error:
-            if wait.is_left_by(error):
-                self._leave(wait, error)
-            raise
+        return wait.run()
 
-    def stream_build_logs(self, *, on_event: LogCallback, build_id: str | None = None) -> None:
-        """Call `on_event` for each event of a build's log, from its start until it ends.
+    def stream_build_logs(
+        self, *, on_event: LogCallback, build_id: str | None = None, idle_timeout_s: float | None = None
+    ) -> None:
+        """Call `on_event` for each event of a build's log, from its start, until the server says that it is finished.
 
-        Reads `streamTemplateBuildLogs` and opens it again when it breaks. The end of the log is not the end of the
+        Reads `streamTemplateBuildLogs` and nothing else. It also returns when the server closes the log in good order.
+        When the connection breaks, or the server is busy (429, 502, 503, 504), it asks again, and what the server replays
+        is left out; after three attempts without anything new it gives up. The end of the log is not the end of the
         build: `wait_until_ready` waits for that.
 
         Args:
-            on_event: Called for each log event; a coroutine function is awaited (AsyncTemplate only). What it raises
-                ends the reading and is raised.
-            build_id: Whose log; by default the newest build that this object started, else `latest_build_id`.
+            on_event: Called for each event. A coroutine function (AsyncTemplate only) is awaited. What it raises ends
+                the reading and is raised.
+            build_id: Whose log; by default the newest build that this handle started, else `latest_build_id`.
+            idle_timeout_s: Seconds without an event after which to give up; by default there is no such bound, as a step
+                may be silent for many minutes.
 
         Raises:
             SandboxError: It isn't known which build, or the log cannot be read.
             NotFoundError: The build does not exist.
+            SandboxTimeoutError: Nothing has come for `idle_timeout_s`.
 
         Example:
             >>> template = Template.create(name="my-env", from_="python:3.11", steps=[{"run": "echo hi"}])
@@ -342,11 +310,14 @@ class Template:
             ['hi']
         """
         check_callback("on_event", on_event)
-        wait, log = self._log(build_id)
-        self._deliver(log, wait, on_event)
+        with closing(self._read_log(build_id, idle_timeout_s)) as batches:
+            for events in batches:
+                deliver(on_event, events, Deadline())
 
-    def iter_build_logs(self, *, build_id: str | None = None) -> Generator[BuildLogEvent]:
-        """Return an iterator of each event of a build's log, from its start until it ends, as `stream_build_logs` does.
+    def iter_build_logs(
+        self, *, build_id: str | None = None, idle_timeout_s: float | None = None
+    ) -> Generator[BuildLogEvent]:
+        """Yield each event of a build's log, as `stream_build_logs` hands them over, with the same arguments and errors.
 
         Close it (`contextlib.closing`) to stop reading early.
 
@@ -357,8 +328,10 @@ class Template:
             ...         print(event.text)
             hi
         """
-        wait, log = self._log(build_id)
-        return log.events(wait)
+        with closing(self._read_log(build_id, idle_timeout_s)) as batches:
+            for events in batches:
+                for event in events:
+                    yield event
 
     def rebuild(self) -> TemplateBuildInfo:
         """Queue a new build, or return the one that is going on already, with `createTemplateBuild`.
@@ -369,7 +342,12 @@ class Template:
             NotFoundError: The template is deleted, or the system's.
             RateLimitError: Too many requests, or too many builds at once (see `code`).
         """
-        build = self._client._run(templates.create_build(self._usable_id))
+        build = self._client._call(
+            create_template_build.sync_detailed,
+            builds.create_build(self._usable_id),
+            self._usable_id,
+            client=self._client.raw,
+        )
         self._started_build_id = build.id
         return build
 
@@ -379,7 +357,14 @@ class Template:
         Args:
             limit: At most so many; the server never returns more than its own limit (20).
         """
-        return self._client._run(templates.list_builds(self._usable_id, limit))
+        count = _arguments.optional_count("limit", limit)
+        return self._client._call(
+            list_template_builds.sync_detailed,
+            builds.list_builds(self._usable_id, count),
+            self._usable_id,
+            limit=count or UNSET,
+            client=self._client.raw,
+        )
 
     def get_build(self, build_id: str) -> TemplateBuildInfo:
         """Return one build, with `getTemplateBuild`.
@@ -387,11 +372,26 @@ class Template:
         Raises:
             NotFoundError: The template has no such build.
         """
-        return self._client._run(templates.get_build(self._usable_id, build_id))
+        checked_id = _arguments.identifier("build_id", build_id)
+        return self._client._call(
+            get_template_build.sync_detailed,
+            builds.get_build(self._usable_id, checked_id),
+            self._usable_id,
+            checked_id,
+            client=self._client.raw,
+        )
 
     def cancel_build(self, build_id: str) -> None:
         """Cancel a build, with `cancelTemplateBuild`; one that has ended, or does not exist, is fine too."""
-        _unless_gone(self._client, templates.cancel_build(self._usable_id, build_id))
+        checked_id = _arguments.identifier("build_id", build_id)
+        _unless_gone(
+            self._client,
+            cancel_template_build.sync_detailed,
+            builds.cancel_build(self._usable_id, checked_id),
+            self._usable_id,
+            checked_id,
+            client=self._client.raw,
+        )
 
     def delete(self) -> None:
         """Delete the template, with `deleteTemplate`; if it is gone already, that is fine too.
@@ -401,110 +401,97 @@ class Template:
         Raises:
             ConflictError: A sandbox that is not destroyed still uses it, or a build of it is going on.
         """
-        _unless_gone(self._client, templates.delete_template(self._usable_id))
+        _delete(self._client, self._usable_id)
 
-    @property
-    def _usable_id(self) -> str:
-        return _arguments.usable_id("template_id", self.id)
-
-    def _build_to_wait_for(self, build_id: str | None) -> str | None:
+    def _find_build(self, build_id: str | None) -> str | None:
         if build_id is not None:
             return _arguments.identifier("build_id", build_id)
         latest = self._started_build_id or self.latest_build_id
         return None if latest is None else _arguments.usable_id("build_id", latest)
 
-    def _log(self, build_id: str | None) -> tuple[Wait, BuildLog]:
-        build = self._build_to_wait_for(build_id)
+    def _read_log(
+        self, build_id: str | None, idle_timeout_s: float | None
+    ) -> Generator[builtins.list[BuildLogEvent]]:
+        idle_s = _arguments.optional_seconds("idle_timeout_s", idle_timeout_s)
+        build = self._find_build(build_id)
         if build is None:
             raise SandboxError(
-                f"template {self._shown(self.id)} does not tell its latest build: pass build_id=, list_builds() has the ids"
+                f"template {self._show(self.id)} does not tell its latest build: pass build_id=, list_builds() has the ids"
             )
-        return self._wait_for_log(build), BuildLog(self._client, self._usable_id, build, log_only=True)
+        return BuildLog(self._client, self._usable_id, build).read(idle_s)
 
-    def _wait_for_log(self, build_id: str, timeout_s: float | None = None) -> Wait:
-        wait = Wait(
-            self._client._pace,
-            template_id=self.id,
-            poll_interval_s=_polling.LOG_POLL_INTERVAL_S,
-            timeout_s=timeout_s,
+
+class Templates:
+    """The team's templates, through one client: `client.templates`."""
+
+    def __init__(self, client: Superserve) -> None:
+        self._client = client
+
+    def create(
+        self,
+        *,
+        name: str,
+        from_: str,
+        vcpu: int | None = None,
+        memory_mib: int | None = None,
+        disk_mib: int | None = None,
+        steps: Sequence[BuildStep] | None = None,
+        start_cmd: str | None = None,
+        ready_cmd: str | None = None,
+    ) -> Template:
+        """Register a template and queue its first build; see `Template.create`."""
+        return Template.create(
+            name=name,
+            from_=from_,
+            vcpu=vcpu,
+            memory_mib=memory_mib,
+            disk_mib=disk_mib,
+            steps=steps,
+            start_cmd=start_cmd,
+            ready_cmd=ready_cmd,
+            client=self._client,
         )
-        wait.build_id = build_id
-        return wait
 
-    def _log_tail(self, log: BuildLog | None, wait: Wait) -> tuple[str, ...]:
-        build_id = str(wait.build_id)
-        if log is None:
-            log = BuildLog(self._client, self._usable_id, build_id)
-            log.read(self._wait_for_log(build_id, wait.at_most(_polling.LOG_TAIL_S)))
-        return tuple(self._shown(line) for line in last_lines(log.latest))
+    def connect(self, template_id: str) -> Template:
+        """Load an existing template by its id; see `Template.connect`."""
+        return Template.connect(template_id, client=self._client)
 
-    def _shown(self, text: str) -> str:
-        return responses.shown(text, self._client._config)
+    def list(self, *, name_prefix: str | None = None) -> builtins.list[TemplateInfo]:
+        """Return the team's templates and the system's; see `Template.list`."""
+        return Template.list(name_prefix=name_prefix, client=self._client)
 
-    def _wait(self, wait: Wait, on_log: LogCallback | None) -> TemplateInfo:
-        if wait.build_id is None:
-            builds = ask(self._client, wait, templates.list_builds(self._usable_id, limit=1))
-            if not builds:
-                # The builds of the system's templates are not shown.
-                info = ask(self._client, wait, templates.get_template(self._usable_id))
-                if info.status is TemplateStatus.READY:
-                    return info
-                raise SandboxError(
-                    f"template {self._shown(self.id)} has no build to wait for; rebuild() starts one"
-                )
-            wait.build_id = _arguments.usable_id("build_id", builds[0].id)
-        log = None
-        if on_log is None:
-            build = ended_build(self._client, wait, self._usable_id, wait.build_id)
-        else:
-            log = BuildLog(self._client, self._usable_id, wait.build_id)
-            self._deliver(log, wait, on_log)
-            build = log.build
-        has_failed = build.status is TemplateBuildStatus.FAILED
-        raise_unless_ready(build, self._log_tail(log, wait) if has_failed else (), self._shown)
-        return ask(self._client, wait, templates.get_template(self._usable_id))
-
-    def _deliver(self, log: BuildLog, wait: Wait, callback: LogCallback) -> None:
-        with closing(log.follow(wait)) as batches:
-            for events in batches:
-                log.latest.extend(events)
-                deliver(callback, events, wait)
-                if wait.is_over and wait.has_ended:
-                    # What the build has come to says more than that the time is over.
-                    return
-                wait.check()
-
-    def _leave(self, wait: Wait, error: BaseException) -> None:
-        """Cancel the build if that was asked for, and add to an error what has become of the build."""
-        if wait.is_to_be_cancelled:
-            with shielded():
-                wait.tell(error, self._cancelled(wait))
-        else:
-            wait.tell(error, wait.how_to_go_on())
-
-    def _cancelled(self, wait: Wait) -> str:
-        build_id = str(wait.build_id)
-        until = time.monotonic() + _polling.CANCEL_S
-        try:
-            self._client._run(
-                templates.cancel_build(self._usable_id, build_id), Options(_polling.CANCEL_S, attempts=3)
-            )
-            # That it was accepted says nothing: it is for builds that have ended, too.
-            left = max(0.0, until - time.monotonic())
-            build = self._client._run(
-                templates.get_build(self._usable_id, build_id), Options(left, attempts=3)
-            )
-        except SandboxError as failure:
-            return f"Whether build {build_id} was cancelled is not known: {failure}. {wait.how_to_go_on()}"
-        wait.saw(build)
-        return wait.how_to_go_on()
+    def delete_by_id(self, template_id: str) -> None:
+        """Delete a template by its id; see `Template.delete_by_id`."""
+        Template.delete_by_id(template_id, client=self._client)
 
 
-def _unless_gone(client: Superserve, call: Call[None]) -> None:
+def _get(client: Superserve, template_id: str) -> TemplateInfo:
+    return client._call(
+        get_template.sync_detailed, templates.get_template(template_id), template_id, client=client.raw
+    )
+
+
+def _delete(client: Superserve, template_id: str) -> None:
+    _unless_gone(
+        client,
+        delete_template.sync_detailed,
+        templates.delete_template(template_id),
+        template_id,
+        client=client.raw,
+    )
+
+
+def _unless_gone(
+    owner: Superserve,
+    send: Send[P, ApiError | R],
+    operation: Operation[R, None],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> None:
     """Make a call that takes something away; that it is not there is what was wanted."""
     try:
-        client._run(call)
+        owner._call(send, operation, *args, **kwargs)
     except NotFoundError as error:
-        # The API's own has a code. Any other comes from an address behind which there is no API.
         if error.code is None:
-            raise
+            # The API's own has a code: there may be no API at this address.
+            _log.warning("%s; taken for success. Is %s the address of the API?", error, owner.base_url)

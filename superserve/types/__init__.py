@@ -1,33 +1,46 @@
 """The values that people pass and receive: frozen, comparable, picklable."""
 
-from superserve.types.templates import (
+from superserve.types.builds import (
     BuildLogEvent,
     BuildLogStream,
-    BuildStep,
-    EnvStep,
-    EnvStepValue,
-    RunStep,
     TemplateBuildInfo,
     TemplateBuildStatus,
-    TemplateInfo,
-    TemplateStatus,
-    UserStep,
-    UserStepValue,
-    WorkdirStep,
 )
+from superserve.types.steps import (
+    BuildStep,
+    EnvStep,
+    EnvStepDict,
+    EnvStepValue,
+    EnvStepValueDict,
+    RunStep,
+    RunStepDict,
+    UserStep,
+    UserStepDict,
+    UserStepValue,
+    UserStepValueDict,
+    WorkdirStep,
+    WorkdirStepDict,
+)
+from superserve.types.templates import TemplateInfo, TemplateStatus
 
 __all__ = [
     "BuildLogEvent",
     "BuildLogStream",
     "BuildStep",
     "EnvStep",
+    "EnvStepDict",
     "EnvStepValue",
+    "EnvStepValueDict",
     "RunStep",
+    "RunStepDict",
     "TemplateBuildInfo",
     "TemplateBuildStatus",
     "TemplateInfo",
     "TemplateStatus",
     "UserStep",
+    "UserStepDict",
     "UserStepValue",
+    "UserStepValueDict",
     "WorkdirStep",
+    "WorkdirStepDict",
 ]

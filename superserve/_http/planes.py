@@ -1,0 +1,55 @@
+"""A plane: one address of the service and the secret that opens it. Secrets never cross from one plane to another."""
+
+import functools
+
+import attrs
+import httpx
+
+from superserve._config import Config
+from superserve._redact import Redactor
+
+
+@attrs.frozen
+class Plane:
+    """Where requests go, what they are authenticated with, and how errors speak of both.
+
+    Attributes:
+        base_url: The address, without a slash at its end.
+        header: The header that carries the secret.
+        secret: The secret.
+        redactor: Takes the secret out of what is shown.
+        setting: What somebody changes who has the wrong address.
+    """
+
+    base_url: str
+    header: str
+    secret: str = attrs.field(repr=False)
+    redactor: Redactor = attrs.field(repr=False)
+    setting: str
+
+    def authenticate(self, request: httpx.Request) -> None:
+        """Add the secret to a request of this plane; one that leads elsewhere goes without."""
+        url, own = request.url, self.locate("/")
+        if (url.host, url.scheme, url.port) == (own.host, own.scheme, own.port):
+            request.headers[self.header] = self.secret
+
+    def locate(self, path: str) -> httpx.URL:
+        """Return the address of a path."""
+        return _absolute_url(self.base_url, path)
+
+
+def control_plane(config: Config) -> Plane:
+    """Return the plane of templates and builds, which the API key opens."""
+    return Plane(
+        config.base_url,
+        "X-API-Key",
+        config.api_key,
+        Redactor(config.api_key),
+        "base_url= or SUPERSERVE_BASE_URL",
+    )
+
+
+# httpx parses an address twice a request, which takes longer than all that this package adds.
+@functools.lru_cache(maxsize=1024)
+def _absolute_url(base_url: str, path: str) -> httpx.URL:
+    return httpx.URL(base_url + path)

@@ -1,0 +1,126 @@
+"""Waiting, and working beside the caller, the async half. `tasks_sync` has the same names."""
+
+import asyncio
+import contextlib
+import inspect
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, Generic, ParamSpec, TypeVar
+
+import anyio
+import httpx
+from superserve_api.types import Response
+
+from superserve import _arguments
+from superserve._polling import Deadline
+from superserve.types import BuildLogEvent
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+Send = Callable[P, Awaitable[Response[R]]]
+"""A generated function."""
+Done = Coroutine[Any, Any, None]
+"""What something that gives nothing returns."""
+LogCallback = Callable[[BuildLogEvent], object]
+"""A plain function or a coroutine function."""
+
+CONNECT: Final = "(await AsyncTemplate.connect({!r}))"
+"""How people get at a template, for texts."""
+
+check_callback = _arguments.function
+sleep = asyncio.sleep
+
+
+def shielded() -> contextlib.AbstractContextManager[object]:
+    """Keep anyio's cancellation out, which would come again at every await. asyncio's own comes once."""
+    return anyio.CancelScope(shield=True)
+
+
+class Worker:
+    """Work in a task of its own, which can be stopped.
+
+    httpcore guards its book-keeping against anyio's cancellation and not against asyncio's own (`Task.cancel()`,
+    `asyncio.timeout`, a failing TaskGroup), which can lose a connection to the pool: so the one becomes the other.
+    """
+
+    def __init__(self, work: Callable[[], Done], timeout_s: float | None = None) -> None:
+        deadline = float("inf") if timeout_s is None else anyio.current_time() + timeout_s
+        self.scope = anyio.CancelScope(deadline=deadline)
+        self.task = asyncio.create_task(self._run(work))
+        # Of an error that nobody looks at, asyncio logs the text, which may quote the server.
+        self.task.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    async def stop(self) -> None:
+        """End it at once."""
+        self.scope.cancel()
+        with shielded():
+            await asyncio.wait([self.task])
+
+    async def _run(self, work: Callable[[], Done]) -> None:
+        with self.scope:
+            await work()
+
+
+async def run_until(deadline: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Await work; when cancelled, return when it has ended.
+
+    Raises:
+        httpx.ReadTimeout: `deadline`, of `time.monotonic`, has passed.
+    """
+    results: list[T] = []
+
+    async def run() -> None:
+        results.append(await work())
+
+    worker = Worker(run, deadline - time.monotonic())
+    try:
+        await asyncio.wait([worker.task])
+    except BaseException:
+        await worker.stop()
+        raise
+    worker.task.result()
+    if not results:
+        raise httpx.ReadTimeout("the call's time is over")
+    return results[0]
+
+
+class Queue(Generic[T]):
+    """What one puts in and another takes out."""
+
+    def __init__(self) -> None:
+        self._items: deque[T] = deque()
+        self._news = asyncio.Event()
+
+    def put(self, item: T) -> None:
+        """Put an item in."""
+        self._items.append(item)
+        self._news.set()
+
+    async def get(self, timeout_s: float) -> T | None:
+        """Return the next item, or None when there is none for so long."""
+        if not self._items and timeout_s > 0:
+            self._news.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._news.wait()
+        return self._items.popleft() if self._items else None
+
+
+async def deliver(callback: LogCallback, events: list[BuildLogEvent], deadline: Deadline) -> bool:
+    """Hand events to the caller, and return whether there was time for all of them."""
+    for event in events:
+        result = callback(event)
+        if result is not None and inspect.isawaitable(result):
+            timeout = asyncio.timeout(None if deadline.is_endless else deadline.left)
+            try:
+                async with timeout:
+                    await result
+            except TimeoutError:
+                if not timeout.expired():
+                    raise
+        if deadline.is_over:
+            return False
+    return True

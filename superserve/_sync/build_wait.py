@@ -1,0 +1,409 @@
+# Written by scripts/unasync.py from superserve/_async/build_wait.py. Do not edit: change that, then run `nox -s generate`.
+"""Waiting for a build: its row decides; its log is only for reading."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Final, ParamSpec, TypeVar
+
+from superserve_api.api.templates import (
+    cancel_template_build,
+    get_template,
+    get_template_build,
+    list_template_builds,
+)
+from superserve_api.models import ApiError
+
+from superserve import _arguments
+from superserve._http.policy import Options
+from superserve._http.tasks_sync import CONNECT, LogCallback, Send, deliver, shielded, sleep
+from superserve._operations import builds, templates
+from superserve._operations.operation import Operation
+from superserve._polling import OUTAGE_S, Deadline, Outage, Pace
+from superserve._streams.sse import last_lines
+from superserve._sync.build_logs import BuildLog, How
+from superserve._sync.client import Superserve
+from superserve._sync.reader import Reader
+from superserve.errors import (
+    BuildCancelledError,
+    BuildError,
+    SandboxError,
+    SandboxTimeoutError,
+)
+from superserve.types import (
+    BuildLogEvent,
+    RunStep,
+    TemplateBuildInfo,
+    TemplateBuildStatus,
+    TemplateInfo,
+    TemplateStatus,
+)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+CANCEL_S: Final = 5.0
+"""Seconds that cancelling the build of an interrupted wait may take."""
+
+LOG_TAIL_S: Final = 2.0
+"""Seconds that reading the log of a failed build may take, where only its last lines are wanted."""
+
+TEMPLATE_LAG_S: Final = 10.0
+"""Seconds that the template's row may lag behind the build's."""
+
+SILENCE_S: Final = 60.0
+"""Seconds of silence after which a log is opened again while its build goes on."""
+
+REPLAYED: Final = 256
+"""How many events the server replays for certain: a log with more of them is not opened again for its silence."""
+
+# After the row has turned terminal, seconds until reading stops at the latest: a log whose events go on coming, one
+# that is silent, and one that is not open.
+FLOWING_S: Final = 5.0
+SILENT_S: Final = 1.0
+NOT_OPEN_S: Final = 2.0
+
+_LATEST: Final = 50
+
+_log = logging.getLogger("superserve")
+
+
+class BuildWait:
+    """One wait for one build."""
+
+    def __init__(
+        self,
+        client: Superserve,
+        template_id: str,
+        *,
+        template_name: str,
+        steps: Sequence[_arguments.TypedStep],
+        build_id: str | None,
+        poll_interval_s: float,
+        timeout_s: float | None,
+        on_log: LogCallback | None,
+        log_tail: bool,
+        cancels: bool,
+    ) -> None:
+        self._client = client
+        self._template_id = template_id
+        self._template_name = template_name
+        self._steps = steps
+        self._build_id = build_id
+        self._poll_interval_s = poll_interval_s
+        self._timeout_s = timeout_s
+        self._on_log = on_log
+        self._wants_tail = log_tail
+        self._cancels = cancels
+        self._deadline = Deadline(timeout_s)
+        self._pace = Pace(poll_interval_s)
+        self._outage = Outage(client._http.gate)
+        self._build: TemplateBuildInfo | None = None
+        self._latest: deque[BuildLogEvent] = deque(maxlen=_LATEST)
+        self._in_callback = False
+        self._timeout_error: SandboxTimeoutError | None = None
+
+    def run(self) -> TemplateInfo:
+        """Wait, and return the template as it is then."""
+        try:
+            return self._run()
+        except GeneratorExit:
+            # Nobody waits any more: nothing can be asked of the server now.
+            raise
+        except BaseException as error:
+            # What the caller's own code raises, an interruption, and the end of the wait's time leave the build going on.
+            if self._in_callback or error is self._timeout_error or not isinstance(error, SandboxError):
+                self._leave(error)
+            raise
+
+    def _run(self) -> TemplateInfo:
+        if self._build_id is None:
+            found = self._ask(
+                list_template_builds.sync_detailed,
+                builds.list_builds(self._template_id, 1),
+                self._template_id,
+                limit=1,
+                client=self._client.raw,
+            )
+            if not found:
+                return self._get_unbuilt()
+            self._build_id = _arguments.usable_id("build_id", found[0].id)
+        if self._on_log is None:
+            while not self._poll():
+                sleep(self._next_delay())
+        else:
+            self._follow(self._build_id, self._on_log)
+        self._raise_unless_ready()
+        return self._get_ready()
+
+    def _get_unbuilt(self) -> TemplateInfo:
+        """Return a template whose builds are not shown to this team, such as the system's, if it is ready."""
+        info = self._get_template()
+        if info.status is TemplateStatus.READY:
+            return info
+        raise SandboxError(
+            f"template {self._show(self._template_id)} has no build to wait for; rebuild() starts one"
+        )
+
+    def _get_ready(self) -> TemplateInfo:
+        """Return the template of a build that is ready: its row may lag behind."""
+        until = time.monotonic() + TEMPLATE_LAG_S
+        while True:
+            info = self._get_template()
+            is_newer = info.latest_build_id not in (None, self._build_id)
+            if info.status in (TemplateStatus.READY, TemplateStatus.FAILED) or is_newer:
+                return info
+            if time.monotonic() >= until:
+                _log.warning(
+                    "build %s is ready, and the row of its template still says %s",
+                    self._build_id,
+                    info.status,
+                )
+                return info
+            sleep(self._within(min(self._poll_interval_s, until - time.monotonic())))
+
+    def _get_template(self) -> TemplateInfo:
+        return self._ask(
+            get_template.sync_detailed,
+            templates.get_template(self._template_id),
+            self._template_id,
+            client=self._client.raw,
+        )
+
+    def _poll(self) -> bool:
+        """Ask how the build stands, and return whether it has ended; an answer that didn't come is no verdict."""
+        build_id = str(self._build_id)
+        build = self._try(
+            get_template_build.sync_detailed,
+            builds.get_build(self._template_id, build_id),
+            self._template_id,
+            build_id,
+            client=self._client.raw,
+        )
+        self._build = build or self._build
+        return self._has_ended
+
+    def _ask(
+        self, send: Send[P, ApiError | R], operation: Operation[R, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Make a call again and again until it has an answer."""
+        while (answer := self._try(send, operation, *args, **kwargs)) is None:
+            sleep(self._next_delay())
+        return answer
+
+    def _try(
+        self, send: Send[P, ApiError | R], operation: Operation[R, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T | None:
+        """Make a call once; return None if it failed in a way that the wait bears with."""
+        options = self._outage.ask(self._within(self._client.timeout_s))
+        try:
+            answer = self._client._call(send, operation.within(options), *args, **kwargs)
+        except SandboxError as error:
+            self._within(0)
+            if not self._outage.bears(error):
+                if self._outage.is_too_long:
+                    error.add_note(f"There was no answer for {OUTAGE_S:g} s. {self._advise()}")
+                raise
+            return None
+        self._outage.end()
+        return answer
+
+    @property
+    def _has_ended(self) -> bool:
+        return self._build is not None and self._build.has_ended
+
+    def _next_delay(self) -> float:
+        return self._within(self._pace.next_delay(self._outage))
+
+    def _within(self, seconds: float) -> float:
+        """Return `seconds`, or what is left of the wait's time if that is less; raise if it is over."""
+        if self._deadline.is_over:
+            raise self._time_out()
+        return min(seconds, self._deadline.left)
+
+    # The log
+
+    def _follow(self, build_id: str, callback: LogCallback) -> None:
+        """Poll the build until it has ended, and hand over its log meanwhile."""
+        log = BuildLog(self._client, self._template_id, build_id)
+        with Reader(log.read_beside) as reader:
+            ending = None
+            while True:
+                asked_at = time.monotonic()
+                if self._poll():
+                    break
+                if not self._outage.is_on:
+                    log.goes_on_at = asked_at
+                    reader.poke()
+                next_poll = time.monotonic() + self._next_delay()
+                while (left := next_poll - time.monotonic()) > 0:
+                    self._deliver(callback, reader.get(left))
+                    # One may have come while the last poll was under way.
+                    if log.ending is not ending:
+                        ending = log.ending
+                        if ending is not None and ending.error is None:
+                            self._pace.hurry()
+                            next_poll = min(next_poll, time.monotonic() + self._next_delay())
+                if (
+                    time.monotonic() - log.heard_at > SILENCE_S
+                    and log.is_open
+                    and log.replay.count <= REPLAYED
+                ):
+                    log.heard_at = time.monotonic()
+                    reader.restart()
+            self._read_rest(log, reader, callback)
+
+    def _read_rest(self, log: BuildLog, reader: Reader, callback: LogCallback) -> None:
+        """Hand over what is left of the log of a build that has ended, within the times for that."""
+        ended_at = time.monotonic()
+        log.build_has_ended = True
+        if log.ending is None or log.ending.how is not How.CLOSED or log.is_open:
+            reader.poke()
+        else:
+            reader.stop()
+        is_restarted = False
+        while not reader.has_ended:
+            now = time.monotonic()
+            if log.is_open:
+                until = min(ended_at + FLOWING_S, max(log.heard_at, ended_at) + SILENT_S)
+            else:
+                until = ended_at + NOT_OPEN_S
+                if now >= ended_at + NOT_OPEN_S / 2 and not is_restarted:
+                    is_restarted = True
+                    reader.restart()
+            until = min(until, now + self._deadline.left)
+            if now >= until:
+                break
+            self._deliver(callback, reader.get(min(until - now, 0.1)))
+        reader.stop()
+        # What has been read is delivered, however long the caller takes for it.
+        while events := reader.get(0):
+            self._deliver(callback, events)
+        if log.ending is None or log.ending.how not in (How.FINISHED, How.CLOSED):
+            reason = (
+                log.ending.error if log.ending is not None and log.ending.error else "it did not end in time"
+            )
+            _log.warning("the log of build %s was not read to its end: %s", self._build_id, reason)
+
+    def _deliver(self, callback: LogCallback, events: list[BuildLogEvent]) -> None:
+        if not events:
+            return
+        self._latest.extend(events)
+        self._in_callback = True
+        has_time = deliver(callback, events, self._deadline)
+        self._in_callback = False
+        # What the build has come to says more than that the time is over.
+        if not has_time and not self._has_ended:
+            raise self._time_out()
+
+    def _read_tail(self) -> tuple[str, ...]:
+        if self._on_log is None and self._wants_tail:
+            log = BuildLog(self._client, self._template_id, str(self._build_id))
+            log.build_has_ended = True
+            until = time.monotonic() + min(LOG_TAIL_S, self._deadline.left)
+            with Reader(log.read_beside) as reader:
+                while not reader.has_ended and time.monotonic() < until:
+                    self._latest.extend(reader.get(until - time.monotonic()))
+                while events := reader.get(0):
+                    self._latest.extend(events)
+        return tuple(self._show(line) for line in last_lines(self._latest))
+
+    # The verdict
+
+    def _raise_unless_ready(self) -> None:
+        build = self._build
+        if build is None or build.status is TemplateBuildStatus.READY:
+            return
+        build_id, template_id, reason = (
+            self._show(text) for text in (build.id, build.template_id, build.error_message or "")
+        )
+        if build.status is TemplateBuildStatus.FAILED:
+            error = BuildError.parse(reason, build_id=build_id, template_id=template_id)
+            error.template_name = self._show(self._template_name)
+            error.command = self._find_command(error)
+            error.log_tail = self._read_tail()
+            if error.log_tail:
+                error.add_note("\n  ".join(("It printed last:", *error.log_tail)))
+            raise error
+        because = f": {reason}" if reason else ""
+        if build.status is TemplateBuildStatus.CANCELLED:
+            message = f"build {build_id} of template {template_id} was cancelled{because}"
+            raise BuildCancelledError(message, build_id, template_id)
+        raise SandboxError(
+            f"build {build_id} of template {template_id} has ended as {self._show(build.status)!r}{because}; this "
+            "version does not know what that means: update it, or look at the template with get_info()"
+        )
+
+    def _find_command(self, error: BuildError) -> str | None:
+        """Return the command of the failing step, if this handle knows the steps."""
+        if (
+            error.step is None
+            or error.step_count != len(self._steps)
+            or not 1 <= error.step <= len(self._steps)
+        ):
+            return None
+        step = self._steps[error.step - 1]
+        return self._show(step.run) if isinstance(step, RunStep) else None
+
+    # The end of the wait before that of the build
+
+    def _time_out(self) -> SandboxTimeoutError:
+        build = f"build {self._build_id}" if self._build_id else "the newest build"
+        seen = f"; it was {self._build.status}" if self._build else ""
+        message = (
+            f"waiting for {build} of template {self._template_id} timed out after {self._timeout_s:g} s{seen}"
+        )
+        self._timeout_error = SandboxTimeoutError(self._show(message))
+        return self._timeout_error
+
+    def _leave(self, error: BaseException) -> None:
+        """Cancel the build if that was asked for, and add to an error what has become of the build."""
+        if self._cancels and self._build_id is not None and not self._has_ended:
+            with shielded():
+                advice = self._cancel(self._build_id)
+        else:
+            advice = self._advise()
+        if isinstance(error, SandboxTimeoutError) and error is self._timeout_error:
+            error.hint = advice[0].lower() + advice[1:].rstrip(".")
+        else:
+            error.add_note(advice)
+
+    def _cancel(self, build_id: str) -> str:
+        until = time.monotonic() + CANCEL_S
+        arguments = (self._template_id, build_id)
+        try:
+            self._client._call(
+                cancel_template_build.sync_detailed,
+                builds.cancel_build(*arguments).within(Options(CANCEL_S, attempts=3)),
+                *arguments,
+                client=self._client.raw,
+            )
+            # That it was accepted says nothing: it is for builds that have ended, too.
+            left = max(0.0, until - time.monotonic())
+            self._build = self._client._call(
+                get_template_build.sync_detailed,
+                builds.get_build(*arguments).within(Options(left, attempts=3)),
+                *arguments,
+                client=self._client.raw,
+            )
+        except SandboxError as failure:
+            return f"Whether build {build_id} was cancelled is not known: {failure}. {self._advise()}"
+        return self._advise()
+
+    def _advise(self) -> str:
+        """Return what has become of the build, or how to find it again, for whoever stops waiting for it."""
+        template = CONNECT.format(self._template_id)
+        if self._build_id is None:
+            advice = f"The build may go on; find it with {template}.list_builds()."
+        elif self._build is not None and self._has_ended:
+            advice = (
+                f"Build {self._build_id} of template {self._template_id} has ended: {self._build.status}."
+            )
+        else:
+            advice = f"The build goes on; wait again with {template}.wait_until_ready(build_id={self._build_id!r})."
+        return self._show(advice)
+
+    def _show(self, text: str) -> str:
+        return self._client._plane.redactor.show(text)

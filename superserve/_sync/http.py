@@ -1,0 +1,126 @@
+# Written by scripts/unasync.py from superserve/_async/http.py. Do not edit: change that, then run `nox -s generate`.
+"""httpx's client for one plane: a whole call within its time, repeated where that helps, with a bound on the answer."""
+
+import time
+from functools import partial
+from typing import Any
+
+import httpx
+
+from superserve._http import policy, private, retry
+from superserve._http.connections_sync import Connections
+from superserve._http.gate import Gate
+from superserve._http.planes import Plane
+from superserve._http.policy import Options, Repeatable
+from superserve._http.private import Transport
+from superserve._http.tasks_sync import run_until, sleep
+
+
+class HTTPClient(private.Unredirected, httpx.Client):
+    """Sends the requests of one plane.
+
+    Args:
+        plane: Where they go to, and what opens it.
+        connections: What they go over; the owner closes them.
+        default: What a call may take that says nothing else. One that changes something is sent once.
+
+    Attributes:
+        gate: What calls go through once the server has said that they come too fast.
+    """
+
+    def __init__(self, plane: Plane, connections: Connections, default: Options) -> None:
+        super().__init__(
+            base_url=plane.base_url,
+            headers=policy.common_headers(),
+            timeout=default.timeout_s,
+            transport=Transport(connections.pool),
+        )
+        self.gate = Gate()
+        self._plane = plane
+        self._connections = connections
+        self._default = default
+
+    @property
+    def cookies(self) -> httpx.Cookies:
+        """No cookies, whatever servers set."""
+        return policy.NO_COOKIES
+
+    @cookies.setter
+    def cookies(self, cookies: object) -> None:
+        """Take none."""
+
+    def build_request(self, method: str, url: httpx.URL | str, **arguments: Any) -> httpx.Request:
+        """Build a request as httpx does, and authenticate it."""
+        if isinstance(url, str) and url.startswith("/"):
+            url = self._plane.locate(url)
+        request = super().build_request(method, url, **arguments)
+        self._plane.authenticate(request)
+        return request
+
+    def send(self, request: httpx.Request, *, stream: bool = False, **arguments: Any) -> httpx.Response:
+        """Send a request as httpx does, within the time it may take.
+
+        With `stream`, it is sent once, and how long it may take is for its reader to say.
+        """
+        arguments.pop("follow_redirects", None)
+        if stream:
+            return self._open(request, **arguments)
+        options = policy.current_options() or self._default
+        deadline = time.monotonic() + options.timeout_s
+        exchange = partial(self._exchange, request, deadline, super().send, **arguments)
+        if options.attempts == 1 or request.method not in policy.REPEATED_METHODS:
+            return run_until(deadline, exchange)
+
+        @retry.repeating(attempts=options.attempts, deadline=deadline)
+        def attempt() -> httpx.Response:
+            try:
+                response = run_until(deadline, exchange)
+            except httpx.RequestError as error:
+                if not policy.may_pass(error):
+                    raise
+                raise Repeatable(error) from error
+            if policy.is_worth_repeating(response):
+                raise Repeatable(response)
+            return response
+
+        try:
+            return attempt()
+        except Repeatable as last:
+            return last.outcome()
+
+    def _open(self, request: httpx.Request, **arguments: Any) -> httpx.Response:
+        sent_at = time.monotonic()
+        response = super().send(request, stream=True, **arguments)
+        if response.status_code in policy.REPEATED_STATUSES:
+            read_whole(response)
+        self.gate.note(response, sent_at)
+        return response
+
+    def _exchange(
+        self, request: httpx.Request, deadline: float, send: Any, **arguments: Any
+    ) -> httpx.Response:
+        with self._connections.lease(deadline):
+            if delay := self.gate.delay(deadline):
+                if delay >= policy.time_left(deadline):
+                    raise policy.OutOfTurnError(delay, request)
+                sleep(delay)
+            policy.set_timeouts(request, policy.time_left(deadline))
+            sent_at = time.monotonic()
+            response = read_whole(send(request, stream=True, **arguments))
+        self.gate.note(response, sent_at)
+        return response
+
+
+def read_whole(response: httpx.Response) -> httpx.Response:
+    """Read an answer to its end, unless it is too long."""
+    chunks: list[bytes] = []
+    length = 0
+    try:
+        policy.refuse_by_headers(response)
+        for chunk in response.iter_bytes():
+            chunks.append(chunk)
+            length += len(chunk)
+            policy.refuse_length(response.request, length)
+    finally:
+        response.close()
+    return private.set_content(response, b"".join(chunks))

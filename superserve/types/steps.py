@@ -1,0 +1,93 @@
+"""The steps of a build: typed, or as plain dicts."""
+
+from typing import Required, TypedDict
+
+import attrs
+
+
+@attrs.frozen
+class RunStep:
+    """Run a shell command."""
+
+    run: str
+
+
+@attrs.frozen
+class EnvStepValue:
+    """An environment variable."""
+
+    key: str
+    value: str
+
+
+@attrs.frozen
+class EnvStep:
+    """Set an environment variable for the steps that follow and for the template."""
+
+    env: EnvStepValue
+
+
+@attrs.frozen
+class WorkdirStep:
+    """Create a folder and make it the working directory of what follows."""
+
+    workdir: str
+
+
+@attrs.frozen
+class UserStepValue:
+    """A user of the template."""
+
+    name: str
+    sudo: bool = False
+
+
+@attrs.frozen
+class UserStep:
+    """Create a user, if need be, and run what follows as that user."""
+
+    user: UserStepValue
+
+
+class RunStepDict(TypedDict):
+    """`{"run": "pip install numpy"}`."""
+
+    run: str
+
+
+class EnvStepValueDict(TypedDict):
+    """`{"key": "DEBUG", "value": "1"}`."""
+
+    key: str
+    value: str
+
+
+class EnvStepDict(TypedDict):
+    """`{"env": {"key": "DEBUG", "value": "1"}}`."""
+
+    env: EnvStepValueDict | EnvStepValue
+
+
+class WorkdirStepDict(TypedDict):
+    """`{"workdir": "/app"}`."""
+
+    workdir: str
+
+
+class UserStepValueDict(TypedDict, total=False):
+    """`{"name": "app", "sudo": True}`."""
+
+    name: Required[str]
+    sudo: bool
+
+
+class UserStepDict(TypedDict):
+    """`{"user": {"name": "app"}}`."""
+
+    user: UserStepValueDict | UserStepValue
+
+
+BuildStep = (
+    RunStep | EnvStep | WorkdirStep | UserStep | RunStepDict | EnvStepDict | WorkdirStepDict | UserStepDict
+)
+"""A step, typed or as a plain dict. A variable that holds several kinds is annotated: `steps: list[BuildStep] = [...]`."""

@@ -1,0 +1,54 @@
+# Written by scripts/unasync.py from tests/client/_async/conftest.py. Do not edit: change that, then run `nox -s generate`.
+"""Clients for the tests of this colour."""
+
+import pytest
+
+from superserve import Superserve, Template
+from superserve._sync import client as client_module
+from tests.script import TEMPLATE_ID
+
+
+@pytest.fixture
+def client(server):
+    """A client of the local server."""
+    with Superserve(api_key=server.api_key, base_url=server.base_url) as client:
+        yield client
+
+
+@pytest.fixture
+def connect(key):
+    """Make clients for scripted servers, closed at the end of the test."""
+    clients = []
+
+    def connect(wire, **options):
+        clients.append(Superserve(**{"api_key": key, "base_url": wire.url, **options}))
+        return clients[-1]
+
+    yield connect
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def scripted(serve, connect):
+    """Connect to the template of a script."""
+
+    def scripted(script, **options):
+        return Template.connect(TEMPLATE_ID, client=connect(serve(script), **options))
+
+    return scripted
+
+
+@pytest.fixture(autouse=True)
+def _shared_clients():
+    """Close the clients that calls without `client=` have left for each other."""
+    yield
+    while client_module._shared:
+        client_module._shared.popitem()[1].close()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(belongings):
+    """Fail a test that leaves a thread or a socket behind."""
+    yield
+    assert belongings.left() == set()

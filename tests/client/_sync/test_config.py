@@ -1,0 +1,337 @@
+# Written by scripts/unasync.py from tests/client/_async/test_config.py. Do not edit: change that, then run `nox -s generate`.
+"""Where key, address and limits come from, and what is refused."""
+
+import logging
+import pickle
+import traceback
+
+import httpx
+import pytest
+
+from superserve import (
+    AuthenticationError,
+    SandboxConnectionError,
+    SandboxError,
+    Superserve,
+    Template,
+    ValidationError,
+)
+from superserve._http import policy
+from tests.wire import cut, reply
+
+SECRET = "abcdefgh_jklmnopqrstuv_x-z012345"
+LEGACY_KEY = f"ss_live_{SECRET}"
+USE, USW = "https://api.superserve.ai", "https://api-usw.superserve.ai"
+
+
+def base_url(**options):
+    return Superserve(**options).base_url
+
+
+def keys_sent(wire, **options):
+    """Return the keys that a call without a client sends."""
+    Template.list(**options)
+    return [request.headers["x-api-key"] for request in wire.requests]
+
+
+def test_key_and_address_come_from_the_environment(serve, environment):
+    wire = serve(reply(json=[]))
+    environment.setenv("SUPERSERVE_API_KEY", "from-environment")
+    environment.setenv("SUPERSERVE_BASE_URL", wire.url)
+    assert keys_sent(wire) == ["from-environment"]
+    assert base_url() == wire.url
+
+
+def test_arguments_win_over_the_environment(serve, environment):
+    wire = serve(reply(json=[]))
+    environment.setenv("SUPERSERVE_API_KEY", "from-environment")
+    environment.setenv("SUPERSERVE_BASE_URL", "http://127.0.0.1:1")
+    assert keys_sent(wire, api_key="argument", base_url=wire.url) == ["argument"]
+
+
+def test_the_environment_is_read_at_each_call(serve, environment):
+    wire = serve(reply(json=[]))
+    environment.setenv("SUPERSERVE_BASE_URL", wire.url)
+    for key in ("first", "second"):
+        environment.setenv("SUPERSERVE_API_KEY", key)
+        sent = keys_sent(wire)
+    assert sent == ["first", "second"]
+
+
+def test_white_space_around_a_setting_is_taken_off(serve, environment):
+    wire = serve(reply(json=[]))
+    assert keys_sent(wire, api_key=" argument\n", base_url=f"\t{wire.url} \n") == ["argument"]
+    environment.setenv("SUPERSERVE_API_KEY", " from-environment\r\n")
+    environment.setenv("SUPERSERVE_BASE_URL", f" {wire.url}/\n")
+    assert keys_sent(wire) == ["argument", "from-environment"]
+    assert base_url() == wire.url
+
+
+@pytest.mark.parametrize("key", [None, "", "  ", "\n"])
+def test_without_a_key_nothing_is_sent_and_the_error_says_how_to_give_one(serve, environment, key):
+    wire = serve(reply(json=[]))
+    if key is not None:
+        environment.setenv("SUPERSERVE_API_KEY", key)
+    with pytest.raises(AuthenticationError) as caught:
+        Template.list(base_url=wire.url)
+    assert str(caught.value) == "no API key: pass api_key= or set SUPERSERVE_API_KEY"
+    # No response said so.
+    assert caught.value.status_code is None
+    assert wire.connections == 0
+
+
+def test_a_blank_address_in_the_environment_is_unset(environment):
+    environment.setenv("SUPERSERVE_BASE_URL", " ")
+    assert base_url(api_key=LEGACY_KEY) == USE
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\n\t"])
+def test_a_blank_argument_is_an_error_and_not_the_environment(environment, blank):
+    environment.setenv("SUPERSERVE_API_KEY", "from-environment")
+    environment.setenv("SUPERSERVE_BASE_URL", "http://localhost")
+    with pytest.raises(ValidationError) as caught:
+        base_url(api_key=blank)
+    assert str(caught.value) == ("api_key: is blank; leave it out (or pass None) to use SUPERSERVE_API_KEY")
+    with pytest.raises(ValidationError) as caught:
+        base_url(base_url=blank)
+    assert str(caught.value) == ("base_url: is blank; leave it out (or pass None) to use SUPERSERVE_BASE_URL")
+
+
+@pytest.mark.parametrize("value", [5, b"key", ["key"], True])
+def test_a_setting_that_is_no_string_is_refused_without_showing_it(value):
+    for name in ("api_key", "base_url"):
+        with pytest.raises(ValidationError) as caught:
+            base_url(**{"api_key": LEGACY_KEY, name: value})
+        assert str(caught.value) == f"{name}: expected a string, got {type(value).__name__}"
+
+
+@pytest.mark.parametrize(
+    ("key", "url"),
+    [
+        (LEGACY_KEY, USE),
+        (f"ss_live_use_{SECRET}", USE),
+        (f"ss_live_usw_{SECRET}", USW),
+        # A secret that looks as if it began with a region: only the length tells.
+        ("ss_live_usw_efgh_jklmnopqrstuv_x-z0123", USE),
+        ("ss_live_abc_efgh_jklmnopqrstuv_x-z012345"[:40], USE),
+        ("sk-test-1234", USE),
+        ("usw_" + SECRET, USE),
+        (f"ss_test_usw_{SECRET}", USE),
+    ],
+)
+def test_the_region_in_a_key_tells_the_address(key, url):
+    assert base_url(api_key=key) == url
+
+
+@pytest.mark.parametrize("region", ["eu", "usw2", "x" * 17, "0"])
+def test_an_unknown_region_is_an_error_and_not_another_region(environment, region):
+    key = f"ss_live_{region}_{SECRET}"
+    with pytest.raises(ValidationError) as caught:
+        base_url(api_key=key)
+    assert str(caught.value) == (
+        f"api_key: its region {region!r} is not known to this version (known: use, usw); "
+        "pass base_url= or set SUPERSERVE_BASE_URL"
+    )
+    environment.setenv("SUPERSERVE_API_KEY", key)
+    with pytest.raises(ValidationError, match=r"^SUPERSERVE_API_KEY: its region"):
+        base_url()
+    assert base_url(base_url="https://eu.example.com") == "https://eu.example.com"
+
+
+def test_an_address_wins_over_the_region(environment):
+    environment.setenv("SUPERSERVE_BASE_URL", "http://localhost:8080")
+    assert base_url(api_key=f"ss_live_usw_{SECRET}") == "http://localhost:8080"
+
+
+def test_slashes_at_the_end_of_the_address_are_taken_off(serve, connect):
+    wire = serve(reply(json=[]))
+    for end in ("", "/", "//", "/v1", "/v1/"):
+        wire.requests.clear()
+        Template.list(client=connect(wire, base_url=wire.url + end))
+        assert [request.target for request in wire.requests] == [f"{end.rstrip('/')}/templates"]
+
+
+EXPECTED = "; expected something like https://api.superserve.ai"
+NO_HOST = "its host is neither a name nor an address"
+NO_PORT = "its port has to be a number from 1 to 65535"
+NO_CHARACTER = "it holds a character that an address cannot have"
+NO_QUERY = "it must not have a query or a fragment"
+NO_SCHEME = "it has to start with https:// or http://"
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("https://", NO_HOST),
+        ("https:///templates", NO_HOST),
+        ("http://a..b", NO_HOST),
+        (f"http://{'a' * 64}.com", NO_HOST),
+        ("http://xn--a", NO_HOST),
+        ("http://xn--zzzzzz--a.com", NO_HOST),
+        ("http://256.1.1.1", NO_HOST),
+        ("http://host:99999", NO_PORT),
+        ("http://host:0", NO_PORT),
+        ("http://host:port", NO_PORT),
+        ("http://[::1", NO_PORT),
+        ("http://[zz]", NO_PORT),
+        ("http://bücher.example", NO_CHARACTER),
+        ("http://a b", NO_CHARACTER),
+        ("http://a/b c", NO_CHARACTER),
+        ("http://a/<b>", NO_CHARACTER),
+        ("http://a\n/b", NO_CHARACTER),
+        ("http://a/\x7f", NO_CHARACTER),
+        ("http://a\\b", NO_CHARACTER),
+        ("https://example.com?x=1", NO_QUERY),
+        ("https://example.com/#here", NO_QUERY),
+        ("ftp://example.com", NO_SCHEME),
+        ("'https://example.com'", NO_SCHEME),
+    ],
+)
+def test_an_address_that_is_none_is_refused_with_what_is_wrong_with_it(url, problem):
+    with pytest.raises(ValidationError) as caught:
+        base_url(api_key=LEGACY_KEY, base_url=url)
+    assert str(caught.value) == f"base_url: {problem}{EXPECTED}, got {url!r}"
+
+
+@pytest.mark.parametrize("url", [LEGACY_KEY, "example.com", "localhost:8080", "//example.com"])
+def test_what_does_not_begin_like_an_address_is_not_shown_as_it_may_be_the_key(url):
+    with pytest.raises(ValidationError) as caught:
+        base_url(api_key="https://api.superserve.ai", base_url=url)
+    assert str(caught.value) == f"base_url: {NO_SCHEME}{EXPECTED}"
+
+
+def test_an_address_with_a_password_is_refused_and_not_shown(environment):
+    environment.setenv("SUPERSERVE_BASE_URL", "https://me:hunter2@example.com")
+    with pytest.raises(ValidationError) as caught:
+        base_url(api_key=LEGACY_KEY)
+    assert str(caught.value) == "SUPERSERVE_BASE_URL: must not hold a user name or password"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://localhost:8080", "http://[::1]:80", "https://x.example/v1", "HTTP://A_b."]
+)
+def test_any_other_address_is_taken(url):
+    assert base_url(api_key=LEGACY_KEY, base_url=url) == url
+
+
+@pytest.mark.parametrize(
+    "key", [f"{SECRET}\n{SECRET}", f"{SECRET} x", f"{SECRET}\x00", f"{SECRET}é", f"{SECRET}\ud800"]
+)
+def test_a_key_that_cannot_be_sent_is_refused_and_never_shown(environment, key):
+    with pytest.raises(ValidationError) as caught:
+        base_url(api_key=key)
+    assert str(caught.value) == "api_key: only printable ASCII characters without spaces are allowed"
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_any_printable_key_is_taken():
+    assert base_url(api_key="".join(map(chr, range(ord("!"), ord("~") + 1)))) == USE
+
+
+def test_without_being_told_a_client_waits_half_a_minute_and_tries_thrice():
+    client = Superserve(api_key=LEGACY_KEY)
+    assert (client.timeout_s, client.max_attempts) == (30.0, 3)
+
+
+def test_a_key_of_the_environment_that_cannot_be_sent_is_named_so(environment):
+    environment.setenv("SUPERSERVE_API_KEY", f"{SECRET}\n{SECRET}")
+    with pytest.raises(ValidationError, match=r"^SUPERSERVE_API_KEY: only printable ASCII"):
+        base_url()
+
+
+def test_what_a_server_calls_its_status_is_not_logged(serve, connect, caplog):
+    caplog.set_level(logging.INFO)
+    wire = serve(cut(f"HTTP/1.1 200 {SECRET}\r\nContent-Length: 2\r\n\r\n[]".encode()))
+    assert Template.list(client=connect(wire)) == []
+    assert '"HTTP/1.1 200 OK"' in caplog.text
+    assert SECRET not in caplog.text
+
+
+def test_the_key_is_in_no_repr_no_log_and_no_pickle(server, caplog):
+    caplog.set_level(logging.DEBUG)
+    with Superserve(api_key=server.api_key, base_url=server.base_url) as client:
+        template = Template.create(name="my-env", from_="python:3.11", client=client)
+        template.wait_until_ready(on_log=str)
+        template.delete()
+        shown = [client, client.raw, template, client._config, client._pool, client._pool.get()]
+        for thing in shown:
+            assert server.api_key not in repr(thing) + str(thing)
+    assert {record.name.split(".")[0] for record in caplog.records} >= {"httpx", "httpcore"}
+    assert server.api_key not in caplog.text
+    for thing in (client, client.raw, template):
+        with pytest.raises(TypeError, match="cannot be pickled or copied: it holds a key and connections"):
+            pickle.dumps(thing)
+
+
+def test_the_key_is_no_variable_where_an_error_is_raised(serve, connect, key):
+    # Many a program shows the variables of every frame when something goes wrong.
+    client = connect(serve(reply(404), reply(200, "{"), cut()), max_attempts=1)
+    for _ in range(3):
+        with pytest.raises(SandboxError) as caught:
+            Template.list(client=client)
+        ours = [
+            frame
+            for frame in traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
+            if "/superserve/" in frame.filename
+        ]
+        assert ours
+        if isinstance(caught.value.__cause__, httpx.RequestError):
+            assert key not in repr(caught.value.__cause__.request.headers)
+        assert not [frame for frame in ours if key in str(frame.locals)]
+
+
+@pytest.fixture
+def _no_ssl_context(environment):
+    """Forget the TLS context that this process has made already."""
+    policy.ssl_context.cache_clear()
+    yield
+    policy.ssl_context.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HTTP_PROXY", "ftp://127.0.0.1:1"),
+        ("ALL_PROXY", "http://[::1"),
+        ("SSL_CERT_FILE", __file__),
+    ],
+)
+@pytest.mark.usefixtures("_no_ssl_context")
+def test_an_environment_that_allows_no_connections_is_named(environment, connect, serve, variable, value):
+    environment.setenv(variable, value)
+    with pytest.raises(SandboxError) as caught:
+        Template.list(client=connect(serve(reply(json=[]))))
+    assert str(caught.value).startswith("cannot set up connections: ")
+    assert variable in str(caught.value)
+
+
+@pytest.mark.usefixtures("_no_ssl_context")
+def test_what_a_signal_handler_raises_while_certificates_are_read_is_no_fault_of_theirs(
+    connect, serve, monkeypatch
+):
+    def interrupt():
+        raise TimeoutError("from the handler")
+
+    monkeypatch.setattr(httpx, "create_ssl_context", interrupt)
+    with pytest.raises(TimeoutError, match=r"^from the handler$"):
+        Template.list(client=connect(serve(reply(json=[]))))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_this_machine_is_reached_without_a_proxy(environment, connect, serve, host):
+    # As Go does it: the local server works behind a company's proxy, too.
+    environment.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    wire = serve(reply(json=[]))
+    url = f"http://{host}:{wire.port}"
+    assert Template.list(client=connect(wire, base_url=url)) == []
+    wire.__exit__()
+    with pytest.raises(SandboxConnectionError) as caught:
+        Template.list(client=connect(wire, base_url=url))
+    assert caught.value.hint == "check the network and base_url= or SUPERSERVE_BASE_URL"
+
+
+def test_a_proxy_of_the_environment_is_used(environment, serve):
+    proxy = serve(reply(json=[]))
+    environment.setenv("HTTP_PROXY", proxy.url)
+    assert Template.list(api_key="k", base_url="http://superserve.invalid") == []
+    assert [request.target for request in proxy.requests] == ["http://superserve.invalid/templates"]

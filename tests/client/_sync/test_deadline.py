@@ -1,0 +1,181 @@
+# Written by scripts/unasync.py from tests/client/_async/test_deadline.py. Do not edit: change that, then run `nox -s generate`.
+"""One deadline bounds a whole call: attempts, waits between them, and servers that take their time at every step."""
+
+import time
+
+import httpx
+import pytest
+from superserve_api.api.templates import list_templates
+
+from superserve import (
+    SandboxConnectionError,
+    SandboxError,
+    SandboxTimeoutError,
+    Template,
+)
+from tests.script import TEMPLATE_ID, template_row
+from tests.wire import drip, reply, reset, stall
+
+TIMEOUT_S = 0.3
+# Far more than the deadline, for machines that are slow; far less than what these servers take without one.
+LIMIT_S = 5.0
+
+TEMPLATE = reply(json=template_row())
+SLOW = {
+    "stalls before headers": stall(),
+    "stalls within the status line": stall(b"HTTP/1.1 2"),
+    "stalls within headers": stall(TEMPLATE[:30]),
+    "stalls before the body": stall(TEMPLATE[: TEMPLATE.index(b"\r\n\r\n") + 4]),
+    "stalls within the body": stall(TEMPLATE[:-10]),
+    "drips headers": drip(TEMPLATE, 0.1),
+    "drips the body": lambda peer, _: (peer.send(TEMPLATE[:-100]), peer.drip(TEMPLATE[-100:], 0.1)),
+    "drips chunks": lambda peer, _: (
+        peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        peer.drip(b"1\r\n[\r\n" * 1000, 0.05),
+    ),
+    "drips interim answers": drip(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1000, 0.02),
+}
+
+
+@pytest.fixture
+def bounded():
+    """Fail a test that takes far longer than its deadline."""
+    before = time.monotonic()
+    yield
+    assert time.monotonic() - before < LIMIT_S
+
+
+@pytest.mark.parametrize("answer", SLOW.values(), ids=SLOW)
+def test_a_call_ends_at_its_deadline_although_every_read_makes_progress(bounded, serve, connect, answer):
+    wire = serve(TEMPLATE, answer)
+    template = Template.connect(TEMPLATE_ID, client=connect(wire, timeout_s=TIMEOUT_S))
+    with pytest.raises(SandboxTimeoutError, match=r"within the timeout of 0\.3 s") as caught:
+        template.get_info()
+    assert caught.value.status_code is None
+    wire.until(lambda: wire.open_connections == 0)
+
+
+@pytest.mark.parametrize("answer", SLOW.values(), ids=SLOW)
+def test_a_create_that_ends_at_its_deadline_says_that_the_template_may_exist(bounded, serve, connect, answer):
+    client = connect(serve(answer), timeout_s=TIMEOUT_S)
+    with pytest.raises(SandboxTimeoutError, match=r"list\(name_prefix='my-env'\)"):
+        Template.create(name="my-env", from_="debian:12", client=client)
+
+
+def test_a_server_that_never_accepts_ends_a_call_at_its_deadline(bounded, deaf, connect):
+    client = connect(deaf, timeout_s=TIMEOUT_S)
+    with pytest.raises(SandboxTimeoutError, match="no connection within the timeout"):
+        Template.connect(TEMPLATE_ID, client=client)
+    with pytest.raises(SandboxTimeoutError, match="no connection within the timeout") as caught:
+        Template.create(name="my-env", from_="debian:12", client=client)
+    assert "may have been created" not in str(caught.value)
+
+
+def test_attempts_and_the_waits_between_them_count(bounded, serve, connect, no_backoff):
+    wire = serve(reply(503), reset(), stall())
+    with pytest.raises(SandboxTimeoutError):
+        Template.list(client=connect(wire, timeout_s=1, max_attempts=100))
+    assert len(wire.requests) == 3
+
+
+def test_the_deadline_is_that_of_the_call_not_of_an_attempt(bounded, serve, connect):
+    def slow_refusal(peer, _request):
+        peer.drip(b"HTTP/1.1 503 X\r\n", 0.01)
+        peer.send(b"Content-Length: 0\r\n\r\n")
+
+    wire = serve(slow_refusal)
+    with pytest.raises(SandboxError):
+        Template.list(client=connect(wire, timeout_s=0.5, max_attempts=100))
+    assert 1 <= len(wire.requests) < 6
+
+
+def test_an_asked_for_wait_beyond_the_deadline_is_not_begun(bounded, serve, connect):
+    wire = serve(reply(503, headers={"Retry-After": "20"}))
+    with pytest.raises(SandboxError) as caught:
+        Template.list(client=connect(wire, timeout_s=1))
+    assert caught.value.status_code == 503
+    assert len(wire.requests) == 1
+
+
+def test_a_server_that_takes_a_request_by_bits_ends_a_call_at_its_deadline(bounded, sipping, connect):
+    steps = [{"run": "x" * 60_000}] * 200
+    with pytest.raises(SandboxTimeoutError):
+        Template.create(
+            name="my-env", from_="debian:12", steps=steps, client=connect(sipping, timeout_s=TIMEOUT_S)
+        )
+
+
+def test_every_address_of_a_host_gets_its_turn_within_the_deadline(bounded, named, serve, connect):
+    wire = serve(TEMPLATE)
+    host = named(wire.port, deaf=["127.0.0.2", "127.0.0.3"], heard="127.0.0.1")
+    template = Template.connect(TEMPLATE_ID, client=connect(host, timeout_s=3))
+    assert template.id == TEMPLATE_ID
+
+
+def test_a_host_none_of_whose_addresses_answers_ends_a_call_at_its_deadline(bounded, named, connect):
+    host = named(0, deaf=["127.0.0.2", "127.0.0.3"])
+    with pytest.raises(SandboxTimeoutError, match="no connection"):
+        Template.connect(TEMPLATE_ID, client=connect(host, timeout_s=TIMEOUT_S))
+
+
+def test_an_address_of_a_kind_that_this_machine_lacks_is_passed_over(named, serve, connect):
+    wire = serve(TEMPLATE)
+    host = named(wire.port, lacking=True, heard="127.0.0.1")
+    template = Template.connect(TEMPLATE_ID, client=connect(host))
+    assert template.id == TEMPLATE_ID
+
+
+def test_a_host_with_no_address_that_this_machine_can_use_cannot_be_connected_to(named, connect):
+    host = named(0, lacking=True)
+    with pytest.raises(SandboxConnectionError, match=r"cannot connect to http://named\.test:\d+: \["):
+        Template.connect(TEMPLATE_ID, client=connect(host, max_attempts=1))
+
+
+@pytest.mark.parametrize("addresses", [[], ["127.0.0.1"], ["127.0.0.2", "127.0.0.1"]])
+def test_a_host_that_is_not_known_or_refuses_is_told_at_once(bounded, named, connect, addresses):
+    host = named(0, refusing=addresses)
+    with pytest.raises(SandboxConnectionError, match=r"cannot connect to http://named\.test:\d+: \["):
+        Template.connect(TEMPLATE_ID, client=connect(host, max_attempts=1))
+
+
+def test_a_name_that_is_looked_up_for_ever_ends_a_call_at_its_deadline(bounded, unresolved, connect):
+    client = connect(unresolved(), timeout_s=TIMEOUT_S)
+    with pytest.raises(SandboxTimeoutError, match=r"no connection within the timeout of 0\.3 s"):
+        Template.connect(TEMPLATE_ID, client=client)
+
+
+def test_a_handshake_that_stalls_ends_a_call_at_its_deadline(bounded, serve, connect):
+    wire = serve(stall())
+    client = connect(wire, base_url=wire.url.replace("http", "https"), timeout_s=TIMEOUT_S)
+    with pytest.raises(SandboxTimeoutError, match="no connection within the timeout"):
+        Template.connect(TEMPLATE_ID, client=client)
+    wire.until(lambda: wire.open_connections == 0)
+
+
+def test_a_proxy_takes_no_more_time_than_the_server_itself(bounded, serve, connect, environment):
+    proxy = serve(reply(json=template_row()), drip(TEMPLATE, 0.1))
+    environment.setenv("HTTP_PROXY", proxy.url)
+    environment.setenv("NO_PROXY", "elsewhere.test")
+    client = connect(serve(), base_url="http://api.test", timeout_s=TIMEOUT_S)
+    template = Template.connect(TEMPLATE_ID, client=client)
+    assert proxy.requests[0].target == f"http://api.test/templates/{TEMPLATE_ID}"
+    with pytest.raises(SandboxTimeoutError):
+        template.get_info()
+
+
+def test_the_raw_client_keeps_to_the_same_deadline(bounded, serve, connect):
+    client = connect(serve(drip(reply(json=[]), 0.1)), timeout_s=TIMEOUT_S)
+    with pytest.raises(httpx.TimeoutException):
+        list_templates.sync(client=client.raw)
+
+
+def test_a_connection_that_a_call_has_left_in_time_is_used_again(serve, connect):
+    wire = serve(TEMPLATE)
+    template = Template.connect(TEMPLATE_ID, client=connect(wire, timeout_s=TIMEOUT_S))
+    wire.then(stall())
+    with pytest.raises(SandboxTimeoutError):
+        template.get_info()
+    wire.then(TEMPLATE)
+    template.get_info()
+    template.get_info()
+    assert wire.connections == 2

@@ -1,0 +1,634 @@
+# Written by scripts/unasync.py from tests/client/_async/test_wait.py. Do not edit: change that, then run `nox -s generate`.
+"""Waiting for a build: its row decides, errors that pass are borne with, and the wait has an end."""
+
+import logging
+import pickle
+import threading
+
+import pytest
+
+from superserve import (
+    AuthenticationError,
+    BuildError,
+    ConflictError,
+    NotFoundError,
+    RateLimitError,
+    SandboxConnectionError,
+    SandboxError,
+    SandboxTimeoutError,
+    ServerError,
+    Template,
+    ValidationError,
+    _polling,
+)
+from tests.conftest import KEY
+from tests.script import BUILD_ID, LINE, TEMPLATE_ID, Script, build_row, template_row
+from tests.wire import STREAM_HEAD, chunk, cut, drip, envelope, head, log, reply, reset, sse, stall
+
+NO_KEY = reply(401, json=envelope("auth_failed", "API key is not known"))
+LIMITED = reply(429, json=envelope("rate_limited", "slow down"), headers={"Retry-After": "0"})
+OPEN_LOG = stall(STREAM_HEAD + chunk(sse(LINE)))
+
+
+def failed(message):
+    return reply(json=build_row("failed", error_message=message))
+
+
+def nothing(_event):
+    pass
+
+
+BOTH = pytest.mark.parametrize("options", [{}, {"on_log": nothing}], ids=["without a log", "with a log"])
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    monkeypatch.setattr(_polling, "TAIL_QUIET_S", (0.15, 0.15))
+    monkeypatch.setattr(_polling, "TAIL_UNANSWERED_S", 0.5)
+
+
+@pytest.fixture
+def hurried(serve, connect):
+    """Connect to the template of a script, for a wait whose calls may take a tenth of a second each."""
+
+    def hurried(script, timeout_s=0.1):
+        wire = serve(script)
+        # This call may take longer, on a busy machine.
+        info = (Template.connect(TEMPLATE_ID, client=connect(wire))).get_info()
+        return Template(info, client=connect(wire, timeout_s=timeout_s))
+
+    return hurried
+
+
+def wait(template, **options):
+    return template.wait_until_ready(**{"poll_interval_s": 0.02, **options})
+
+
+# How a build ends
+
+
+@BOTH
+def test_a_build_that_gets_ready_gives_the_template_as_it_is_then(scripted, options):
+    script = Script(build=["pending", "building", "building", "ready"])
+    template = scripted(script)
+    script.then(
+        template=[reply(json=template_row("ready", size_bytes=4096, built_at="2026-05-01T10:05:00Z"))]
+    )
+    info = wait(template, **options)
+    assert (info.status, info.size_bytes) == ("ready", 4096)
+    assert template.size_bytes is None
+    assert script.count("build") == 4
+
+
+@BOTH
+def test_a_build_that_fails_is_an_error_with_all_that_is_known(scripted, monkeypatch, options):
+    monkeypatch.setattr(_polling, "TAIL_UNANSWERED_S", 5.0)
+    message = "step_failed: step 2/3 failed after 3s: exited with code 100"
+    template = scripted(Script(build=["building", failed(message)], logs=[log(LINE)]))
+    with pytest.raises(BuildError) as caught:
+        wait(template, **options)
+    error = caught.value
+    assert (error.code, error.step, error.step_count, error.exit_code) == ("step_failed", 2, 3, 100)
+    assert (error.build_id, error.template_id) == (BUILD_ID, TEMPLATE_ID)
+    assert error.status_code is None
+    assert error.log_tail == ("hello",)
+    assert error.__notes__ == ["It printed last:\n  hello"]
+
+
+def printed(text, **fields):
+    return {**LINE, "text": text, **fields}
+
+
+END = {**LINE, "stream": "system", "text": "failed", "finished": True, "status": "failed"}
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("events", "lines"),
+    [
+        ([printed("one\ntwo"), printed("three", stream="stderr")], ("one", "two", "three")),
+        ([printed(f"line {number}") for number in range(60)], tuple(f"line {n}" for n in range(40, 60))),
+        ([printed("Step 1/1", stream="system"), printed("step_failed: x", stream="error")], ()),
+        ([printed("\n\n  indented  \n\n")], ("  indented",)),
+        ([printed("10 %\r50 %\r100 %\r\nnext")], ("100 %", "next")),
+        ([printed("\x1b[1;31mred\x1b[0m\x07")], ("red",)),
+        ([printed("x" * 32_000)], ("x" * 499 + "…",)),
+        ([printed(f"token {KEY}")], ("token ***",)),
+        ([], ()),
+    ],
+)
+def test_a_build_that_fails_tells_what_it_printed_last(scripted, options, events, lines):
+    script = Script(build=[failed("boot_failed: no")], logs=[log(*events, END)])
+    template = scripted(script)
+    with pytest.raises(BuildError) as caught:
+        wait(template, **options)
+    assert caught.value.log_tail == lines
+    assert f"/templates/{TEMPLATE_ID}/builds/{BUILD_ID}/logs" in script.paths
+    assert pickle.loads(pickle.dumps(caught.value)).log_tail == lines
+
+
+@pytest.mark.parametrize(
+    "logs",
+    [
+        [reply(404, json=envelope("not_found", "Build not found"))],
+        [reply(503)],
+        [cut(STREAM_HEAD + chunk(sse(LINE)))],
+        [OPEN_LOG],
+        [stall()],
+        # What the server replays of a long log: its beginning.
+        [log(*(printed(f"line {number}") for number in range(256)))],
+    ],
+    ids=["none", "refused", "cut", "open", "silent", "long"],
+)
+def test_a_build_whose_log_cannot_be_read_to_its_end_fails_all_the_same(scripted, monkeypatch, logs):
+    monkeypatch.setattr(_polling, "LOG_TAIL_S", 0.3)
+    template = scripted(Script(build=[failed("boot_failed: no")], logs=logs))
+    with pytest.raises(BuildError) as caught:
+        wait(template)
+    assert caught.value.log_tail == ()
+    assert not hasattr(caught.value, "__notes__")
+
+
+@pytest.mark.parametrize("answer", [reply(404), reply(401), reply(200, "<html>"), stall()])
+def test_a_failed_build_that_cannot_be_asked_for_again_fails_all_the_same(scripted, monkeypatch, answer):
+    monkeypatch.setattr(_polling, "LOG_TAIL_S", 0.2)
+    script = Script(build=[failed("boot_failed: no"), answer], logs=[stall()])
+    with pytest.raises(BuildError, match="boot_failed: no") as caught:
+        wait(scripted(script))
+    assert caught.value.log_tail == ()
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "text"),
+    [
+        ("build timed out", "build_failed", "build timed out"),
+        (
+            "vmd has no record of this build (likely vmd restarted)",
+            "build_failed",
+            "vmd has no record of this build",
+        ),
+        ("image_pull_failed: could not pull", "image_pull_failed", "could not pull"),
+        (None, "build_failed", "Template build failed"),
+    ],
+)
+def test_a_build_may_fail_without_a_code_or_without_a_word(scripted, message, code, text):
+    template = scripted(Script(build=[failed(message)]))
+    with pytest.raises(BuildError, match=text) as caught:
+        wait(template)
+    assert caught.value.code == code
+
+
+@BOTH
+def test_a_build_that_was_cancelled_is_a_conflict_that_never_went_over_http(scripted, options):
+    row = reply(json=build_row("cancelled", error_message="cancelled by user"))
+    template = scripted(Script(build=["building", row]))
+    with pytest.raises(
+        ConflictError, match=f"build {BUILD_ID} .* was cancelled: cancelled by user"
+    ) as caught:
+        wait(template, **options)
+    assert caught.value.status_code is None
+
+
+@pytest.mark.parametrize("status", ["pending", "building", "snapshotting", "archived", ""])
+def test_a_build_whose_status_is_none_of_the_last_goes_on(scripted, status):
+    script = Script(build=[status, status, "ready"])
+    wait(scripted(script))
+    assert script.count("build") == 3
+
+
+@BOTH
+def test_a_build_that_has_ended_in_a_way_not_known_is_an_error_that_says_so(scripted, options):
+    # A newer server's: that it has ended is told by when.
+    row = reply(json=build_row("expired", finalized_at="2026-05-01T11:00:00Z", error_message="too old"))
+    with pytest.raises(SandboxError) as caught:
+        wait(scripted(Script(build=["building", row])), **options)
+    assert str(caught.value).startswith(
+        f"build {BUILD_ID} of template {TEMPLATE_ID} has ended as 'expired': too old; this version does not know"
+    )
+
+
+def test_a_status_that_is_known_says_more_than_a_time(scripted):
+    row = reply(json=build_row("building", finalized_at="2026-05-01T11:00:00Z"))
+    assert (wait(scripted(Script(build=[row, "ready"])))).status == "ready"
+
+
+@BOTH
+@pytest.mark.parametrize("status", ["failed", "cancelled", "expired"])
+def test_what_the_server_says_of_a_build_is_shown_without_the_key_and_as_terminals_can(
+    scripted, options, status
+):
+    row = build_row(
+        status,
+        error_message=f"step_failed: \x1b[2J{KEY}\ud800\nand more",
+        finalized_at="2026-05-01T11:00:00Z",
+        id=f"a-{KEY}",
+        template_id=KEY,
+    )
+    with pytest.raises(SandboxError) as caught:
+        wait(scripted(Script(build=[reply(json=row)])), **options)
+    assert KEY not in repr(vars(caught.value)) + str(caught.value)
+    assert "*** \nand more" in str(caught.value)
+    str(caught.value).encode()
+    assert "\x1b" not in str(caught.value)
+
+
+@BOTH
+def test_a_status_that_is_the_key_is_not_shown_when_the_time_is_over(scripted, options):
+    with pytest.raises(SandboxTimeoutError) as caught:
+        wait(scripted(Script(build=[KEY])), timeout_s=1, **options)
+    assert "timed out after 1 s; it was ***; the build goes on; wait again" in str(caught.value)
+
+
+@pytest.mark.parametrize("where", ["id", "latest_build_id", "builds"])
+def test_an_id_that_cannot_be_asked_for_is_not_shown_as_it_may_hold_the_key(scripted, where):
+    odd = f"b {KEY}"
+    script = Script(
+        template=[reply(json=template_row(**({} if where == "builds" else {where: odd})))],
+        builds=[reply(json=[build_row("building") | {"id": odd}])],
+    )
+    template = scripted(script)
+    with pytest.raises(
+        SandboxError, match=r"cannot be understood: it has a (template|build)_id that is no id"
+    ) as caught:
+        wait(template)
+    assert KEY not in str(caught.value) + repr(template)
+
+
+def test_a_template_whose_latest_build_is_blank_has_none(scripted):
+    template = scripted(Script(template=[reply(json=template_row(latest_build_id=""))]))
+    assert template.latest_build_id is None
+    assert (wait(template)).status == "ready"
+
+
+def test_a_key_where_an_id_is_due_is_not_shown(serve, connect):
+    client = connect(serve(reply(404), reply(200, "{"), cut()), max_attempts=1)
+    for _ in range(3):
+        with pytest.raises(SandboxError) as caught:
+            Template.connect(KEY, client=client)
+        assert str(caught.value).startswith("could not get template ***: ")
+
+
+@BOTH
+def test_a_template_that_stays_building_holds_nobody_up(server, client, options):
+    # What the platform leaves behind when a first build takes too long.
+    template_id = server.templates.add(status="building")
+    build = server.builds.add(template_id, status="failed", error_message="build timed out")
+    template = Template.connect(template_id, client=client)
+    with pytest.raises(BuildError, match="build timed out"):
+        wait(template, build_id=build, **options)
+    assert (template.get_info()).status == "building"
+
+
+@BOTH
+def test_a_template_that_is_ready_while_it_is_rebuilt_is_waited_for(server, client, options):
+    template = Template.create(name="my-env", from_="debian:12", client=client)
+    wait(template)
+    server.builds.hold()
+    build = template.rebuild()
+    assert (template.get_info()).status == "ready"
+    with pytest.raises(SandboxTimeoutError, match=build.id):
+        wait(template, timeout_s=0.2, **options)
+    server.builds.finish(build.id, "step_failed: step 1/1 failed after 1s: exited with code 2")
+    with pytest.raises(BuildError) as caught:
+        wait(template, **options)
+    assert (caught.value.build_id, caught.value.exit_code) == (build.id, 2)
+
+
+@BOTH
+def test_a_build_that_the_host_has_lost_fails(server, client, options):
+    server.builds.hold()
+    template = Template.create(name="my-env", from_="debian:12", client=client)
+    server.builds.lose(template.latest_build_id)
+    with pytest.raises(BuildError, match="no record"):
+        wait(template, **options)
+
+
+# Which build
+
+
+def test_the_build_waited_for_is_the_one_named(scripted):
+    script = Script()
+    wait(scripted(script), build_id="named")
+    assert script.paths[1].endswith("/builds/named")
+
+
+def test_it_is_otherwise_the_one_that_this_object_started_last(scripted):
+    script = Script(template=[reply(json=template_row(latest_build_id="latest"))])
+    template = scripted(script)
+    template.rebuild()
+    wait(template)
+    assert script.paths[2].endswith(f"/builds/{BUILD_ID}")
+
+
+def test_it_is_otherwise_the_latest_that_the_template_tells(scripted):
+    script = Script(template=[reply(json=template_row(latest_build_id="latest"))])
+    wait(scripted(script))
+    assert script.paths[1].endswith("/builds/latest")
+
+
+def test_it_is_otherwise_the_newest_in_the_list(scripted):
+    script = Script(
+        template=[reply(json=template_row())],
+        builds=[reply(503), reply(json=[build_row("building", id="newest"), build_row("ready", id="older")])],
+    )
+    wait(scripted(script))
+    assert script.seen == ["template", "builds", "builds", "build", "template"]
+    assert script.paths[3].endswith("/builds/newest")
+
+
+def test_a_ready_template_whose_builds_are_not_shown_is_ready(scripted):
+    script = Script(template=[reply(json=template_row(status="ready"))], builds=[reply(json=[])])
+    info = wait(scripted(script))
+    assert info.status == "ready"
+    assert script.seen == ["template", "builds", "template"]
+
+
+def test_a_template_that_was_never_built_is_not_waited_for(scripted):
+    row = template_row(status="pending")
+    template = scripted(Script(template=[reply(json=row)], builds=[reply(json=[])]))
+    with pytest.raises(SandboxError, match=r"no build to wait for; rebuild\(\)"):
+        wait(template)
+
+
+def test_a_build_that_is_not_there_is_not_found(client):
+    template = Template.create(name="my-env", from_="debian:12", client=client)
+    with pytest.raises(NotFoundError):
+        wait(template, build_id="0c1f9e77-5678-4e21-9999-1b2c3d4e5f60")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("on_log", "print"),
+        ("poll_interval_s", 0),
+        ("poll_interval_s", "2"),
+        ("timeout_s", -1),
+        ("timeout_s", float("nan")),
+        ("build_id", "../templates"),
+        ("build_id", ""),
+        ("cancel_on_interrupt", "yes"),
+    ],
+)
+def test_a_wrong_argument_is_refused_before_anything_is_sent(scripted, name, value):
+    script = Script()
+    template = scripted(script)
+    with pytest.raises(ValidationError, match=name):
+        template.wait_until_ready(**{name: value})
+    assert script.seen == ["template"]
+
+
+def test_two_waits_on_one_object_know_nothing_of_each_other(client):
+    template = Template.create(name="my-env", from_="debian:12", steps=[{"run": "echo one"}], client=client)
+    texts = []
+
+    def also_wait(event):
+        texts.append(event.text)
+        if event.text == "one":
+            assert (wait(template, on_log=nothing)).status == "ready"
+            assert len(template.list_builds()) == 1
+
+    assert (wait(template, on_log=also_wait)).status == "ready"
+    assert "one" in texts
+
+
+# Errors that pass, and errors that don't
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        reply(500, json=envelope("internal_error", "oops")),
+        reply(502, "<html>", content_type="text/html"),
+        reply(503, headers={"Retry-After": "0"}),
+        reply(504),
+        reply(520),
+        LIMITED,
+        reset(),
+        cut(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"),
+    ],
+)
+def test_trouble_that_passes_is_borne_with(scripted, monkeypatch, trouble, options):
+    monkeypatch.setattr(_polling, "_HALF_LIFE_S", 0.01)
+    script = Script(build=[trouble, "building", trouble, trouble, "ready"])
+    template = scripted(script)
+    assert (wait(template, **options)).status == "ready"
+    assert script.count("build") == 5
+
+
+def test_a_poll_that_stalls_is_given_up_and_the_next_one_counts(hurried):
+    template = hurried(Script(build=[stall(), stall(b"HTTP/1.1 200"), "ready"]), timeout_s=1)
+    assert (wait(template)).status == "ready"
+
+
+def test_trouble_when_the_build_is_ready_already_is_borne_with_too(scripted):
+    script = Script()
+    template = scripted(script)
+    script.then(template=[reset(), reply(503), reply(json=template_row())])
+    assert (wait(template)).status == "ready"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (reply(401, json=envelope("unauthorized", "no")), AuthenticationError),
+        (reply(403, json=envelope("forbidden", "no")), AuthenticationError),
+        (reply(404, json=envelope("not_found", "Build not found")), NotFoundError),
+        (reply(400, json=envelope("bad_request", "what?")), ValidationError),
+        (reply(302, headers={"Location": "/elsewhere"}), SandboxError),
+    ],
+)
+@BOTH
+def test_trouble_that_lasts_ends_the_wait_at_once(scripted, answer, error, options):
+    script = Script(build=["building", answer])
+    with pytest.raises(error):
+        wait(scripted(script), **options)
+    assert script.count("build") == 2
+
+
+@BOTH
+def test_a_key_that_was_never_good_ends_the_wait_at_once(scripted, options):
+    script = Script(build=[NO_KEY])
+    with pytest.raises(AuthenticationError):
+        wait(scripted(script), **options)
+    assert script.count("build") == 1
+
+
+@BOTH
+def test_a_key_that_is_not_known_for_a_moment_is_borne_with(scripted, options):
+    # An outage of the platform's own looks like that.
+    script = Script(build=["building", NO_KEY, NO_KEY, "ready"])
+    assert (wait(scripted(script), **options)).status == "ready"
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("trouble", "error"),
+    [
+        (NO_KEY, AuthenticationError),
+        (reply(408), SandboxError),
+        (reply(425), SandboxError),
+        (reply(200, "<html>Back soon</html>", content_type="text/html"), SandboxError),
+        (cut(head(200, {"Connection": "close"}) + b'{"id": "0c1f'), SandboxError),
+        (reply(500), ServerError),
+        (reset(), SandboxConnectionError),
+        (LIMITED, RateLimitError),
+        (stall(), SandboxTimeoutError),
+    ],
+)
+def test_an_outage_is_borne_with_for_a_while_and_then_told(hurried, monkeypatch, trouble, error, options):
+    monkeypatch.setattr(_polling, "OUTAGE_S", 0.3)
+    monkeypatch.setattr(_polling, "_LONGEST_RETRY_S", 0.05)
+    script = Script(build=["building", trouble])
+    template = hurried(script, timeout_s=0.1 if error is SandboxTimeoutError else 20)
+    with pytest.raises(error) as caught:
+        wait(template, cancel_on_interrupt=True, **options)
+    [note] = caught.value.__notes__
+    assert "no good answer for 0.3 s" in note
+    assert f"wait_until_ready(build_id='{BUILD_ID}')" in note
+    assert script.count("build") > 2
+    assert script.count("cancel") == 0
+
+
+def test_a_good_answer_now_and_then_is_enough(scripted, monkeypatch):
+    monkeypatch.setattr(_polling, "OUTAGE_S", 0.2)
+    answers = [*[reply(500)] * 3, "building"] * 10
+    assert (wait(scripted(Script(build=[*answers, "ready"])))).status == "ready"
+
+
+def test_a_few_errors_are_no_outage_however_far_apart_they_are(scripted, monkeypatch):
+    monkeypatch.setattr(_polling, "OUTAGE_S", 0.01)
+    script = Script(build=["building", *[reply(500)] * 4, "ready"])
+    assert (wait(scripted(script), poll_interval_s=0.05)).status == "ready"
+
+
+def test_a_wait_of_a_client_that_is_closed_says_so(scripted, connect):
+    script = Script(build=["building"], logs=[OPEN_LOG])
+    template = scripted(script)
+
+    def close(event):
+        template._client.close()
+
+    with pytest.raises(SandboxError, match="closed"):
+        wait(template, on_log=close)
+
+
+def test_what_a_wait_bears_with_is_logged(scripted, caplog):
+    caplog.set_level(logging.INFO, "superserve")
+    wait(scripted(Script(build=[reply(503), reply(502), "ready"])))
+    told = [record.getMessage() for record in caplog.records if record.name == "superserve"]
+    assert [text.partition(": ")[2] for text in told] == [
+        "Service Unavailable [503]; the wait goes on",
+        "Bad Gateway [502]; the wait goes on",
+    ]
+
+
+# Time
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "answers",
+    [
+        ["building"],
+        [reply(500)],
+        [reset()],
+        [stall()],
+        [drip(reply(json=build_row("building")), 0.05)],
+        [LIMITED],
+    ],
+    ids=["building", "errors", "resets", "stall", "drip", "limits"],
+)
+def test_a_wait_ends_when_its_time_is_over_whatever_the_server_does(scripted, answers, options):
+    script = Script(build=answers, logs=[OPEN_LOG])
+    with pytest.raises(SandboxTimeoutError) as caught:
+        wait(scripted(script), timeout_s=0.3, **options)
+    error = caught.value
+    assert isinstance(error, TimeoutError)
+    assert f"build {BUILD_ID} of template {TEMPLATE_ID}" in str(error)
+    assert f"Template.connect('{TEMPLATE_ID}')" in str(error)
+    assert f".wait_until_ready(build_id='{BUILD_ID}')" in str(error)
+    assert "after 0.3 s" in str(error)
+    assert not hasattr(error, "__notes__")
+    assert script.count("cancel") == 0
+
+
+def test_a_wait_that_does_not_know_its_build_ends_in_time_too(scripted):
+    template = scripted(Script(template=[reply(json=template_row())], builds=[stall()]))
+    with pytest.raises(SandboxTimeoutError, match="list_builds"):
+        wait(template, timeout_s=0.1)
+
+
+def test_a_wait_for_a_log_that_floods_ends_in_time(scripted):
+    def flood(peer, _request):
+        peer.send(STREAM_HEAD)
+        while not peer._wire.closing.is_set():
+            peer.send(chunk(sse(LINE)) * 100)
+
+    with pytest.raises(SandboxTimeoutError):
+        wait(scripted(Script(build=["building"], logs=[flood])), timeout_s=0.3, on_log=nothing)
+
+
+def test_a_build_that_ends_in_the_last_moment_is_told_before_the_time_is(scripted, monkeypatch):
+    # The log's tail is what uses the time up.
+    monkeypatch.setattr(_polling, "TAIL_QUIET_S", (60.0,))
+    script = Script(build=["building"], logs=[log(LINE)])
+    template = scripted(script)
+    script.then(build=[failed("step_failed: step 1/1 failed after 1s: exited with code 1")], logs=[stall()])
+    with pytest.raises(BuildError):
+        wait(template, timeout_s=1, on_log=nothing)
+
+
+@pytest.mark.parametrize("refusal", [reply(503), stall(), OPEN_LOG])
+def test_a_log_that_has_no_end_does_not_use_up_the_time_of_a_build_that_is_ready(
+    scripted, monkeypatch, refusal
+):
+    monkeypatch.setattr(_polling, "TAIL_QUIET_S", (60.0,))
+    monkeypatch.setattr(_polling, "TAIL_UNANSWERED_S", 60.0)
+    template = scripted(Script(build=["building", "ready"], logs=[refusal]))
+    assert (wait(template, timeout_s=2, on_log=nothing)).status == "ready"
+
+
+def test_a_wait_that_times_out_says_what_the_build_has_come_to_if_that_is_known(scripted):
+    script = Script()
+    template = scripted(script)
+    script.then(template=[stall()])
+    with pytest.raises(SandboxTimeoutError, match=f"build {BUILD_ID} .* has ended: ready"):
+        wait(template, timeout_s=1, cancel_on_interrupt=True)
+    assert script.count("cancel") == 0
+
+
+# Polls
+
+
+def test_events_come_at_once_although_the_next_poll_is_far(scripted):
+    arrived = threading.Event()
+    ready = {**LINE, "stream": "system", "text": "ready", "status": "ready", "finished": True}
+
+    def log_on(peer, _request):
+        peer.send(STREAM_HEAD + chunk(sse(LINE)))
+        peer.wait(arrived)
+        peer.send(chunk(sse(ready)) + b"0\r\n\r\n")
+
+    template = scripted(Script(build=["building", "ready"], logs=[log_on]))
+    wait(template, poll_interval_s=50, timeout_s=10, on_log=lambda event: arrived.set())
+
+
+def test_the_end_of_the_log_hastens_the_polls(scripted):
+    ready = {**LINE, "stream": "system", "text": "ready", "status": "ready", "finished": True}
+    script = Script(build=["building", "building", "building", "ready"], logs=[log(LINE, ready)])
+    assert (wait(scripted(script), poll_interval_s=50, on_log=nothing)).status == "ready"
+
+
+def test_without_a_log_nothing_asks_for_it(scripted):
+    script = Script(build=["building", "ready"])
+    wait(scripted(script))
+    assert script.count("logs") == 0
+
+
+def test_polls_use_one_connection(serve, connect):
+    wire = serve(script := Script(build=["building"] * 20 + ["ready"]))
+    template = Template.connect(TEMPLATE_ID, client=connect(wire))
+    wait(template, poll_interval_s=0.001)
+    assert script.count("build") == 21
+    assert wire.connections == 1

@@ -1,0 +1,435 @@
+"""openapi.yaml is valid and complete, and what the ergonomic layer builds on is really in it."""
+
+import inspect
+import itertools
+import json
+import pathlib
+import re
+
+import attrs
+import httpx
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from superserve_api import models
+
+import superserve
+from superserve import _config, _convert
+from superserve._http import responses
+from superserve._operations import templates
+from superserve.local import LocalServer
+from tests.wire import log, reply
+
+CONTRACT = yaml.safe_load((pathlib.Path(__file__).parents[2] / "openapi.yaml").read_text(encoding="utf-8"))
+SCHEMAS = CONTRACT["components"]["schemas"]
+
+OPERATIONS = {
+    "health": "GET /health [System] 200 429 500",
+    "listTemplates": "GET /templates [Templates] 200 400 401 403 429 500",
+    "createTemplate": "POST /templates [Templates] 202 400 401 403 409 429 500",
+    "getTemplate": "GET /templates/{template_id} [Templates] 200 400 401 403 404 429 500",
+    "deleteTemplate": "DELETE /templates/{template_id} [Templates] 204 400 401 403 404 409 429 500",
+    "listTemplateBuilds": "GET /templates/{template_id}/builds [Templates] 200 400 401 403 404 429 500",
+    "createTemplateBuild": "POST /templates/{template_id}/builds [Templates] 200 201 400 401 403 404 409 429 500",
+    "getTemplateBuild": (
+        "GET /templates/{template_id}/builds/{build_id} [Templates] 200 400 401 403 404 429 500"
+    ),
+    "cancelTemplateBuild": (
+        "DELETE /templates/{template_id}/builds/{build_id} [Templates] 204 400 401 403 404 429 500"
+    ),
+    "streamTemplateBuildLogs": (
+        "GET /templates/{template_id}/builds/{build_id}/logs [Templates] 200 400 401 403 404 429 500"
+    ),
+}
+
+# The methods of Template and AsyncTemplate that use an operation, or the reason why none does.
+USED_BY = {
+    "health": "any call tells whether the service answers; who wants to ask just that has the raw client",
+    "listTemplates": ["list"],
+    "createTemplate": ["create"],
+    "getTemplate": ["connect", "get_info", "wait_until_ready"],
+    "deleteTemplate": ["delete", "delete_by_id"],
+    "listTemplateBuilds": ["list_builds", "wait_until_ready"],
+    "createTemplateBuild": ["rebuild"],
+    "getTemplateBuild": ["get_build", "wait_until_ready", "stream_build_logs", "iter_build_logs"],
+    "cancelTemplateBuild": ["cancel_build", "wait_until_ready"],
+    "streamTemplateBuildLogs": ["stream_build_logs", "iter_build_logs", "wait_until_ready"],
+}
+
+
+def described_operations():
+    return {
+        operation["operationId"]: (method, path, operation)
+        for path, item in CONTRACT["paths"].items()
+        for method, operation in item.items()
+        if method != "parameters"
+    }
+
+
+def test_the_contract_is_valid_openapi_3_1():
+    assert CONTRACT["openapi"].startswith("3.1.")
+    assert list(OpenAPIV31SpecValidator(CONTRACT).iter_errors()) == []
+
+
+def test_the_contract_describes_every_operation_with_its_answers():
+    described = {
+        operation_id: f"{method.upper()} {path} [{operation['tags'][0]}] {' '.join(operation['responses'])}"
+        for operation_id, (method, path, operation) in described_operations().items()
+    }
+    assert {operation_id: described.get(operation_id) for operation_id in OPERATIONS} == OPERATIONS
+
+
+def test_every_operation_is_used_by_a_public_method_or_there_is_a_reason_why_not():
+    assert described_operations().keys() == USED_BY.keys(), "say in USED_BY who uses it, or why nobody does"
+
+
+@pytest.mark.parametrize("public", [superserve.Template, superserve.AsyncTemplate])
+def test_every_public_method_uses_an_operation(public):
+    named = {method for methods in USED_BY.values() if isinstance(methods, list) for method in methods}
+
+    assert named == {
+        name for name in dir(public) if not name.startswith("_") and callable(getattr(public, name))
+    }
+
+
+@pytest.mark.parametrize("operation_id", OPERATIONS)
+def test_every_error_that_is_documented_has_the_envelope_and_every_answer_the_rate_limits(operation_id):
+    _, _, operation = described_operations()[operation_id]
+    for status, answer in operation["responses"].items():
+        if "$ref" in answer:
+            answer = CONTRACT["components"]["responses"][answer["$ref"].rpartition("/")[2]]  # noqa: PLW2901
+        assert {"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"} <= answer["headers"].keys()
+        assert ("Retry-After" in answer["headers"]) == (status == "429")
+        if status >= "400":
+            assert answer["content"] == {
+                "application/json": {"schema": {"$ref": "#/components/schemas/ApiError"}}
+            }
+
+
+def test_the_limits_of_a_new_template_are_those_of_the_api():
+    request = SCHEMAS["CreateTemplateRequest"]
+    properties = request["properties"]
+
+    assert request["required"] == ["name", "build_spec"]
+    assert {
+        name: (properties[name]["minimum"], properties[name]["maximum"])
+        for name in ("vcpu", "memory_mib", "disk_mib")
+    } == {"vcpu": (1, 4), "memory_mib": (256, 4096), "disk_mib": (1024, 8192)}
+    assert (properties["name"]["minLength"], properties["name"]["maxLength"]) == (1, 128)
+    assert properties["name"]["pattern"] == "^[a-z0-9]([a-z0-9._/-]*[a-z0-9])?$"
+    for name, default in (("vcpu", "1"), ("memory_mib", "1024"), ("disk_mib", "4096")):
+        assert f"default is {default};" in properties[name]["description"]
+
+
+def interrupt(_event):
+    raise KeyboardInterrupt
+
+
+def wait_and_be_interrupted(template):
+    template.wait_until_ready(on_log=lambda _event: None)
+    with pytest.raises(KeyboardInterrupt):
+        template.wait_until_ready(on_log=interrupt, cancel_on_interrupt=True)
+
+
+# How each public method is called, with all that it can make use of.
+CALLS = {
+    "list": lambda template: template.list(client=template._client),
+    "create": lambda template: template.create(name="env", from_="debian:12", client=template._client),
+    "connect": lambda template: template.connect(template.id, client=template._client),
+    "delete_by_id": lambda template: template.delete_by_id(template.id, client=template._client),
+    "get_info": lambda template: template.get_info(),
+    "wait_until_ready": wait_and_be_interrupted,
+    "stream_build_logs": lambda template: template.stream_build_logs(on_event=print, build_id=BUILD_ID),
+    "iter_build_logs": lambda template: list(template.iter_build_logs(build_id=BUILD_ID)),
+    "rebuild": lambda template: template.rebuild(),
+    "list_builds": lambda template: template.list_builds(),
+    "get_build": lambda template: template.get_build(BUILD_ID),
+    "cancel_build": lambda template: template.cancel_build(BUILD_ID),
+    "delete": lambda template: template.delete(),
+}
+
+
+class Api:
+    """Answers every operation, and remembers which were asked for. Every other time a build is said to go on."""
+
+    def __init__(self):
+        self.asked_for = set()
+        self._statuses = itertools.cycle(["building", "ready"])
+
+    def __call__(self, peer, request):
+        operation_id = self._operation(request)
+        self.asked_for.add(operation_id)
+        build = {**BUILD, "status": next(self._statuses)} if operation_id == "getTemplateBuild" else BUILD
+        answers = {
+            "listTemplates": reply(json=[TEMPLATE]),
+            "createTemplate": reply(202, json={**TEMPLATE, "build_id": BUILD_ID}),
+            "getTemplate": reply(json=TEMPLATE),
+            "listTemplateBuilds": reply(json=[build]),
+            "createTemplateBuild": reply(201, json=build),
+            "getTemplateBuild": reply(json=build),
+            "streamTemplateBuildLogs": log(
+                {"stream": "system", "text": "ready", "finished": True, "status": "ready"}
+            ),
+        }
+        peer.send(answers.get(operation_id, reply(204)))
+
+    def _operation(self, request):
+        (found,) = (
+            operation_id
+            for operation_id, (method, path, _) in described_operations().items()
+            if request.method == method.upper()
+            and re.fullmatch(re.sub(r"{\w+}", "[^/]+", path), request.path)
+        )
+        return found
+
+
+@pytest.mark.parametrize("method", CALLS)
+def test_each_method_uses_the_operations_that_it_is_said_to_use(method, serve):
+    api = Api()
+    with superserve.Superserve(api_key="key", base_url=serve(api).url) as client:
+        template = superserve.Template.connect(TEMPLATE["id"], client=client)
+        api.asked_for.clear()
+        CALLS[method](template)
+
+    assert api.asked_for == {
+        operation_id
+        for operation_id, methods in USED_BY.items()
+        if isinstance(methods, list) and method in methods
+    }
+
+
+def schemas_within(schema, place):
+    """Yield each schema in a schema, with its place, but not what it refers to."""
+    yield place, schema
+    for name, inner in schema.get("properties", {}).items():
+        yield from schemas_within(inner, f"{place}.{name}")
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            yield from schemas_within(schema[key], f"{place}.{key}")
+
+
+ALL_SCHEMAS = [found for name, schema in SCHEMAS.items() for found in schemas_within(schema, name)] + [
+    (f"{operation_id}.{parameter['name']}", parameter["schema"])
+    for operation_id, (_, _, operation) in described_operations().items()
+    for parameter in operation.get("parameters", [])
+]
+
+
+def test_objects_maps_and_enums_are_components_with_names_of_their_own():
+    assert [
+        place
+        for place, schema in ALL_SCHEMAS
+        if "." in place and (schema.get("type") == "object" or "enum" in schema or "oneOf" in schema)
+    ] == []
+
+
+def test_nothing_in_the_contract_makes_the_client_send_a_default_or_refuse_an_odd_id():
+    assert [
+        place for place, schema in ALL_SCHEMAS if "default" in schema or schema.get("format") == "uuid"
+    ] == []
+
+
+def test_everything_is_described():
+    assert [
+        place for place, schema in ALL_SCHEMAS if "$ref" not in schema and not schema.get("description")
+    ] == []
+
+
+# --- the local server -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def server():
+    with (
+        LocalServer(speed=20.0) as running,
+        httpx.Client(base_url=running.base_url, headers={"X-API-Key": running.api_key}, timeout=30) as http,
+    ):
+        yield http
+
+
+def ask(server, operation_id, json=None, **ids):
+    """Make a call of an operation; return its answer if that is one that the contract describes."""
+    method, path, operation = described_operations()[operation_id]
+    answer = server.request(method, path.format(**ids), json=json)
+    described = operation["responses"][str(answer.status_code)]
+    if "$ref" in described:
+        described = CONTRACT["components"]["responses"][described["$ref"].rpartition("/")[2]]
+    kind = answer.headers.get("Content-Type", "").partition(";")[0]
+    assert ([kind] if answer.content else []) == list(described.get("content", {}))
+    if kind == "application/json":
+        schema = described["content"][kind]["schema"]
+        Draft202012Validator({**schema, "components": CONTRACT["components"]}).validate(answer.json())
+    return answer
+
+
+def test_the_local_server_answers_as_the_contract_says(server):
+    spec = {"from": "python:3.11", "steps": [{"run": "make"}, {"env": {"key": "DEBUG", "value": "1"}}]}
+    created = ask(server, "createTemplate", json={"name": "env", "build_spec": spec}).json()
+    ids = {"template_id": created["id"], "build_id": created["build_id"]}
+    for operation_id in ("health", "listTemplates", "getTemplate", "listTemplateBuilds", "getTemplateBuild"):
+        assert ask(server, operation_id, **ids).status_code == 200
+
+    assert ask(server, "createTemplate", json={"name": "env", "build_spec": spec}).status_code == 409
+    assert ask(server, "createTemplate", json={"name": "env", "build_spec": {}}).status_code == 400
+    assert ask(server, "cancelTemplateBuild", template_id="env", build_id="1").status_code == 400
+    assert ask(server, "getTemplate", template_id=ids["build_id"]).status_code == 404
+
+    transcript = ask(server, "streamTemplateBuildLogs", **ids).text
+    events = [json.loads(line.removeprefix("data: ")) for line in transcript.split("\n") if line]
+    schema = {**SCHEMAS["BuildLogEvent"], "components": CONTRACT["components"]}
+    assert [error for event in events for error in Draft202012Validator(schema).iter_errors(event)] == []
+    assert events[-1]["finished"]
+
+    again = ask(server, "createTemplateBuild", **ids).json()
+    assert ask(server, "cancelTemplateBuild", **ids | {"build_id": again["id"]}).status_code == 204
+    assert ask(server, "deleteTemplate", **ids).status_code == 204
+    server.headers["X-API-Key"] = "another"
+    assert ask(server, "listTemplates").status_code == 401
+
+
+# --- what the ergonomic layer reads and sends -------------------------------------------------------------------------
+
+TEMPLATE = {
+    "id": "7a3f2b8c-0000-4000-8000-000000000001",
+    "team_id": "7a3f2b8c-0000-4000-8000-000000000002",
+    "name": "my-python-env",
+    "status": "building",
+    "vcpu": 2,
+    "memory_mib": 2048,
+    "disk_mib": 4096,
+    "created_at": "2026-05-01T12:00:00Z",
+}
+BUILD_ID = "7a3f2b8c-0000-4000-8000-000000000003"
+BUILD = {
+    "id": BUILD_ID,
+    "template_id": TEMPLATE["id"],
+    "status": "building",
+    "build_spec_hash": "0" * 64,
+    "created_at": "2026-05-01T12:00:00Z",
+}
+ANSWERS = [
+    (
+        models.TemplateResponse,
+        _convert.template_info,
+        {
+            **TEMPLATE,
+            "size_bytes": 4096 * 2**20,
+            "error_message": "step_failed: step 1/1 failed after 3s: exited with code 1",
+            "built_at": "2026-05-01T12:05:00Z",
+            "latest_build_id": BUILD_ID,
+        },
+    ),
+    (models.CreateTemplateResponse, _convert.created_template, {**TEMPLATE, "build_id": BUILD_ID}),
+    (
+        models.TemplateBuildResponse,
+        _convert.build_info,
+        {
+            **BUILD,
+            "status": "failed",
+            "error_message": "boot_failed: the template did not boot",
+            "started_at": "2026-05-01T12:00:01Z",
+            "finalized_at": "2026-05-01T12:00:02Z",
+        },
+    ),
+]
+every_answer = pytest.mark.parametrize(
+    ("model", "read", "answer"), ANSWERS, ids=[model.__name__ for model, _, _ in ANSWERS]
+)
+
+
+class Recording(dict):
+    """An answer that remembers which of its fields were asked for."""
+
+    def __init__(self, content):
+        super().__init__(content)
+        self.asked_for = set()
+
+    def __getitem__(self, key):
+        self.asked_for.add(key)
+        return super().__getitem__(key)
+
+    def get(self, key, default=None):
+        self.asked_for.add(key)
+        return super().get(key, default)
+
+
+def missing(model, names):
+    """Name each field that superserve uses and the generated model doesn't have."""
+    return [
+        f"{model.__name__}.{name} is not in the contract"
+        for name in sorted(names - attrs.fields_dict(model).keys())
+    ]
+
+
+@every_answer
+def test_superserve_reads_only_fields_that_the_contract_has(model, read, answer):
+    recording = Recording(answer)
+    read(recording)
+
+    assert recording.asked_for == answer.keys()
+    assert missing(model, recording.asked_for) == []
+
+
+@every_answer
+def test_superserve_needs_no_field_that_the_contract_calls_optional(model, read, answer):
+    required = {name for name, field in attrs.fields_dict(model).items() if field.default is attrs.NOTHING}
+
+    assert attrs.asdict(read({name: answer[name] for name in required}))["id"] == answer["id"]
+
+
+def test_superserve_reads_only_fields_of_a_log_event_that_the_contract_has():
+    # A gap is what the client itself has noticed.
+    names = {field.name for field in attrs.fields(superserve.BuildLogEvent)} - {"gap"}
+
+    assert missing(models.BuildLogEvent, names) == []
+
+
+def test_superserve_reads_only_fields_of_an_error_that_the_contract_has():
+    body = {"error": {"code": "conflict", "message": "name taken"}}
+    call = templates.get_template(TEMPLATE["id"])
+    error = responses.refusal(call, httpx.Response(409, json=body), _config.resolve("another-key"))
+
+    assert (error.code, error.message) == ("conflict", "name taken")
+    assert missing(models.ApiError, body.keys()) == []
+    assert missing(type(models.ApiError.from_dict(body).error), body["error"].keys()) == []
+
+
+def test_superserve_sends_only_fields_that_the_contract_has():
+    options = {"vcpu": 2, "memory_mib": 2048, "disk_mib": 4096}
+    commands = {"start_cmd": "./serve", "ready_cmd": "./ready"}
+    steps = [
+        {"run": "make"},
+        {"env": {"key": "DEBUG", "value": "1"}},
+        {"workdir": "/app"},
+        {"user": {"name": "app", "sudo": True}},
+    ]
+    request = _convert.create_request(name="env", from_="python:3.11", steps=steps, **options, **commands)
+
+    assert request.to_dict() == {
+        "name": "env",
+        **options,
+        "build_spec": {"from": "python:3.11", "steps": steps, **commands},
+    }
+
+
+@pytest.mark.parametrize(
+    ("ours", "component"),
+    [
+        (superserve.TemplateStatus, "TemplateStatus"),
+        (superserve.TemplateBuildStatus, "TemplateBuildStatus"),
+        (superserve.BuildLogStream, "BuildLogStream"),
+    ],
+)
+def test_superserve_names_only_values_that_the_contract_lists(ours, component):
+    assert {str(member) for member in ours} <= set(SCHEMAS[component]["enum"])
+
+
+@pytest.mark.parametrize("public", [superserve.Template, superserve.AsyncTemplate])
+def test_every_option_of_create_is_a_field_of_the_request(public):
+    fields = (
+        attrs.fields_dict(models.CreateTemplateRequest).keys() | attrs.fields_dict(models.BuildSpec).keys()
+    )
+    connection = {"api_key", "base_url", "client"}
+
+    assert inspect.signature(public.create).parameters.keys() - connection <= fields - {"build_spec"}
