@@ -6,7 +6,7 @@ import attrs
 
 from superserve.local._runner import BuildFailed, BuildJob
 
-BuildOutcome = Literal[
+FailureCode = Literal[
     "bad_reference",
     "boot_failed",
     "build_failed",
@@ -18,10 +18,8 @@ BuildOutcome = Literal[
     "start_cmd_failed",
     "step_failed",
     "unsupported_platform",
-    "hang",
-    "lose",
-    "time_out",
 ]
+BuildOutcome = FailureCode | Literal["hang", "lose", "time_out"]
 """A failure code, or: hang until the builder's time limit, be lost by the host, time out in the queue's eyes."""
 
 

@@ -9,6 +9,7 @@ from typing import Generic, Self, TypeVar
 
 import attrs
 
+from superserve.local import _checks as checks
 from superserve.local._build_fault import BuildFault
 from superserve.local._operations import Pattern
 from superserve.local._runner import BuildJob
@@ -30,6 +31,16 @@ class Aim:
     skip: int
     """How many are let go first."""
     seed: int | None
+
+    @classmethod
+    def read(cls, times: int | None, share: float | None, skip: int, seed: int | None) -> Self:
+        """Return what callers give, checked."""
+        return cls(
+            times=None if times is None else checks.whole("times", times, 1),
+            share=None if share is None else checks.chance("share", share),
+            skip=checks.whole("skip", skip, 0),
+            seed=None if seed is None else checks.whole("seed", seed, 0),
+        )
 
     @property
     def limit(self) -> int | None:
@@ -181,7 +192,7 @@ class Fault:
 
     @property
     def kind(self) -> str:
-        """Which method of `server.faults` set it, such as `cut`."""
+        """Which method set it, such as `cut`."""
         return self._entry.kind
 
     @property

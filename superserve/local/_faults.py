@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import get_args
 
 from superserve.local import _checks as checks
-from superserve.local._build_fault import BuildFault, BuildOutcome
+from superserve.local._build_fault import BuildFault, BuildOutcome, FailureCode
 from superserve.local._checks import NOT_GIVEN
 from superserve.local._fault import Aim, Book, Fault
 from superserve.local._operations import LOGS, Pattern
@@ -14,19 +14,10 @@ from superserve.local._strikes import Answer, Delay, Duplicate, Effect, End, End
 class Faults:
     """Makes requests and builds go wrong; obtained as `server.faults`, and for any thread.
 
-    Each method sets one fault and returns it. The first argument of most names the requests that it is for: a method
-    and a path where a part in braces stands for any text (`GET /templates/{id}`), a path alone, an operation of the
-    contract (`getTemplate`), or `*` for all. Requests to `/_local/` are never struck.
-
-    A fault strikes the next request that it is for, unless these arguments, which all methods take, say otherwise:
-
-    - `times`: strike so many;
-    - `share`: strike each with this chance, more than 0 and at most 1. Without `times` there is no end to it:
-      `share=1` strikes all;
-    - `skip`: let so many go first;
-    - `seed`: makes what is left to chance the same on every run. By default it comes from `LocalServer(seed=)`.
-
-    A request is struck by one fault: of those that are for it and have strikes left, the one that was set first.
+    `on()` says which requests a fault is for, `on_build()` which builds; a method of what they return says what goes
+    wrong, sets the fault and returns it. A fault strikes the next request or build that it is for, unless `times` or
+    `share` say otherwise. A request is struck by one fault: of those that are for it and have strikes left, the one
+    that was set first. Requests to `/_local/` are never struck.
 
     Faults end with `fault.remove()`, `clear()`, `server.reset()` and `server.stop()`; with the first two, a request
     that is struck already stays so until its client leaves. Wrong arguments raise ValueError or TypeError.
@@ -34,7 +25,7 @@ class Faults:
     Example:
         >>> from superserve.local import LocalServer
         >>> with LocalServer() as server:
-        ...     fault = server.faults.answer("GET /templates", 503, headers={"Retry-After": "0"}, times=2)
+        ...     fault = server.faults.on("GET /templates", times=2).answer(503, headers={"Retry-After": "0"})
         ...     found = Template.list(api_key=server.api_key, base_url=server.base_url)
         ...     fault.struck, server.requests.count("GET", "/templates")
         (2, 3)
@@ -45,9 +36,87 @@ class Faults:
         self._book = book
         self._check = check
 
-    def answer(
+    def on(
         self,
         on: str,
+        /,
+        *,
+        times: int | None = None,
+        share: float | None = None,
+        skip: int = 0,
+        seed: int | None = None,
+    ) -> "RequestFaults":
+        """Choose requests; a method of the result says what goes wrong with them.
+
+        Args:
+            on: A method and a path where a part in braces stands for any text (`GET /templates/{id}`), a path alone,
+                an operation of the contract (`getTemplate`), or `*` for all.
+            times: Strike at most so many, 1 or more. By default one, and with `share` without end.
+            share: Strike each with this chance, more than 0 and at most 1. `share=1` strikes all.
+            skip: Let so many go first; 0 by default.
+            seed: Makes what is left to chance the same on every run, 0 or more. By default it comes from
+                `LocalServer(seed=)`.
+
+        """
+        return RequestFaults(self._add, Pattern.read(on), Aim.read(times, share, skip, seed))
+
+    def on_build(
+        self,
+        template: str | None = None,
+        *,
+        times: int | None = None,
+        share: float | None = None,
+        skip: int = 0,
+        seed: int | None = None,
+    ) -> "BuildFaults":
+        """Choose builds that are still to start; a method of the result says how they end.
+
+        Args:
+            template: Only builds of the template with this name or id; of any by default.
+            times: Strike at most so many, 1 or more. By default one, and with `share` without end.
+            share: Strike each with this chance, more than 0 and at most 1. `share=1` strikes all.
+            skip: Let so many go first; 0 by default.
+            seed: Makes what is left to chance the same on every run, 0 or more. By default it comes from
+                `LocalServer(seed=)`.
+
+        """
+        if template is not None:
+            checks.text("template", template)
+        return BuildFaults(self._add, template, Aim.read(times, share, skip, seed))
+
+    def clear(self) -> None:
+        """Remove all faults."""
+        self._book.clear()
+
+    def __iter__(self) -> Iterator[Fault]:
+        """Yield the faults that weren't removed, those that won't strike any more included."""
+        return iter(self._book.faults())
+
+    def __len__(self) -> int:
+        return len(self._book.faults())
+
+    def __repr__(self) -> str:
+        return "<Faults>" + "".join(f"\n  {fault!r}" for fault in self)
+
+    def _add(
+        self, kind: str, target: tuple[Pattern, Effect] | BuildFault, options: Mapping[str, object], aim: Aim
+    ) -> Fault:
+        self._check()
+        given = {**options, **aim.given}
+        shown = {name: value for name, value in given.items() if value is not None and value is not False}
+        return self._book.add(kind, shown, target, aim)
+
+
+class RequestFaults:
+    """What can go wrong with some requests; obtained as `server.faults.on(...)`. Each method sets a fault."""
+
+    def __init__(self, add: Callable[..., Fault], pattern: Pattern, aim: Aim) -> None:
+        self._add_fault = add
+        self._pattern = pattern
+        self._aim = aim
+
+    def answer(
+        self,
         status: int,
         *,
         headers: Mapping[str, str] | None = None,
@@ -55,26 +124,17 @@ class Faults:
         json: object = NOT_GIVEN,
         delay_s: float = 0.0,
         handled: bool = False,
-        times: int | None = None,
-        share: float | None = None,
-        skip: int = 0,
-        seed: int | None = None,
     ) -> Fault:
         """Answer in the server's place, as a gateway does that can't reach it.
 
         Args:
-            on: The requests.
             status: 200 to 599.
             headers: More headers, or another Content-Type.
             body: The body as text or bytes.
             json: The body as a value that JSON can show. With neither, errors have the API's envelope and the code
                 that goes with the status, and other answers have no body.
-            delay_s: Real seconds until the answer, whatever the server's speed.
+            delay_s: Real seconds until the answer, whatever the server's speed; 0 by default.
             handled: Whether the request is carried out all the same, and only its answer lost.
-            times: How many are struck, as are `share`, `skip` and `seed`: see the class.
-            share: The chance of each.
-            skip: How many go first.
-            seed: For what is left to chance.
 
         """
         checks.whole("status", status, 200, 599)
@@ -95,362 +155,246 @@ class Faults:
         }
         if json is not NOT_GIVEN:
             options["json"] = json
-        return self._for_requests("answer", on, effect, options, _aim(times, share, skip, seed))
+        return self._add("answer", effect, options)
 
-    def garble(
-        self,
-        on: str,
-        how: Garbling | None = None,
-        *,
-        times: int | None = None,
-        share: float | None = None,
-        skip: int = 0,
-        seed: int | None = None,
-    ) -> Fault:
+    def garble(self, how: Garbling | None = None) -> Fault:
         """Answer as the server does, but with another body; in a log stream, every event is spoiled.
 
         Args:
-            on: The requests.
             how: `truncated`: JSON that stops somewhere. `html`: a gateway's page. `text`: a sentence. `empty`: no
                 body. `binary`: bytes that are no UTF-8. `mistyped`: JSON of another shape, a list for an object or an
                 object for a list. By default any of them.
-            times: How many are struck, as are `share`, `skip` and `seed`: see the class.
-            share: The chance of each.
-            skip: How many go first.
-            seed: For what is left to chance.
 
         """
         if how is not None:
             checks.one_of("how", how, get_args(Garbling))
-        return self._for_requests("garble", on, Garble(how), {"how": how}, _aim(times, share, skip, seed))
+        return self._add("garble", Garble(how), {"how": how})
 
     def delay(
-        self,
-        on: str,
-        seconds: float,
-        *,
-        after_bytes: int | None = None,
-        after_events: int | None = None,
-        times: int | None = None,
-        share: float | None = None,
-        skip: int = 0,
-        seed: int | None = None,
+        self, seconds: float, *, after_bytes: int | None = None, after_events: int | None = None
     ) -> Fault:
         """Let the answer come late: all of it, or what follows a place in its body.
 
         The request is carried out at once.
 
         Args:
-            on: The requests.
-            seconds: How late; real seconds, whatever the server's speed.
+            seconds: How late, 0 or more; real seconds, whatever the server's speed.
             after_bytes: Send so many bytes of the body in time. 0 sends the headers.
             after_events: Send so many events in time, of log streams only.
-            times: How many are struck, as are `share`, `skip` and `seed`: see the class.
-            share: The chance of each.
-            skip: How many go first.
-            seed: For what is left to chance.
 
         """
-        effect = Delay(
-            checks.seconds("seconds", seconds),
-            checks.place(after_bytes=after_bytes, after_events=after_events),
-        )
+        place = checks.place(after_bytes=after_bytes, after_events=after_events)
+        effect = Delay(checks.seconds("seconds", seconds), place)
         options = {"seconds": seconds, "after_bytes": after_bytes, "after_events": after_events}
-        return self._for_requests("delay", on, effect, options, _aim(times, share, skip, seed))
+        return self._add("delay", effect, options)
 
     def cut(
         self,
-        on: str,
         *,
         after_bytes: int | None = None,
         after_events: int | None = None,
         head_bytes: int | None = None,
         clean: bool = False,
         handled: bool = False,
-        times: int | None = None,
-        share: float | None = None,
-        skip: int = 0,
-        seed: int | None = None,
     ) -> Fault:
-        """Close the connection before the answer or in the midst of it.
+        """Close the connection before the answer or inside it.
 
         Args:
-            on: The requests.
             after_bytes: Send so many bytes of the body, up to the middle of a chunk if need be. 0 sends the headers.
             after_events: Send so many events, of log streams only.
             head_bytes: Send so many bytes of the status line and the headers. Without any of the three nothing is
                 sent, and the request is not carried out.
             clean: End the answer in good order at that place, as if there were no more of it, and keep the connection.
             handled: Whether the request is carried out although nothing is sent.
-            times: How many are struck, as are `share`, `skip` and `seed`: see the class.
-            share: The chance of each.
-            skip: How many go first.
-            seed: For what is left to chance.
 
         """
         if checks.flag("clean", clean) and after_bytes is None and after_events is None:
             raise ValueError("clean needs a place: after_bytes or after_events")
         return self._end(
             "cut",
-            on,
             "end" if clean else "cut",
+            handled=handled,
             after_bytes=after_bytes,
             after_events=after_events,
             head_bytes=head_bytes,
-            handled=handled,
-            aim=_aim(times, share, skip, seed),
         )
 
     def reset(
         self,
-        on: str,
         *,
         after_bytes: int | None = None,
         after_events: int | None = None,
         head_bytes: int | None = None,
         handled: bool = False,
-        times: int | None = None,
-        share: float | None = None,
-        skip: int = 0,
-        seed: int | None = None,
     ) -> Fault:
-        """Reset the connection (RST) before the answer or in the midst of it.
+        """Reset the connection (RST) before the answer or inside it.
 
-        As it is with resets, what the client hasn't received by then it may never receive.
+        What the client hasn't received by then it may never receive, as is the way of resets.
 
         Args:
-            on: The requests.
             after_bytes: Send so many bytes of the body. 0 sends the headers.
             after_events: Send so many events, of log streams only.
             head_bytes: Send so many bytes of the status line and the headers. Without any of the three nothing is
                 sent, and the request is not carried out.
             handled: Whether the request is carried out although nothing is sent.
-            times: How many are struck, as are `share`, `skip` and `seed`: see the class.
-            share: The chance of each.
-            skip: How many go first.
-            seed: For what is left to chance.
 
         """
         return self._end(
             "reset",
-            on,
             "reset",
+            handled=handled,
             after_bytes=after_bytes,
             after_events=after_events,
             head_bytes=head_bytes,
-            handled=handled,
-            aim=_aim(times, share, skip, seed),
         )
 
     def stall(
         self,
-        on: str,
         *,
         after_bytes: int | None = None,
         after_events: int | None = None,
         head_bytes: int | None = None,
         handled: bool = False,
-        times: int | None = None,
-        share: float | None = None,
-        skip: int = 0,
-        seed: int | None = None,
     ) -> Fault:
-        """Fall silent before the answer or in the midst of it, until the client leaves or the server stops.
+        """Fall silent before the answer or inside it, until the client leaves or the server stops.
 
-        A log stream is silent like this with `stall("streamTemplateBuildLogs")`, which sends no headers either, as the
-        real server does as long as a build prints nothing.
+        A log stream that stalls without a place sends no headers either, as the real server does as long as a build
+        prints nothing.
 
         Args:
-            on: The requests.
             after_bytes: Send so many bytes of the body. 0 sends the headers.
             after_events: Send so many events, of log streams only.
             head_bytes: Send so many bytes of the status line and the headers. Without any of the three nothing is
                 sent, and the request is not carried out.
             handled: Whether the request is carried out although nothing is sent.
-            times: How many are struck, as are `share`, `skip` and `seed`: see the class.
-            share: The chance of each.
-            skip: How many go first.
-            seed: For what is left to chance.
 
         """
         return self._end(
             "stall",
-            on,
             "stall",
+            handled=handled,
             after_bytes=after_bytes,
             after_events=after_events,
             head_bytes=head_bytes,
-            handled=handled,
-            aim=_aim(times, share, skip, seed),
         )
 
-    def duplicate(
-        self,
-        on: str = LOGS,
-        *,
-        chance: float = 1.0,
-        times: int | None = None,
-        share: float | None = None,
-        skip: int = 0,
-        seed: int | None = None,
-    ) -> Fault:
+    def duplicate(self, *, chance: float = 1.0) -> Fault:
         """Send events of a log stream twice.
 
         Args:
-            on: The log streams.
-            chance: The chance of each event.
-            times: How many streams are struck, as are `share`, `skip` and `seed`: see the class.
-            share: The chance of each stream.
-            skip: How many streams go first.
-            seed: For what is left to chance.
+            chance: The chance of each event, more than 0 and at most 1.
 
         """
         effect = Duplicate(checks.chance("chance", chance))
-        options = {"chance": chance}
-        return self._for_logs("duplicate", on, effect, options, _aim(times, share, skip, seed))
+        return self._add("duplicate", effect, {"chance": chance}, needs_events=True)
 
-    def reorder(
-        self,
-        on: str = LOGS,
-        *,
-        group: int = 4,
-        times: int | None = None,
-        share: float | None = None,
-        skip: int = 0,
-        seed: int | None = None,
-    ) -> Fault:
+    def reorder(self, *, group: int = 4) -> Fault:
         """Send the events of a log stream in another order, the last one included.
 
         Args:
-            on: The log streams.
-            group: How many events in a row are mixed; they are held back until all of them are there, or the log ends.
-            times: How many streams are struck, as are `share`, `skip` and `seed`: see the class.
-            share: The chance of each stream.
-            skip: How many streams go first.
-            seed: For what is left to chance.
+            group: How many events in a row are mixed, 2 or more; they are held back until all of them are there, or
+                the log ends.
 
         """
-        effect = Reorder(checks.whole("group", group, 2))
-        return self._for_logs("reorder", on, effect, {"group": group}, _aim(times, share, skip, seed))
+        return self._add(
+            "reorder", Reorder(checks.whole("group", group, 2)), {"group": group}, needs_events=True
+        )
 
-    def build(
+    def _end(self, kind: str, how: Ending, *, handled: bool, **places: int | None) -> Fault:
+        place = checks.place(**places)
+        if checks.flag("handled", handled) and place is not None:
+            raise ValueError("handled is for requests without any answer: the others are carried out anyway")
+        options = {**places, "clean": how == "end", "handled": handled}
+        return self._add(kind, End(how, place, handled), options)
+
+    def _add(
+        self, kind: str, effect: Effect, options: Mapping[str, object], *, needs_events: bool = False
+    ) -> Fault:
+        on = self._pattern.text
+        if (needs_events or options.get("after_events") is not None) and not self._pattern.reads_logs:
+            raise ValueError(f"only log streams have events: {on!r} is more than {LOGS!r}")
+        return self._add_fault(kind, (self._pattern, effect), {"on": on, **options}, self._aim)
+
+
+class BuildFaults:
+    """How some builds can end; obtained as `server.faults.on_build(...)`. Each method sets a fault.
+
+    Each takes `step`: the end of which step, counted from 1, it comes at. A build that has no such step isn't struck.
+    """
+
+    def __init__(self, add: Callable[..., Fault], template: str | None, aim: Aim) -> None:
+        self._add_fault = add
+        self._template = template
+        self._aim = aim
+
+    def fail(
         self,
-        outcome: BuildOutcome,
+        code: FailureCode,
         *,
         step: int | None = None,
         exit_code: int | None = None,
         message: str | None = None,
-        template: str | None = None,
-        times: int | None = None,
-        share: float | None = None,
-        skip: int = 0,
-        seed: int | None = None,
     ) -> Fault:
-        """Let a build that starts end badly.
+        """Let a build fail, after what it printed until then.
 
         Args:
-            outcome: A failure code, such as `step_failed` or `boot_failed`. Or `hang`: nothing happens any more, until
-                the builder's limit of 15 minutes. `time_out`: with the queue's next tick it counts as too old, which
-                leaves its template as it was. `lose`: the host forgets it, as when it restarts.
-            step: At the end of which step, counted from 1. By default `step_failed` is for the first step, other codes
-                come where they belong, and the rest at the start. A build that has no such step, or no start_cmd or
-                ready_cmd that could fail, isn't struck.
-            exit_code: Of `step_failed`, 1 by default.
+            code: The failure's code, such as `step_failed` or `boot_failed`.
+            step: At the end of which step, counted from 1. By default `step_failed` is for the first step, and other
+                codes come where they belong: a build without a start_cmd or ready_cmd that could fail isn't struck.
+            exit_code: Of `step_failed`, -1 to 255; 1 by default.
             message: The whole error message of the build, for another one than the code's.
-            template: Only builds of the template with this name or id.
-            times: How many builds are struck, as are `share`, `skip` and `seed`: see the class.
-            share: The chance of each build.
-            skip: How many builds go first.
-            seed: For what is left to chance.
 
         """
-        checks.one_of("outcome", outcome, get_args(BuildOutcome))
-        if exit_code is not None and (outcome != "step_failed" or message is not None):
+        checks.one_of("code", code, get_args(FailureCode))
+        if exit_code is not None and (code != "step_failed" or message is not None):
             raise ValueError("exit_code is only for step_failed without a message")
-        if message is not None and outcome in {"hang", "lose", "time_out"}:
-            raise ValueError(
-                f"message is for failures: what a build that is to {outcome} says is the server's own"
-            )
-        fault = BuildFault(
-            outcome=outcome,
-            step=None if step is None else checks.whole("step", step, 1),
-            exit_code=1 if exit_code is None else checks.whole("exit_code", exit_code, -1, 255),
-            message=None if message is None else checks.text("message", message),
-            template=None if template is None else checks.text("template", template),
+        if exit_code is not None:
+            checks.whole("exit_code", exit_code, -1, 255)
+        if message is not None:
+            checks.text("message", message)
+        options = {"code": code, "step": step, "exit_code": exit_code, "message": message}
+        return self._add(
+            "fail", code, step, options, exit_code=1 if exit_code is None else exit_code, message=message
         )
-        options = {
-            "outcome": outcome, "step": step, "exit_code": exit_code, "message": message, "template": template,
-        }  # fmt: skip
-        return self._add("build", fault, options, _aim(times, share, skip, seed))
 
-    def clear(self) -> None:
-        """Remove all faults."""
-        self._book.clear()
+    def hang(self, *, step: int | None = None) -> Fault:
+        """Let nothing happen any more, until the builder's limit of 15 minutes of the server's clock.
 
-    def __iter__(self) -> Iterator[Fault]:
-        """Yield the faults that weren't removed, those that won't strike any more included."""
-        return iter(self._book.faults())
+        Args:
+            step: From the end of which step on, counted from 1; by default from the start.
 
-    def __len__(self) -> int:
-        return len(self._book.faults())
+        """
+        return self._add("hang", "hang", step, {"step": step})
 
-    def __repr__(self) -> str:
-        return "<Faults>" + "".join(f"\n  {fault!r}" for fault in self)
+    def time_out(self, *, step: int | None = None) -> Fault:
+        """Make the build too old for the queue with its next tick, which leaves its template as it was.
 
-    def _end(
-        self,
-        kind: str,
-        on: str,
-        how: Ending,
-        *,
-        after_bytes: int | None,
-        after_events: int | None,
-        head_bytes: int | None,
-        handled: bool,
-        aim: Aim,
-    ) -> Fault:
-        place = checks.place(after_bytes=after_bytes, after_events=after_events, head_bytes=head_bytes)
-        if checks.flag("handled", handled) and place is not None:
-            raise ValueError("handled is for requests without any answer: the others are carried out anyway")
-        options = {
-            "after_bytes": after_bytes,
-            "after_events": after_events,
-            "head_bytes": head_bytes,
-            "clean": how == "end",
-            "handled": handled,
-        }
-        return self._for_requests(kind, on, End(how, place, handled), options, aim)
+        Args:
+            step: At the end of which step, counted from 1; by default at the start.
 
-    def _for_requests(
-        self, kind: str, on: str, effect: Effect, options: Mapping[str, object], aim: Aim
-    ) -> Fault:
-        if options.get("after_events") is not None:
-            return self._for_logs(kind, on, effect, options, aim)
-        return self._add(kind, (Pattern.read(on), effect), {"on": on, **options}, aim)
+        """
+        return self._add("time_out", "time_out", step, {"step": step})
 
-    def _for_logs(self, kind: str, on: str, effect: Effect, options: Mapping[str, object], aim: Aim) -> Fault:
-        pattern = Pattern.read(on)
-        if not pattern.reads_logs:
-            raise ValueError(f"only log streams have events: {on!r} is more than {LOGS!r}")
-        return self._add(kind, (pattern, effect), {"on": on, **options}, aim)
+    def lose(self, *, step: int | None = None) -> Fault:
+        """Make the host forget the build, as when it restarts.
+
+        Args:
+            step: At the end of which step, counted from 1; by default at the start.
+
+        """
+        return self._add("lose", "lose", step, {"step": step})
 
     def _add(
         self,
         kind: str,
-        target: tuple[Pattern, Effect] | BuildFault,
+        outcome: BuildOutcome,
+        step: int | None,
         options: Mapping[str, object],
-        aim: Aim,
+        *,
+        exit_code: int = 1,
+        message: str | None = None,
     ) -> Fault:
-        self._check()
-        given = {**options, **aim.given}
-        shown = {name: value for name, value in given.items() if value is not None and value is not False}
-        return self._book.add(kind, shown, target, aim)
-
-
-def _aim(times: int | None, share: float | None, skip: int, seed: int | None) -> Aim:
-    return Aim(
-        times=None if times is None else checks.whole("times", times, 1),
-        share=None if share is None else checks.chance("share", share),
-        skip=checks.whole("skip", skip, 0),
-        seed=None if seed is None else checks.whole("seed", seed, 0),
-    )
+        if step is not None:
+            checks.whole("step", step, 1)
+        fault = BuildFault(outcome, step, exit_code, message, self._template)
+        return self._add_fault(kind, fault, {**options, "template": self._template}, self._aim)

@@ -15,12 +15,20 @@ from starlette.types import Receive, Scope, Send
 from superserve.local import _json
 from superserve.local._errors import ApiError
 from superserve.local._fault import Fault
-from superserve.local._faults import Faults
+from superserve.local._faults import BuildFaults, Faults, RequestFaults
 from superserve.local._requests import Request as Recorded
 from superserve.local._requests import Requests
 from superserve.local._templates import error_answer, json_answer
 
 PREFIX = "/_local/"
+
+# Every fault by the name of the method that sets it, with the method that chooses what it is for.
+_FAULTS: dict[str, tuple[Callable[..., object], Callable[..., Fault]]] = {
+    name: (choose, method)
+    for choose, methods in ((Faults.on, RequestFaults), (Faults.on_build, BuildFaults))
+    for name, method in vars(methods).items()
+    if not name.startswith("_")
+}
 
 
 class Remote:
@@ -33,17 +41,6 @@ class Remote:
         self._requests = requests
         self._key = key.encode()
         self._reset = reset
-        self._verbs: dict[str, Callable[..., Fault]] = {
-            "answer": faults.answer,
-            "build": faults.build,
-            "cut": faults.cut,
-            "delay": faults.delay,
-            "duplicate": faults.duplicate,
-            "garble": faults.garble,
-            "reorder": faults.reorder,
-            "reset": faults.reset,
-            "stall": faults.stall,
-        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -81,7 +78,7 @@ class Remote:
         return Response(status_code=204)
 
     def _add(self, body: bytes) -> Fault:
-        """Call the method of `server.faults` that the body names, with the arguments that it has."""
+        """Call the methods of `server.faults` that the body means, with the arguments that it has."""
         try:
             given = json.loads(body)
         except ValueError as error:
@@ -89,19 +86,22 @@ class Remote:
         if not isinstance(given, dict):
             raise ApiError(400, "bad_request", "a fault is a JSON object")
         kind = given.pop("fault", None)
-        verb = self._verbs.get(kind) if isinstance(kind, str) else None
-        if verb is None:
-            kinds = ", ".join(self._verbs)
+        if not isinstance(kind, str) or kind not in _FAULTS:
+            kinds = ", ".join(_FAULTS)
             raise ApiError(400, "bad_request", f'"fault" must be one of {kinds}, not {json.dumps(kind)}')
-        parameters = inspect.signature(verb).parameters
+        choose, method = _FAULTS[kind]
+        choosing, setting = _parameters(choose), _parameters(method)
         for name in given:
-            if name not in parameters:
-                raise ApiError(400, "bad_request", f'{kind} has no "{name}", but {", ".join(parameters)}')
-        for name, parameter in parameters.items():
+            if name not in choosing | setting:
+                names = ", ".join(setting | choosing)
+                raise ApiError(400, "bad_request", f'{kind} has no "{name}", but {names}')
+        for name, parameter in (choosing | setting).items():
             if parameter.default is parameter.empty and name not in given:
                 raise ApiError(400, "bad_request", f'{kind} needs "{name}"')
+        on = [given.pop("on")] if "on" in choosing else []
+        chosen = {name: given.pop(name) for name in choosing if name in given}
         try:
-            return verb(**given)
+            return method(choose(self._faults, *on, **chosen), **given)
         except (TypeError, ValueError) as error:
             raise ApiError(400, "bad_request", str(error)) from None
 
@@ -117,6 +117,10 @@ class Remote:
             return self._requests if on is None else self._requests.to(on)
         except ValueError as error:
             raise ApiError(400, "bad_request", str(error)) from None
+
+
+def _parameters(method: Callable[..., object]) -> dict[str, inspect.Parameter]:
+    return {name: value for name, value in inspect.signature(method).parameters.items() if name != "self"}
 
 
 def _described(request: Recorded) -> dict[str, object]:

@@ -299,7 +299,7 @@ def test_a_reset_waits_for_nothing(open_client):
         start = http.get("/templates").json()
         ids = [http.post("/templates", json={**SPEC, "name": f"t-{number}"}).json() for number in range(3)]
         server.templates.add_many(1000)
-        fault = server.faults.stall("GET /templates")
+        fault = server.faults.on("GET /templates").stall()
         key = server.api_key
         head = f"Host: localhost\r\nX-API-Key: {key}\r\n\r\n"
         logs = "/templates/{id}/builds/{build_id}/logs".format(**ids[0])

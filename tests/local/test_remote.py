@@ -35,24 +35,30 @@ def test_a_fault_is_set_told_and_removed(http):
         {"fault": "stall", "on": "streamTemplateBuildLogs", "after_events": 1, "share": 0.5, "seed": 1},
         {"fault": "duplicate", "on": "streamTemplateBuildLogs", "chance": 0.5},
         {"fault": "reorder", "on": "streamTemplateBuildLogs", "group": 3},
-        {"fault": "build", "outcome": "step_failed", "step": 2, "exit_code": 3, "template": "demo"},
+        {"fault": "fail", "code": "step_failed", "step": 2, "exit_code": 3, "template": "demo"},
+        {"fault": "fail", "code": "boot_failed", "message": "no luck", "times": 2},
+        {"fault": "hang", "step": 1},
+        {"fault": "lose"},
+        {"fault": "time_out", "skip": 1},
     ],
     ids=lambda fault: fault["fault"],
 )  # fmt: skip
 def test_every_fault_can_be_set_and_is_told_as_it_was_given(http, server, fault):
     told = http.post(FAULTS, json=fault).json()
 
-    left = None if "share" in fault else 1
+    left = None if "share" in fault else fault.get("times", 1)
     assert told == {"id": "1", **fault, "struck": 0, "left": left}
     assert http.get(FAULTS).json() == [told]
     assert [each.kind for each in server.faults] == [fault["fault"]]
 
 
 def test_every_method_of_faults_can_be_called(http):
+    faults = LocalServer().faults
     verbs = {
         name
-        for name, value in vars(type(LocalServer().faults)).items()
-        if callable(value) and not name.startswith("_") and name != "clear"
+        for chosen in (faults.on("*"), faults.on_build())
+        for name, value in vars(type(chosen)).items()
+        if callable(value) and not name.startswith("_")
     }
 
     message = http.post(FAULTS, json={"fault": "nonsense"}).json()["error"]["message"]
@@ -61,7 +67,7 @@ def test_every_method_of_faults_can_be_called(http):
 
 
 def test_python_sees_what_others_set_and_the_other_way_round(server, http):
-    server.faults.stall("GET /templates", share=1)
+    server.faults.on("GET /templates", share=1).stall()
     http.post(FAULTS, json={"fault": "cut", "on": "GET /health"})
 
     assert [fault["fault"] for fault in http.get(FAULTS).json()] == ["stall", "cut"]
@@ -76,12 +82,12 @@ def test_python_sees_what_others_set_and_the_other_way_round(server, http):
         (b"", "a fault is a JSON object"),
         (b"\xff", "a fault is a JSON object"),
         (b"[]", "a fault is a JSON object"),
-        (b"{}", '"fault" must be one of answer, build'),
-        (b'{"fault": ["cut"]}', '"fault" must be one of answer, build'),
-        (b'{"fault": "clear"}', '"fault" must be one of answer, build'),
+        (b"{}", '"fault" must be one of answer, garble'),
+        (b'{"fault": ["cut"]}', '"fault" must be one of answer, garble'),
+        (b'{"fault": "clear"}', '"fault" must be one of answer, garble'),
         (b'{"fault": "cut"}', 'cut needs "on"'),
         (b'{"fault": "answer", "on": "*"}', 'answer needs "status"'),
-        (b'{"fault": "cut", "on": "*", "bytes": 1}', 'cut has no "bytes", but on, after_bytes'),
+        (b'{"fault": "cut", "on": "*", "bytes": 1}', 'cut has no "bytes", but after_bytes'),
         (b'{"fault": "cut", "on": "*", "after_bytes": "1"}', "after_bytes must be a whole number"),
         (b'{"fault": "cut", "on": 1}', "requests are named by a text"),
         (b'{"fault": "cut", "on": "x"}', "names no requests"),
@@ -131,7 +137,7 @@ def test_unknown_routes_and_faults_are_not_found(http, error, method, path):
 
 
 def test_these_requests_are_none_to_the_api(limited, limited_http):
-    limited.faults.answer("*", 500, share=1)
+    limited.faults.on("*", share=1).answer(500)
     for _ in range(120):
         answer = limited_http.get(FAULTS)
         assert answer.status_code == 200

@@ -42,8 +42,8 @@ def texts(stream):
 
 
 def test_an_answer_has_the_given_status_headers_and_body(server, http):
-    server.faults.answer(
-        LIST, 502, headers={"Content-Type": "text/html", "Retry-After": "7", "X-Name": "ü"}, body="<h1>ü</h1>"
+    server.faults.on(LIST).answer(
+        502, headers={"Content-Type": "text/html", "Retry-After": "7", "X-Name": "ü"}, body="<h1>ü</h1>"
     )
 
     answer = http.get("/templates")
@@ -65,7 +65,7 @@ def test_an_answer_has_the_given_status_headers_and_body(server, http):
     ],
 )
 def test_the_body_of_an_answer_says_what_it_is(server, http, given, content_type, content):
-    server.faults.answer(LIST, 200, **given)
+    server.faults.on(LIST).answer(200, **given)
 
     answer = http.get("/templates")
 
@@ -78,20 +78,20 @@ def test_the_body_of_an_answer_says_what_it_is(server, http, given, content_type
      (418, "internal_error"), (503, "internal_error")],
 )  # fmt: skip
 def test_without_a_body_an_error_has_the_envelope_of_the_api(server, http, error, status, code):
-    server.faults.answer(LIST, status)
+    server.faults.on(LIST).answer(status)
 
     assert error(http.get("/templates")) == (status, code)
 
 
 @pytest.mark.parametrize("status", [204, 304])
 def test_answers_without_a_body_can_be_given(server, http, status):
-    server.faults.answer(LIST, status)
+    server.faults.on(LIST).answer(status)
 
     assert (http.get("/templates").status_code, http.get("/templates").status_code) == (status, 200)
 
 
 def test_the_connection_can_be_used_after_an_answer(server, talk):
-    server.faults.answer(LIST, 503, body="no")
+    server.faults.on(LIST).answer(503, body="no")
 
     assert talk.send(LIST).head().startswith(b"HTTP/1.1 503")
     assert talk.read(2) == b"no"
@@ -99,8 +99,8 @@ def test_the_connection_can_be_used_after_an_answer(server, talk):
 
 
 def test_an_answer_in_the_servers_place_can_be_late(server, http, talk):
-    late = server.faults.answer(LIST, 503, delay_s=600)
-    server.faults.answer(LIST, 504, delay_s=0.01)
+    late = server.faults.on(LIST).answer(503, delay_s=600)
+    server.faults.on(LIST).answer(504, delay_s=0.01)
 
     talk.send(LIST)
     late.wait_for()
@@ -111,7 +111,7 @@ def test_an_answer_in_the_servers_place_can_be_late(server, http, talk):
 
 @pytest.mark.parametrize("handled", [False, True])
 def test_a_request_can_be_carried_out_although_its_answer_is_lost(server, http, handled):
-    fault = server.faults.answer("createTemplate", 504, handled=handled)
+    fault = server.faults.on("createTemplate").answer(504, handled=handled)
 
     answer = http.post("/templates", json={"name": "demo", "build_spec": {"from": "debian:12"}})
 
@@ -124,7 +124,7 @@ def test_an_answer_instead_of_a_stream_without_end(server, http, create):
     server.builds.hold()
     template_id, build_id = create()
     server.builds.write(build_id, "hello")
-    server.faults.answer(LOGS, 502, handled=True)
+    server.faults.on(LOGS).answer(502, handled=True)
 
     answer = http.get(f"/templates/{template_id}/builds/{build_id}/logs")
 
@@ -136,7 +136,7 @@ def test_an_answer_instead_of_a_stream_without_end(server, http, create):
 
 
 def garbled(server, http, how, path="/templates", **options):
-    server.faults.garble("GET " + path, how, **options)
+    server.faults.on("GET " + path, **options).garble(how)
     return http.get(path)
 
 
@@ -184,7 +184,7 @@ def test_json_can_have_another_shape(server, http):
 
 def test_the_way_a_body_is_spoiled_follows_the_seed(server, http):
     def seen(seed):
-        with server.faults.garble(LIST, share=1, seed=seed):
+        with server.faults.on(LIST, share=1, seed=seed).garble():
             return [http.get("/templates").content for _ in range(12)]
 
     first = seen(1)
@@ -204,7 +204,7 @@ def test_errors_are_spoiled_too_and_their_status_stays(server, http):
 
 def test_what_has_no_body_is_not_spoiled(server, http):
     template_id = server.templates.add()
-    fault = server.faults.garble("deleteTemplate", "html")
+    fault = server.faults.on("deleteTemplate").garble("html")
 
     answer = http.delete(f"/templates/{template_id}")
 
@@ -214,7 +214,7 @@ def test_what_has_no_body_is_not_spoiled(server, http):
 
 @pytest.mark.parametrize("how", ["truncated", "html", "text", "empty", "binary"])
 def test_every_event_of_a_log_can_be_spoiled(server, http, ended_build, how):
-    server.faults.garble(LOGS, how)
+    server.faults.on(LOGS).garble(how)
 
     answer = http.get(ended_build)
 
@@ -229,7 +229,7 @@ def test_every_event_of_a_log_can_be_spoiled(server, http, ended_build, how):
 
 
 def test_events_of_a_log_can_have_another_shape(server, http, ended_build):
-    server.faults.garble(LOGS, "mistyped")
+    server.faults.on(LOGS).garble("mistyped")
 
     frames = http.get(ended_build).text.split("\n\n")[:-1]
 
@@ -240,7 +240,7 @@ def test_events_of_a_log_can_have_another_shape(server, http, ended_build):
 
 
 def test_an_answer_can_be_late(server, http, talk):
-    fault = server.faults.delay("POST /templates", 600)
+    fault = server.faults.on("POST /templates").delay(600)
 
     talk.send("POST /templates", b'{"name": "demo", "build_spec": {"from": "debian:12"}}')
     fault.wait_for()
@@ -251,7 +251,7 @@ def test_an_answer_can_be_late(server, http, talk):
 
 @pytest.mark.parametrize("count", [0, 1, 20])
 def test_the_rest_of_a_body_can_be_late(server, talk, body, count):
-    fault = server.faults.delay(LIST, 600, after_bytes=count)
+    fault = server.faults.on(LIST).delay(600, after_bytes=count)
 
     head = talk.send(LIST).head()
 
@@ -263,15 +263,15 @@ def test_the_rest_of_a_body_can_be_late(server, talk, body, count):
 
 @pytest.mark.parametrize("place", [{}, {"after_bytes": 0}, {"after_bytes": 20}])
 def test_what_is_late_comes_whole(server, http, body, place):
-    fault = server.faults.delay(LIST, 0.01, **place)
+    fault = server.faults.on(LIST).delay(0.01, **place)
 
     assert http.get("/templates").content == body
     assert fault.struck == 1
 
 
 def test_events_of_a_log_can_be_late(server, http, talk, ended_build):
-    server.faults.delay(LOGS, 0.01, after_events=2)
-    late = server.faults.delay(LOGS, 600, after_events=2)
+    server.faults.on(LOGS).delay(0.01, after_events=2)
+    late = server.faults.on(LOGS).delay(600, after_events=2)
 
     assert texts(http.get(ended_build).text) == ["one", "two", "three", "four", "five", "ready"]
     talk.send("GET " + ended_build).head()
@@ -282,7 +282,7 @@ def test_events_of_a_log_can_be_late(server, http, talk, ended_build):
 
 
 def test_a_client_that_leaves_ends_its_delay(server, http):
-    server.faults.delay(LIST, 600)
+    server.faults.on(LIST).delay(600)
     with pytest.raises(httpx.ReadTimeout):
         http.get("/templates", timeout=0.05)
 
@@ -301,7 +301,7 @@ def test_a_client_that_leaves_ends_its_delay(server, http):
 
 @pytest.mark.parametrize("how", ENDINGS)
 def test_a_connection_ends_before_the_answer(server, talk, how):
-    fault = getattr(server.faults, how)("POST /templates")
+    fault = getattr(server.faults.on("POST /templates"), how)()
 
     talk.send("POST /templates", b'{"name": "demo", "build_spec": {"from": "debian:12"}}')
 
@@ -316,7 +316,7 @@ def test_a_connection_ends_before_the_answer(server, talk, how):
 @pytest.mark.parametrize("how", ENDINGS)
 @pytest.mark.parametrize("handled", [False, True])
 def test_the_request_is_carried_out_only_if_that_is_asked_for(server, http, talk, how, handled):
-    fault = getattr(server.faults, how)("createTemplate", handled=handled)
+    fault = getattr(server.faults.on("createTemplate"), how)(handled=handled)
 
     talk.send("POST /templates", b'{"name": "demo", "build_spec": {"from": "debian:12"}}')
     fault.wait_for()
@@ -328,7 +328,7 @@ def test_the_request_is_carried_out_only_if_that_is_asked_for(server, http, talk
 @pytest.mark.parametrize("how", ENDINGS)
 @pytest.mark.parametrize("count", [0, 1, 12, 30])
 def test_an_answer_ends_in_its_head(server, talk, how, count):
-    fault = getattr(server.faults, how)(LIST, head_bytes=count)
+    fault = getattr(server.faults.on(LIST), how)(head_bytes=count)
 
     talk.send(LIST)
     fault.wait_for()
@@ -346,7 +346,7 @@ def test_an_answer_ends_in_its_head(server, talk, how, count):
 @pytest.mark.parametrize("how", ENDINGS)
 @pytest.mark.parametrize("count", [0, 1, 100])
 def test_an_answer_ends_in_its_body(server, talk, body, how, count):
-    fault = getattr(server.faults, how)(LIST, after_bytes=count)
+    fault = getattr(server.faults.on(LIST), how)(after_bytes=count)
 
     head = talk.send(LIST).head()
 
@@ -361,7 +361,7 @@ def test_an_answer_ends_in_its_body(server, talk, body, how, count):
 
 
 def test_an_answer_that_is_shorter_arrives_whole_and_keeps_its_connection(server, talk, body):
-    fault = server.faults.cut(LIST, after_bytes=len(body) + 1)
+    fault = server.faults.on(LIST).cut(after_bytes=len(body) + 1)
 
     talk.send(LIST).head()
 
@@ -373,7 +373,7 @@ def test_an_answer_that_is_shorter_arrives_whole_and_keeps_its_connection(server
 def test_big_bodies_are_cut_at_the_byte(server, talk, http):
     server.templates.add_many(5000)
     body = http.get("/templates").content
-    server.faults.cut(LIST, after_bytes=len(body) - 1)
+    server.faults.on(LIST).cut(after_bytes=len(body) - 1)
 
     talk.send(LIST).head()
 
@@ -383,7 +383,7 @@ def test_big_bodies_are_cut_at_the_byte(server, talk, http):
 def test_big_bodies_are_reset_with_what_the_client_has_not_taken(server, talk, http):
     server.templates.add_many(5000)
     body = http.get("/templates").content
-    server.faults.reset(LIST, after_bytes=len(body) - 1)
+    server.faults.on(LIST).reset(after_bytes=len(body) - 1)
 
     talk.send(LIST).head()
 
@@ -414,7 +414,7 @@ def whole_log(server, ended_build):
 
 @pytest.mark.parametrize("how", ["cut", "reset"])
 def test_a_log_is_cut_between_events(server, talk, ended_build, whole_log, how):
-    getattr(server.faults, how)(LOGS, after_events=2)
+    getattr(server.faults.on(LOGS), how)(after_events=2)
 
     assert b"transfer-encoding: chunked\r\n" in talk.send("GET " + ended_build).head().lower()
     assert talk.rest() == (
@@ -428,7 +428,7 @@ def test_a_log_is_cut_inside_a_chunk(server, talk, ended_build, whole_log, how):
     first, second = chunk(whole_log, 0), chunk(whole_log, 1)
     more = 10
     size = len(first) - first.index(b"\r\n") - 4
-    getattr(server.faults, how)(LOGS, after_bytes=size + more)
+    getattr(server.faults.on(LOGS), how)(after_bytes=size + more)
 
     talk.send("GET " + ended_build).head()
 
@@ -441,7 +441,7 @@ def test_a_log_falls_silent_after_an_event_and_stays_open(server, talk, create):
     server.builds.hold()
     template_id, build_id = create()
     server.builds.write(build_id, "one")
-    fault = server.faults.stall(LOGS, after_events=1)
+    fault = server.faults.on(LOGS).stall(after_events=1)
 
     talk.send(f"GET /templates/{template_id}/builds/{build_id}/logs").head()
     fault.wait_for()
@@ -454,7 +454,7 @@ def test_a_log_falls_silent_after_an_event_and_stays_open(server, talk, create):
 
 
 def test_a_log_can_be_silent_from_the_start(server, talk, ended_build):
-    fault = server.faults.stall(LOGS)
+    fault = server.faults.on(LOGS).stall()
 
     talk.send("GET " + ended_build)
     fault.wait_for()
@@ -463,7 +463,7 @@ def test_a_log_can_be_silent_from_the_start(server, talk, ended_build):
 
 
 def test_a_log_can_be_silent_after_its_headers(server, talk, ended_build):
-    fault = server.faults.stall(LOGS, after_bytes=0)
+    fault = server.faults.on(LOGS).stall(after_bytes=0)
 
     head = talk.send("GET " + ended_build).head()
     fault.wait_for()
@@ -473,7 +473,7 @@ def test_a_log_can_be_silent_after_its_headers(server, talk, ended_build):
 
 
 def test_a_log_can_end_in_good_order_without_its_last_events(server, http, ended_build):
-    fault = server.faults.cut(LOGS, after_events=2, clean=True)
+    fault = server.faults.on(LOGS).cut(after_events=2, clean=True)
 
     assert texts(http.get(ended_build).text) == ["one", "two"]
     assert texts(http.get(ended_build).text)[-1] == "ready"
@@ -482,7 +482,7 @@ def test_a_log_can_end_in_good_order_without_its_last_events(server, http, ended
 
 @pytest.mark.parametrize("count", [0, 10])
 def test_a_body_can_end_in_good_order_too_early(server, talk, body, count):
-    server.faults.cut(LIST, after_bytes=count, clean=True)
+    server.faults.on(LIST).cut(after_bytes=count, clean=True)
 
     head = talk.send(LIST).head()
 
@@ -492,7 +492,7 @@ def test_a_body_can_end_in_good_order_too_early(server, talk, body, count):
 
 
 def test_an_error_instead_of_a_log_has_no_events(server, http, error):
-    fault = server.faults.cut(LOGS, after_events=0)
+    fault = server.faults.on(LOGS).cut(after_events=0)
 
     assert error(http.get("/templates/x/builds/y/logs"))[0] == 400
     assert fault.struck == 0
@@ -502,7 +502,7 @@ def test_a_readers_log_is_left_when_its_answer_has_ended(server, talk, create, w
     server.builds.hold()
     template_id, build_id = create()
     server.builds.write(build_id, "one", "two")
-    server.faults.cut(LOGS, after_events=1)
+    server.faults.on(LOGS).cut(after_events=1)
 
     talk.send(f"GET /templates/{template_id}/builds/{build_id}/logs").rest()
 
@@ -513,7 +513,7 @@ def test_a_readers_log_is_left_when_its_answer_has_ended(server, talk, create, w
 
 
 def test_events_come_twice(server, http, ended_build):
-    fault = server.faults.duplicate()
+    fault = server.faults.on(LOGS).duplicate()
 
     stream = http.get(ended_build).text
 
@@ -538,7 +538,7 @@ def test_events_come_twice(server, http, ended_build):
 
 def test_some_events_come_twice_as_the_seed_has_it(server, http, ended_build):
     def seen(seed):
-        with server.faults.duplicate(chance=0.5, seed=seed, share=1):
+        with server.faults.on(LOGS, seed=seed, share=1).duplicate(chance=0.5):
             return [texts(http.get(ended_build).text) for _ in range(4)]
 
     first = seen(1)
@@ -550,9 +550,9 @@ def test_some_events_come_twice_as_the_seed_has_it(server, http, ended_build):
 
 def test_events_come_in_another_order(server, http, ended_build):
     order = ["one", "two", "three", "four", "five", "ready"]
-    server.faults.reorder(group=6, seed=1)
-    server.faults.reorder(group=6, seed=1)
-    server.faults.reorder(group=2)
+    server.faults.on(LOGS, seed=1).reorder(group=6)
+    server.faults.on(LOGS, seed=1).reorder(group=6)
+    server.faults.on(LOGS).reorder(group=2)
 
     first, again, pairs = (texts(http.get(ended_build).text) for _ in range(3))
 
@@ -562,7 +562,7 @@ def test_events_come_in_another_order(server, http, ended_build):
 
 
 def test_an_incomplete_group_comes_at_the_end_of_the_log(server, http, ended_build):
-    server.faults.reorder(group=100, seed=1)
+    server.faults.on(LOGS, seed=1).reorder(group=100)
 
     assert sorted(texts(http.get(ended_build).text)) == sorted(
         ["one", "two", "three", "four", "five", "ready"]
@@ -571,7 +571,7 @@ def test_an_incomplete_group_comes_at_the_end_of_the_log(server, http, ended_bui
 
 @pytest.mark.parametrize("verb", ["duplicate", "reorder"])
 def test_an_error_instead_of_a_log_is_left_alone(server, http, error, verb):
-    fault = getattr(server.faults, verb)()
+    fault = getattr(server.faults.on(LOGS), verb)()
 
     assert error(http.get("/templates/x/builds/y/logs"))[0] == 400
     assert fault.struck == 0
@@ -585,10 +585,10 @@ def stalled(server):
     template_id = server.templates.add()
     build_id = server.builds.add(template_id, log=["one"])
     faults = {
-        "GET /templates": server.faults.stall(LIST),
-        "GET /health": server.faults.delay("health", 3600),
-        f"GET /templates/{template_id}": server.faults.delay("getTemplate", 3600, after_bytes=5),
-        f"GET /templates/{template_id}/builds/{build_id}/logs": server.faults.stall(LOGS, after_events=1),
+        "GET /templates": server.faults.on(LIST).stall(),
+        "GET /health": server.faults.on("health").delay(3600),
+        f"GET /templates/{template_id}": server.faults.on("getTemplate").delay(3600, after_bytes=5),
+        f"GET /templates/{template_id}/builds/{build_id}/logs": server.faults.on(LOGS).stall(after_events=1),
     }
     talks = [Talk(server).send(request) for request in faults]
     for fault in faults.values():
@@ -628,7 +628,7 @@ def test_a_reset_ends_what_faults_hold(server, http, caplog):
 def test_stopping_does_not_wait_for_clients_that_do_not_read_what_is_to_be_cut(belongings):
     with LocalServer(limits=False) as server:
         server.templates.add_many(20_000)
-        server.faults.cut(LIST, after_bytes=4_000_000)
+        server.faults.on(LIST).cut(after_bytes=4_000_000)
         talk = Talk(server).send(LIST)
         talk.head()
 
@@ -641,7 +641,7 @@ def test_stopping_does_not_wait_for_clients_that_do_not_read_what_is_to_be_cut(b
 
 
 def test_one_build_of_one_template_can_be_meant(server, http, ended_build):
-    server.faults.duplicate("GET " + ended_build, share=1)
+    server.faults.on("GET " + ended_build, share=1).duplicate()
     other_template = server.templates.add()
     other = f"/templates/{other_template}/builds/{server.builds.add(other_template, log=['a'])}/logs"
 
