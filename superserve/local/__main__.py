@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any, TypeAlias
 
 from superserve.local import LocalServer, StateError
-from superserve.local._terminal import show_log
+from superserve.local._app.terminal import show_log
 
 Handler: TypeAlias = Callable[[int, FrameType | None], None]
 

@@ -6,8 +6,8 @@ from typing import get_args
 import pytest
 
 from superserve.local import LocalServer
-from superserve.local._build_fault import FailureCode
-from superserve.local._runner import FIXED_FAILURES
+from superserve.local._faults.outcomes import FailureCode
+from superserve.local._machines.jobs import FIXED_FAILURES
 
 STEPS = [{"run": "echo first"}, {"run": "echo second"}, {"env": {"key": "A", "value": "b"}}]
 

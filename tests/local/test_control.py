@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from superserve.local import LocalServer, Team
-from superserve.local._pretend import PretendRunner
-from superserve.local._store import Store
-from superserve.local._supervisor import Supervisor
+from superserve.local._machines.pretend import PretendRunner
+from superserve.local._resources.builds import Supervisor
+from superserve.local._store.store import Store
 
 
 def texts(events):

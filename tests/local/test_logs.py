@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from superserve.local._clock import Clock
-from superserve.local._host import BuildLog
-from superserve.local._logs import LogStream, Streams
+from superserve.local._app.clock import Clock
+from superserve.local._machines.build_host import BuildLog
+from superserve.local._resources.build_logs import LogStream, Streams
 
 EVENT = {"timestamp", "stream", "text", "finished", "status"}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{0,8}[1-9])?Z")

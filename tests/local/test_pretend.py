@@ -2,7 +2,7 @@
 
 import pytest
 
-from superserve.local._runner import FIXED_FAILURES, go_duration, shown_command
+from superserve.local._machines.jobs import FIXED_FAILURES, go_duration, shown_command
 
 
 @pytest.fixture

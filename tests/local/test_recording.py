@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from superserve.local import LocalServer
-from superserve.local import _requests as requests_module
-from superserve.local._operations import OPERATIONS
+from superserve.local._app import recorder as requests_module
+from superserve.local._app.patterns import OPERATIONS
 
 SPEC = {"name": "demo", "build_spec": {"from": "debian:12"}}
 

@@ -1,0 +1,1 @@
+"""What the API has: each resource with its routes, its rows and its checks."""

@@ -1,0 +1,139 @@
+"""The log stream of a build, as server-sent events."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+
+from starlette.types import Receive, Scope, Send
+
+from superserve.local._app.clock import Clock, nanoseconds
+from superserve.local._machines.build_host import QUEUED_EVENTS, Host, event_frame
+from superserve.local._store.store import Store
+
+HEARTBEAT_S = 2.0
+# asyncio warns of the fifth write to a connection that is lost.
+_EVENTS_A_TURN = 4
+
+
+class Streams:
+    """The log streams that are open, so that a stopping server can end them."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def add(self, task: asyncio.Task[None]) -> None:
+        """Keep a stream's task until it is done."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def end_all(self) -> None:
+        """End every stream, as for its reader: a clean close without a last event."""
+        for task in self._tasks:
+            task.cancel()
+
+
+class LogStream:
+    """Answers one request with a build's log.
+
+    Nothing is sent before the first event, not even headers, and nothing is sent between events once the build was
+    dispatched.
+    """
+
+    def __init__(
+        self,
+        build_id: str,
+        *,
+        store: Store,
+        host: Host,
+        clock: Clock,
+        streams: Streams,
+        queue: int = QUEUED_EVENTS,
+    ) -> None:
+        self.raw_headers = [
+            (b"content-type", b"text/event-stream"),
+            (b"cache-control", b"no-cache"),
+            (b"connection", b"keep-alive"),
+            (b"x-accel-buffering", b"no"),
+        ]
+        self._build_id = build_id
+        self._store = store
+        self._host = host
+        self._clock = clock
+        self._streams = streams
+        self._queue = queue
+        self._started = False
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        """Send events until the log ends, the client leaves or the server stops."""
+        sending = asyncio.create_task(self._send_events(send))
+        self._streams.add(sending)
+        leaving = asyncio.create_task(_disconnected(receive))
+        try:
+            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (sending, leaving):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+        await self._start(send)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_events(self, send: Send) -> None:
+        sent = 0
+        async with aclosing(self._frames()) as frames:
+            async for frame in frames:
+                await self._start(send)
+                await send({"type": "http.response.body", "body": frame, "more_body": True})
+                sent += 1
+                # Without a turn of the loop, that the reader has left would be noticed at the end of the log only;
+                # with one for each event, builds would write as fast as readers read, and full queues stay full.
+                if sent % _EVENTS_A_TURN == 0:
+                    await asyncio.sleep(0)
+
+    async def _start(self, send: Send) -> None:
+        if not self._started:
+            self._started = True
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+
+    async def _frames(self) -> AsyncGenerator[bytes, None]:
+        while True:
+            build = self._store.builds.get(self._build_id)
+            if build is None:
+                return
+            if build.dispatched:
+                break
+            if not build.in_flight:
+                text = build.error_message or f"build {build.status}"
+                yield event_frame(
+                    finished=True, status=build.status, stream="system", text=text, timestamp=_now()
+                )
+                return
+            yield event_frame(
+                finished=False, stream="system", text="build queued, waiting to start", timestamp=_now()
+            )
+            await self._clock.sleep(HEARTBEAT_S)
+        record = self._host.records.get(self._build_id)
+        if record is None:
+            yield _trouble("NotFound", f"build {self._build_id} not found")
+            return
+        with record.log.subscribe(self._queue) as events:
+            while (frame := await events.next()) is not None:
+                yield frame
+        if record.log.broken:
+            yield _trouble("Unavailable", "error reading from server: EOF")
+
+
+def _trouble(code: str, description: str) -> bytes:
+    """Return the last event of a stream that the host can't feed; it says nothing about the build."""
+    text = f"log stream ended with error: rpc error: code = {code} desc = {description}"
+    return event_frame(finished=True, status="failed", stream="system", text=text)
+
+
+def _now() -> str:
+    return nanoseconds(time.time_ns())
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
