@@ -42,7 +42,7 @@ from superserve import (
     _wait,
 )
 from superserve.local import LocalServer, TeamLimits
-from superserve.local._resources import builds
+from superserve.local._resources import build_queue
 
 MOST_BUILDS = 3
 MOST_TEMPLATES = 4
@@ -456,7 +456,7 @@ class LifeCycle(RuleBasedStateMachine):
     @rule()
     def the_queue_gives_up_what_has_waited_too_long(self) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(builds, "PENDING_LIMIT_S", -1.0)
+            patch.setattr(build_queue, "PENDING_LIMIT_S", -1.0)
             for build in self.in_flight:
                 if not build.is_dispatched:
                     self.server.builds.wait_for(build.id, "failed")
@@ -874,8 +874,8 @@ def model_time(monkeypatch, no_backoff):
     """Let waits be short, and builds time out when the model says so and not when the machine is slow."""
     monkeypatch.setattr(_wait, "INTERVAL_SCALE", 0.01)
     monkeypatch.setattr(_wait, "_CANCELLED_TAIL_S", 0.05)
-    monkeypatch.setattr(builds, "PENDING_LIMIT_S", 1e9)
-    monkeypatch.setattr(builds, "BUILDING_LIMIT_S", 1e9)
+    monkeypatch.setattr(build_queue, "PENDING_LIMIT_S", 1e9)
+    monkeypatch.setattr(build_queue, "BUILDING_LIMIT_S", 1e9)
 
 
 @pytest.mark.parametrize("colour", [Blocking, Asynchronous])

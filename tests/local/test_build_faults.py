@@ -115,7 +115,7 @@ def test_a_hanging_build_goes_on_until_the_builders_limit(server, create, log, r
     server.faults.on_build().hang(step=2)
     server.builds.hold()
     ids = create(steps=STEPS)
-    server._running().backend.clock.speed = 1e6
+    server._running().services.clock.speed = 1e6
     server.builds.release()
 
     server.builds.wait_for(ids[1], "failed")
@@ -124,7 +124,9 @@ def test_a_hanging_build_goes_on_until_the_builders_limit(server, create, log, r
     assert texts(log(*ids))[-3:] == ["second", "step_failed: context deadline exceeded", "failed"]
 
 
-def test_a_hanging_build_can_be_cancelled_and_its_log_stays_open(server, http, create, row, wait_for_readers):
+def test_a_hanging_build_can_be_cancelled_and_its_log_stays_open(
+    server, http, create, row, *, wait_for_readers, host
+):
     fault = server.faults.on_build().hang()
     ids = create(steps=STEPS)
     path = f"/templates/{ids[0]}/builds/{ids[1]}"
@@ -135,7 +137,7 @@ def test_a_hanging_build_can_be_cancelled_and_its_log_stays_open(server, http, c
         first = next(lines)
         wait_for_readers(server, ids[1])
         http.delete(path)
-        still_there = server._running().backend.host.records[ids[1]].status
+        still_there = host.records[ids[1]].status
 
     assert json.loads(first.removeprefix("data: "))["text"] == "pulling python:3.11"
     assert (row(*ids)["status"], still_there) == ("cancelled", "building")

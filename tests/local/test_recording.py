@@ -1,6 +1,7 @@
 """What the server remembers of the requests that arrived."""
 
 import json
+import re
 import socket
 import threading
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ import pytest
 
 from superserve.local import LocalServer
 from superserve.local._app import recorder as requests_module
-from superserve.local._app.patterns import OPERATIONS
+from superserve.local._resources import OPERATIONS
 
 SPEC = {"name": "demo", "build_spec": {"from": "debian:12"}}
 
@@ -154,12 +155,11 @@ def test_requests_are_found_by_method_and_path_or_operation(server, http):
 
 
 def test_every_operation_is_told_by_its_name(server, http):
-    for operation in OPERATIONS.values():
-        method, path = operation.split()
-        if not path.endswith("/logs"):
-            http.request(method, path.replace("{id}", "x"))
+    for operation in OPERATIONS:
+        if not operation.streams_events:
+            http.request(operation.method, re.sub(r"\{.*?\}", "x", operation.path))
 
-    assert [request.operation for request in server.requests] == list(OPERATIONS)[:-1]
+    assert [request.operation for request in server.requests] == [each.name for each in OPERATIONS][:-1]
 
 
 def test_a_view_goes_on_showing_what_arrives(server, http):

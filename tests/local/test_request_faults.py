@@ -120,7 +120,7 @@ def test_a_request_can_be_carried_out_although_its_answer_is_lost(server, http, 
     assert ("demo" in names) is handled
 
 
-def test_an_answer_instead_of_a_stream_without_end(server, http, create):
+def test_an_answer_instead_of_a_stream_without_end(server, http, create, host):
     server.builds.hold()
     template_id, build_id = create()
     server.builds.write(build_id, "hello")
@@ -129,7 +129,7 @@ def test_an_answer_instead_of_a_stream_without_end(server, http, create):
     answer = http.get(f"/templates/{template_id}/builds/{build_id}/logs")
 
     assert answer.status_code == 502
-    assert server._running().backend.host.records[build_id].log._subscriptions == set()
+    assert host.records[build_id].log._subscriptions == set()
 
 
 # Bodies
@@ -289,7 +289,7 @@ def test_a_client_that_leaves_ends_its_delay(server, http):
     running = server._running()
 
     async def tasks():
-        return set(running.backend.streams._tasks)
+        return set(running.services.streams._tasks)
 
     until = time.monotonic() + 10
     while running.call(tasks()):

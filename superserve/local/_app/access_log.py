@@ -28,7 +28,7 @@ class Served:
         return f"{self.method} {self.path}{query}: {self.status or 'no answer'}"
 
 
-class RequestLog:
+class AccessLog:
     """Logs what another application serves, if anybody listens. Keys come in headers and stay out of it."""
 
     def __init__(self, app: ASGIApp, keys: Iterable[str]) -> None:
@@ -54,14 +54,14 @@ class RequestLog:
         finally:
             served = Served(
                 method=scope["method"],
-                path=self._without_keys(scope["raw_path"]),
-                query=self._without_keys(scope["query_string"]),
+                path=self._hide_keys(scope["raw_path"]),
+                query=self._hide_keys(scope["query_string"]),
                 status=status,
                 duration_s=time.perf_counter() - started,
             )
             logger.info("%s", served, extra={"served": served})
 
-    def _without_keys(self, text: bytes) -> str:
+    def _hide_keys(self, text: bytes) -> str:
         # A key has no business there, but who knows what is tried.
         shown = text.decode("ascii", "backslashreplace")
         for key in self._keys:

@@ -7,37 +7,37 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from superserve.local._app.access_log import RequestLog
+from superserve.local._app.access_log import AccessLog
 from superserve.local._app.connection import Connection
 from superserve.local._app.recorder import Recorder
+from superserve.local._app.streams import Streams
 from superserve.local._faults.effects import Effect, Exchange
-from superserve.local._faults.registry import Book, Strike
-from superserve.local._resources.build_logs import Streams
+from superserve.local._faults.registry import Registry, Strike
 from superserve.local._web.control import PREFIX
 from superserve.local._web.page import is_for_page
 
 
-class Front:
+class FrontDoor:
     """The ASGI application."""
 
     def __init__(
         self,
         api: ASGIApp,
-        remote: ASGIApp,
+        control: ASGIApp,
         page: ASGIApp,
         *,
         keys: Iterable[str],
         recorder: Recorder,
-        book: Book,
+        faults: Registry,
         streams: Streams,
         local_hosts_only: bool,
     ) -> None:
         self._api = api
-        self._remote = remote
+        self._control = control
         self._page = page
-        self._answer_logged = RequestLog(self._answer, keys)
+        self._log_and_answer = AccessLog(self._answer, keys)
         self._recorder = recorder
-        self._book = book
+        self._faults = faults
         self._streams = streams
         self._local_hosts_only = local_hosts_only
 
@@ -47,9 +47,9 @@ class Front:
         if is_for_page(scope["method"], scope["path"]):
             app = self._page if _is_local(scope) else _misdirected()
         elif scope["path"].startswith(PREFIX):
-            app = self._remote if self._is_meant(scope) else _misdirected()
+            app = self._control if self._is_meant(scope) else _misdirected()
         else:
-            app = self._answer_logged
+            app = self._log_and_answer
         await app(scope, receive, send)
 
     def _is_meant(self, scope: Scope) -> bool:
@@ -60,14 +60,14 @@ class Front:
         if not self._is_meant(scope):
             await _misdirected()(scope, receive, send)
             return
-        receive, send = await self._recorder.arrived(scope, receive, send)
-        strike = self._book.strike_request(scope["method"], scope["path"])
+        receive, send = await self._recorder.record(scope, receive, send)
+        strike = self._faults.strike_request(scope["method"], scope["path"])
         if strike is None:
             await self._api(scope, receive, send)
         else:
-            await self._struck(strike, scope, receive, send)
+            await self._answer_wrong(strike, scope, receive, send)
 
-    async def _struck(self, strike: Strike[Effect], scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer_wrong(self, strike: Strike[Effect], scope: Scope, receive: Receive, send: Send) -> None:
         connection = Connection.of(scope)
         exchange = Exchange(self._api, scope, receive, send, connection, strike.random, strike.land)
         # A task of its own, so that a server that stops can end it.

@@ -1,26 +1,31 @@
-"""The operations by name, and patterns of a method and a path that requests are compared with."""
+"""Patterns of a method and a path that requests are compared with, and the operations that can stand for them."""
 
 import re
-from typing import Self
+from collections.abc import Iterable, Iterator
 
 import attrs
 
-OPERATIONS = {
-    "health": "GET /health",
-    "listTemplates": "GET /templates",
-    "createTemplate": "POST /templates",
-    "getTemplate": "GET /templates/{id}",
-    "deleteTemplate": "DELETE /templates/{id}",
-    "listTemplateBuilds": "GET /templates/{id}/builds",
-    "createTemplateBuild": "POST /templates/{id}/builds",
-    "getTemplateBuild": "GET /templates/{id}/builds/{id}",
-    "cancelTemplateBuild": "DELETE /templates/{id}/builds/{id}",
-    "streamTemplateBuildLogs": "GET /templates/{id}/builds/{id}/logs",
-}
-LOGS = "streamTemplateBuildLogs"
-
 _TEXT = re.compile(r"(?:(?P<method>[A-Za-z]+|\*) +)?(?P<path>/\S*|\*)")
 _WILDCARD = re.compile(r"\{[^{}/]*\}")
+
+
+@attrs.frozen
+class Operation:
+    """An operation of the API."""
+
+    name: str
+    """As in the contract, such as `getTemplate`."""
+    method: str
+    path: str
+    """Parts in braces stand for one of any text; those whose names end with `_id` must be UUIDs."""
+    needs_key: bool = True
+    streams_events: bool = False
+    """Whether it answers with an event stream."""
+
+    @property
+    def pattern(self) -> "Pattern":
+        """The requests that are for it."""
+        return Pattern(self.name, self.method, segments_of(self.path))
 
 
 @attrs.frozen
@@ -33,58 +38,73 @@ class Pattern:
     segments: tuple[str | None, ...] | None
     """The parts of the path, None for one of any text; None in their place for any path."""
 
-    @classmethod
-    def read(cls, text: str) -> Self:
+    def matches(self, method: str, path: str) -> bool:
+        """Whether a request with this method and decoded path is meant."""
+        return self.method in {None, method} and (
+            self.segments is None or _fit(self.segments, path.split("/")[1:])
+        )
+
+    def lies_within(self, other: "Pattern") -> bool:
+        """Whether all that is meant is meant by another pattern too."""
+        if self.method not in {None, other.method} or self.segments is None or other.segments is None:
+            return False
+        return _fit(other.segments, self.segments)
+
+
+class Operations:
+    """The operations of the API by name."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        self._operations = {operation.name: operation for operation in operations}
+        self._patterns = {name: operation.pattern for name, operation in self._operations.items()}
+
+    def __iter__(self) -> Iterator[Operation]:
+        return iter(self._operations.values())
+
+    def read(self, text: str) -> Pattern:
         """Return the pattern that a text stands for: an operation, a path, or a method and a path.
 
         A part of the path in braces stands for one of any text, and `*` for any method or any path.
         """
         if not isinstance(text, str):
             raise TypeError(f"requests are named by a text such as 'GET /templates/{{id}}', not {text!r}")
-        found = _TEXT.fullmatch(OPERATIONS.get(text, text))
+        if text in self._patterns:
+            return self._patterns[text]
+        found = _TEXT.fullmatch(text)
         if found is None:
             raise ValueError(
                 f"{text!r} names no requests: use a method and a path such as 'GET /templates/{{id}}', a path, '*', "
-                f"or an operation: {', '.join(OPERATIONS)}"
+                f"or an operation: {', '.join(self._operations)}"
             )
         method, path = found["method"], found["path"]
         if "?" in path:
             raise ValueError(f"{text!r} has a query: name the path alone")
-        return cls(
-            text=text,
-            method=None if method in {None, "*"} else method.upper(),
-            segments=None if path == "*" else _segments(path),
+        return Pattern(
+            text,
+            None if method in {None, "*"} else method.upper(),
+            None if path == "*" else segments_of(path),
         )
 
-    def matches(self, method: str, path: str) -> bool:
-        """Whether a request with this method and decoded path is meant."""
-        if self.method not in {None, method}:
-            return False
-        if self.segments is None:
-            return True
-        given = path.split("/")[1:]
-        return len(given) == len(self.segments) and all(
-            own in {None, part} for own, part in zip(self.segments, given, strict=True)
-        )
+    def name_of(self, method: str, path: str) -> str | None:
+        """Return the operation that a request is for, or None if there is no such one."""
+        return next((name for name, each in self._patterns.items() if each.matches(method, path)), None)
 
-    @property
-    def reads_logs(self) -> bool:
-        """Whether all that is meant are log streams."""
-        if self.method not in {None, "GET"} or self.segments is None:
-            return False
-        return len(self.segments) == len(_LOGS) and all(
-            own in {None, part} for own, part in zip(_LOGS, self.segments, strict=True)
-        )
+    def check_event_streams(self, pattern: Pattern) -> None:
+        """Raise ValueError if a pattern means more than one operation's event streams."""
+        names = [name for name, operation in self._operations.items() if operation.streams_events]
+        if not any(pattern.lies_within(self._patterns[name]) for name in names):
+            raise ValueError(
+                f"only log streams have events: {pattern.text!r} is more than {' or '.join(map(repr, names))}"
+            )
 
 
-def operation_of(method: str, path: str) -> str | None:
-    """Return the operation that a request is for, or None if there is no such one."""
-    return next((name for name, pattern in _PATTERNS.items() if pattern.matches(method, path)), None)
-
-
-def _segments(path: str) -> tuple[str | None, ...]:
+def segments_of(path: str) -> tuple[str | None, ...]:
+    """Return the parts of a path, None for those in braces."""
     return tuple(None if _WILDCARD.fullmatch(part) else part for part in path.split("/")[1:])
 
 
-_LOGS = _segments(OPERATIONS[LOGS].partition(" ")[2])
-_PATTERNS = {name: Pattern.read(name) for name in OPERATIONS}
+def _fit(segments: tuple[str | None, ...], given: Iterable[str | None]) -> bool:
+    parts = tuple(given)
+    return len(parts) == len(segments) and all(
+        own in {None, part} for own, part in zip(segments, parts, strict=True)
+    )

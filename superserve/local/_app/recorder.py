@@ -13,7 +13,7 @@ import attrs
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
-from superserve.local._app.patterns import Pattern, operation_of
+from superserve.local._app.patterns import Operations, Pattern
 
 # The newest requests are kept, as many as fit in both.
 KEPT_REQUESTS = 10_000
@@ -36,6 +36,7 @@ class Request:
     # Names and values, each on a line: a list of pairs would take several times the memory.
     _headers: bytes = attrs.field(alias="headers", repr=False)
     _time: float = attrs.field(alias="time", repr=False)
+    _operations: Operations = attrs.field(alias="operations", repr=False)
     body: bytes = b""
     status: int | None = None
     """The status that was answered; None if there was no answer, or not yet."""
@@ -67,7 +68,7 @@ class Request:
     @property
     def operation(self) -> str | None:
         """The operation of the contract, such as `createTemplate`; None if there is none for method and path."""
-        return operation_of(self.method, self.path)
+        return self._operations.name_of(self.method, self.path)
 
     @property
     def at(self) -> datetime:
@@ -80,10 +81,11 @@ class Request:
         return f"{self.method} {self.path}{query}: {self.status or 'no answer'}"
 
 
-class _Record:
+class Record:
     """The requests of one server, shared by every view of them and safe to use from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, operations: Operations) -> None:
+        self.operations = operations
         self.forgotten = 0
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -158,8 +160,8 @@ class Requests:
 
     """
 
-    def __init__(self, record: _Record | None = None, pattern: Pattern | None = None) -> None:
-        self._record = record or _Record()
+    def __init__(self, record: Record, pattern: Pattern | None = None) -> None:
+        self._record = record
         self._pattern = pattern
 
     def to(self, on: str, path: str | None = None, /) -> "Requests":
@@ -171,7 +173,7 @@ class Requests:
             path: The path, where a part in braces stands for any text: `/templates/{id}`.
 
         """
-        pattern = Pattern.read(on if path is None else f"{on} {path}")
+        pattern = self._record.operations.read(on if path is None else f"{on} {path}")
         if self._pattern is not None:
             raise ValueError(
                 f"these are the requests to {self._pattern.text!r} already: use server.requests.to()"
@@ -241,10 +243,10 @@ class Requests:
 class Recorder:
     """Writes down what arrives; lives in the server's event loop."""
 
-    def __init__(self, requests: Requests) -> None:
-        self._record = requests._record  # noqa: SLF001 - two ends of the same thing
+    def __init__(self, record: Record) -> None:
+        self._record = record
 
-    async def arrived(self, scope: Scope, receive: Receive, send: Send) -> tuple[Receive, Send]:
+    async def record(self, scope: Scope, receive: Receive, send: Send) -> tuple[Receive, Send]:
         """Record a request with its body; returns what to receive it and to answer it with instead."""
         has_body = expects = False
         lines: list[bytes] = []
@@ -262,12 +264,17 @@ class Recorder:
                     header = (name, b"***")  # noqa: PLW2901
             lines += header
         request = Request(
-            scope["method"], scope["path"], scope["query_string"], b"\n".join(lines), time.time()
+            scope["method"],
+            scope["path"],
+            scope["query_string"],
+            b"\n".join(lines),
+            time.time(),
+            self._record.operations,
         )
         if has_body:
             # Like the real server, read the body before answering, also if the answer doesn't depend on it. A client
             # that waits to be asked for it is asked by whoever wants to read it.
-            receive = _kept(request, receive) if expects else await _received(request, receive)
+            receive = _receive_and_keep(request, receive) if expects else await _receive_all(request, receive)
         self._record.add(request)
 
         async def answer(message: Message) -> None:
@@ -278,7 +285,7 @@ class Recorder:
         return receive, answer
 
 
-def _kept(request: Request, receive: Receive) -> Receive:
+def _receive_and_keep(request: Request, receive: Receive) -> Receive:
     """Receive as before, and add each piece of the body to the record."""
 
     async def next_message() -> Message:
@@ -289,7 +296,7 @@ def _kept(request: Request, receive: Receive) -> Receive:
     return next_message
 
 
-async def _received(request: Request, receive: Receive) -> Receive:
+async def _receive_all(request: Request, receive: Receive) -> Receive:
     """Receive the whole body, and return what hands it out once more."""
     pieces: list[bytes] = []
     message: Message = {"more_body": True}

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import get_args
 
 from superserve.local._app import arguments
-from superserve.local._app.arguments import NOT_GIVEN
-from superserve.local._app.patterns import LOGS, Pattern
+from superserve.local._app.patterns import Operations, Pattern
+from superserve.local._faults.arguments import NOT_GIVEN, read_body, read_headers, read_place
 from superserve.local._faults.effects import (
     Answer,
     Delay,
@@ -18,7 +18,7 @@ from superserve.local._faults.effects import (
     Reorder,
 )
 from superserve.local._faults.outcomes import BuildFault, BuildOutcome, FailureCode
-from superserve.local._faults.registry import Aim, Book, Fault
+from superserve.local._faults.registry import Aim, Fault, Registry
 
 
 class Faults:
@@ -42,8 +42,11 @@ class Faults:
 
     """
 
-    def __init__(self, book: Book, check: Callable[[], object] = lambda: None) -> None:
-        self._book = book
+    def __init__(
+        self, registry: Registry, operations: Operations, check: Callable[[], object] = lambda: None
+    ) -> None:
+        self._registry = registry
+        self._operations = operations
         self._check = check
 
     def on(
@@ -68,7 +71,7 @@ class Faults:
                 `LocalServer(seed=)`.
 
         """
-        return RequestFaults(self._add, Pattern.read(on), Aim.read(times, share, skip, seed))
+        return RequestFaults(self._add, self._operations, on, Aim.read(times, share, skip, seed))
 
     def on_build(
         self,
@@ -96,14 +99,14 @@ class Faults:
 
     def clear(self) -> None:
         """Remove all faults."""
-        self._book.clear()
+        self._registry.clear()
 
     def __iter__(self) -> Iterator[Fault]:
         """Yield the faults that weren't removed, those that won't strike any more included."""
-        return iter(self._book.faults())
+        return iter(self._registry.faults())
 
     def __len__(self) -> int:
-        return len(self._book.faults())
+        return len(self._registry.faults())
 
     def __repr__(self) -> str:
         return "<Faults>" + "".join(f"\n  {fault!r}" for fault in self)
@@ -114,15 +117,16 @@ class Faults:
         self._check()
         given = {**options, **aim.given}
         shown = {name: value for name, value in given.items() if value is not None and value is not False}
-        return self._book.add(kind, shown, target, aim)
+        return self._registry.add(kind, shown, target, aim)
 
 
 class RequestFaults:
     """What can go wrong with some requests; obtained as `server.faults.on(...)`. Each method sets a fault."""
 
-    def __init__(self, add: Callable[..., Fault], pattern: Pattern, aim: Aim) -> None:
+    def __init__(self, add: Callable[..., Fault], operations: Operations, on: str, aim: Aim) -> None:
         self._add_fault = add
-        self._pattern = pattern
+        self._operations = operations
+        self._pattern = operations.read(on)
         self._aim = aim
 
     def answer(
@@ -148,10 +152,10 @@ class RequestFaults:
 
         """
         arguments.whole("status", status, 200, 599)
-        content, content_type = arguments.answer_body(status, body, json)
+        content, content_type = read_body(status, body, json)
         effect = Answer(
             status=status,
-            headers=arguments.answer_headers(headers or {}, content_type),
+            headers=read_headers(headers or {}, content_type),
             body=content,
             delay_s=arguments.seconds("delay_s", delay_s),
             handled=arguments.flag("handled", handled),
@@ -193,7 +197,7 @@ class RequestFaults:
             after_events: Send so many events in time, of log streams only.
 
         """
-        place = arguments.place(after_bytes=after_bytes, after_events=after_events)
+        place = read_place(after_bytes=after_bytes, after_events=after_events)
         effect = Delay(arguments.seconds("seconds", seconds), place)
         options = {"seconds": seconds, "after_bytes": after_bytes, "after_events": after_events}
         return self._add("delay", effect, options)
@@ -311,7 +315,7 @@ class RequestFaults:
         )
 
     def _end(self, kind: str, how: Ending, *, handled: bool, **places: int | None) -> Fault:
-        place = arguments.place(**places)
+        place = read_place(**places)
         if arguments.flag("handled", handled) and place is not None:
             raise ValueError("handled is for requests without any answer: the others are carried out anyway")
         options = {**places, "clean": how == "end", "handled": handled}
@@ -321,8 +325,8 @@ class RequestFaults:
         self, kind: str, effect: Effect, options: Mapping[str, object], *, needs_events: bool = False
     ) -> Fault:
         on = self._pattern.text
-        if (needs_events or options.get("after_events") is not None) and not self._pattern.reads_logs:
-            raise ValueError(f"only log streams have events: {on!r} is more than {LOGS!r}")
+        if needs_events or options.get("after_events") is not None:
+            self._operations.check_event_streams(self._pattern)
         return self._add_fault(kind, (self._pattern, effect), {"on": on, **options}, self._aim)
 
 

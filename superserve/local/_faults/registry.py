@@ -55,7 +55,7 @@ class Aim:
 
 @attrs.define(eq=False)
 class Entry:
-    """A fault as the book has it."""
+    """A fault as the registry has it."""
 
     number: int
     kind: str
@@ -85,10 +85,10 @@ class Entry:
 class Strike(Generic[E]):
     """A fault as it meets one request or build."""
 
-    def __init__(self, book: "Book", entry: Entry, effect: E, random: Random) -> None:
+    def __init__(self, registry: "Registry", entry: Entry, effect: E, random: Random) -> None:
         self.effect = effect
         self.random = random
-        self._book = book
+        self._registry = registry
         self._entry = entry
         self._landed = False
 
@@ -97,12 +97,12 @@ class Strike(Generic[E]):
         if self._landed:
             return
         self._landed = True
-        with self._book.changed:
+        with self._registry.changed:
             self._entry.struck += 1
-            self._book.changed.notify_all()
+            self._registry.changed.notify_all()
 
 
-class Book:
+class Registry:
     """The faults of one server in the order in which they were set, for any thread."""
 
     def __init__(self, seed: int | None) -> None:
@@ -136,13 +136,16 @@ class Book:
                 if entry in entries:
                     entries.remove(entry)
 
-    def clear(self, *, restart: bool = False) -> None:
-        """Forget all faults; with `restart`, those to come get numbers and seeds as at the start."""
+    def clear(self) -> None:
+        """Forget all faults."""
         with self.changed:
             self.entries.clear()
             self._active.clear()
-            if restart:
-                self._count = 0
+
+    def reset(self) -> None:
+        """Forget all faults; those to come get numbers and seeds as at the start."""
+        self.clear()
+        self._count = 0
 
     def strike_request(self, method: str, path: str) -> Strike[Effect] | None:
         """Return what strikes a request: the oldest fault that is for it and has strikes left, if there is one."""
@@ -181,8 +184,8 @@ class Book:
 class Fault:
     """A fault that was set by `server.faults`, for any thread. As a context manager it is removed at the end."""
 
-    def __init__(self, book: Book, entry: Entry) -> None:
-        self._book = book
+    def __init__(self, registry: Registry, entry: Entry) -> None:
+        self._registry = registry
         self._entry = entry
 
     @property
@@ -210,7 +213,7 @@ class Fault:
 
     def remove(self) -> None:
         """Strike no more; what is struck stays so."""
-        self._book.remove(self._entry)
+        self._registry.remove(self._entry)
 
     def wait_for(self, struck: int = 1, *, timeout_s: float = 10.0) -> None:
         """Wait until it has struck so often; don't call it in your event loop.
@@ -221,12 +224,12 @@ class Fault:
 
         """
         until = time.monotonic() + timeout_s
-        with self._book.changed:
+        with self._registry.changed:
             while self.struck < struck:
                 left = until - time.monotonic()
                 if left <= 0:
                     raise TimeoutError(f"{self!r} has not struck {struck} times in {timeout_s:g} s")
-                self._book.changed.wait(left)
+                self._registry.changed.wait(left)
 
     def describe(self) -> dict[str, object]:
         """Return it as `GET /_local/faults` shows it."""

@@ -1,6 +1,6 @@
 """The build host: runs builds through a runner, and keeps their logs and verdicts until it is restarted.
 
-The rows of the store follow later, when the supervisor polls: see `_supervisor`.
+The rows of the store follow later, when the queue polls: see `_resources.build_queue`.
 """
 
 import asyncio
@@ -13,12 +13,13 @@ from typing import Self
 from superserve.local._app import go_json
 from superserve.local._app.clock import Clock, nanoseconds
 from superserve.local._machines.jobs import BUILD_LIMIT_S, READ_SIZE, BuildFailed, BuildJob, Runner
-from superserve.local._resources.newer import UNKNOWN_STREAM
 
 BUFFERED_EVENTS = 10_000
 QUEUED_EVENTS = 256
 # The builder gets the spec as one argument of its command line, and Linux refuses longer ones.
 SPEC_BYTES = 131_071
+# What newer servers write to: a stream that is in no description.
+_UNKNOWN_STREAM = "metric"
 
 _logger = logging.getLogger("superserve.local")
 
@@ -126,7 +127,7 @@ class Subscription:
         return self._queue.popleft()
 
 
-class Record:
+class BuildRecord:
     """What the host knows of one build."""
 
     def __init__(self, job: BuildJob) -> None:
@@ -148,7 +149,7 @@ class Record:
         self.log.finish(status)
 
 
-class Host:
+class BuildHost:
     """Runs builds and remembers them."""
 
     def __init__(self, runner: Runner, clock: Clock, *, newer: bool) -> None:
@@ -156,7 +157,7 @@ class Host:
         self._clock = clock
         self._newer = newer
         self._tasks: set[asyncio.Task[None]] = set()
-        self.records: dict[str, Record] = {}
+        self.records: dict[str, BuildRecord] = {}
         self.holding = False
         """Whether new builds wait for `release()` before they start."""
 
@@ -167,7 +168,7 @@ class Host:
 
     def start(self, job: BuildJob, spec_size: int) -> None:
         """Start a build."""
-        record = Record(job)
+        record = BuildRecord(job)
         self.records[job.build_id] = record
         if spec_size > SPEC_BYTES:
             record.end(
@@ -181,9 +182,9 @@ class Host:
         self._tasks.add(record.task)
         record.task.add_done_callback(self._tasks.discard)
 
-    def add_ended(self, job: BuildJob) -> Record:
+    def add_ended(self, job: BuildJob) -> BuildRecord:
         """Add a build that ran before; the caller writes its log and ends it."""
-        record = self.records[job.build_id] = Record(job)
+        record = self.records[job.build_id] = BuildRecord(job)
         return record
 
     def release(self, build_id: str | None = None) -> None:
@@ -231,11 +232,11 @@ class Host:
         if record.task is not None:
             record.task.cancel()
 
-    async def _run(self, record: Record) -> None:
+    async def _run(self, record: BuildRecord) -> None:
         try:
             await record.released.wait()
             if self._newer:
-                record.log.write(UNKNOWN_STREAM, "cpu 3% memory 120 MiB")
+                record.log.write(_UNKNOWN_STREAM, "cpu 3% memory 120 MiB")
             async with asyncio.timeout(self._clock.limit(BUILD_LIMIT_S)):
                 await self._runner.run(record.job, record.log)
         except BuildFailed as error:

@@ -7,30 +7,37 @@ from contextlib import aclosing, suppress
 
 from starlette.types import Receive, Scope, Send
 
-from superserve.local._app.clock import Clock, nanoseconds
-from superserve.local._machines.build_host import QUEUED_EVENTS, Host, event_frame
-from superserve.local._store.store import Store
+from superserve.local._app.answers import Answer
+from superserve.local._app.clock import nanoseconds
+from superserve.local._app.router import ApiRequest, operation
+from superserve.local._app.services import Resource, Services
+from superserve.local._machines.build_host import QUEUED_EVENTS, event_frame
+from superserve.local._resources.builds import BuildResource
 
 HEARTBEAT_S = 2.0
 # asyncio warns of the fifth write to a connection that is lost.
 _EVENTS_A_TURN = 4
 
 
-class Streams:
-    """The log streams that are open, so that a stopping server can end them."""
+class BuildLogResource(Resource):
+    """The log streams of builds."""
 
-    def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self._builds = services.resource(BuildResource)
 
-    def add(self, task: asyncio.Task[None]) -> None:
-        """Keep a stream's task until it is done."""
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    @operation(
+        "streamTemplateBuildLogs",
+        "GET /templates/{template_id}/builds/{build_id}/logs",
+        streams_events=True,
+    )
+    async def stream_logs(self, request: ApiRequest) -> Answer:
+        """Stream the log of a build, from its start as far as it is kept."""
+        return self.open(self._builds.get_own(request).id)
 
-    def end_all(self) -> None:
-        """End every stream, as for its reader: a clean close without a last event."""
-        for task in self._tasks:
-            task.cancel()
+    def open(self, build_id: str, *, queue: int = QUEUED_EVENTS) -> "LogStream":
+        """Return an answer with the log of a build, for a reader whose queue takes so many events."""
+        return LogStream(build_id, self._builds, queue)
 
 
 class LogStream:
@@ -40,16 +47,7 @@ class LogStream:
     dispatched.
     """
 
-    def __init__(
-        self,
-        build_id: str,
-        *,
-        store: Store,
-        host: Host,
-        clock: Clock,
-        streams: Streams,
-        queue: int = QUEUED_EVENTS,
-    ) -> None:
+    def __init__(self, build_id: str, builds: BuildResource, queue: int = QUEUED_EVENTS) -> None:
         self.raw_headers = [
             (b"content-type", b"text/event-stream"),
             (b"cache-control", b"no-cache"),
@@ -57,18 +55,15 @@ class LogStream:
             (b"x-accel-buffering", b"no"),
         ]
         self._build_id = build_id
-        self._store = store
-        self._host = host
-        self._clock = clock
-        self._streams = streams
+        self._builds = builds
         self._queue = queue
         self._started = False
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until the log ends, the client leaves or the server stops."""
         sending = asyncio.create_task(self._send_events(send))
-        self._streams.add(sending)
-        leaving = asyncio.create_task(_disconnected(receive))
+        self._builds.services.streams.add(sending)
+        leaving = asyncio.create_task(_wait_for_disconnect(receive))
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -98,7 +93,7 @@ class LogStream:
 
     async def _frames(self) -> AsyncGenerator[bytes, None]:
         while True:
-            build = self._store.builds.get(self._build_id)
+            build = self._builds.rows.get(self._build_id)
             if build is None:
                 return
             if build.dispatched:
@@ -112,19 +107,19 @@ class LogStream:
             yield event_frame(
                 finished=False, stream="system", text="build queued, waiting to start", timestamp=_now()
             )
-            await self._clock.sleep(HEARTBEAT_S)
-        record = self._host.records.get(self._build_id)
+            await self._builds.services.clock.sleep(HEARTBEAT_S)
+        record = self._builds.host.records.get(self._build_id)
         if record is None:
-            yield _trouble("NotFound", f"build {self._build_id} not found")
+            yield _trouble_frame("NotFound", f"build {self._build_id} not found")
             return
         with record.log.subscribe(self._queue) as events:
             while (frame := await events.next()) is not None:
                 yield frame
         if record.log.broken:
-            yield _trouble("Unavailable", "error reading from server: EOF")
+            yield _trouble_frame("Unavailable", "error reading from server: EOF")
 
 
-def _trouble(code: str, description: str) -> bytes:
+def _trouble_frame(code: str, description: str) -> bytes:
     """Return the last event of a stream that the host can't feed; it says nothing about the build."""
     text = f"log stream ended with error: rpc error: code = {code} desc = {description}"
     return event_frame(finished=True, status="failed", stream="system", text=text)
@@ -134,6 +129,6 @@ def _now() -> str:
     return nanoseconds(time.time_ns())
 
 
-async def _disconnected(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,174 +1,160 @@
-"""The build queue: moves build rows along, one tick a second, and their templates' rows with them."""
+"""Builds of templates: the operations on them, and the host that runs them."""
 
-import asyncio
-import logging
-import uuid
-from collections.abc import Callable
+from starlette.responses import Response
 
-import attrs
-
+from superserve.local._app import go_json
+from superserve.local._app.answers import Answer, json_answer
+from superserve.local._app.auth import TeamRow
 from superserve.local._app.clock import Clock
-from superserve.local._machines.build_host import Host
-from superserve.local._machines.jobs import BuildJob
-from superserve.local._resources.newer import NEXT_STATUS
-from superserve.local._store.store import Build, Store, Template
+from superserve.local._app.errors import ApiError
+from superserve.local._app.query import read_number
+from superserve.local._app.router import ApiRequest, operation
+from superserve.local._app.services import Resource, Services
+from superserve.local._app.settings import Settings
+from superserve.local._faults.outcomes import BuildFault
+from superserve.local._faults.registry import Strike
+from superserve.local._faults.runner import FaultyRunner
+from superserve.local._machines.build_host import BuildHost
+from superserve.local._machines.jobs import BuildJob, Runner
+from superserve.local._resources.build_queue import BuildQueue, BuildRow
+from superserve.local._resources.templates import TemplateResource, TemplateRow
 
-TICK_S = 1.0
-ACTIVE_BUILDS = 10
-DISPATCHED_PER_TICK = 20
-PENDING_LIMIT_S = 120.0
-BUILDING_LIMIT_S = 30 * 60.0
-MIB = 1_048_576
-NO_RECORD = "vmd has no record of this build (likely vmd restarted)"
-
-_logger = logging.getLogger("superserve.local")
+_LISTED = 20
+# What newer servers list at most.
+_LISTED_NEWER = 100
 
 
-class Supervisor:
-    """Owns every transition of a build row. Ended builds never change again."""
+class BuildResource(Resource):
+    """Builds, from the request for one to their end."""
 
-    def __init__(
-        self, store: Store, host: Host, clock: Clock, new_id: Callable[[], uuid.UUID], *, newer: bool
-    ) -> None:
-        self._store = store
-        self._host = host
-        self._clock = clock
-        self._new_id = new_id
-        self._newer = newer
-        self._work = asyncio.Event()
-        self.dispatching = True
-        """Whether builds that wait are started."""
-        self.frozen = False
-        """Whether no row changes by itself."""
-        self.overdue: set[str] = set()
-        """Builds whose time counts as over."""
+    ROWS = (BuildRow,)
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self.rows = services.store.table(BuildRow)
+        self._of_template = self.rows.index(lambda row: row.template_id)
+        self._templates = services.resource(TemplateResource)
+        self._templates.builder = self
+        self._templates.deletion_checks.append(self._check_none_in_flight)
+        runner = FaultyRunner(
+            _make_runner(services.settings, services.clock),
+            self._find_fault,
+            lose=self._lose,
+            time_out=self._time_out,
+        )
+        self.host = BuildHost(runner, services.clock, newer=services.settings.newer)
+        self.queue = BuildQueue(self._templates.rows, self.rows, self.host, services)
+
+    # -- Operations
+
+    @operation("listTemplateBuilds", "GET /templates/{template_id}/builds")
+    async def list_builds(self, request: ApiRequest) -> Answer:
+        """List the newest builds of a template: never 404, and `limit` is ignored."""
+        limit = _LISTED
+        if self.services.settings.newer:
+            limit = min(read_number(request.http.query_params, "limit", 1) or _LISTED, _LISTED_NEWER)
+        rows = self.of_template(request.path["template_id"], request.team)
+        return json_answer(200, go_json.write([self._answer(row) for row in rows[:limit]]))
+
+    @operation("createTemplateBuild", "POST /templates/{template_id}/builds")
+    async def create_build(self, request: ApiRequest) -> Answer:
+        """Queue a build; the quota comes before the look at a build already in flight."""
+        template = self._templates.get_own(request)
+        self.check_quota(request.team)
+        in_flight = self.queue.in_flight_of(template.id)
+        status, row = (200, in_flight[0]) if in_flight else (201, self.queue.add(template))
+        return json_answer(status, go_json.write(self._answer(row)))
+
+    @operation("getTemplateBuild", "GET /templates/{template_id}/builds/{build_id}")
+    async def get_build(self, request: ApiRequest) -> Answer:
+        """Return a build."""
+        return json_answer(200, go_json.write(self._answer(self.get_own(request))))
+
+    @operation("cancelTemplateBuild", "DELETE /templates/{template_id}/builds/{build_id}")
+    async def cancel_build(self, request: ApiRequest) -> Answer:
+        """Cancel a build; also 204 if it had ended."""
+        self.queue.cancel(self.get_own(request))
+        return Response(status_code=204)
+
+    # -- What templates need
+
+    def check_quota(self, team: TeamRow) -> None:
+        """Raise ApiError if a team can't have another build in flight."""
+        if team.limits is None:
+            return
+        if sum(row.team_id == team.id for row in self.queue.in_flight()) >= team.limits.builds:
+            text = f"your team is limited to {team.limits.builds} builds in flight"
+            raise ApiError(429, "too_many_builds", text)
+
+    def start(self, template: TemplateRow) -> str:
+        """Queue a build of a template and return its id."""
+        return self.queue.add(template).id
+
+    def latest(self, template_id: str) -> str | None:
+        """Return the id of a template's newest build."""
+        rows = self._of_template.of(template_id)
+        return max(rows, key=lambda row: row.created_at).id if rows else None
+
+    def _check_none_in_flight(self, template: TemplateRow) -> None:
+        if count := len(self.queue.in_flight_of(template.id)):
+            text = f"template has {count} build(s) in flight: wait for them or cancel them"
+            raise ApiError(409, "conflict", text)
+
+    # -- From the start to the end of the server
+
+    def populate(self) -> None:
+        """Fail the builds that were in flight when a state file's server ended: the host knows none of them."""
+        self.queue.fail_all()
+
+    def reset(self) -> None:
+        """Forget every build."""
+        self.host.forget_all()
+        self.queue.reset()
 
     async def run(self) -> None:
-        """Tick for ever; sleeps while there is nothing in flight."""
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        period = self._clock.real(TICK_S)
-        while True:
-            await self._work.wait()
-            await asyncio.sleep(period - (loop.time() - started) % period)
-            try:
-                self.tick()
-            except Exception:
-                _logger.exception("supervisor tick failed")
-            if not any(True for _ in self._store.in_flight()):
-                self._work.clear()
+        """Move builds along until cancelled."""
+        await self.queue.run()
 
-    def queue(self, template: Template) -> Build:
-        """Queue a build of a template."""
-        build = Build(
-            id=str(self._new_id()),
-            template_id=template.id,
-            team_id=template.team_id,
-            status="pending",
-            spec_hash=template.spec.hash,
-            created_at=self._clock.now(),
-        )
-        self._store.save_build(build)
-        self._work.set()
-        return build
+    async def aclose(self) -> None:
+        """Stop every build."""
+        await self.host.aclose()
 
-    def lose_all(self) -> None:
-        """Fail every build in flight, as after a restart of the host: it knows none of them."""
-        for build in self._store.in_flight():
-            self.end(build, "failed", NO_RECORD)
+    # -- Faults
 
-    def cancel(self, build: Build) -> None:
-        """Cancel a build on a client's request. The real host is not told: the build goes on there."""
-        if not build.in_flight:
-            return
-        self._end(build, "cancelled", "cancelled by user")
-        template = self._store.templates[build.template_id]
-        if template.status in {"pending", "building"}:
-            self._store.save_template(
-                attrs.evolve(template, status="failed", error_message="build cancelled by user")
-            )
-        if self._host.kills_on_cancel:
-            self._host.cancel(build.id)
+    def _find_fault(self, job: BuildJob) -> Strike[BuildFault] | None:
+        return self.services.faults.strike_build(job, self._templates.rows[job.template_id].name)
 
-    def tick(self) -> None:
-        """Do one round: start what waits, give up what takes too long, take over what the host decided."""
-        if self.frozen:
-            return
-        # In this order, as rounds may come late: at high speeds a moment's delay is minutes for a build that waits.
-        self._dispatch()
-        for build in self._store.in_flight():
-            self._reap(build)
-        for build in self._store.in_flight():
-            if build.dispatched:
-                self._poll(build)
+    def _lose(self, build_id: str) -> None:
+        self.host.forget(build_id)
 
-    def end(self, build: Build, status: str, error_message: str | None) -> None:
-        """End a build and give its template the same verdict, even if it had been ready."""
-        self._end(build, status, error_message)
-        template = self._store.templates[build.template_id]
-        if status == "ready":
-            template = attrs.evolve(
-                template,
-                status="ready",
-                error_message=None,
-                built_at=self._clock.now(),
-                size_bytes=template.disk_mib * MIB,
-            )
-        else:
-            template = attrs.evolve(template, status="failed", error_message=error_message)
-        self._store.save_template(template)
+    def _time_out(self, build_id: str) -> None:
+        self.queue.overdue.add(build_id)
 
-    def job(self, build: Build) -> BuildJob:
-        """Return what the host has to know of a build."""
-        template = self._store.templates[build.template_id]
-        return BuildJob(
-            build_id=build.id,
-            template_id=template.id,
-            from_=template.spec.from_,
-            steps=template.spec.steps,
-            start_cmd=template.spec.start_cmd or None,
-            ready_cmd=template.spec.ready_cmd or None,
-            vcpu=template.vcpu,
-            memory_mib=template.memory_mib,
-            disk_mib=template.disk_mib,
-        )
+    # -- Look-ups
 
-    def _reap(self, build: Build) -> None:
-        if build.started_at is None:
-            if self._clock.age(build.created_at) > PENDING_LIMIT_S:
-                self._end(build, "failed", "build timed out")
-        elif build.id in self.overdue or self._clock.age(build.started_at) > BUILDING_LIMIT_S:
-            self.overdue.discard(build.id)
-            self._end(build, "failed", "build timed out")
-            self._host.cancel(build.id)
+    def get_own(self, request: ApiRequest) -> BuildRow:
+        """Return the build that a request is for if it is the team's, even of a deleted template; raises ApiError."""
+        row = self.rows.get(request.path["build_id"])
+        if row is None or row.template_id != request.path["template_id"] or row.team_id != request.team.id:
+            raise ApiError(404, "not_found", "Build not found")
+        return row
 
-    def _dispatch(self) -> None:
-        builds = list(self._store.in_flight())
-        active = sum(build.dispatched for build in builds)
-        pending = [build for build in builds if not build.dispatched]
-        if not self.dispatching:
-            return
-        for build in pending[: min(DISPATCHED_PER_TICK, max(0, ACTIVE_BUILDS - active))]:
-            template = self._store.templates[build.template_id]
-            if template.deleted_at is not None:
-                self.end(build, "failed", "template_gone: the template was deleted")
-                continue
-            self._store.save_build(attrs.evolve(build, status="building", started_at=self._clock.now()))
-            self._host.start(self.job(build), len(template.spec.canonical))
+    def of_template(self, template_id: str, team: TeamRow) -> list[BuildRow]:
+        """Return a team's builds of a template, newest first."""
+        rows = [row for row in self._of_template.of(template_id) if row.team_id == team.id]
+        rows.sort(key=lambda row: row.created_at, reverse=True)
+        return rows
 
-    def _poll(self, build: Build) -> None:
-        record = self._host.records.get(build.id)
-        if record is None:
-            self.end(build, "failed", NO_RECORD)
-        elif record.status == "ready":
-            if self._newer and build.status in NEXT_STATUS:
-                self._store.save_build(attrs.evolve(build, status=NEXT_STATUS[build.status]))
-            else:
-                self.end(build, "ready", None)
-        elif record.status != "building":
-            self.end(build, "failed", record.error_message)
+    def _answer(self, row: BuildRow) -> dict[str, object]:
+        newer = {"region": "local", "cache": {"hits": 0}} if self.services.settings.newer else {}
+        return {**row.answer(), **newer}
 
-    def _end(self, build: Build, status: str, error_message: str | None) -> None:
-        self._store.save_build(
-            attrs.evolve(build, status=status, error_message=error_message, finalized_at=self._clock.now())
-        )
+
+def _make_runner(settings: Settings, clock: Clock) -> Runner:
+    if settings.execute:
+        from superserve.local._machines.processes import ExecuteRunner
+
+        return ExecuteRunner(speed=settings.speed)
+    from superserve.local._machines.pretend import PretendRunner
+
+    return PretendRunner(clock)

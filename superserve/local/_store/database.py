@@ -1,166 +1,145 @@
-"""Rows that outlast their server: the store of a server that was given a state file."""
+"""Rows that outlast their server: a SQLite file with a table for each row class."""
 
 import contextlib
-import json
 import os
 import sqlite3
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, TypeVar, get_args
 
 import attrs
 
-from superserve.local._app import go_json
 from superserve.local._app.errors import StateError
-from superserve.local._app.limits import TeamLimits
-from superserve.local._resources.build_spec import BuildSpec, read_spec
-from superserve.local._store.store import Build, Store, Team, Template
+from superserve.local._app.go_json import Malformed
+from superserve.local._store.rows import Row
 
-# In the file's header: whose it is ("SSrv"), and which of our layouts it has.
+R = TypeVar("R", bound=Row)
+
+# In the file's header: whose it is ("SSrv").
 APPLICATION_ID = 0x53537276
-VERSION = 1
 # It holds keys.
 PRIVATE = 0o600
 
-_LAYOUT = (
-    f"PRAGMA application_id = {APPLICATION_ID}",
-    f"PRAGMA user_version = {VERSION}",
-    "CREATE TABLE teams (id TEXT PRIMARY KEY, is_system INTEGER NOT NULL, limits TEXT)",
-    "CREATE TABLE keys (key TEXT PRIMARY KEY, team_id TEXT NOT NULL REFERENCES teams, is_own INTEGER NOT NULL)",
-    """CREATE TABLE templates (
-        id TEXT PRIMARY KEY, team_id TEXT NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL,
-        vcpu INTEGER NOT NULL, memory_mib INTEGER NOT NULL, disk_mib INTEGER NOT NULL,
-        created_at TEXT NOT NULL, spec TEXT NOT NULL, size_bytes INTEGER, error_message TEXT,
-        built_at TEXT, deleted_at TEXT, sandboxes INTEGER NOT NULL
-    )""",
-    """CREATE TABLE builds (
-        id TEXT PRIMARY KEY, template_id TEXT NOT NULL REFERENCES templates, team_id TEXT NOT NULL,
-        status TEXT NOT NULL, spec_hash TEXT NOT NULL, created_at TEXT NOT NULL, error_message TEXT,
-        started_at TEXT, finalized_at TEXT
-    )""",
-)
-_SAVE_TEAM = (
-    "INSERT INTO teams VALUES (:id, :is_system, :limits) "
-    "ON CONFLICT (id) DO UPDATE SET is_system = excluded.is_system, limits = excluded.limits"
-)
-_SAVE_KEY = "INSERT OR REPLACE INTO keys VALUES (?, ?, ?)"
-_REMOVE_KEY = "DELETE FROM keys WHERE key = ?"
-_SAVE_TEMPLATE = (
-    "INSERT OR REPLACE INTO templates VALUES (:id, :team_id, :name, :status, :vcpu, :memory_mib, :disk_mib, "
-    ":created_at, :spec, :size_bytes, :error_message, :built_at, :deleted_at, :sandboxes)"
-)
-_SAVE_BUILD = (
-    "INSERT OR REPLACE INTO builds VALUES (:id, :template_id, :team_id, :status, :spec_hash, :created_at, "
-    ":error_message, :started_at, :finalized_at)"
-)
-_CLEAR = ("DELETE FROM builds", "DELETE FROM templates", "DELETE FROM keys", "DELETE FROM teams")
+
+@attrs.frozen
+class _Column:
+    name: str
+    declaration: str
+    write: Callable[[Any], object]
+    read: Callable[[Any], object]
 
 
-class SavedStore(Store):
-    """A store that begins with the rows of a file and writes each change to it; for one thread.
+class _Layout:
+    """How the rows of one class are kept."""
 
-    The file is this process's alone while the store is open. Logs are not in it: they are the build host's, which
-    forgets them when it restarts.
+    def __init__(self, kind: type[Row]) -> None:
+        first, *others = attrs.fields(kind)
+        self.columns = [_column(first, is_key=True), *(_column(field, is_key=False) for field in others)]
+        names = [column.name for column in self.columns]
+        changes = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
+        marks = ", ".join("?" * len(names))
+        table = kind.TABLE
+        self.create = f"CREATE TABLE {table} ({', '.join(column.declaration for column in self.columns)})"
+        self.select = f"SELECT {', '.join(names)} FROM {table} ORDER BY rowid"  # noqa: S608 - names of our classes
+        self.save = f"INSERT INTO {table} VALUES ({marks}) ON CONFLICT ({names[0]}) DO UPDATE SET {changes}"  # noqa: S608
+        self.remove = f"DELETE FROM {table} WHERE {names[0]} = ?"  # noqa: S608
+        self.clear = f"DELETE FROM {table}"  # noqa: S608
+
+
+class Database:
+    """A state file, which is this process's alone while it is open; for one thread.
+
+    Logs are not in it: they are the build host's, which forgets them when it restarts.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kinds: Sequence[type[Row]]) -> None:
         """Open the file, or make it; raises StateError."""
-        super().__init__()
-        self._database = _open(path)
-        try:
-            self._load()
-        except (sqlite3.DatabaseError, go_json.Malformed, ValueError, TypeError, AttributeError) as error:
-            self._database.close()
-            raise _damaged(path, error) from None
+        self._path = path
+        self._layouts = {kind: _Layout(kind) for kind in kinds}
+        self._connection = _open(path, [layout.create for layout in self._layouts.values()])
+        with self._checking():
+            (verdict,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise ValueError(verdict)
+            if self._connection.execute("PRAGMA foreign_key_check").fetchone():
+                raise ValueError("rows are missing that other rows name")
 
-    def save_team(self, team: Team) -> None:
-        """Insert a team or replace it."""
-        limits = json.dumps(attrs.asdict(team.limits)) if team.limits is not None else None
-        self._database.execute(_SAVE_TEAM, {"id": team.id, "is_system": team.is_system, "limits": limits})
-        super().save_team(team)
+    def rows(self, kind: type[R]) -> Iterator[R]:
+        """Yield the rows of a class, oldest first; raises StateError if one makes no sense."""
+        layout = self._layouts[kind]
+        with self._checking():
+            for values in self._connection.execute(layout.select):
+                pairs = zip(layout.columns, values, strict=True)
+                yield kind(*[None if value is None else column.read(value) for column, value in pairs])
 
-    def save_key(self, key: str, team_id: str, *, own: bool = False) -> None:
-        """Let a key stand for a team."""
-        self._database.execute(_SAVE_KEY, (key, team_id, own))
-        super().save_key(key, team_id, own=own)
+    def save(self, row: Row) -> None:
+        """Insert a row, or replace the one that has its key."""
+        layout = self._layouts[type(row)]
+        values = [(column, getattr(row, column.name)) for column in layout.columns]
+        self._connection.execute(
+            layout.save, [None if value is None else column.write(value) for column, value in values]
+        )
 
-    def remove_key(self, key: str) -> None:
-        """Let a key stand for nobody."""
-        self._database.execute(_REMOVE_KEY, (key,))
-        super().remove_key(key)
-
-    def save_template(self, template: Template) -> None:
-        """Insert a template row or replace it."""
-        self._database.execute(_SAVE_TEMPLATE, _columns(template))
-        super().save_template(template)
-
-    def save_build(self, build: Build) -> None:
-        """Insert a build row or replace it."""
-        self._database.execute(_SAVE_BUILD, _columns(build))
-        super().save_build(build)
+    def remove(self, kind: type[Row], key: str) -> None:
+        """Remove the row that has a key."""
+        self._connection.execute(self._layouts[kind].remove, (key,))
 
     def clear(self) -> None:
-        """Forget every row, in the file too."""
-        with self._database:
-            self._database.execute("BEGIN")
-            for statement in _CLEAR:
-                self._database.execute(statement)
-        super().clear()
+        """Remove every row."""
+        with self._connection:
+            self._connection.execute("BEGIN")
+            for layout in reversed(self._layouts.values()):
+                self._connection.execute(layout.clear)
 
     def close(self) -> None:
         """Let others have the file."""
-        self._database.close()
+        self._connection.close()
 
-    def _load(self) -> None:
-        database = self._database
-        (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise ValueError(verdict)
-        if database.execute("PRAGMA foreign_key_check").fetchone():
-            raise ValueError("rows are missing that other rows name")
-        # What is read needn't be written again: the rows go into the store in memory only.
-        for row in database.execute("SELECT * FROM teams ORDER BY rowid"):
-            limits = TeamLimits(**json.loads(row["limits"])) if row["limits"] is not None else None
-            super().save_team(Team(row["id"], limits, is_system=bool(row["is_system"])))
-        for row in database.execute("SELECT * FROM keys ORDER BY rowid"):
-            super().save_key(row["key"], row["team_id"], own=bool(row["is_own"]))
-        for row in database.execute("SELECT * FROM templates ORDER BY created_at, rowid"):
-            super().save_template(Template(**_fields(row)))
-        for row in database.execute("SELECT * FROM builds ORDER BY created_at, rowid"):
-            super().save_build(Build(**_fields(row)))
+    @contextlib.contextmanager
+    def _checking(self) -> Iterator[None]:
+        """Call the file damaged, and close it, if what is read of it makes no sense."""
+        try:
+            yield
+        except (sqlite3.DatabaseError, Malformed, ValueError, TypeError, AttributeError) as error:
+            self.close()
+            raise _damaged(self._path, error) from None
 
 
-def _columns(row: Template | Build) -> dict[str, object]:
-    columns: dict[str, object] = attrs.asdict(row, recurse=False)
-    for name, value in columns.items():
-        if isinstance(value, datetime):
-            columns[name] = value.isoformat()
-        elif isinstance(value, BuildSpec):
-            columns[name] = value.canonical.decode()
-    return columns
+def _column(field: "attrs.Attribute[Any]", *, is_key: bool) -> _Column:
+    kinds = set(get_args(field.type)) or {field.type}
+    (kind,) = kinds - {NoneType}
+    words = [field.name, "INTEGER" if kind in {int, bool} else "TEXT"]
+    if is_key:
+        words.append("PRIMARY KEY")
+    elif NoneType not in kinds:
+        words.append("NOT NULL")
+    if references := field.metadata.get("references"):
+        words.append(f"REFERENCES {references}")
+    write, read = field.metadata.get("write"), field.metadata.get("read")
+    if kind is datetime:
+        write, read = datetime.isoformat, datetime.fromisoformat
+    elif kind is bool:
+        write, read = int, bool
+    return _Column(field.name, " ".join(words), write or _keep, read or _keep)
 
 
-def _fields(row: sqlite3.Row) -> dict[str, Any]:
-    fields: dict[str, Any] = dict(row)
-    for name, value in fields.items():
-        if name == "spec":
-            fields[name] = read_spec(go_json.read(value.encode()))
-        elif name.endswith("_at") and value is not None:
-            fields[name] = datetime.fromisoformat(value)
-    return fields
+def _keep(value: object) -> object:
+    return value
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path, layout: Sequence[str]) -> sqlite3.Connection:
     """Open a state file for this process alone, and make it if there is none."""
     _make(path)
     database = sqlite3.connect(path.absolute(), timeout=0, isolation_level=None)
     try:
-        database.row_factory = sqlite3.Row
         # What is locked stays so until the connection is closed.
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
         with database:
             database.execute("BEGIN EXCLUSIVE")
-            _claim(database, path)
+            _claim(database, path, layout)
         # Whole rows even after a power cut, without a wait for the disk at each of them.
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
@@ -188,19 +167,23 @@ def _make(path: Path) -> None:
         raise StateError(f"cannot make the state file {path}: {error.strerror}") from None
 
 
-def _claim(database: sqlite3.Connection, path: Path) -> None:
-    """Check that the file is ours; lay it out if it is empty."""
+def _claim(database: sqlite3.Connection, path: Path, layout: Sequence[str]) -> None:
+    """Check that the file is ours and has this layout; lay it out if it is empty."""
+    # Any change of a row class makes another layout.
+    expected = zlib.crc32("\n".join(layout).encode()) & 0x7FFFFFFF
     (owner,) = database.execute("PRAGMA application_id").fetchone()
     (version,) = database.execute("PRAGMA user_version").fetchone()
     (tables,) = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if (owner, version, tables) == (0, 0, 0):
-        for statement in _LAYOUT:
+        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        database.execute(f"PRAGMA user_version = {expected}")
+        for statement in layout:
             database.execute(statement)
     elif owner != APPLICATION_ID:
         raise _foreign(path)
-    elif version != VERSION:
+    elif version != expected:
         raise StateError(
-            f"{path} was written by another version of superserve (layout {version}, not {VERSION}): "
+            f"{path} was written by another version of superserve (layout {version}, not {expected}): "
             "choose another file, or install that version"
         )
 

@@ -13,12 +13,12 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from superserve.local._app import go_json
+from superserve.local._app.answers import error_answer, json_answer
 from superserve.local._app.errors import ApiError
+from superserve.local._app.recorder import Record, Requests
 from superserve.local._app.recorder import Request as Recorded
-from superserve.local._app.recorder import Requests
 from superserve.local._faults.faults import BuildFaults, Faults, RequestFaults
-from superserve.local._faults.registry import Fault
-from superserve.local._resources.templates import error_answer, json_answer
+from superserve.local._faults.registry import Fault, Registry
 
 PREFIX = "/_local/"
 
@@ -31,14 +31,14 @@ _FAULTS: dict[str, tuple[Callable[..., object], Callable[..., Fault]]] = {
 }
 
 
-class Remote:
+class Control:
     """Answers the requests to /_local/."""
 
     def __init__(
-        self, faults: Faults, requests: Requests, *, key: str, reset: Callable[[], Awaitable[None]]
+        self, registry: Registry, record: Record, *, key: str, reset: Callable[[], Awaitable[None]]
     ) -> None:
-        self._faults = faults
-        self._requests = requests
+        self._faults = Faults(registry, record.operations)
+        self._requests = Requests(record)
         self._key = key.encode()
         self._reset = reset
 
@@ -57,19 +57,19 @@ class Remote:
             raise ApiError(401, "auth_failed", f"{PREFIX} needs the server's own key")
         match [request.method, *request.scope["path"].removeprefix(PREFIX).split("/")]:
             case ["POST", "faults"]:
-                return _shown(201, self._add(await request.body()).describe())
+                return _json_of(201, self._add(await request.body()).describe())
             case ["GET", "faults"]:
-                return _shown(200, [fault.describe() for fault in self._faults])
+                return _json_of(200, [fault.describe() for fault in self._faults])
             case ["GET", "faults", fault_id]:
-                return _shown(200, self._fault(fault_id).describe())
+                return _json_of(200, self._fault(fault_id).describe())
             case ["GET", "requests"]:
-                return _shown(200, [_described(recorded) for recorded in self._asked_for(request)])
+                return _json_of(200, [_describe(recorded) for recorded in self._select(request)])
             case ["DELETE", "faults"]:
                 self._faults.clear()
             case ["DELETE", "faults", fault_id]:
                 self._fault(fault_id).remove()
             case ["DELETE", "requests"]:
-                self._asked_for(request).clear()
+                self._select(request).clear()
             case ["POST", "reset"]:
                 await self._reset()
             case _:
@@ -111,7 +111,7 @@ class Remote:
                 return fault
         raise ApiError(404, "not_found", f'there is no fault "{fault_id}"')
 
-    def _asked_for(self, request: Request) -> Requests:
+    def _select(self, request: Request) -> Requests:
         on = request.query_params.get("on")
         try:
             return self._requests if on is None else self._requests.to(on)
@@ -123,7 +123,7 @@ def _parameters(method: Callable[..., object]) -> dict[str, inspect.Parameter]:
     return {name: value for name, value in inspect.signature(method).parameters.items() if name != "self"}
 
 
-def _described(request: Recorded) -> dict[str, object]:
+def _describe(request: Recorded) -> dict[str, object]:
     described: dict[str, object] = {
         "method": request.method,
         "path": request.path,
@@ -141,5 +141,5 @@ def _described(request: Recorded) -> dict[str, object]:
     return described
 
 
-def _shown(status: int, value: object) -> Response:
+def _json_of(status: int, value: object) -> Response:
     return json_answer(status, go_json.write(value))

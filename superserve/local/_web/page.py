@@ -8,7 +8,7 @@ but requests to this server, and run no script but its own; names and logs are p
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -17,11 +17,14 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from superserve.local._app import go_json
+from superserve.local._app.answers import Answer, error_answer, json_answer
+from superserve.local._app.auth import TeamRow
 from superserve.local._app.errors import ApiError
+from superserve.local._app.services import Services
 from superserve.local._machines.build_host import BUFFERED_EVENTS
-from superserve.local._resources.build_logs import LogStream
-from superserve.local._resources.templates import Answer, error_answer, json_answer
-from superserve.local._store.store import Store, Team, Template
+from superserve.local._resources.build_logs import BuildLogResource
+from superserve.local._resources.builds import BuildResource
+from superserve.local._resources.templates import TemplateResource, TemplateRow
 
 PATH = "/"
 OVERVIEW = "/_local/overview"
@@ -47,10 +50,11 @@ def is_for_page(method: str, path: str) -> bool:
 class Page:
     """Answers what `is_for_page`. It isn't limited, and sees what the key's team does."""
 
-    def __init__(self, store: Store, about: str, open_log: Callable[..., LogStream]) -> None:
-        self._store = store
-        self._about = about
-        self._open_log = open_log
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._templates = services.resource(TemplateResource)
+        self._builds = services.resource(BuildResource)
+        self._logs = services.resource(BuildLogResource)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -66,28 +70,26 @@ class Page:
         if path == PATH:
             document, policy = _document()
             return Response(document, 200, {"content-security-policy": policy}, "text/html")
-        team = self._store.team_of(request.headers.get("x-api-key", ""))
-        if team is None:
-            raise ApiError(401, "auth_failed", "missing or invalid API key")
+        team = self._services.teams.authenticate(request)
         if path == OVERVIEW:
             return json_answer(200, self._overview(team))
         found = _LOGS.fullmatch(path)
-        build = self._store.builds.get(found[1]) if found else None
+        build = self._builds.rows.get(found[1]) if found else None
         if build is None or build.team_id != team.id:
             raise ApiError(404, "not_found", "Build not found")
-        return self._open_log(build.id, queue=BUFFERED_EVENTS)
+        return self._logs.open(build.id, queue=BUFFERED_EVENTS)
 
-    def _overview(self, team: Team) -> bytes:
-        templates = [self._template(row, team) for row in self._store.visible_templates(team)]
-        return go_json.write({"about": self._about, "templates": templates})
+    def _overview(self, team: TeamRow) -> bytes:
+        templates = [self._describe(row, team) for row in self._templates.visible(team)]
+        return go_json.write({"about": str(self._services.settings), "templates": templates})
 
-    def _template(self, row: Template, team: Team) -> dict[str, object]:
-        builds = [build.answer() for build in self._store.builds_of(row.id) if build.team_id == team.id]
+    def _describe(self, row: TemplateRow, team: TeamRow) -> dict[str, object]:
+        builds = [build.answer() for build in self._builds.of_template(row.id, team)[:_BUILDS]]
         return {
             **row.answer(),
             "from": row.spec.from_,
             "system": row.team_id != team.id,
-            "builds": builds[:_BUILDS],
+            "builds": builds,
         }
 
 

@@ -24,7 +24,8 @@ SPACE = (
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._/-]*[a-z0-9])?")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
-PLATFORM = {"vcpu": (1, 4), "memory_mib": (256, 4096), "disk_mib": (1024, 8192)}
+_PLATFORM = {"vcpu": (1, 4), "memory_mib": (256, 4096), "disk_mib": (1024, 8192)}
+_NEWER_PLATFORM = {"vcpu": (1, 10), "memory_mib": (256, 20480), "disk_mib": (1024, 65536)}
 _DEFAULTS = {"vcpu": 1, "memory_mib": 1024, "disk_mib": 4096}
 
 
@@ -53,6 +54,15 @@ class BuildSpec:
     def hash(self) -> str:
         """The spec's build_spec_hash."""
         return hashlib.sha256(self.canonical).hexdigest()
+
+    def write(self) -> str:
+        """Return the spec as text, for a state file."""
+        return self.canonical.decode()
+
+    @staticmethod
+    def read(text: str) -> "BuildSpec":
+        """Return the spec that a text of `write` stands for."""
+        return read_spec(go_json.read(text.encode()))
 
     @property
     def has_nul(self) -> bool:
@@ -83,7 +93,7 @@ class CreateTemplate:
 
 
 def read_create_template(
-    body: bytes, *, platform: Ranges, limits: TeamLimits | None, is_system_team: bool
+    body: bytes, *, newer: bool, limits: TeamLimits | None, is_system_team: bool
 ) -> CreateTemplate:
     """Read and check a body of POST /templates; raises ApiError for the first check that fails."""
     try:
@@ -96,7 +106,7 @@ def read_create_template(
     except go_json.Malformed as error:
         raise _bad(f"request validation failed: {error}") from None
     _check_name(name, is_system_team=is_system_team)
-    _check_sizes(sizes, platform, None if is_system_team else limits)
+    _check_sizes(sizes, _NEWER_PLATFORM if newer else _PLATFORM, None if is_system_team else limits)
     if spec is None:
         raise _bad("build_spec is required")
     _check_image(spec.from_)
