@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from superserve.local._machines.jobs import FIXED_FAILURES, go_duration, shown_command
+from superserve.local._machines.jobs import FIXED_FAILURES, format_command, format_duration
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def test_a_long_command_is_cut_in_the_log(outcome):
 
     shown = next(line for line in lines(events, "system") if line.startswith("$ "))
     assert shown == "$ echo " + "ü" * 125 + "…"
-    assert shown_command("x" * 256) == "$ " + "x" * 256
+    assert format_command("x" * 256) == "$ " + "x" * 256
 
 
 @pytest.mark.parametrize(
@@ -220,4 +220,4 @@ def test_a_long_command_is_cut_in_the_log(outcome):
     ],
 )
 def test_durations_are_written_as_the_server_writes_them(seconds, text):
-    assert go_duration(seconds) == text
+    assert format_duration(seconds) == text

@@ -10,7 +10,7 @@ from superserve.local import LocalServer, StateError
 from superserve.local._app import backend, server
 from superserve.local._app.answers import json_answer
 from superserve.local._app.patterns import Operations
-from superserve.local._app.router import operation, operations_of
+from superserve.local._app.router import find_operations, operation
 from superserve.local._app.services import Resource
 from superserve.local._resources import RESOURCES
 from superserve.local._store.rows import Row, column
@@ -51,7 +51,7 @@ class NoteResource(Resource):
 def _notes(monkeypatch):
     kinds = (*RESOURCES, NoteResource)
     monkeypatch.setattr(backend, "RESOURCES", kinds)
-    operations = Operations(operation for kind in kinds for _, operation in operations_of(kind))
+    operations = Operations(operation for kind in kinds for _, operation in find_operations(kind))
     monkeypatch.setattr(server, "OPERATIONS", operations)
 
 

@@ -23,6 +23,11 @@ def json_answer(status: int, body: bytes) -> Response:
     return Response(body, status, {"content-type": "application/json; charset=utf-8"})
 
 
+def drop_none(**fields: object) -> dict[str, object]:
+    """Return the fields of an answer that are set: the server leaves out the others."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 def error_answer(error: ApiError) -> Response:
     """Return the error envelope."""
     return json_answer(error.status, go_json.write({"error": {"code": error.code, "message": error.message}}))

@@ -12,7 +12,7 @@ from superserve.local._app.answers import Answer, error_answer
 from superserve.local._app.auth import NOBODY, TeamRow, Teams
 from superserve.local._app.errors import ApiError
 from superserve.local._app.limits import Limits, RateLimiter
-from superserve.local._app.router import ApiRequest, Router, canonical_path
+from superserve.local._app.router import ApiRequest, Router, read_path
 
 _SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -79,7 +79,7 @@ class Api:
         if route.operation.needs_key:
             team = self._teams.authenticate(request)
             self._take_for_team(team, headers)
-        return await route.handle(ApiRequest(request, team, canonical_path(path)))
+        return await route.handle(ApiRequest(request, team, read_path(path)))
 
     def _take_for_team(self, team: TeamRow, headers: list[tuple[bytes, bytes]]) -> None:
         if team.limits is None:

@@ -6,7 +6,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def whole(name: str, value: int, lowest: int, highest: int | None = None) -> int:
+def check_whole(name: str, value: int, lowest: int, highest: int | None = None) -> int:
     """Return a whole number within bounds."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be a whole number, not {value!r}")
@@ -16,39 +16,39 @@ def whole(name: str, value: int, lowest: int, highest: int | None = None) -> int
     return value
 
 
-def seconds(name: str, value: float) -> float:
+def check_seconds(name: str, value: float) -> float:
     """Return a time in seconds."""
-    number = _number(name, value)
+    number = _check_number(name, value)
     if not 0 <= number < math.inf:
         raise ValueError(f"{name} must be 0 or more seconds, not {value!r}")
     return number
 
 
-def positive(name: str, value: float, highest: float = math.inf) -> float:
+def check_positive(name: str, value: float, highest: float = math.inf) -> float:
     """Return a number that is more than 0 and finite, and at most the highest."""
-    number = _number(name, value)
+    number = _check_number(name, value)
     if not 0 < number <= highest or number == math.inf:
         bound = "" if highest == math.inf else f" and at most {highest}"
         raise ValueError(f"{name} must be more than 0{bound}, not {value!r}")
     return number
 
 
-def chance(name: str, value: float) -> float:
+def check_chance(name: str, value: float) -> float:
     """Return a probability that isn't 0."""
-    number = _number(name, value)
+    number = _check_number(name, value)
     if not 0 < number <= 1:
         raise ValueError(f"{name} must be more than 0 and at most 1, not {value!r}")
     return number
 
 
-def flag(name: str, value: bool) -> bool:
+def check_flag(name: str, value: bool) -> bool:
     """Return a boolean."""
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be true or false, not {value!r}")
     return value
 
 
-def text(name: str, value: str) -> str:
+def check_text(name: str, value: str) -> str:
     """Return a text that isn't empty."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a text, not {value!r}")
@@ -57,7 +57,7 @@ def text(name: str, value: str) -> str:
     return value
 
 
-def key(name: str, value: str) -> str:
+def check_key(name: str, value: str) -> str:
     """Return an API key that a client can send. It is a secret, so it is never shown."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a text")
@@ -68,14 +68,14 @@ def key(name: str, value: str) -> str:
     return value
 
 
-def one_of(name: str, value: T, choices: tuple[T, ...]) -> T:
+def check_one_of(name: str, value: T, choices: tuple[T, ...]) -> T:
     """Return one of the choices."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, not {value!r}")
     return value
 
 
-def _number(name: str, value: float) -> float:
+def _check_number(name: str, value: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number, not {value!r}")
     return value

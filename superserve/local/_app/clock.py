@@ -37,12 +37,12 @@ class Clock:
         await asyncio.sleep(seconds / self.speed)
 
 
-def whole_seconds(moment: datetime) -> str:
-    """Write a time as template and build rows show it: RFC 3339, whole seconds, `Z`."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+def format_time(moment: datetime | None) -> str | None:
+    """Write a time as rows show it: RFC 3339, whole seconds, `Z`; None stays None."""
+    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def nanoseconds(since_epoch_ns: int) -> str:
+def format_nanoseconds(since_epoch_ns: int) -> str:
     """Write a time as log events show it: RFC 3339 with as many fraction digits as it needs, at most nine."""
     seconds, fraction = divmod(since_epoch_ns, 1_000_000_000)
     moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))

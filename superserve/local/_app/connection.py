@@ -42,7 +42,7 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
         self.lost.set()
 
-    def framed(self, message: Message) -> tuple[bytes, int]:
+    def frame(self, message: Message) -> tuple[bytes, int]:
         """Return the bytes that a message of a response would be sent as, and where in them its body begins.
 
         The connection can't be used for another response afterwards.

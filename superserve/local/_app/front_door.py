@@ -45,20 +45,20 @@ class FrontDoor:
         """Answer one request."""
         app: ASGIApp
         if is_for_page(scope["method"], scope["path"]):
-            app = self._page if _is_local(scope) else _misdirected()
+            app = self._page if _is_local(scope) else _refuse_host()
         elif scope["path"].startswith(PREFIX):
-            app = self._control if self._is_meant(scope) else _misdirected()
+            app = self._control if self._is_allowed(scope) else _refuse_host()
         else:
             app = self._log_and_answer
         await app(scope, receive, send)
 
-    def _is_meant(self, scope: Scope) -> bool:
+    def _is_allowed(self, scope: Scope) -> bool:
         # Without execute mode any name that leads to this machine will do, as on the real server.
         return not self._local_hosts_only or _is_local(scope)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self._is_meant(scope):
-            await _misdirected()(scope, receive, send)
+        if not self._is_allowed(scope):
+            await _refuse_host()(scope, receive, send)
             return
         receive, send = await self._recorder.record(scope, receive, send)
         strike = self._faults.strike_request(scope["method"], scope["path"])
@@ -87,6 +87,6 @@ def _is_local(scope: Scope) -> bool:
     return name.lower() in {"127.0.0.1", "localhost"} and (not port or port.isdecimal())
 
 
-def _misdirected() -> Response:
+def _refuse_host() -> Response:
     text = "421 misdirected request: this server answers only for 127.0.0.1 and localhost"
     return Response(text, 421, {"content-type": "text/plain; charset=utf-8"})

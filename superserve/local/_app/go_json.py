@@ -40,7 +40,7 @@ def read(body: bytes) -> object:
     return value
 
 
-def fields(value: object, where: str, *names: str) -> dict[str, object]:
+def read_fields(value: object, where: str, *names: str) -> dict[str, object]:
     """Return the named fields of an object, without those that are null.
 
     Keys match whatever their case, the last of doubles wins, and any other key is refused. Null is an empty object.
@@ -48,7 +48,7 @@ def fields(value: object, where: str, *names: str) -> dict[str, object]:
     if value is None:
         return {}
     if not isinstance(value, _Object):
-        raise Malformed(f"cannot read {_kind(value)} into {where or 'the request'}: an object is due")
+        raise Malformed(f"cannot read {_name_kind(value)} into {where or 'the request'}: an object is due")
     found: dict[str, object] = {}
     for key, item in value:
         name = key if key in names else _fold(key)
@@ -58,31 +58,31 @@ def fields(value: object, where: str, *names: str) -> dict[str, object]:
     return {name: item for name, item in found.items() if item is not None}
 
 
-def string(value: object, where: str) -> str:
+def read_string(value: object, where: str) -> str:
     """Return a string; half surrogate pairs become U+FFFD."""
     if not isinstance(value, str):
-        raise Malformed(f"cannot read {_kind(value)} into {where}: a string is due")
+        raise Malformed(f"cannot read {_name_kind(value)} into {where}: a string is due")
     return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
 
 
-def int32(value: object, where: str) -> int:
+def read_int32(value: object, where: str) -> int:
     """Return an integer; `1.0`, `1e3`, strings, booleans and what doesn't fit in 32 bits are refused."""
     if type(value) is not int or not -(2**31) <= value < 2**31:
-        raise Malformed(f"cannot read {_kind(value)} into {where}: a 32-bit integer is due")
+        raise Malformed(f"cannot read {_name_kind(value)} into {where}: a 32-bit integer is due")
     return value
 
 
-def boolean(value: object, where: str) -> bool:
+def read_boolean(value: object, where: str) -> bool:
     """Return a boolean."""
     if not isinstance(value, bool):
-        raise Malformed(f"cannot read {_kind(value)} into {where}: a boolean is due")
+        raise Malformed(f"cannot read {_name_kind(value)} into {where}: a boolean is due")
     return value
 
 
-def array(value: object, where: str) -> list[object]:
+def read_array(value: object, where: str) -> list[object]:
     """Return the items of an array."""
     if not isinstance(value, list) or isinstance(value, _Object):
-        raise Malformed(f"cannot read {_kind(value)} into {where}: an array is due")
+        raise Malformed(f"cannot read {_name_kind(value)} into {where}: an array is due")
     return value
 
 
@@ -105,11 +105,11 @@ def _skip_space(text: str, index: int) -> int:
     return match.end() if match else index
 
 
-def _integer(digits: str) -> int | float:
+def _read_integer(digits: str) -> int | float:
     return int(digits) if len(digits) <= _INT_DIGITS else float("inf")
 
 
-def _refuse(constant: str) -> object:
+def _refuse_constant(constant: str) -> object:
     raise ValueError(f"invalid literal {constant}")
 
 
@@ -118,7 +118,7 @@ def _fold(key: str) -> str:
     return key.lower().replace("\u017f", "s")
 
 
-def _kind(value: object) -> str:
+def _name_kind(value: object) -> str:
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, int | float):
@@ -132,4 +132,6 @@ def _kind(value: object) -> str:
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _SORTING_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-_DECODER = json.JSONDecoder(object_pairs_hook=_Object, parse_int=_integer, parse_constant=_refuse)
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_Object, parse_int=_read_integer, parse_constant=_refuse_constant
+)

@@ -26,7 +26,7 @@ class TeamLimits:
     def __attrs_post_init__(self) -> None:
         """Refuse what is no limit."""
         for name in ("vcpu", "memory_mib", "disk_mib", "builds", "templates"):
-            arguments.whole(name, getattr(self, name), 0)
+            arguments.check_whole(name, getattr(self, name), 0)
         _check_rate(self.requests_per_s, self.burst)
 
 
@@ -46,8 +46,8 @@ class Limits:
 
 
 def _check_rate(requests_per_s: float, burst: int) -> None:
-    arguments.positive("requests_per_s", requests_per_s)
-    arguments.whole("burst", burst, 1)
+    arguments.check_positive("requests_per_s", requests_per_s)
+    arguments.check_whole("burst", burst, 1)
 
 
 @attrs.frozen

@@ -25,7 +25,7 @@ class Operation:
     @property
     def pattern(self) -> "Pattern":
         """The requests that are for it."""
-        return Pattern(self.name, self.method, segments_of(self.path))
+        return Pattern(self.name, self.method, split_path(self.path))
 
 
 @attrs.frozen
@@ -44,7 +44,7 @@ class Pattern:
             self.segments is None or _fit(self.segments, path.split("/")[1:])
         )
 
-    def lies_within(self, other: "Pattern") -> bool:
+    def is_within(self, other: "Pattern") -> bool:
         """Whether all that is meant is meant by another pattern too."""
         if self.method not in {None, other.method} or self.segments is None or other.segments is None:
             return False
@@ -82,23 +82,23 @@ class Operations:
         return Pattern(
             text,
             None if method in {None, "*"} else method.upper(),
-            None if path == "*" else segments_of(path),
+            None if path == "*" else split_path(path),
         )
 
-    def name_of(self, method: str, path: str) -> str | None:
+    def find_name(self, method: str, path: str) -> str | None:
         """Return the operation that a request is for, or None if there is no such one."""
         return next((name for name, each in self._patterns.items() if each.matches(method, path)), None)
 
     def check_event_streams(self, pattern: Pattern) -> None:
         """Raise ValueError if a pattern means more than one operation's event streams."""
         names = [name for name, operation in self._operations.items() if operation.streams_events]
-        if not any(pattern.lies_within(self._patterns[name]) for name in names):
+        if not any(pattern.is_within(self._patterns[name]) for name in names):
             raise ValueError(
                 f"only log streams have events: {pattern.text!r} is more than {' or '.join(map(repr, names))}"
             )
 
 
-def segments_of(path: str) -> tuple[str | None, ...]:
+def split_path(path: str) -> tuple[str | None, ...]:
     """Return the parts of a path, None for those in braces."""
     return tuple(None if _WILDCARD.fullmatch(part) else part for part in path.split("/")[1:])
 

@@ -68,7 +68,7 @@ class Request:
     @property
     def operation(self) -> str | None:
         """The operation of the contract, such as `createTemplate`; None if there is none for method and path."""
-        return self._operations.name_of(self.method, self.path)
+        return self._operations.find_name(self.method, self.path)
 
     @property
     def at(self) -> datetime:

@@ -47,7 +47,7 @@ def operation(
     return mark
 
 
-def operations_of(kind: type) -> Iterator[tuple[str, Operation]]:
+def find_operations(kind: type) -> Iterator[tuple[str, Operation]]:
     """Yield the operations of a resource class, with the names of the methods that handle them."""
     for name, member in vars(kind).items():
         if isinstance(found := getattr(member, _MARK, None), Operation):
@@ -82,7 +82,7 @@ class Router:
         self._routes = [
             Route(operation, tuple(operation.path.split("/")[1:]), getattr(resource, name))
             for resource in resources
-            for name, operation in operations_of(type(resource))
+            for name, operation in find_operations(type(resource))
         ]
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
@@ -116,14 +116,12 @@ class Router:
         return Response(status_code=307, headers={"location": location})
 
 
-def canonical_path(parts: Mapping[str, str]) -> dict[str, str]:
+def read_path(parts: Mapping[str, str]) -> dict[str, str]:
     """Return the parts of a path with ids in canonical spelling; raises ApiError for an id that is not a UUID."""
-    return {
-        name: _canonical_id(name, value) if name.endswith("_id") else value for name, value in parts.items()
-    }
+    return {name: _read_id(name, value) if name.endswith("_id") else value for name, value in parts.items()}
 
 
-def _canonical_id(name: str, value: str) -> str:
+def _read_id(name: str, value: str) -> str:
     """Return an id in its canonical spelling.
 
     The server takes four spellings, in any case: 36 characters, those after `urn:uuid:`, those between any two

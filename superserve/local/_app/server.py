@@ -3,7 +3,7 @@
 import atexit
 import os
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -18,7 +18,9 @@ from superserve.local._faults.faults import Faults
 from superserve.local._faults.registry import Registry
 from superserve.local._resources import OPERATIONS
 from superserve.local._resources.build_steering import Builds
+from superserve.local._resources.builds import BuildResource
 from superserve.local._resources.template_steering import Templates
+from superserve.local._resources.templates import TemplateResource
 
 T = TypeVar("T")
 AnyLimits = TypeVar("AnyLimits", Limits, TeamLimits)
@@ -81,21 +83,21 @@ class LocalServer:
         # What is shown of a server must also be there for one that refuses its arguments.
         self._base_url: str | None = None
         self._thread: ServerThread | None = None
-        self._port = arguments.whole("port", port, 0, MAX_PORT)
-        given_key = None if api_key is None else arguments.key("api_key", api_key)
+        self._port = arguments.check_whole("port", port, 0, MAX_PORT)
+        given_key = None if api_key is None else arguments.check_key("api_key", api_key)
         self._api_key = given_key or (new_key() if state is None else None)
         self._settings = Settings(
             api_key=self._api_key,
-            limits=_limits(limits, Limits),
-            speed=arguments.positive("speed", speed, MAX_SPEED),
-            execute=arguments.flag("execute", execute),
-            system_templates=arguments.flag("system_templates", system_templates),
-            newer=arguments.flag("newer", newer),
+            limits=_read_limits(limits, Limits),
+            speed=arguments.check_positive("speed", speed, MAX_SPEED),
+            execute=arguments.check_flag("execute", execute),
+            system_templates=arguments.check_flag("system_templates", system_templates),
+            newer=arguments.check_flag("newer", newer),
             seed=seed,
-            state=_state(state),
+            state=_read_path(state),
         )
-        self.templates = Templates(self._running)
-        self.builds = Builds(self._running)
+        self.templates = Templates(TemplateResource, self._running)
+        self.builds = Builds(BuildResource, self._running)
         self._faults = Registry(seed)
         self._record = Record(OPERATIONS)
         self.faults = Faults(self._faults, OPERATIONS, self._running)
@@ -174,13 +176,13 @@ class LocalServer:
             limits: True for the real server's figures, False for none, or a `TeamLimits` of your own.
 
         """
-        checked = _limits(limits, TeamLimits)
+        checked = _read_limits(limits, TeamLimits)
 
-        async def work(teams: Teams) -> Team:
+        def add(teams: Teams) -> Team:
             team = teams.add(checked)
             return Team(team.id, teams.add_key(team.id))
 
-        return self._call(work)
+        return self._call(add)
 
     def add_key(self, team_id: str | None = None) -> str:
         """Add a key and return it; KeyError if there is no such team.
@@ -190,23 +192,19 @@ class LocalServer:
                 By default the server's own team.
 
         """
-
-        async def work(teams: Teams) -> str:
-            return teams.add_key(team_id)
-
-        return self._call(work)
+        return self._call(lambda teams: teams.add_key(team_id))
 
     def revoke_key(self, key: str) -> None:
         """Refuse a key from now on; KeyError if there is no such one."""
+        self._call(lambda teams: teams.revoke_key(key))
 
-        async def work(teams: Teams) -> None:
-            teams.revoke_key(key)
-
-        self._call(work)
-
-    def _call(self, work: Callable[[Teams], Coroutine[object, object, T]]) -> T:
+    def _call(self, work: Callable[[Teams], T]) -> T:
         thread = self._running()
-        return thread.call(work(thread.services.teams))
+
+        async def call() -> T:
+            return work(thread.services.teams)
+
+        return thread.call(call())
 
     def _running(self) -> ServerThread:
         if self._thread is None:
@@ -214,7 +212,7 @@ class LocalServer:
         return self._thread
 
 
-def _limits(limits: bool | AnyLimits, kind: type[AnyLimits]) -> AnyLimits | None:
+def _read_limits(limits: bool | AnyLimits, kind: type[AnyLimits]) -> AnyLimits | None:
     if isinstance(limits, bool):
         return kind() if limits else None
     if not isinstance(limits, kind):
@@ -222,7 +220,7 @@ def _limits(limits: bool | AnyLimits, kind: type[AnyLimits]) -> AnyLimits | None
     return limits
 
 
-def _state(state: str | os.PathLike[str] | None) -> Path | None:
+def _read_path(state: str | os.PathLike[str] | None) -> Path | None:
     if state is None:
         return None
     # An empty path would mean the working directory.

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from superserve.local._app.services import Services
+from superserve.local._app.services import Resource, Services
 
 T = TypeVar("T")
+P = TypeVar("P", bound=Resource)
 
 # How often a condition of a wait is looked at, in real seconds.
 _LOOK_EVERY_S = 0.002
@@ -26,24 +27,25 @@ class Running(Protocol):
         ...
 
 
-class Steering:
+class Steering(Generic[P]):
     """The base of what changes a resource from outside."""
 
-    def __init__(self, running: Callable[[], Running]) -> None:
+    def __init__(self, kind: type[P], running: Callable[[], Running]) -> None:
+        self._kind = kind
         self._running = running
 
-    def _do(self, work: Callable[[Services], Coroutine[object, object, T]]) -> T:
-        """Run some work in the server's event loop; RuntimeError if the server does not run."""
+    def _do(self, work: Callable[[P], Coroutine[object, object, T]]) -> T:
+        """Do something to the resource in the server's event loop; RuntimeError if the server does not run."""
         running = self._running()
-        return running.call(work(running.services))
+        return running.call(work(running.services.resource(self._kind)))
 
-    def _describe(self, noun: str, list_rows: Callable[[Services], list[str]]) -> str:
+    def _describe(self, noun: str, list_rows: Callable[[P], list[str]]) -> str:
         try:
-            services = self._running().services
+            resource = self._running().services.resource(self._kind)
         except RuntimeError:
             return f"<{noun} of a server that does not run>"
         # Read from the caller's thread: whoever looks at this in a debugger may have stopped the server's.
-        rows = list_rows(services)
+        rows = list_rows(resource)
         return f"<{len(rows)} {noun}>" + "".join(f"\n  {row}" for row in rows[-_SHOWN_ROWS:])
 
 

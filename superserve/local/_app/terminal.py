@@ -48,14 +48,14 @@ class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         time = self._in(_DIM, datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S"))
-        served = _served(record)
+        served = _find_served(record)
         if served is None:
             colour = _RED if record.levelno >= logging.ERROR else _YELLOW
             # The base class adds the traceback.
             text = super().format(record).translate(_CONTROLS)
             return f"{time}  {self._in(colour, record.levelname.lower())}  {text}"
         status = self._in(_STATUS_COLOURS.get((served.status or 0) // 100, ""), str(served.status or "---"))
-        duration = self._in(_DIM, f"{_duration(served.duration_s):>8}")
+        duration = self._in(_DIM, f"{_format_duration(served.duration_s):>8}")
         query = f"?{served.query}" if served.query else ""
         return (
             f"{time}  {served.method:<6}  {status}  {duration}  {(served.path + query).translate(_CONTROLS)}"
@@ -72,7 +72,7 @@ class JsonFormatter(logging.Formatter):
         """Return the line."""
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         line: dict[str, object] = {"time": moment.replace("+00:00", "Z")}
-        served = _served(record)
+        served = _find_served(record)
         if served is not None:
             line |= {
                 "method": served.method,
@@ -86,10 +86,10 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-def _served(record: logging.LogRecord) -> Served | None:
+def _find_served(record: logging.LogRecord) -> Served | None:
     served = getattr(record, "served", None)
     return served if isinstance(served, Served) else None
 
 
-def _duration(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.1f} s"

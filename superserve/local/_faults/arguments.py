@@ -42,11 +42,11 @@ def read_place(
     if len(names) > 1:
         raise ValueError(f"{' and '.join(names)} can't be given together")
     if head_bytes is not None:
-        return Place("head", arguments.whole("head_bytes", head_bytes, 0))
+        return Place("head", arguments.check_whole("head_bytes", head_bytes, 0))
     if after_bytes is not None:
-        return Place("body", arguments.whole("after_bytes", after_bytes, 0))
+        return Place("body", arguments.check_whole("after_bytes", after_bytes, 0))
     if after_events is not None:
-        return Place("events", arguments.whole("after_events", after_events, 0))
+        return Place("events", arguments.check_whole("after_events", after_events, 0))
     return None
 
 
@@ -77,7 +77,7 @@ def read_headers(headers: Mapping[str, str], content_type: bytes | None) -> list
         raise TypeError(f"headers must be names with values, not {headers!r}")
     found: list[tuple[bytes, bytes]] = []
     for name, value in headers.items():
-        lower = arguments.text("a header's name", name).lower()
+        lower = arguments.check_text("a header's name", name).lower()
         if lower in {"content-length", "transfer-encoding"}:
             raise ValueError(f"{name} comes with the body: to break a promise of more, use cut()")
         if not isinstance(value, str):

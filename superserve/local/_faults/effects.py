@@ -157,7 +157,7 @@ class End:
     def _in_head(self, exchange: Exchange, count: int) -> Send:
         async def send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                data, _ = exchange.connection.framed(message)
+                data, _ = exchange.connection.frame(message)
                 await exchange.connection.write(data[:count])
                 await self._end(exchange)
 
@@ -174,7 +174,7 @@ class End:
                 await exchange.send({"type": "http.response.body", "body": before, "more_body": False})
                 return
             if before:
-                data, begin = exchange.connection.framed(message)
+                data, begin = exchange.connection.frame(message)
                 is_whole = len(before) == len(message["body"])
                 await exchange.connection.write(data if is_whole else data[: begin + len(before)])
             await self._end(exchange)
@@ -185,7 +185,7 @@ class End:
             if ended:
                 return
             if self.how == "end" and message["type"] == "http.response.start":
-                message = _shortened(message, place)
+                message = _shorten(message, place)
             await passage(message)
 
         return send
@@ -231,7 +231,7 @@ class Garble:
     async def _send_all(self, body: bytes, start: Message, exchange: Exchange) -> None:
         if body:
             how = self._choice(exchange)
-            body = _garbled(body, how, exchange.random)
+            body = _garble_body(body, how, exchange.random)
             changed = {b"content-length": b"%d" % len(body)}
             if how in _TYPES:
                 changed[b"content-type"] = _TYPES[how]
@@ -246,7 +246,7 @@ class Garble:
             return frame
         begin, end = _FRAME
         data = frame.removeprefix(begin).removesuffix(end)
-        data = _garbled(data, self._choice(exchange), exchange.random)
+        data = _garble_body(data, self._choice(exchange), exchange.random)
         exchange.land()
         # A line break would end the event.
         return begin + data.replace(b"\r", b" ").replace(b"\n", b" ") + end
@@ -349,7 +349,7 @@ def _is_event(message: Message) -> bool:
     return bool(message.get("more_body") and message["body"])
 
 
-def _shortened(start: Message, place: Place) -> Message:
+def _shorten(start: Message, place: Place) -> Message:
     """Return the head of an answer whose body ends at a place."""
     headers = [
         (
@@ -363,7 +363,7 @@ def _shortened(start: Message, place: Place) -> Message:
     return {**start, "headers": headers}
 
 
-def _garbled(body: bytes, how: Garbling, random: Random) -> bytes:
+def _garble_body(body: bytes, how: Garbling, random: Random) -> bytes:
     if how == "truncated":
         return body[: random.randrange(1, max(2, len(body)))]
     if how == "binary":

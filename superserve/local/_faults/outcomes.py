@@ -56,5 +56,5 @@ class BuildFault:
             return BuildFailed(self.message)
         if self.outcome == "step_failed":
             detail = f"exited with code {self.exit_code}"
-            return BuildFailed(f"step_failed: step {self.at_step}/{count} failed after {duration}: {detail}")
-        return BuildFailed.fixed(self.outcome)
+            return BuildFailed.at_step(self.at_step or 1, count, duration, detail)
+        return BuildFailed.with_code(self.outcome)

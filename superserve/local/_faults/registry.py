@@ -36,10 +36,10 @@ class Aim:
     def read(cls, times: int | None, share: float | None, skip: int, seed: int | None) -> Self:
         """Return what callers give, checked."""
         return cls(
-            times=None if times is None else arguments.whole("times", times, 1),
-            share=None if share is None else arguments.chance("share", share),
-            skip=arguments.whole("skip", skip, 0),
-            seed=None if seed is None else arguments.whole("seed", seed, 0),
+            times=None if times is None else arguments.check_whole("times", times, 1),
+            share=None if share is None else arguments.check_chance("share", share),
+            skip=arguments.check_whole("skip", skip, 0),
+            seed=None if seed is None else arguments.check_whole("seed", seed, 0),
         )
 
     @property

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from superserve.local._app import go_json
-from superserve.local._app.clock import Clock, nanoseconds
+from superserve.local._app.clock import Clock, format_nanoseconds
 from superserve.local._machines.jobs import BUILD_LIMIT_S, READ_SIZE, BuildFailed, BuildJob, Runner
 
 BUFFERED_EVENTS = 10_000
@@ -37,7 +37,7 @@ class BuildLog:
 
     def write(self, stream: str, text: str) -> None:
         """Append what one read of the builder's output gave."""
-        for chunk in _reads(text):
+        for chunk in _cut_into_reads(text):
             self._append(stream, chunk)
 
     def finish(self, status: str) -> None:
@@ -74,8 +74,12 @@ class BuildLog:
             return
         # Readers tell events apart by their times, so no two are equal.
         self._last_ns = max(time.time_ns(), self._last_ns + 1)
-        frame = event_frame(
-            finished=finished, status=status, stream=stream, text=text, timestamp=nanoseconds(self._last_ns)
+        frame = format_event(
+            finished=finished,
+            status=status,
+            stream=stream,
+            text=text,
+            timestamp=format_nanoseconds(self._last_ns),
         )
         self._frames.append(frame)
         for subscription in self._subscriptions:
@@ -250,12 +254,12 @@ class BuildHost:
             record.end("ready")
 
 
-def event_frame(**event: object) -> bytes:
+def format_event(**event: object) -> bytes:
     """Return one server-sent event: keys in order of the alphabet, on one line."""
     return b"data: " + go_json.write(event, sort_keys=True) + b"\n\n"
 
 
-def _reads(text: str) -> list[str]:
+def _cut_into_reads(text: str) -> list[str]:
     """Cut text as reads of a pipe would, each without its last newlines; a cut may fall inside a character."""
     if len(text) * 4 <= READ_SIZE:
         return [text.rstrip("\n")]

@@ -21,7 +21,7 @@ READY_CMD_LIMIT_S = 10 * 60.0
 READY_PROBE_LIMIT_S = 2.0
 READY_PROBE_PAUSE_S = 2.0
 
-# The failures whose text is a fixed sentence; `step_failed` has a text of its own, see `step_failed()`.
+# The failures whose text is a fixed sentence; `step_failed` has a text of its own, see `BuildFailed.at_step`.
 FIXED_FAILURES = {
     "bad_reference": "the base image reference could not be parsed",
     "boot_failed": "the build environment did not start",
@@ -71,14 +71,14 @@ class BuildFailed(Exception):  # noqa: N818 - named as the build's status is, it
         self.message = message
 
     @classmethod
-    def fixed(cls, code: str) -> "BuildFailed":
+    def with_code(cls, code: str) -> "BuildFailed":
         """Return the failure with this code and its fixed sentence."""
         return cls(f"{code}: {FIXED_FAILURES[code]}")
 
-
-def step_failed(number: int, count: int, duration_s: float, detail: str) -> BuildFailed:
-    """Return the failure of one step; `number` counts from 1, `detail` is such as `exited with code 3`."""
-    return BuildFailed(f"step_failed: step {number}/{count} failed after {go_duration(duration_s)}: {detail}")
+    @classmethod
+    def at_step(cls, number: int, count: int, duration: str, detail: str) -> "BuildFailed":
+        """Return the failure of one step; `number` counts from 1, `detail` is such as `exited with code 3`."""
+        return cls(f"step_failed: step {number}/{count} failed after {duration}: {detail}")
 
 
 class Log(Protocol):
@@ -105,7 +105,7 @@ class Runner(Protocol):
         """Free what outlives a build; called once at shutdown, after every run has ended."""
 
 
-def go_duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Write a duration as Go does, rounded to milliseconds: `0s`, `12ms`, `3s`, `1m2.345s`, `1h0m0s`."""
     milliseconds = round(seconds * 1000)
     if 0 < milliseconds < 1_000:  # noqa: PLR2004 - a second
@@ -118,7 +118,7 @@ def go_duration(seconds: float) -> str:
     return text
 
 
-def shown_command(command: str) -> str:
+def format_command(command: str) -> str:
     """Return the log line that announces a command: `$ command`, cut at 256 bytes."""
     data = command.encode()
     if len(data) <= COMMAND_SHOWN:

@@ -27,9 +27,8 @@ from superserve.local._machines.jobs import (
     BuildJob,
     Log,
     Step,
-    go_duration,
-    shown_command,
-    step_failed,
+    format_command,
+    format_duration,
 )
 
 PHASE_S = 0.01
@@ -86,10 +85,10 @@ class PretendRunner:
         await self._clock.sleep(PHASE_S)
         reference = _REFERENCE.fullmatch(job.from_)
         if reference is None:
-            raise BuildFailed.fixed("bad_reference")
+            raise BuildFailed.with_code("bad_reference")
         repository = reference["repository"]
         if repository.startswith("nosuch/") or "does-not-exist" in repository:
-            raise BuildFailed.fixed("image_pull_failed")
+            raise BuildFailed.with_code("image_pull_failed")
         _fail_if_asked(job, "image_too_large", "unsupported_platform", "image_unsafe", "image_pull_failed")
         log.write("system", "image ready")
 
@@ -97,7 +96,7 @@ class PretendRunner:
         log.write("system", f"Step {number}/{count}")
         outcome = _Outcome()
         if step.run is not None:
-            log.write("system", shown_command(step.run))
+            log.write("system", format_command(step.run))
             outcome = read_command(step.run)
         elif step.env is not None:
             log.write("system", f"env {step.env[0]}")
@@ -105,7 +104,7 @@ class PretendRunner:
             log.write("system", f"workdir {step.workdir}")
             path = shlex.quote(step.workdir or "/")
             for command in (f"mkdir -p {path}", f"chown -R $(id -u) {path}"):
-                log.write("system", shown_command(command))
+                log.write("system", format_command(command))
         elif step.user is not None:
             self._user(*step.user, log)
         duration_s = min(PHASE_S + outcome.duration_s, STEP_LIMIT_S)
@@ -114,12 +113,13 @@ class PretendRunner:
             log.write(stream, text)
             # The log drops what its readers have no time to take.
             await asyncio.sleep(0)
+        duration = format_duration(duration_s)
         if duration_s >= STEP_LIMIT_S:
             detail = "exec stream: deadline_exceeded: context deadline exceeded"
-            raise step_failed(number, count, duration_s, detail)
+            raise BuildFailed.at_step(number, count, duration, detail)
         if outcome.status:
-            raise step_failed(number, count, duration_s, f"exited with code {outcome.status}")
-        log.write("system", f"Step {number}/{count} completed ({go_duration(duration_s)})")
+            raise BuildFailed.at_step(number, count, duration, f"exited with code {outcome.status}")
+        log.write("system", f"Step {number}/{count} completed ({duration})")
 
     def _user(self, name: str, sudo: bool, log: Log) -> None:
         log.write("system", f"user {name}" + (" with sudo" if sudo else ""))
@@ -130,15 +130,15 @@ class PretendRunner:
     async def _start(self, job: BuildJob, log: Log) -> None:
         if job.start_cmd is not None:
             log.write("system", "running start_cmd")
-            log.write("system", shown_command(job.start_cmd))
+            log.write("system", format_command(job.start_cmd))
             await self._clock.sleep(START_CMD_WAIT_S)
         _fail_if_asked(job, "start_cmd_failed")
         if job.ready_cmd is not None:
             log.write("system", "waiting for ready_cmd")
-            log.write("system", shown_command(job.ready_cmd))
+            log.write("system", format_command(job.ready_cmd))
             await self._clock.sleep(PHASE_S)
             if read_command(job.ready_cmd).status:
-                raise BuildFailed.fixed("ready_cmd_failed")
+                raise BuildFailed.with_code("ready_cmd_failed")
             log.write("system", "ready_cmd succeeded")
         _fail_if_asked(job, "ready_cmd_failed")
 
@@ -147,14 +147,14 @@ def _fail_if_asked(job: BuildJob, *codes: str) -> None:
     """Fail with one of the codes if the base image is named after it."""
     for code in codes:
         if job.from_ == f"fails/{code}":
-            raise BuildFailed.fixed(code)
+            raise BuildFailed.with_code(code)
 
 
 def read_command(text: str) -> _Outcome:
     """Return what a shell would do with a command, as far as this module reads it."""
     outcome = _Outcome()
     try:
-        tokens = _tokens(text)
+        tokens = _split_tokens(text)
     except ValueError:
         outcome.status = _SYNTAX_ERROR
         outcome.output.append(("stderr", "sh: syntax error: unterminated quoted string"))
@@ -167,7 +167,7 @@ def read_command(text: str) -> _Outcome:
             continue
         skipped = (operator == "&&" and outcome.status) or (operator == "||" and not outcome.status)
         if words and not skipped:
-            _simple(words, outcome)
+            _run_simple(words, outcome)
         if outcome.exited:
             break
         # A skipped command leaves the status as it was, so the next operator looks at that one.
@@ -175,7 +175,7 @@ def read_command(text: str) -> _Outcome:
     return outcome
 
 
-def _tokens(text: str) -> list[str]:
+def _split_tokens(text: str) -> list[str]:
     lexer = shlex.shlex(text, posix=True, punctuation_chars="".join(_SIGNS))
     lexer.whitespace = " \t\r"
     lexer.whitespace_split = True
@@ -184,10 +184,10 @@ def _tokens(text: str) -> list[str]:
     return [token.strip() or "\n" if token and _SIGNS.issuperset(token) else token for token in lexer]
 
 
-def _simple(words: list[str], outcome: _Outcome) -> None:
+def _run_simple(words: list[str], outcome: _Outcome) -> None:
     """Carry out one simple command on what came before it."""
     outcome.status = 0
-    words, stream = _redirected(words)
+    words, stream = _redirect(words)
     if not words or any(word and _SIGNS.issuperset(word) for word in words):
         return
     command, *arguments = words
@@ -207,7 +207,7 @@ def _simple(words: list[str], outcome: _Outcome) -> None:
         outcome.duration_s += inner.duration_s
 
 
-def _redirected(words: list[str]) -> tuple[list[str], str]:
+def _redirect(words: list[str]) -> tuple[list[str], str]:
     """Return a command without its `>&2`, and where it prints to."""
     if ">&" not in words:
         return words, "stdout"

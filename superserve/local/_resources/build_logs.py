@@ -8,10 +8,10 @@ from contextlib import aclosing, suppress
 from starlette.types import Receive, Scope, Send
 
 from superserve.local._app.answers import Answer
-from superserve.local._app.clock import nanoseconds
+from superserve.local._app.clock import format_nanoseconds
 from superserve.local._app.router import ApiRequest, operation
 from superserve.local._app.services import Resource, Services
-from superserve.local._machines.build_host import QUEUED_EVENTS, event_frame
+from superserve.local._machines.build_host import QUEUED_EVENTS, format_event
 from superserve.local._resources.builds import BuildResource
 
 HEARTBEAT_S = 2.0
@@ -100,33 +100,33 @@ class LogStream:
                 break
             if not build.in_flight:
                 text = build.error_message or f"build {build.status}"
-                yield event_frame(
+                yield format_event(
                     finished=True, status=build.status, stream="system", text=text, timestamp=_now()
                 )
                 return
-            yield event_frame(
+            yield format_event(
                 finished=False, stream="system", text="build queued, waiting to start", timestamp=_now()
             )
             await self._builds.services.clock.sleep(HEARTBEAT_S)
         record = self._builds.host.records.get(self._build_id)
         if record is None:
-            yield _trouble_frame("NotFound", f"build {self._build_id} not found")
+            yield _format_trouble("NotFound", f"build {self._build_id} not found")
             return
         with record.log.subscribe(self._queue) as events:
             while (frame := await events.next()) is not None:
                 yield frame
         if record.log.broken:
-            yield _trouble_frame("Unavailable", "error reading from server: EOF")
+            yield _format_trouble("Unavailable", "error reading from server: EOF")
 
 
-def _trouble_frame(code: str, description: str) -> bytes:
+def _format_trouble(code: str, description: str) -> bytes:
     """Return the last event of a stream that the host can't feed; it says nothing about the build."""
     text = f"log stream ended with error: rpc error: code = {code} desc = {description}"
-    return event_frame(finished=True, status="failed", stream="system", text=text)
+    return format_event(finished=True, status="failed", stream="system", text=text)
 
 
 def _now() -> str:
-    return nanoseconds(time.time_ns())
+    return format_nanoseconds(time.time_ns())
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:

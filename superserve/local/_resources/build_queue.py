@@ -7,7 +7,8 @@ from typing import ClassVar, Final
 
 import attrs
 
-from superserve.local._app.clock import whole_seconds
+from superserve.local._app.answers import drop_none
+from superserve.local._app.clock import format_time
 from superserve.local._app.services import Services
 from superserve.local._machines.build_host import BuildHost
 from superserve.local._machines.jobs import BuildJob
@@ -57,20 +58,16 @@ class BuildRow(Row):
 
     def answer(self) -> dict[str, object]:
         """Return the build as clients see it: what isn't set is absent."""
-        answer: dict[str, object] = {
-            "id": self.id,
-            "template_id": self.template_id,
-            "status": self.status,
-            "build_spec_hash": self.spec_hash,
-        }
-        if self.error_message is not None:
-            answer["error_message"] = self.error_message
-        if self.started_at is not None:
-            answer["started_at"] = whole_seconds(self.started_at)
-        if self.finalized_at is not None:
-            answer["finalized_at"] = whole_seconds(self.finalized_at)
-        answer["created_at"] = whole_seconds(self.created_at)
-        return answer
+        return drop_none(
+            id=self.id,
+            template_id=self.template_id,
+            status=self.status,
+            build_spec_hash=self.spec_hash,
+            error_message=self.error_message,
+            started_at=format_time(self.started_at),
+            finalized_at=format_time(self.finalized_at),
+            created_at=format_time(self.created_at),
+        )
 
 
 class BuildQueue:

@@ -7,7 +7,6 @@ from typing import Literal, get_args
 import attrs
 
 from superserve.local._app import arguments
-from superserve.local._app.services import Services
 from superserve.local._app.steering import Steering, wait_until
 from superserve.local._machines.build_host import BuildLog, BuildRecord
 from superserve.local._resources.build_queue import BuildRow
@@ -19,7 +18,7 @@ AddedState = Literal["pending", "ready", "failed", "cancelled"]
 HeldState = Literal["pending", "building"]
 
 
-class Builds(Steering):
+class Builds(Steering[BuildResource]):
     """Builds, steered past the API. Obtained as `server.builds`.
 
     An id of no build or template raises KeyError, a build that the host doesn't know ValueError, and waiting for one
@@ -28,11 +27,9 @@ class Builds(Steering):
 
     def __repr__(self) -> str:
         """Show how many there are, and the newest."""
-
-        def list_rows(services: Services) -> list[str]:
-            return [f"{row.id} {row.status}" for row in list(services.resource(BuildResource).rows)]
-
-        return self._describe("builds", list_rows)
+        return self._describe(
+            "builds", lambda builds: [f"{row.id} {row.status}" for row in list(builds.rows)]
+        )
 
     def add(
         self,
@@ -52,11 +49,10 @@ class Builds(Steering):
                 log stream says so.
 
         """
-        arguments.one_of("status", status, get_args(AddedState))
+        arguments.check_one_of("status", status, get_args(AddedState))
 
-        async def work(services: Services) -> str:
-            builds = services.resource(BuildResource)
-            build = builds.queue.add(find_template(services, template_id))
+        async def work(builds: BuildResource) -> str:
+            build = builds.queue.add(find_template(builds.templates, template_id))
             if status == "pending":
                 return build.id
             record = builds.host.add_ended(builds.queue.job(build)) if log is not None else None
@@ -64,7 +60,7 @@ class Builds(Steering):
                 for text in log or ():
                     record.log.write("stdout", text)
                 record.end(status, error_message)
-            now = services.clock.now()
+            now = builds.services.clock.now()
             build = attrs.evolve(
                 build, status=status, error_message=error_message, started_at=now, finalized_at=now
             )
@@ -75,10 +71,9 @@ class Builds(Steering):
 
     def hold(self, state: HeldState = "building") -> None:
         """Keep builds that start from now on in a state until `release()`; a build held as building writes no log."""
-        arguments.one_of("state", state, get_args(HeldState))
+        arguments.check_one_of("state", state, get_args(HeldState))
 
-        async def work(services: Services) -> None:
-            builds = services.resource(BuildResource)
+        async def work(builds: BuildResource) -> None:
             builds.queue.dispatching = state == "building"
             builds.host.holding = True
 
@@ -87,8 +82,7 @@ class Builds(Steering):
     def freeze(self) -> None:
         """Let no build's row change by itself until `release()`: the log of a build ends, and its row stays behind."""
 
-        async def work(services: Services) -> None:
-            builds = services.resource(BuildResource)
+        async def work(builds: BuildResource) -> None:
             builds.queue.frozen = True
 
         return self._do(work)
@@ -96,8 +90,7 @@ class Builds(Steering):
     def release(self, build_id: str | None = None) -> None:
         """Let one build go on that is held as building; or, without an id, everything that is held or frozen."""
 
-        async def work(services: Services) -> None:
-            builds = services.resource(BuildResource)
+        async def work(builds: BuildResource) -> None:
             if build_id is not None:
                 await _wait_for_record(builds, build_id)
             else:
@@ -119,8 +112,7 @@ class Builds(Steering):
 
         """
 
-        async def work(services: Services) -> None:
-            builds = services.resource(BuildResource)
+        async def work(builds: BuildResource) -> None:
             log = (await _wait_for_record(builds, build_id)).log
             for text in texts:
                 if wait:
@@ -132,8 +124,7 @@ class Builds(Steering):
     def finish(self, build_id: str, error_message: str | None = None) -> None:
         """Decide a build that runs or is held: ready, or failed with a message; the row follows with the next tick."""
 
-        async def work(services: Services) -> None:
-            builds = services.resource(BuildResource)
+        async def work(builds: BuildResource) -> None:
             await _wait_for_record(builds, build_id)
             builds.host.finish(build_id, error_message)
 
@@ -142,8 +133,7 @@ class Builds(Steering):
     def close_log(self, build_id: str) -> None:
         """End the log stream of a build without a last event; the build goes on."""
 
-        async def work(services: Services) -> None:
-            builds = services.resource(BuildResource)
+        async def work(builds: BuildResource) -> None:
             (await _wait_for_record(builds, build_id)).log.close()
 
         return self._do(work)
@@ -151,8 +141,7 @@ class Builds(Steering):
     def lose(self, build_id: str) -> None:
         """Make the host forget a build, as when it restarts: the row fails with the next tick if it was in flight."""
 
-        async def work(services: Services) -> None:
-            builds = services.resource(BuildResource)
+        async def work(builds: BuildResource) -> None:
             await _wait_for_record(builds, build_id)
             builds.host.forget(build_id)
 
@@ -160,12 +149,11 @@ class Builds(Steering):
 
     def set(self, build_id: str, status: BuildState, error_message: str | None = None) -> None:
         """Set a build's row and nothing else: not its template, not its log, not what the host does."""
-        arguments.one_of("status", status, get_args(BuildState))
+        arguments.check_one_of("status", status, get_args(BuildState))
 
-        async def work(services: Services) -> None:
-            builds = services.resource(BuildResource)
+        async def work(builds: BuildResource) -> None:
             build = attrs.evolve(_find(builds, build_id), status=status, error_message=error_message)
-            now = services.clock.now()
+            now = builds.services.clock.now()
             if build.status in {"building", "snapshotting"} and build.started_at is None:
                 build = attrs.evolve(build, started_at=now)
             if not build.in_flight:
@@ -177,8 +165,7 @@ class Builds(Steering):
     def wait_for(self, build_id: str, *statuses: BuildState) -> str:
         """Wait until a build's row has one of the statuses, and return it; TimeoutError after 30 s."""
 
-        async def work(services: Services) -> str:
-            builds = services.resource(BuildResource)
+        async def work(builds: BuildResource) -> str:
             await wait_until(lambda: _find(builds, build_id).status in statuses)
             return _find(builds, build_id).status
 

@@ -33,9 +33,9 @@ class BuildResource(Resource):
         super().__init__(services)
         self.rows = services.store.table(BuildRow)
         self._of_template = self.rows.index(lambda row: row.template_id)
-        self._templates = services.resource(TemplateResource)
-        self._templates.builder = self
-        self._templates.deletion_checks.append(self._check_none_in_flight)
+        self.templates = services.resource(TemplateResource)
+        self.templates.builder = self
+        self.templates.deletion_checks.append(self._check_none_in_flight)
         runner = FaultyRunner(
             _make_runner(services.settings, services.clock),
             self._find_fault,
@@ -43,7 +43,7 @@ class BuildResource(Resource):
             time_out=self._time_out,
         )
         self.host = BuildHost(runner, services.clock, newer=services.settings.newer)
-        self.queue = BuildQueue(self._templates.rows, self.rows, self.host, services)
+        self.queue = BuildQueue(self.templates.rows, self.rows, self.host, services)
 
     # -- Operations
 
@@ -59,7 +59,7 @@ class BuildResource(Resource):
     @operation("createTemplateBuild", "POST /templates/{template_id}/builds")
     async def create_build(self, request: ApiRequest) -> Answer:
         """Queue a build; the quota comes before the look at a build already in flight."""
-        template = self._templates.get_own(request)
+        template = self.templates.get_own(request)
         self.check_quota(request.team)
         in_flight = self.queue.in_flight_of(template.id)
         status, row = (200, in_flight[0]) if in_flight else (201, self.queue.add(template))
@@ -122,7 +122,7 @@ class BuildResource(Resource):
     # -- Faults
 
     def _find_fault(self, job: BuildJob) -> Strike[BuildFault] | None:
-        return self.services.faults.strike_build(job, self._templates.rows[job.template_id].name)
+        return self.services.faults.strike_build(job, self.templates.rows[job.template_id].name)
 
     def _lose(self, build_id: str) -> None:
         self.host.forget(build_id)

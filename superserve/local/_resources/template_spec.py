@@ -43,7 +43,7 @@ class BuildSpec:
         """The spec as compact JSON, without what is empty: equal specs are equal bytes."""
         value: dict[str, object] = {"from": self.from_}
         if self.steps:
-            value["steps"] = [_canonical_step(step) for step in self.steps]
+            value["steps"] = [_write_step(step) for step in self.steps]
         if self.start_cmd:
             value["start_cmd"] = self.start_cmd
         if self.ready_cmd:
@@ -70,7 +70,7 @@ class BuildSpec:
         return b"\\u0000" in self.canonical.replace(b"\\\\", b"")
 
 
-def _canonical_step(step: Step) -> dict[str, object]:
+def _write_step(step: Step) -> dict[str, object]:
     if step.run is not None:
         return {"run": step.run}
     if step.env is not None:
@@ -97,18 +97,20 @@ def read_create_template(
 ) -> CreateTemplate:
     """Read and check a body of POST /templates; raises ApiError for the first check that fails."""
     try:
-        request = go_json.fields(
+        request = go_json.read_fields(
             go_json.read(body), "", "name", "vcpu", "memory_mib", "disk_mib", "build_spec"
         )
-        name = go_json.string(request.get("name", ""), "name")
-        sizes = {key: go_json.int32(request.get(key, default), key) for key, default in _DEFAULTS.items()}
+        name = go_json.read_string(request.get("name", ""), "name")
+        sizes = {
+            key: go_json.read_int32(request.get(key, default), key) for key, default in _DEFAULTS.items()
+        }
         spec = read_spec(request["build_spec"]) if "build_spec" in request else None
     except go_json.Malformed as error:
-        raise _bad(f"request validation failed: {error}") from None
+        raise _refuse(f"request validation failed: {error}") from None
     _check_name(name, is_system_team=is_system_team)
     _check_sizes(sizes, _NEWER_PLATFORM if newer else _PLATFORM, None if is_system_team else limits)
     if spec is None:
-        raise _bad("build_spec is required")
+        raise _refuse("build_spec is required")
     _check_image(spec.from_)
     for index, step in enumerate(spec.steps):
         _check_step(step, f"build_spec.steps[{index}]")
@@ -118,83 +120,83 @@ def read_create_template(
 def read_spec(value: object) -> BuildSpec:
     """Read a build spec in the wire's form; raises Malformed for what has another form."""
     where = "build_spec"
-    spec = go_json.fields(value, where, "from", "steps", "start_cmd", "ready_cmd")
-    items = go_json.array(spec.get("steps", []), f"{where}.steps")
+    spec = go_json.read_fields(value, where, "from", "steps", "start_cmd", "ready_cmd")
+    items = go_json.read_array(spec.get("steps", []), f"{where}.steps")
     return BuildSpec(
-        from_=go_json.string(spec.get("from", ""), f"{where}.from"),
+        from_=go_json.read_string(spec.get("from", ""), f"{where}.from"),
         steps=tuple(_read_step(item, f"{where}.steps[{index}]") for index, item in enumerate(items)),
-        start_cmd=go_json.string(spec.get("start_cmd", ""), f"{where}.start_cmd"),
-        ready_cmd=go_json.string(spec.get("ready_cmd", ""), f"{where}.ready_cmd"),
+        start_cmd=go_json.read_string(spec.get("start_cmd", ""), f"{where}.start_cmd"),
+        ready_cmd=go_json.read_string(spec.get("ready_cmd", ""), f"{where}.ready_cmd"),
     )
 
 
 def _read_step(value: object, where: str) -> Step:
-    step = go_json.fields(value, where, "run", "env", "workdir", "user")
+    step = go_json.read_fields(value, where, "run", "env", "workdir", "user")
     env: tuple[str, str] | None = None
     if "env" in step:
-        pair = go_json.fields(step["env"], f"{where}.env", "key", "value")
+        pair = go_json.read_fields(step["env"], f"{where}.env", "key", "value")
         env = (
-            go_json.string(pair.get("key", ""), f"{where}.env.key"),
-            go_json.string(pair.get("value", ""), f"{where}.env.value"),
+            go_json.read_string(pair.get("key", ""), f"{where}.env.key"),
+            go_json.read_string(pair.get("value", ""), f"{where}.env.value"),
         )
     user: tuple[str, bool] | None = None
     if "user" in step:
-        who = go_json.fields(step["user"], f"{where}.user", "name", "sudo")
+        who = go_json.read_fields(step["user"], f"{where}.user", "name", "sudo")
         user = (
-            go_json.string(who.get("name", ""), f"{where}.user.name"),
-            go_json.boolean(who.get("sudo", False), f"{where}.user.sudo"),
+            go_json.read_string(who.get("name", ""), f"{where}.user.name"),
+            go_json.read_boolean(who.get("sudo", False), f"{where}.user.sudo"),
         )
     return Step(
-        run=go_json.string(step["run"], f"{where}.run") if "run" in step else None,
+        run=go_json.read_string(step["run"], f"{where}.run") if "run" in step else None,
         env=env,
-        workdir=go_json.string(step["workdir"], f"{where}.workdir") if "workdir" in step else None,
+        workdir=go_json.read_string(step["workdir"], f"{where}.workdir") if "workdir" in step else None,
         user=user,
     )
 
 
 def _check_name(name: str, *, is_system_team: bool) -> None:
     if not name.strip(SPACE) or len(name.encode()) > NAME_BYTES:
-        raise _bad(f"name is required and takes 1-{NAME_BYTES} bytes")
+        raise _refuse(f"name is required and takes 1-{NAME_BYTES} bytes")
     if not _NAME.fullmatch(name):
-        raise _bad(
+        raise _refuse(
             "name takes lower-case letters, digits and . _ / - and must start and end with a letter or a digit"
         )
     if name.startswith(SYSTEM_PREFIX) and not is_system_team:
-        raise _bad(f"names that start with {SYSTEM_PREFIX} are reserved for system templates")
+        raise _refuse(f"names that start with {SYSTEM_PREFIX} are reserved for system templates")
 
 
 def _check_sizes(sizes: dict[str, int], platform: Ranges, limits: TeamLimits | None) -> None:
     for key, (low, high) in platform.items():
         if not low <= sizes[key] <= high:
-            raise _bad(f"{key} must be {low}-{high}")
+            raise _refuse(f"{key} must be {low}-{high}")
     if limits is None:
         return
     caps = {"vcpu": limits.vcpu, "memory_mib": limits.memory_mib, "disk_mib": limits.disk_mib}
     for key, cap in caps.items():
         if sizes[key] > cap:
-            raise _bad(
+            raise _refuse(
                 f"{key} must be {platform[key][0]}-{cap}: that is your team's limit, contact support to raise it"
             )
 
 
 def _check_image(reference: str) -> None:
     if not reference.strip(SPACE):
-        raise _bad("build_spec.from is required")
+        raise _refuse("build_spec.from is required")
     lowered = reference.lower()
     if "alpine" in lowered:
-        raise _bad("build_spec.from: alpine images are not supported (musl, no init)")
+        raise _refuse("build_spec.from: alpine images are not supported (musl, no init)")
     if "distroless" in lowered:
-        raise _bad("build_spec.from: distroless images are not supported (no shell)")
+        raise _refuse("build_spec.from: distroless images are not supported (no shell)")
 
 
 def _check_step(step: Step, where: str) -> None:
     if step.env is not None and not step.env[0]:
-        raise _bad(f"{where}.env.key is required")
+        raise _refuse(f"{where}.env.key is required")
     if step.user is not None and not _USER.fullmatch(step.user[0]):
-        raise _bad(f"{where}.user.name is required, up to 31 of a-z 0-9 _ - and a letter or _ first")
+        raise _refuse(f"{where}.user.name is required, up to 31 of a-z 0-9 _ - and a letter or _ first")
     if sum(field is not None for field in (step.run, step.env, step.workdir, step.user)) != 1:
-        raise _bad(f"{where} must have exactly one of run, env, workdir, user")
+        raise _refuse(f"{where} must have exactly one of run, env, workdir, user")
 
 
-def _bad(message: str) -> ApiError:
+def _refuse(message: str) -> ApiError:
     return ApiError(400, "bad_request", message)

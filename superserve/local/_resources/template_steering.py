@@ -14,17 +14,17 @@ from superserve.local._resources.templates import MIB, TemplateResource, Templat
 TemplateState = Literal["pending", "building", "ready", "failed"]
 
 
-class Templates(Steering):
+class Templates(Steering[TemplateResource]):
     """Template rows, set past the API: without its checks, quotas and builds. Obtained as `server.templates`."""
 
     def __repr__(self) -> str:
         """Show how many there are without the system's and those that were deleted, and the newest."""
 
-        def list_rows(services: Services) -> list[str]:
+        def list_rows(templates: TemplateResource) -> list[str]:
             return [
                 f"{row.id} {row.name!r} {row.status}"
-                for row in list(services.resource(TemplateResource).rows)
-                if row.deleted_at is None and not services.teams.is_system(row.team_id)
+                for row in list(templates.rows)
+                if row.deleted_at is None and not templates.services.teams.is_system(row.team_id)
             ]
 
         return self._describe("templates", list_rows)
@@ -56,19 +56,20 @@ class Templates(Steering):
             team: Whose it is; the server's own team by default. KeyError if it is another server's.
 
         """
-        arguments.one_of("status", status, get_args(TemplateState))
+        arguments.check_one_of("status", status, get_args(TemplateState))
 
-        async def work(services: Services) -> str:
+        async def work(templates: TemplateResource) -> str:
+            teams = templates.services.teams
             row = attrs.evolve(
-                _new_row(services, name, status, disk_mib),
-                team_id=services.teams.check(team.id) if team else services.teams.own.id,
+                _make_row(templates.services, name, status, disk_mib),
+                team_id=teams.check(team.id) if team else teams.own.id,
                 error_message=error_message,
                 spec=BuildSpec(from_),
                 vcpu=vcpu,
                 memory_mib=memory_mib,
                 sandboxes=sandboxes,
             )
-            services.resource(TemplateResource).rows.save(row)
+            templates.rows.save(row)
             return row.id
 
         return self._do(work)
@@ -77,12 +78,12 @@ class Templates(Steering):
         self, count: int, *, prefix: str = "template-", status: TemplateState = "ready"
     ) -> list[str]:
         """Add templates named `<prefix>0`, `<prefix>1` and so on; return their ids, oldest first."""
-        arguments.one_of("status", status, get_args(TemplateState))
+        arguments.check_one_of("status", status, get_args(TemplateState))
 
-        async def work(services: Services) -> list[str]:
-            rows = [_new_row(services, f"{prefix}{number}", status) for number in range(count)]
+        async def work(templates: TemplateResource) -> list[str]:
+            rows = [_make_row(templates.services, f"{prefix}{number}", status) for number in range(count)]
             for row in rows:
-                services.resource(TemplateResource).rows.save(row)
+                templates.rows.save(row)
             return [row.id for row in rows]
 
         return self._do(work)
@@ -100,28 +101,28 @@ class Templates(Steering):
         Raises KeyError if there is no such template.
         """
         if status is not None:
-            arguments.one_of("status", status, get_args(TemplateState))
+            arguments.check_one_of("status", status, get_args(TemplateState))
 
-        async def work(services: Services) -> None:
-            row = find_template(services, template_id)
+        async def work(templates: TemplateResource) -> None:
+            row = find_template(templates, template_id)
             if status is not None:
                 row = attrs.evolve(row, status=status, error_message=error_message)
             if sandboxes is not None:
                 row = attrs.evolve(row, sandboxes=sandboxes)
-            services.resource(TemplateResource).rows.save(row)
+            templates.rows.save(row)
 
         return self._do(work)
 
 
-def find_template(services: Services, template_id: str) -> TemplateRow:
+def find_template(templates: TemplateResource, template_id: str) -> TemplateRow:
     """Return a template's row; KeyError if there is none."""
-    row = services.resource(TemplateResource).rows.get(template_id)
+    row = templates.rows.get(template_id)
     if row is None:
         raise KeyError(f"no template {template_id!r} on this server")
     return row
 
 
-def _new_row(services: Services, name: str | None, status: str, disk_mib: int = 4096) -> TemplateRow:
+def _make_row(services: Services, name: str | None, status: str, disk_mib: int = 4096) -> TemplateRow:
     template_id = services.new_id()
     now = services.clock.now()
     ready = status == "ready"

@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from superserve.local._app import go_json
-from superserve.local._app.answers import Answer, json_answer
+from superserve.local._app.answers import Answer, drop_none, json_answer
 from superserve.local._app.auth import TeamRow
-from superserve.local._app.clock import whole_seconds
+from superserve.local._app.clock import format_time
 from superserve.local._app.errors import ApiError
 from superserve.local._app.query import read_choice, read_first, read_number
 from superserve.local._app.router import ApiRequest, operation
@@ -61,23 +61,19 @@ class TemplateRow(Row):
 
     def answer(self) -> dict[str, object]:
         """Return the template as clients see it: what isn't set is absent, and so is the build spec."""
-        answer: dict[str, object] = {
-            "id": self.id,
-            "team_id": self.team_id,
-            "name": self.name,
-            "status": self.status,
-            "vcpu": self.vcpu,
-            "memory_mib": self.memory_mib,
-            "disk_mib": self.disk_mib,
-        }
-        if self.size_bytes is not None:
-            answer["size_bytes"] = self.size_bytes
-        if self.error_message is not None:
-            answer["error_message"] = self.error_message
-        answer["created_at"] = whole_seconds(self.created_at)
-        if self.built_at is not None:
-            answer["built_at"] = whole_seconds(self.built_at)
-        return answer
+        return drop_none(
+            id=self.id,
+            team_id=self.team_id,
+            name=self.name,
+            status=self.status,
+            vcpu=self.vcpu,
+            memory_mib=self.memory_mib,
+            disk_mib=self.disk_mib,
+            size_bytes=self.size_bytes,
+            error_message=self.error_message,
+            created_at=format_time(self.created_at),
+            built_at=format_time(self.built_at),
+        )
 
     @cached_property
     def json(self) -> bytes:
@@ -123,7 +119,7 @@ class TemplateResource(Resource):
         rows = self.visible(request.team, prefix)
         if not self.services.settings.newer:
             return json_answer(200, b"[" + b",".join([row.json for row in rows]) + b"]")
-        page, total = _page(rows, request.team, request.http)
+        page, total = _cut_page(rows, request.team, request.http)
         answer = json_answer(200, go_json.write([self._newer_answer(row) for row in page]))
         answer.headers["x-total-count"] = str(total)
         return answer
@@ -142,7 +138,7 @@ class TemplateResource(Resource):
         self._check_quota(team)
         if new.spec.has_nul:
             raise ApiError(500, "internal_error", "the template could not be stored")
-        if self.named(team.id, new.name) is not None:
+        if self.find_named(team.id, new.name) is not None:
             raise ApiError(409, "conflict", f'a template named "{new.name}" already exists')
         row = TemplateRow(
             id=self.services.new_id(),
@@ -163,7 +159,7 @@ class TemplateResource(Resource):
         """Return a template that the team may read."""
         row = self.rows.get(request.path["template_id"])
         if row is None or not self._is_visible(row, request.team):
-            raise _not_found()
+            raise _report_missing()
         newer = self.services.settings.newer
         return json_answer(200, go_json.write(self._newer_answer(row)) if newer else row.json)
 
@@ -182,10 +178,10 @@ class TemplateResource(Resource):
         """Return the template that a request is for, if the team may change it; raises ApiError."""
         row = self.rows.get(request.path["template_id"])
         if row is None or row.deleted_at is not None or row.team_id != request.team.id:
-            raise _not_found()
+            raise _report_missing()
         return row
 
-    def named(self, team_id: str, name: str) -> TemplateRow | None:
+    def find_named(self, team_id: str, name: str) -> TemplateRow | None:
         """Return a team's template that has a name and isn't deleted."""
         found = self._by_name.of((team_id, name))
         return found[-1] if found else None
@@ -234,7 +230,7 @@ class TemplateResource(Resource):
                 self.rows.save(attrs.evolve(row, deleted_at=now))
         elif system is not None:
             for name, image, vcpu, memory_mib, disk_mib in _CATALOGUE:
-                known = self.named(system.id, SYSTEM_PREFIX + name)
+                known = self.find_named(system.id, SYSTEM_PREFIX + name)
                 row = known or TemplateRow(
                     id=self.services.new_id(),
                     team_id=system.id,
@@ -263,11 +259,11 @@ def _check_sandboxes(row: TemplateRow) -> None:
         raise ApiError(409, "conflict", text)
 
 
-def _not_found() -> ApiError:
+def _report_missing() -> ApiError:
     return ApiError(404, "not_found", "Template not found")
 
 
-def _page(rows: list[TemplateRow], team: TeamRow, request: Request) -> tuple[list[TemplateRow], int]:
+def _cut_page(rows: list[TemplateRow], team: TeamRow, request: Request) -> tuple[list[TemplateRow], int]:
     """Return the page of templates that the query asks a newer server for, and how many there are on all pages."""
     query = request.query_params
     owner = read_choice(query, "owner", "all", "team", "system")

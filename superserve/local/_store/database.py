@@ -105,7 +105,7 @@ class Database:
             yield
         except (sqlite3.DatabaseError, Malformed, ValueError, TypeError, AttributeError) as error:
             self.close()
-            raise _damaged(self._path, error) from None
+            raise _report_damage(self._path, error) from None
 
 
 def _column(field: "attrs.Attribute[Any]", *, is_key: bool) -> _Column:
@@ -149,7 +149,7 @@ def _open(path: Path, layout: Sequence[str]) -> sqlite3.Connection:
                     file.chmod(PRIVATE)
     except sqlite3.DatabaseError as error:
         database.close()
-        raise _unusable(path, error) from None
+        raise _report_unusable(path, error) from None
     except BaseException:
         database.close()
         raise
@@ -180,7 +180,7 @@ def _claim(database: sqlite3.Connection, path: Path, layout: Sequence[str]) -> N
         for statement in layout:
             database.execute(statement)
     elif owner != APPLICATION_ID:
-        raise _foreign(path)
+        raise _report_foreign(path)
     elif version != expected:
         raise StateError(
             f"{path} was written by another version of superserve (layout {version}, not {expected}): "
@@ -188,20 +188,20 @@ def _claim(database: sqlite3.Connection, path: Path, layout: Sequence[str]) -> N
         )
 
 
-def _unusable(path: Path, error: sqlite3.DatabaseError) -> StateError:
+def _report_unusable(path: Path, error: sqlite3.DatabaseError) -> StateError:
     code = error.sqlite_errorcode & 0xFF  # without what SQLite adds to tell kinds of an error apart
     if code == sqlite3.SQLITE_BUSY:
         return StateError(f"{path} is in use by another server: stop it, or choose another file")
     if code == sqlite3.SQLITE_NOTADB:
-        return _foreign(path)
+        return _report_foreign(path)
     if code == sqlite3.SQLITE_CORRUPT:
-        return _damaged(path, error)
+        return _report_damage(path, error)
     return StateError(f"cannot use the state file {path}: {error}")
 
 
-def _foreign(path: Path) -> StateError:
+def _report_foreign(path: Path) -> StateError:
     return StateError(f"{path} is not a state file of superserve.local: choose another file")
 
 
-def _damaged(path: Path, error: Exception) -> StateError:
+def _report_damage(path: Path, error: Exception) -> StateError:
     return StateError(f"the state file {path} is damaged ({error}): remove it, or choose another file")

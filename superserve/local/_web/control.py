@@ -17,8 +17,10 @@ from superserve.local._app.answers import error_answer, json_answer
 from superserve.local._app.errors import ApiError
 from superserve.local._app.recorder import Record, Requests
 from superserve.local._app.recorder import Request as Recorded
-from superserve.local._faults.faults import BuildFaults, Faults, RequestFaults
+from superserve.local._faults.build_faults import BuildFaults
+from superserve.local._faults.faults import Faults
 from superserve.local._faults.registry import Fault, Registry
+from superserve.local._faults.request_faults import RequestFaults
 
 PREFIX = "/_local/"
 

@@ -61,7 +61,7 @@ class Output:
         data = os.read(self.pipe.fileno(), _READ_SIZE - len(started_character))
         return len(data), self._decoder.decode(data, final=not data)
 
-    def waiting(self) -> int:
+    def count_waiting(self) -> int:
         """Return how many bytes are in the pipe now."""
         answer = fcntl.ioctl(self.pipe.fileno(), termios.FIONREAD, bytes(4))
         return int.from_bytes(answer, sys.byteorder)
@@ -88,7 +88,7 @@ class Agent:
         signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: self._stop())
-        self._selector.register(wake_reader, selectors.EVENT_READ, lambda: self._woken(wake_reader))
+        self._selector.register(wake_reader, selectors.EVENT_READ, lambda: self._wake(wake_reader))
         self._selector.register(sys.stdin.fileno(), selectors.EVENT_READ, self._read_commands)
         try:
             self._send(event="ready")
@@ -159,7 +159,7 @@ class Agent:
             assert pipe is not None  # noqa: S101 - for the type checker: PIPE was asked for
             output = Output(process, stream, pipe)
             process.outputs.append(output)
-            self._selector.register(pipe, selectors.EVENT_READ, functools.partial(self._readable, output))
+            self._selector.register(pipe, selectors.EVENT_READ, functools.partial(self._read_output, output))
 
     def _kill(self, number: int) -> None:
         for pid, process in self._running.items():
@@ -168,7 +168,7 @@ class Agent:
 
     # -- Output
 
-    def _readable(self, output: Output) -> None:
+    def _read_output(self, output: Output) -> None:
         # The end of its process, noticed in the same turn of the loop, may have closed or emptied it.
         if not output.pipe.closed:
             with contextlib.suppress(BlockingIOError):
@@ -194,7 +194,7 @@ class Agent:
     def _drain(self, output: Output) -> None:
         # What is in the pipe now was written before the process ended. Waiting for the pipe's end instead would
         # mean waiting for every child that the process left in the background.
-        waiting = output.waiting()
+        waiting = output.count_waiting()
         while waiting > 0:
             count = self._pass_on(output)
             if not count:
@@ -203,7 +203,7 @@ class Agent:
 
     # -- Ends
 
-    def _woken(self, wake_reader: int) -> None:
+    def _wake(self, wake_reader: int) -> None:
         with contextlib.suppress(BlockingIOError):
             os.read(wake_reader, 1 << 12)
         for pid, code in _reap():
@@ -218,17 +218,17 @@ class Agent:
 
     def _check_processes(self) -> None:
         # RLIMIT_NPROC counts all processes of the user, and does not bind root: the build's own are counted here.
-        count = sum(_descendant_groups().values())
+        count = sum(_count_descendants().values())
         if count > self._processes:
             self._send(event="limit", number=None, reason=f"more than {self._processes} processes")
             self._stop()
 
     def _end_all(self, wake_reader: int) -> None:
-        if self._all_gone(signal.SIGTERM, wake_reader, self._grace_s):
+        if self._wait_until_gone(signal.SIGTERM, wake_reader, self._grace_s):
             return
-        self._all_gone(signal.SIGKILL, wake_reader, _KILL_LIMIT_S)
+        self._wait_until_gone(signal.SIGKILL, wake_reader, _KILL_LIMIT_S)
 
-    def _all_gone(self, number: signal.Signals, wake_reader: int, limit_s: float) -> bool:
+    def _wait_until_gone(self, number: signal.Signals, wake_reader: int, limit_s: float) -> bool:
         """Send a signal to everything below, and wait until nothing is left."""
         end = time.monotonic() + limit_s
         signalled: set[int] = set()
@@ -237,7 +237,7 @@ class Agent:
             while True:
                 for _ in _reap():
                     pass
-                groups = self._groups_left()
+                groups = self._find_groups()
                 if not groups:
                     return True
                 for group in groups:
@@ -253,9 +253,9 @@ class Agent:
                 with contextlib.suppress(BlockingIOError):
                     os.read(wake_reader, 1 << 12)
 
-    def _groups_left(self) -> set[int]:
+    def _find_groups(self) -> set[int]:
         if _ON_LINUX:
-            return set(_descendant_groups())
+            return set(_count_descendants())
         self._groups = {group for group in self._groups if _signal_group(group, 0)}
         return set(self._groups)
 
@@ -280,7 +280,7 @@ def _signal_group(group: int, number: int) -> bool:
     return True
 
 
-def _descendant_groups() -> dict[int, int]:
+def _count_descendants() -> dict[int, int]:
     """Return the process groups below this process and how many processes each has; nothing where there is no /proc."""
     if not _ON_LINUX:
         return {}

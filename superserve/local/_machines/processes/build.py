@@ -9,9 +9,8 @@ from superserve.local._machines.jobs import (
     BuildJob,
     Log,
     Step,
-    go_duration,
-    shown_command,
-    step_failed,
+    format_command,
+    format_duration,
 )
 from superserve.local._machines.processes.isolation import Isolation
 from superserve.local._machines.processes.limits import Limits
@@ -72,7 +71,7 @@ class Build:
         problem = await self._machine.boot(self._limits.boot_s)
         if problem:
             self._say(problem)
-            raise BuildFailed.fixed("boot_failed")
+            raise BuildFailed.with_code("boot_failed")
 
     # -- Steps
 
@@ -83,12 +82,14 @@ class Build:
         try:
             await self._carry_out(step)
         except _StepError as error:
-            raise step_failed(number, count, self._now() - started, str(error)) from None
-        self._say(f"Step {number}/{count} completed ({go_duration(self._now() - started)})")
+            raise BuildFailed.at_step(
+                number, count, format_duration(self._now() - started), str(error)
+            ) from None
+        self._say(f"Step {number}/{count} completed ({format_duration(self._now() - started)})")
 
     async def _carry_out(self, step: Step) -> None:
         if step.run is not None:
-            self._say(shown_command(step.run))
+            self._say(format_command(step.run))
             ended = await self._machine.run(self._shell(step.run), self._limits.step_s)
             if ended != Exit(0):
                 raise _StepError(ended.detail)
@@ -99,7 +100,7 @@ class Build:
             self._env[name] = value
             self._say(f"env {name}")  # Not the value: it may be a secret.
         elif step.workdir is not None:
-            self._workdir = absolute(self._workdir, step.workdir)
+            self._workdir = make_absolute(self._workdir, step.workdir)
             self._say(f"workdir {self._workdir}")
             await self._make_folder(self._workdir, f"create workdir {self._workdir}")
         elif step.user is not None:
@@ -111,7 +112,7 @@ class Build:
             await self._make_folder(self._home(), f"ensure user {self._user}")
 
     async def _make_folder(self, path: str, purpose: str) -> None:
-        self._say(shown_command(f"mkdir -p {shlex.quote(path)}"))
+        self._say(format_command(f"mkdir -p {shlex.quote(path)}"))
         command = Command(["mkdir", "-p", "--", self._path(path)], self._base_environment(), self._path("/"))
         ended = await self._machine.run(command, self._limits.step_s)
         if ended != Exit(0):
@@ -146,12 +147,12 @@ class Build:
 
     async def _run_start_cmd(self, command: str) -> None:
         self._say("running start_cmd")
-        self._say(shown_command(command))
+        self._say(format_command(command))
         started = self._now()
 
         def tell(ended: asyncio.Future[Exit]) -> None:
             if not ended.cancelled():
-                duration = go_duration(self._now() - started)
+                duration = format_duration(self._now() - started)
                 self._say(f"start_cmd ended after {duration} (not checked): {ended.result().detail}")
 
         # As on the real service its end is nobody's failure: ready_cmd is what tells whether it works.
@@ -160,7 +161,7 @@ class Build:
 
     async def _run_ready_cmd(self, command: str) -> None:
         self._say("waiting for ready_cmd")
-        self._say(shown_command(command))
+        self._say(format_command(command))
         end = self._now() + self._limits.ready_s
         while (left := end - self._now()) > 0:
             ended = await self._machine.run(self._shell(command), min(self._limits.probe_s, left))
@@ -169,15 +170,15 @@ class Build:
                 return
             self._say(f"ready_cmd: {ended.detail}")
             await asyncio.sleep(max(0.0, min(self._limits.probe_pause_s, end - self._now())))
-        raise BuildFailed.fixed("ready_cmd_failed")
+        raise BuildFailed.with_code("ready_cmd_failed")
 
 
-def absolute(workdir: str, path: str) -> str:
+def make_absolute(workdir: str, path: str) -> str:
     """Return `path` as seen from `workdir`, without `..` and doubled slashes."""
     return "/" + posixpath.normpath(posixpath.join(workdir, path)).lstrip("/")
 
 
-def workdirs(steps: tuple[Step, ...]) -> tuple[str, ...]:
+def list_workdirs(steps: tuple[Step, ...]) -> tuple[str, ...]:
     """Return the absolute paths of the folders that these steps work in."""
     path = "/"
-    return tuple(path := absolute(path, step.workdir) for step in steps if step.workdir is not None)
+    return tuple(path := make_absolute(path, step.workdir) for step in steps if step.workdir is not None)

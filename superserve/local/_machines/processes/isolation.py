@@ -53,7 +53,7 @@ class Unisolated:
         # A process shows no environment while it turns into another program, so one look is not enough.
         clean_looks = 0
         while clean_looks < _CLEAN_LOOKS and time.monotonic() < end:
-            pids = _pids_with(mark)
+            pids = _find_pids(mark)
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
@@ -134,7 +134,7 @@ def find_isolation() -> Isolation:
     return Unisolated(f"bwrap is installed but does not work here: {problem}") if problem else isolation
 
 
-def agent_environment() -> dict[str, str]:
+def read_agent_environment() -> dict[str, str]:
     """Return the environment that the interpreter of agent.py needs; steps can read it."""
     # An interpreter that was built with a shared library may need to be told where that is.
     return {
@@ -142,7 +142,7 @@ def agent_environment() -> dict[str, str]:
     }
 
 
-def _pids_with(mark: bytes) -> list[int]:
+def _find_pids(mark: bytes) -> list[int]:
     pids = []
     for process in pathlib.Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # Another user's, or it ended meanwhile.
@@ -157,7 +157,7 @@ def _probe(isolation: Isolation, scratch: Scratch) -> str | None:
     try:
         done = subprocess.run(  # noqa: S603 - bwrap itself, from PATH
             [*isolation.agent_command(scratch, ()), settings],
-            env=agent_environment(),
+            env=read_agent_environment(),
             input=b"",
             capture_output=True,
             timeout=_PROBE_LIMIT_S,

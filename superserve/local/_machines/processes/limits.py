@@ -52,11 +52,11 @@ class Limits:
         limits = {"RLIMIT_CORE": 0, "RLIMIT_FSIZE": disk_mib << 20}
         if sys.platform == "linux":
             # The kernel counts all threads of the user, so those that are there already come on top.
-            limits["RLIMIT_NPROC"] = _threads_of_this_user() + self.processes
+            limits["RLIMIT_NPROC"] = _count_threads() + self.processes
         return limits
 
 
-def _threads_of_this_user() -> int:
+def _count_threads() -> int:
     count = 0
     for process in pathlib.Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # It may end meanwhile.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
-from superserve.local._machines.processes.isolation import agent_environment
+from superserve.local._machines.processes.isolation import read_agent_environment
 from superserve.local._machines.processes.limits import Limits
 
 # A read brings about a hundred events at most: the log's readers get their turn between two reads.
@@ -76,7 +76,7 @@ class Machine:
         }
         self._agent = subprocess.Popen(  # noqa: S603 - our own program
             [*agent_command, json.dumps(settings)],
-            env=agent_environment(),
+            env=read_agent_environment(),
             cwd="/",
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

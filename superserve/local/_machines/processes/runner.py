@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from superserve.local._machines.jobs import BuildJob, Log
-from superserve.local._machines.processes.build import Build, workdirs
+from superserve.local._machines.processes.build import Build, list_workdirs
 from superserve.local._machines.processes.isolation import Isolation, Unisolated, find_isolation
 from superserve.local._machines.processes.limits import Limits
 from superserve.local._machines.processes.machine import Machine
@@ -43,7 +43,7 @@ class ExecuteRunner:
         machine = None
         try:
             machine = Machine(
-                self._isolation.agent_command(scratch, workdirs(job.steps)),
+                self._isolation.agent_command(scratch, list_workdirs(job.steps)),
                 log.write,
                 self._limits,
                 disk_mib=job.disk_mib,
