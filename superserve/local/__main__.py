@@ -94,7 +94,7 @@ class _Run(argparse.Action):
         if not words:
             return
         namespace.action = words.pop(0)
-        # Options that there are not are told of first: the word may be the value of one.
+        # Unknown options are reported first: the word may be the value of one.
         if namespace.action != "run":
             return
         run = _run_parser()

@@ -33,14 +33,6 @@ def check_positive(name: str, value: float, highest: float = math.inf) -> float:
     return number
 
 
-def check_chance(name: str, value: float) -> float:
-    """Return a probability that isn't 0."""
-    number = _check_number(name, value)
-    if not 0 < number <= 1:
-        raise ValueError(f"{name} must be more than 0 and at most 1, not {value!r}")
-    return number
-
-
 def check_flag(name: str, value: bool) -> bool:
     """Return a boolean."""
     if not isinstance(value, bool):

@@ -1,20 +1,17 @@
 """Everything behind the socket, put together; it lives in the server's event loop."""
 
 import asyncio
-from typing import TypeVar
 
 from superserve.local._app.api import Api
 from superserve.local._app.front_door import FrontDoor
 from superserve.local._app.recorder import Record, Recorder
 from superserve.local._app.router import Router
-from superserve.local._app.services import Resource, Services
+from superserve.local._app.services import Services
 from superserve.local._app.settings import Settings
 from superserve.local._faults.registry import Registry
 from superserve.local._resources import RESOURCES
 from superserve.local._web.control import Control
 from superserve.local._web.page import Page
-
-P = TypeVar("P", bound=Resource)
 
 
 class Backend:
@@ -40,10 +37,6 @@ class Backend:
             streams=services.streams,
             local_hosts_only=settings.execute,
         )
-
-    def resource(self, kind: type[P]) -> P:
-        """Return the resource of a class."""
-        return self.services.resource(kind)
 
     async def run(self) -> None:
         """Do what goes on by itself until cancelled."""

@@ -1,10 +1,10 @@
 """How builds can be made to end: `server.faults.on_build(...)`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import get_args
 
 from superserve.local._app import arguments
-from superserve.local._faults.outcomes import BuildFault, BuildOutcome, FailureCode
+from superserve.local._faults.outcomes import BuildFault, FailureCode
 from superserve.local._faults.registry import Aim, Fault
 
 
@@ -38,16 +38,7 @@ class BuildFaults:
 
         """
         arguments.check_one_of("code", code, get_args(FailureCode))
-        if exit_code is not None and (code != "step_failed" or message is not None):
-            raise ValueError("exit_code is only for step_failed without a message")
-        if exit_code is not None:
-            arguments.check_whole("exit_code", exit_code, -1, 255)
-        if message is not None:
-            arguments.check_text("message", message)
-        options = {"code": code, "step": step, "exit_code": exit_code, "message": message}
-        return self._add(
-            "fail", code, step, options, exit_code=1 if exit_code is None else exit_code, message=message
-        )
+        return self._add("fail", BuildFault(code, step, self._template, exit_code, message), code=code)
 
     def hang(self, *, step: int | None = None) -> Fault:
         """Let nothing happen any more, until the builder's limit of 15 minutes of the server's clock.
@@ -56,7 +47,7 @@ class BuildFaults:
             step: From the end of which step on, counted from 1; by default from the start.
 
         """
-        return self._add("hang", "hang", step, {"step": step})
+        return self._add("hang", BuildFault("hang", step, self._template))
 
     def time_out(self, *, step: int | None = None) -> Fault:
         """Make the build too old for the queue with its next tick, which leaves its template as it was.
@@ -65,7 +56,7 @@ class BuildFaults:
             step: At the end of which step, counted from 1; by default at the start.
 
         """
-        return self._add("time_out", "time_out", step, {"step": step})
+        return self._add("time_out", BuildFault("time_out", step, self._template))
 
     def lose(self, *, step: int | None = None) -> Fault:
         """Make the host forget the build, as when it restarts.
@@ -74,19 +65,8 @@ class BuildFaults:
             step: At the end of which step, counted from 1; by default at the start.
 
         """
-        return self._add("lose", "lose", step, {"step": step})
+        return self._add("lose", BuildFault("lose", step, self._template))
 
-    def _add(
-        self,
-        kind: str,
-        outcome: BuildOutcome,
-        step: int | None,
-        options: Mapping[str, object],
-        *,
-        exit_code: int = 1,
-        message: str | None = None,
-    ) -> Fault:
-        if step is not None:
-            arguments.check_whole("step", step, 1)
-        fault = BuildFault(outcome, step, exit_code, message, self._template)
-        return self._add_fault(kind, fault, {**options, "template": self._template}, self._aim)
+    def _add(self, kind: str, fault: BuildFault, **options: object) -> Fault:
+        options |= {name: getattr(fault, name) for name in ("step", "exit_code", "message", "template")}
+        return self._add_fault(kind, fault, options, self._aim)

@@ -136,7 +136,7 @@ class Delay:
 
 @attrs.frozen
 class End:
-    """The answer stops at a place: the connection is closed, reset or left open for ever, or all looks well."""
+    """The answer stops at a place: the connection is closed, reset or left open, or all looks well."""
 
     how: Ending
     place: Place | None

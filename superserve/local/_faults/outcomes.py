@@ -4,6 +4,7 @@ from typing import Literal
 
 import attrs
 
+from superserve.local._app import arguments
 from superserve.local._machines.jobs import BuildFailed, BuildJob
 
 FailureCode = Literal[
@@ -30,10 +31,21 @@ class BuildFault:
     outcome: BuildOutcome
     step: int | None
     """The step at whose end, counted from 1; None for where the outcome belongs."""
-    exit_code: int
-    message: str | None
     template: str | None
     """The name or id of the template; None for any."""
+    exit_code: int | None = None
+    message: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what makes no sense."""
+        if self.step is not None:
+            arguments.check_whole("step", self.step, 1)
+        if self.exit_code is not None and (self.outcome != "step_failed" or self.message is not None):
+            raise ValueError("exit_code is only for step_failed without a message")
+        if self.exit_code is not None:
+            arguments.check_whole("exit_code", self.exit_code, -1, 255)
+        if self.message is not None:
+            arguments.check_text("message", self.message)
 
     def fits(self, job: BuildJob, name: str) -> bool:
         """Whether a build gets as far as this."""
@@ -55,6 +67,6 @@ class BuildFault:
         if self.message is not None:
             return BuildFailed(self.message)
         if self.outcome == "step_failed":
-            detail = f"exited with code {self.exit_code}"
+            detail = f"exited with code {1 if self.exit_code is None else self.exit_code}"
             return BuildFailed.at_step(self.at_step or 1, count, duration, detail)
         return BuildFailed.with_code(self.outcome)

@@ -37,7 +37,7 @@ class Aim:
         """Return what callers give, checked."""
         return cls(
             times=None if times is None else arguments.check_whole("times", times, 1),
-            share=None if share is None else arguments.check_chance("share", share),
+            share=None if share is None else arguments.check_positive("share", share, 1),
             skip=arguments.check_whole("skip", skip, 0),
             seed=None if seed is None else arguments.check_whole("seed", seed, 0),
         )
@@ -144,8 +144,9 @@ class Registry:
 
     def reset(self) -> None:
         """Forget all faults; those to come get numbers and seeds as at the start."""
-        self.clear()
-        self._count = 0
+        with self.changed:
+            self.clear()
+            self._count = 0
 
     def strike_request(self, method: str, path: str) -> Strike[Effect] | None:
         """Return what strikes a request: the oldest fault that is for it and has strikes left, if there is one."""

@@ -199,7 +199,7 @@ class RequestFaults:
             chance: The chance of each event, more than 0 and at most 1.
 
         """
-        effect = Duplicate(arguments.check_chance("chance", chance))
+        effect = Duplicate(arguments.check_positive("chance", chance, 1))
         return self._add("duplicate", effect, {"chance": chance}, needs_events=True)
 
     def reorder(self, *, group: int = 4) -> Fault:

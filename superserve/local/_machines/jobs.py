@@ -92,7 +92,7 @@ class Runner(Protocol):
     """Carries out builds, any number at a time."""
 
     kills_on_cancel: bool
-    """Whether cancelling a build stops it (the real host is never told, and goes on)."""
+    """Whether cancelling a build stops it (the real host doesn't hear of it, and goes on)."""
 
     async def run(self, job: BuildJob, log: Log) -> None:
         """Carry out one build: returning means ready, BuildFailed means failed.

@@ -139,7 +139,7 @@ class BuildQueue:
             self.end(build, "failed", NO_RECORD)
 
     def cancel(self, build: BuildRow) -> None:
-        """Cancel a build on a client's request. The real host is not told: the build goes on there."""
+        """Cancel a build on a client's request. The real host doesn't hear of it: the build goes on there."""
         if not build.in_flight:
             return
         self._set_ended(build, "cancelled", "cancelled by user")

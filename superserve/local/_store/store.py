@@ -110,9 +110,6 @@ class Table(Generic[R]):
     def __iter__(self) -> Iterator[R]:
         return iter(self._rows.values())
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
 
 class Store:
     """All tables."""

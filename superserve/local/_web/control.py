@@ -59,17 +59,17 @@ class Control:
             raise ApiError(401, "auth_failed", f"{PREFIX} needs the server's own key")
         match [request.method, *request.scope["path"].removeprefix(PREFIX).split("/")]:
             case ["POST", "faults"]:
-                return _json_of(201, self._add(await request.body()).describe())
+                return _make_json(201, self._add(await request.body()).describe())
             case ["GET", "faults"]:
-                return _json_of(200, [fault.describe() for fault in self._faults])
+                return _make_json(200, [fault.describe() for fault in self._faults])
             case ["GET", "faults", fault_id]:
-                return _json_of(200, self._fault(fault_id).describe())
+                return _make_json(200, self._find_fault(fault_id).describe())
             case ["GET", "requests"]:
-                return _json_of(200, [_describe(recorded) for recorded in self._select(request)])
+                return _make_json(200, [_describe(recorded) for recorded in self._select(request)])
             case ["DELETE", "faults"]:
                 self._faults.clear()
             case ["DELETE", "faults", fault_id]:
-                self._fault(fault_id).remove()
+                self._find_fault(fault_id).remove()
             case ["DELETE", "requests"]:
                 self._select(request).clear()
             case ["POST", "reset"]:
@@ -107,7 +107,7 @@ class Control:
         except (TypeError, ValueError) as error:
             raise ApiError(400, "bad_request", str(error)) from None
 
-    def _fault(self, fault_id: str) -> Fault:
+    def _find_fault(self, fault_id: str) -> Fault:
         for fault in self._faults:
             if fault.id == fault_id:
                 return fault
@@ -143,5 +143,5 @@ def _describe(request: Recorded) -> dict[str, object]:
     return described
 
 
-def _json_of(status: int, value: object) -> Response:
+def _make_json(status: int, value: object) -> Response:
     return json_answer(status, go_json.write(value))
