@@ -104,10 +104,12 @@ def servers() -> Iterator[dict[str, str]]:
         with socket.create_server(("127.0.0.1", 0)) as refusing:
             refusing_port = refusing.getsockname()[1]
         server.templates.add("bare")
-        faulty.faults.answer("GET /templates", 503, times=2)
+        faulty.faults.on("GET /templates", times=2).answer(503)
         limited = {"error": {"code": "rate_limited", "message": "too many requests"}}
-        faulty.faults.answer("GET /templates/{id}", 429, headers={"Retry-After": "0"}, json=limited, times=3)
-        faulty.faults.cut("streamTemplateBuildLogs", after_events=2, times=2)
+        faulty.faults.on("GET /templates/{id}", times=3).answer(
+            429, headers={"Retry-After": "0"}, json=limited
+        )
+        faulty.faults.on("streamTemplateBuildLogs", times=2).cut(after_events=2)
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SUPERSERVE"))
         }

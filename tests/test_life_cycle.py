@@ -41,7 +41,8 @@ from superserve import (
     ValidationError,
     _polling,
 )
-from superserve.local import LocalServer, TeamLimits, _supervisor
+from superserve.local import LocalServer, TeamLimits
+from superserve.local._resources import build_queue
 
 MOST_BUILDS = 3
 MOST_TEMPLATES = 4
@@ -80,32 +81,32 @@ LOGS = "streamTemplateBuildLogs"
 QUESTIONS = ["listTemplates", "getTemplate", "listTemplateBuilds", "getTemplateBuild", LOGS]
 DELETIONS = ["deleteTemplate", "cancelTemplateBuild"]
 MISSED_QUESTIONS = {
-    "busy": lambda faults, on: faults.answer(on, 503, headers=AT_ONCE, times=2),
-    "gateway": lambda faults, on: faults.answer(on, 502, body="<html>", headers=HTML, times=2),
+    "busy": lambda faults, on: faults.on(on, times=2).answer(503, headers=AT_ONCE),
+    "gateway": lambda faults, on: faults.on(on, times=2).answer(502, body="<html>", headers=HTML),
     # A log that hears this waits for a second.
-    "limited": lambda faults, on: on == LOGS or faults.answer(on, 429, headers=AT_ONCE, times=2),
-    "cut": lambda faults, on: faults.cut(on, times=2),
-    "cut in the head": lambda faults, on: faults.cut(on, head_bytes=20, times=2),
-    "cut in the body": lambda faults, on: faults.cut(on, after_bytes=5, times=2),
-    "reset": lambda faults, on: faults.reset(on, times=2),
-    "slow": lambda faults, on: faults.delay(on, 0.02, times=2),
+    "limited": lambda faults, on: on == LOGS or faults.on(on, times=2).answer(429, headers=AT_ONCE),
+    "cut": lambda faults, on: faults.on(on, times=2).cut(),
+    "cut in the head": lambda faults, on: faults.on(on, times=2).cut(head_bytes=20),
+    "cut in the body": lambda faults, on: faults.on(on, times=2).cut(after_bytes=5),
+    "reset": lambda faults, on: faults.on(on, times=2).reset(),
+    "slow": lambda faults, on: faults.on(on, times=2).delay(0.02),
 }
 MISSED_DELETIONS = {
-    "busy": lambda faults, on: faults.answer(on, 503, headers=AT_ONCE, times=2),
-    "cut": lambda faults, on: faults.cut(on, times=2),
-    "lost": lambda faults, on: faults.reset(on, handled=True, times=2),
-    "lost by a gateway": lambda faults, on: faults.answer(on, 504, handled=True, times=2),
+    "busy": lambda faults, on: faults.on(on, times=2).answer(503, headers=AT_ONCE),
+    "cut": lambda faults, on: faults.on(on, times=2).cut(),
+    "lost": lambda faults, on: faults.on(on, times=2).reset(handled=True),
+    "lost by a gateway": lambda faults, on: faults.on(on, times=2).answer(504, handled=True),
 }
 SPOILT_LOGS = {
-    "broken": lambda faults, _: faults.answer(LOGS, 500, times=2),
-    "cut": lambda faults, events: faults.cut(LOGS, after_events=events, times=2),
-    "cut in a chunk": lambda faults, events: faults.cut(LOGS, after_bytes=40 * events + 7, times=2),
-    "reset": lambda faults, events: faults.reset(LOGS, after_events=events, times=2),
+    "broken": lambda faults, _: faults.on(LOGS, times=2).answer(500),
+    "cut": lambda faults, events: faults.on(LOGS, times=2).cut(after_events=events),
+    "cut in a chunk": lambda faults, events: faults.on(LOGS, times=2).cut(after_bytes=40 * events + 7),
+    "reset": lambda faults, events: faults.on(LOGS, times=2).reset(after_events=events),
     # Twice at the same place, it would be all that there is.
-    "ends early": lambda faults, events: faults.cut(LOGS, after_events=events, clean=True),
-    "late": lambda faults, events: faults.delay(LOGS, 0.02, after_events=events, times=2),
-    "stall": lambda faults, events: faults.stall(LOGS, after_events=events),
-    "garbled": lambda faults, _: faults.garble(LOGS),
+    "ends early": lambda faults, events: faults.on(LOGS).cut(after_events=events, clean=True),
+    "late": lambda faults, events: faults.on(LOGS, times=2).delay(0.02, after_events=events),
+    "stall": lambda faults, events: faults.on(LOGS).stall(after_events=events),
+    "garbled": lambda faults, _: faults.on(LOGS).garble(),
 }
 SPOILT_OR_NOT = ["", *SPOILT_LOGS]
 
@@ -455,7 +456,7 @@ class LifeCycle(RuleBasedStateMachine):
     @rule()
     def the_queue_gives_up_what_has_waited_too_long(self) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_supervisor, "PENDING_LIMIT_S", -1.0)
+            patch.setattr(build_queue, "PENDING_LIMIT_S", -1.0)
             for build in self.in_flight:
                 if not build.is_dispatched:
                     self.server.builds.wait_for(build.id, "failed")
@@ -510,8 +511,11 @@ class LifeCycle(RuleBasedStateMachine):
             outcome = "as written"
         message = {"step_failed": BY_HOST[1], "boot_failed": BY_HOST[4]}.get(outcome, own)
         if outcome != "as written":
-            told = message if outcome.endswith("_failed") else None
-            self.server.faults.build(outcome, message=told, template=build.of.id)
+            faults = self.server.faults.on_build(build.of.id)
+            if outcome.endswith("_failed"):
+                faults.fail(outcome, message=message)
+            else:
+                getattr(faults, outcome)()
         self.server.builds.release(build.id)
         # `echo hello` comes before the exit, and after the boot; the loss and the time-out come at once.
         if outcome in {"as written", "step_failed"} and not build.log_is_closed:
@@ -835,11 +839,11 @@ class LifeCycle(RuleBasedStateMachine):
         already = sent.count()
         match how:
             case 0:
-                faults.cut(on, handled=lost)
+                faults.on(on).cut(handled=lost)
             case 1:
-                faults.reset(on, handled=lost)
+                faults.on(on).reset(handled=lost)
             case 2:
-                faults.answer(on, 503, headers={"Retry-After": "0"}, handled=lost)
+                faults.on(on).answer(503, headers={"Retry-After": "0"}, handled=lost)
         with pytest.raises((SandboxConnectionError, ServerError)) as caught:
             yield caught
         assert sent.count() == already + 1
@@ -868,10 +872,10 @@ def fast():
 @pytest.fixture
 def model_time(monkeypatch, no_backoff):
     """Let waits be short, and builds time out when the model says so and not when the machine is slow."""
-    monkeypatch.setattr(_polling, "INTERVAL_SCALE", 0.01)
-    monkeypatch.setattr(_polling, "_CANCELLED_TAIL_S", 0.05)
-    monkeypatch.setattr(_supervisor, "PENDING_LIMIT_S", 1e9)
-    monkeypatch.setattr(_supervisor, "BUILDING_LIMIT_S", 1e9)
+    next_delay = _polling.Pace.next_delay
+    monkeypatch.setattr(_polling.Pace, "next_delay", lambda pace, outage: next_delay(pace, outage) / 100)
+    monkeypatch.setattr(build_queue, "PENDING_LIMIT_S", 1e9)
+    monkeypatch.setattr(build_queue, "BUILDING_LIMIT_S", 1e9)
 
 
 @pytest.mark.parametrize("colour", [Blocking, Asynchronous])

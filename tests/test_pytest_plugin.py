@@ -96,7 +96,7 @@ def test_one_server_serves_them_all(superserve_server, superserve_api):
 
 
 def test_faults_are_set(superserve_faults):
-    superserve_faults.answer("*", 400, share=1)
+    superserve_faults.on("*", share=1).answer(400)
     with pytest.raises(ValidationError):
         Template.list()
 

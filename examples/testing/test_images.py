@@ -30,18 +30,18 @@ def test_a_step_that_fails_is_named() -> None:
 
 
 def test_a_server_that_is_busy_for_a_moment_is_no_reason_to_give_up(superserve_faults: Faults) -> None:
-    superserve_faults.answer("GET /templates", 503, headers={"Retry-After": "0"}, times=2)
+    superserve_faults.on("GET /templates", times=2).answer(503, headers={"Retry-After": "0"})
     assert ensure_image(["numpy"]).status == "ready"
 
 
 def test_a_server_that_is_down_is_an_error_for_the_operator(superserve_faults: Faults) -> None:
-    superserve_faults.answer("GET /templates", 503, headers={"Retry-After": "0"}, share=1)
+    superserve_faults.on("GET /templates", share=1).answer(503, headers={"Retry-After": "0"})
     with pytest.raises(ImageError, match=r"no image for jobs: .*503"):
         ensure_image(["numpy"])
 
 
 def test_a_build_that_its_host_loses_is_named_too(superserve_faults: Faults) -> None:
-    superserve_faults.build("lose")
+    superserve_faults.on_build().lose()
     with pytest.raises(ImageError, match="no record of this build"):
         ensure_image(["numpy"])
 

@@ -4,13 +4,15 @@
 """
 
 try:
-    from superserve.local._control import Builds, Team, Templates
-    from superserve.local._errors import StateError
-    from superserve.local._fault import Fault
-    from superserve.local._faults import Faults
-    from superserve.local._limits import Limits, TeamLimits
-    from superserve.local._requests import Request, Requests
-    from superserve.local._server import LocalServer
+    from superserve.local._app.auth import Team
+    from superserve.local._app.errors import StateError
+    from superserve.local._app.limits import Limits, TeamLimits
+    from superserve.local._app.recorder import Request, Requests
+    from superserve.local._app.server import LocalServer
+    from superserve.local._faults.faults import Faults
+    from superserve.local._faults.registry import Fault
+    from superserve.local._resources.build_steering import Builds
+    from superserve.local._resources.template_steering import Templates
 except ModuleNotFoundError as error:
     missing = (error.name or "").partition(".")[0]
     if missing not in {"starlette", "uvicorn"}:

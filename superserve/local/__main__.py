@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any, TypeAlias
 
 from superserve.local import LocalServer, StateError
-from superserve.local._terminal import show_log
+from superserve.local._app.terminal import show_log
 
 Handler: TypeAlias = Callable[[int, FrameType | None], None]
 
@@ -94,7 +94,7 @@ class _Run(argparse.Action):
         if not words:
             return
         namespace.action = words.pop(0)
-        # Options that there are not are told of first: the word may be the value of one.
+        # Unknown options are reported first: the word may be the value of one.
         if namespace.action != "run":
             return
         run = _run_parser()
@@ -144,13 +144,13 @@ def _options() -> argparse.ArgumentParser:
 
 
 def _serve(server: LocalServer, *, json_logs: bool) -> int:
-    told_to_stop = threading.Event()
+    stopping = threading.Event()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        told_to_stop.set()
+        stopping.set()
 
     show_log(sys.stderr, as_json=json_logs)
-    with _handling(dict.fromkeys(_ending_signals(), stop)), server:
+    with _handle_signals(dict.fromkeys(_ending_signals(), stop)), server:
         for name, value in _environment(server).items():
             print(f"export {name}={shlex.quote(value)}")
         if not json_logs:
@@ -160,7 +160,7 @@ def _serve(server: LocalServer, *, json_logs: bool) -> int:
                 f"Status page: {server.base_url}/{key}\nCtrl-C stops the server.", file=sys.stderr, flush=True
             )
         _end_stdout()
-        told_to_stop.wait()
+        stopping.wait()
     if sys.stderr.isatty():
         print(file=sys.stderr)  # for the prompt, as the terminal wrote ^C on this line
     return 0
@@ -201,7 +201,7 @@ def _run(server: LocalServer, command: list[str], *, json_logs: bool) -> int:
             else:
                 early.append(number)
 
-        with _handling({signal.SIGINT: leave_to_command, signal.SIGTERM: pass_on}):
+        with _handle_signals({signal.SIGINT: leave_to_command, signal.SIGTERM: pass_on}):
             environment = {**os.environ, **_environment(server)}
             try:
                 child = subprocess.Popen([program, *command[1:]], env=environment)  # noqa: S603 - the user's own
@@ -238,7 +238,7 @@ def _reason(program: str, error: OSError) -> str:
 
 
 @contextlib.contextmanager
-def _handling(handlers: dict[int, Handler]) -> Iterator[None]:
+def _handle_signals(handlers: dict[int, Handler]) -> Iterator[None]:
     """Handle signals in a way of our own for a while."""
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:

@@ -9,6 +9,8 @@ import httpx
 import pytest
 
 from superserve.local import LocalServer
+from superserve.local._machines.build_host import BuildHost
+from superserve.local._resources.builds import BuildResource
 
 Created = tuple[str, str]
 
@@ -18,6 +20,16 @@ def client_of(server: LocalServer, key: str | None = None) -> httpx.Client:
     return httpx.Client(
         base_url=server.base_url, headers={"X-API-Key": key or server.api_key}, verify=False, timeout=20
     )
+
+
+def host_of(server: LocalServer) -> BuildHost:
+    return server._running().services.resource(BuildResource).host
+
+
+@pytest.fixture
+def host(server: LocalServer) -> BuildHost:
+    """What runs the server's builds."""
+    return host_of(server)
 
 
 @pytest.fixture
@@ -89,7 +101,7 @@ def wait_for_readers() -> Callable[..., None]:
     """Wait until so many readers of a build's log are connected."""
 
     def wait_for_readers(server: LocalServer, build_id: str, count: int = 1) -> None:
-        log = server._running().backend.host.records[build_id].log
+        log = host_of(server).records[build_id].log
         end = time.monotonic() + 10
         while len(log._subscriptions) != count:
             assert time.monotonic() < end, "not the expected number of readers"

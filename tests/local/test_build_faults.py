@@ -1,12 +1,13 @@
 """Builds that are made to end badly."""
 
 import json
+from typing import get_args
 
 import pytest
 
 from superserve.local import LocalServer
-from superserve.local._build_fault import BuildOutcome
-from superserve.local._runner import FIXED_FAILURES
+from superserve.local._faults.outcomes import FailureCode
+from superserve.local._machines.jobs import FIXED_FAILURES
 
 STEPS = [{"run": "echo first"}, {"run": "echo second"}, {"env": {"key": "A", "value": "b"}}]
 
@@ -36,7 +37,7 @@ def texts(events):
 
 
 def test_a_step_fails_after_what_it_prints(server, create, log, row, http):
-    fault = server.faults.build("step_failed", step=2, exit_code=100)
+    fault = server.faults.on_build().fail("step_failed", step=2, exit_code=100)
 
     ids = create(steps=STEPS)
 
@@ -49,14 +50,14 @@ def test_a_step_fails_after_what_it_prints(server, create, log, row, http):
 
 
 def test_by_default_the_first_step_fails(server, ended):
-    server.faults.build("step_failed")
+    server.faults.on_build().fail("step_failed")
 
     assert ended() == "step_failed: step 1/3 failed after 10ms: exited with code 1"
 
 
 @pytest.mark.parametrize("code", sorted(FIXED_FAILURES))
 def test_a_build_fails_with_any_code_where_it_belongs(server, create, log, row, code):
-    server.faults.build(code)
+    server.faults.on_build().fail(code)
 
     ids = create(steps=STEPS, start_cmd="serve", ready_cmd="true")
 
@@ -75,7 +76,7 @@ def test_a_build_fails_with_any_code_where_it_belongs(server, create, log, row, 
 
 
 def test_a_build_fails_with_any_code_at_any_step(server, create, log):
-    server.faults.build("boot_failed", step=3)
+    server.faults.on_build().fail("boot_failed", step=3)
 
     ids = create(steps=STEPS)
 
@@ -84,19 +85,17 @@ def test_a_build_fails_with_any_code_at_any_step(server, create, log):
 
 
 def test_a_failure_can_have_a_message_of_its_own(server, ended):
-    server.faults.build("build_failed", message="template-builder exited: signal: killed")
+    server.faults.on_build().fail("build_failed", message="template-builder exited: signal: killed")
 
     assert ended() == "template-builder exited: signal: killed"
 
 
 def test_all_that_the_runner_knows_to_fail_with_can_be_asked_for(server):
-    outcomes = {*FIXED_FAILURES, "step_failed", "hang", "lose", "time_out"}
-
-    assert outcomes == set(BuildOutcome.__args__)
+    assert {*FIXED_FAILURES, "step_failed"} == set(get_args(FailureCode))
 
 
 def test_a_build_that_fails_by_itself_before_is_not_struck(server, ended):
-    fault = server.faults.build("step_failed", step=2)
+    fault = server.faults.on_build().fail("step_failed", step=2)
 
     assert ended(steps=[{"run": "exit 7"}, {"run": "true"}]) == (
         "step_failed: step 1/2 failed after 10ms: exited with code 7"
@@ -104,19 +103,19 @@ def test_a_build_that_fails_by_itself_before_is_not_struck(server, ended):
     assert (fault.struck, fault.left) == (0, 0)
 
 
-@pytest.mark.parametrize("outcome", ["start_cmd_failed", "ready_cmd_failed", "step_failed"])
-def test_a_build_without_what_is_to_fail_is_not_struck(server, ended, outcome):
-    fault = server.faults.build(outcome)
+@pytest.mark.parametrize("code", ["start_cmd_failed", "ready_cmd_failed", "step_failed"])
+def test_a_build_without_what_is_to_fail_is_not_struck(server, ended, code):
+    fault = server.faults.on_build().fail(code)
 
     assert ended(steps=[]) is None
     assert (fault.struck, fault.left) == (0, 1)
 
 
 def test_a_hanging_build_goes_on_until_the_builders_limit(server, create, log, row):
-    server.faults.build("hang", step=2)
+    server.faults.on_build().hang(step=2)
     server.builds.hold()
     ids = create(steps=STEPS)
-    server._running().backend.clock.speed = 1e6
+    server._running().services.clock.speed = 1e6
     server.builds.release()
 
     server.builds.wait_for(ids[1], "failed")
@@ -125,8 +124,10 @@ def test_a_hanging_build_goes_on_until_the_builders_limit(server, create, log, r
     assert texts(log(*ids))[-3:] == ["second", "step_failed: context deadline exceeded", "failed"]
 
 
-def test_a_hanging_build_can_be_cancelled_and_its_log_stays_open(server, http, create, row, wait_for_readers):
-    fault = server.faults.build("hang")
+def test_a_hanging_build_can_be_cancelled_and_its_log_stays_open(
+    server, http, create, row, *, wait_for_readers, host
+):
+    fault = server.faults.on_build().hang()
     ids = create(steps=STEPS)
     path = f"/templates/{ids[0]}/builds/{ids[1]}"
     fault.wait_for()
@@ -136,14 +137,14 @@ def test_a_hanging_build_can_be_cancelled_and_its_log_stays_open(server, http, c
         first = next(lines)
         wait_for_readers(server, ids[1])
         http.delete(path)
-        still_there = server._running().backend.host.records[ids[1]].status
+        still_there = host.records[ids[1]].status
 
     assert json.loads(first.removeprefix("data: "))["text"] == "pulling python:3.11"
     assert (row(*ids)["status"], still_there) == ("cancelled", "building")
 
 
 def test_a_build_that_times_out_leaves_its_template_as_it_was(server, http, create, log, row):
-    server.faults.build("time_out", step=1)
+    server.faults.on_build().time_out(step=1)
 
     ids = create(steps=STEPS)
 
@@ -154,7 +155,7 @@ def test_a_build_that_times_out_leaves_its_template_as_it_was(server, http, crea
 
 
 def test_a_build_that_its_host_loses_says_so(server, create, log, row):
-    server.faults.build("lose", step=1)
+    server.faults.on_build().lose(step=1)
 
     ids = create(steps=STEPS)
 
@@ -166,7 +167,7 @@ def test_a_build_that_its_host_loses_says_so(server, create, log, row):
 
 def test_whoever_reads_the_log_of_a_lost_build_sees_it_break(server, http, create):
     server.builds.hold()
-    server.faults.build("lose")
+    server.faults.on_build().lose()
     ids = create(steps=STEPS)
     server.builds.write(ids[1], "hello")
 
@@ -181,7 +182,7 @@ def test_whoever_reads_the_log_of_a_lost_build_sees_it_break(server, http, creat
 
 
 def test_builds_are_struck_in_their_order(server, ended):
-    server.faults.build("boot_failed", skip=1, times=2)
+    server.faults.on_build(skip=1, times=2).fail("boot_failed")
 
     messages = [ended(f"demo-{number}") for number in range(4)]
 
@@ -190,7 +191,7 @@ def test_builds_are_struck_in_their_order(server, ended):
 
 def test_a_share_of_builds_follows_its_seed(server, ended):
     def struck(round_number):
-        with server.faults.build("boot_failed", share=0.5, seed=4):
+        with server.faults.on_build(share=0.5, seed=4).fail("boot_failed"):
             return [ended(f"demo-{round_number}-{number}") is not None for number in range(10)]
 
     first = struck(1)
@@ -201,12 +202,12 @@ def test_a_share_of_builds_follows_its_seed(server, ended):
 
 
 def test_builds_of_one_template_can_be_meant_by_name_or_id(server, http, ended, row):
-    server.faults.build("boot_failed", template="mine")
+    server.faults.on_build("mine").fail("boot_failed")
     assert ended("other") is None
     assert ended("mine") is not None
 
     template_id = server.templates.add()
-    server.faults.build("boot_failed", template=template_id)
+    server.faults.on_build(template_id).fail("boot_failed")
     build_id = http.post(f"/templates/{template_id}/builds").json()["id"]
     server.builds.wait_for(build_id, "failed")
 
@@ -214,7 +215,7 @@ def test_builds_of_one_template_can_be_meant_by_name_or_id(server, http, ended, 
 
 
 def test_faults_of_builds_leave_requests_alone(server, http):
-    fault = server.faults.build("hang")
+    fault = server.faults.on_build().hang()
 
     assert http.get("/templates").status_code == 200
     assert fault.left == 1
@@ -225,7 +226,7 @@ def test_a_build_that_hangs_holds_up_neither_stopping_nor_a_reset(belongings, op
         http = open_client(server)
         for _ in range(2):
             server.reset()
-            fault = server.faults.build("hang")
+            fault = server.faults.on_build().hang()
             http.post("/templates", json={"name": "demo", "build_spec": {"from": "debian:12"}})
             fault.wait_for()
     http.close()
@@ -234,17 +235,18 @@ def test_a_build_that_hangs_holds_up_neither_stopping_nor_a_reset(belongings, op
 
 
 def test_builds_whose_steps_really_run_are_struck_as_well(belongings, open_client):
-    outcomes = {"step_failed": "failed", "lose": "failed", "hang": "building"}
+    outcomes = {"fail": "failed", "lose": "failed", "hang": "building"}
     with LocalServer(limits=False, speed=100, execute=True) as server:
         http = open_client(server)
         for outcome, status in outcomes.items():
-            fault = server.faults.build(outcome, step=1)
+            code = ["step_failed"] if outcome == "fail" else []
+            fault = getattr(server.faults.on_build(), outcome)(*code, step=1)
             spec = {"from": "debian:12", "steps": [{"run": "echo $((40 + 2))"}, {"run": "exit 7"}]}
-            ids = http.post("/templates", json={"name": outcome.replace("_", "-"), "build_spec": spec}).json()
+            ids = http.post("/templates", json={"name": outcome, "build_spec": spec}).json()
             fault.wait_for()
             server.builds.wait_for(ids["build_id"], status)
             row = http.get(f"/templates/{ids['id']}/builds/{ids['build_id']}").json()
-            if outcome == "step_failed":
+            if outcome == "fail":
                 assert row["error_message"].startswith("step_failed: step 1/2 failed after ")
                 assert row["error_message"].endswith(": exited with code 1")
                 assert '"text":"42"' in http.get(f"/templates/{ids['id']}/builds/{ids['build_id']}/logs").text
@@ -254,21 +256,20 @@ def test_builds_whose_steps_really_run_are_struck_as_well(belongings, open_clien
 
 
 @pytest.mark.parametrize(
-    ("outcome", "options", "message"),
+    ("choice", "method", "arguments", "message"),
     [
-        ("explode", {}, "outcome must be one of bad_reference, .*, hang, lose, time_out, not 'explode'"),
-        ("hang", {"step": 0}, "step must be at least 1"),
-        ("hang", {"exit_code": 1}, "exit_code is only for step_failed"),
-        ("hang", {"message": "x"}, "message is for failures"),
-        ("step_failed", {"exit_code": 256}, "exit_code must be -1-255"),
-        ("step_failed", {"exit_code": 1, "message": "x"}, "without a message"),
-        ("boot_failed", {"message": ""}, "message must not be empty"),
-        ("boot_failed", {"template": 7}, "template must be a text"),
-        ("boot_failed", {"times": 0}, "times must be at least 1"),
+        ({}, "fail", {"code": "explode"}, "code must be one of bad_reference, .*, unsupported_platform, not 'explode'"),
+        ({}, "hang", {"step": 0}, "step must be at least 1"),
+        ({}, "fail", {"code": "boot_failed", "exit_code": 1}, "exit_code is only for step_failed"),
+        ({}, "fail", {"code": "step_failed", "exit_code": 256}, "exit_code must be -1-255"),
+        ({}, "fail", {"code": "step_failed", "exit_code": 1, "message": "x"}, "without a message"),
+        ({}, "fail", {"code": "boot_failed", "message": ""}, "message must not be empty"),
+        ({"template": 7}, "lose", {}, "template must be a text"),
+        ({"times": 0}, "time_out", {}, "times must be at least 1"),
     ],
-)
-def test_wrong_arguments_are_refused_and_set_nothing(server, outcome, options, message):
+)  # fmt: skip
+def test_wrong_arguments_are_refused_and_set_nothing(server, choice, method, arguments, message):
     with pytest.raises((ValueError, TypeError), match=message):
-        server.faults.build(outcome, **options)
+        getattr(server.faults.on_build(**choice), method)(**arguments)
 
     assert len(server.faults) == 0

@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 import superserve.local
-from superserve.local._terminal import LineFormatter
+from superserve.local._app.terminal import LineFormatter
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(superserve.local.__file__).parents[2])}
 COMMAND = [sys.executable, "-W", "error", "-m", "superserve.local"]

@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from superserve.local import LocalServer, Team
-from superserve.local._pretend import PretendRunner
-from superserve.local._store import Store
-from superserve.local._supervisor import Supervisor
+from superserve.local._machines.pretend import PretendRunner
+from superserve.local._resources.build_queue import BuildQueue
+from superserve.local._resources.templates import TemplateResource
 
 
 def texts(events):
@@ -209,7 +209,7 @@ def test_an_operation_that_breaks_down_is_a_500_in_the_envelope(http, error, mon
     def broken(*_):
         raise LookupError("no database")
 
-    monkeypatch.setattr(Store, "visible_templates", broken)
+    monkeypatch.setattr(TemplateResource, "visible", broken)
 
     answer = http.get("/templates")
 
@@ -221,7 +221,7 @@ def test_an_operation_that_breaks_down_is_a_500_in_the_envelope(http, error, mon
 
 def test_a_tick_that_breaks_down_is_not_the_last(server, create, monkeypatch, caplog):
     ticks = []
-    tick = Supervisor.tick
+    tick = BuildQueue.tick
 
     def broken_once(self):
         ticks.append(self)
@@ -229,7 +229,7 @@ def test_a_tick_that_breaks_down_is_not_the_last(server, create, monkeypatch, ca
             raise LookupError("no database")
         tick(self)
 
-    monkeypatch.setattr(Supervisor, "tick", broken_once)
+    monkeypatch.setattr(BuildQueue, "tick", broken_once)
     with caplog.at_level(logging.ERROR):
         _, build_id = create()
         server.builds.wait_for(build_id, "ready")

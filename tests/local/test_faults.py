@@ -16,7 +16,7 @@ LOGS = "streamTemplateBuildLogs"
 
 
 def test_by_default_a_fault_strikes_the_next_request_that_it_is_for(server, http):
-    fault = server.faults.answer(LIST, 503)
+    fault = server.faults.on(LIST).answer(503)
 
     statuses = [
         http.get("/templates/x").status_code,
@@ -47,7 +47,7 @@ def test_by_default_a_fault_strikes_the_next_request_that_it_is_for(server, http
     ],
 )
 def test_requests_are_named_by_method_and_path_or_operation(server, http, on, struck):
-    server.faults.answer(on, 599, share=1)
+    server.faults.on(on, share=1).answer(599)
     requests = [
         "GET /templates", "GET /templates?name_prefix=a", "POST /templates", "GET /templates/1",
         "GET /templates/1/builds/2", "GET /nowhere", "GET /health",
@@ -59,30 +59,30 @@ def test_requests_are_named_by_method_and_path_or_operation(server, http, on, st
 
 
 def test_a_star_is_for_all_requests(server, http):
-    fault = server.faults.answer("*", 500, times=2)
+    fault = server.faults.on("*", times=2).answer(500)
 
     assert [http.get("/x").status_code, http.delete("/y").status_code] == [500, 500]
     assert fault.left == 0
 
 
 def test_a_fault_strikes_so_many_requests_after_so_many(server, http):
-    fault = server.faults.answer(LIST, 503, times=2, skip=1)
+    fault = server.faults.on(LIST, times=2, skip=1).answer(503)
 
     assert [http.get("/templates").status_code for _ in range(5)] == [200, 503, 503, 200, 200]
     assert (fault.struck, fault.left) == (2, 0)
 
 
 def test_faults_are_used_up_in_the_order_in_which_they_were_set(server, http):
-    server.faults.answer(LIST, 501)
-    server.faults.answer("*", 502)
-    server.faults.answer(LIST, 503)
+    server.faults.on(LIST).answer(501)
+    server.faults.on("*").answer(502)
+    server.faults.on(LIST).answer(503)
 
     assert [http.get("/templates").status_code for _ in range(4)] == [501, 502, 503, 200]
 
 
 def test_a_share_of_requests_has_no_end_and_follows_its_seed(server, http):
     def struck(seed):
-        with server.faults.answer(LIST, 503, share=0.3, seed=seed) as fault:
+        with server.faults.on(LIST, share=0.3, seed=seed).answer(503) as fault:
             statuses = [http.get("/templates").status_code for _ in range(60)]
             assert (fault.struck, fault.left) == (statuses.count(503), None)
         return statuses
@@ -95,7 +95,7 @@ def test_a_share_of_requests_has_no_end_and_follows_its_seed(server, http):
 
 
 def test_a_share_can_be_limited(server, http):
-    fault = server.faults.answer(LIST, 503, share=1, times=2)
+    fault = server.faults.on(LIST, share=1, times=2).answer(503)
 
     assert [http.get("/templates").status_code for _ in range(3)] == [503, 503, 200]
     assert fault.left == 0
@@ -107,7 +107,7 @@ def test_the_seed_of_the_server_is_the_seed_of_its_faults(open_client):
             http = open_client(server)
             runs = []
             for _ in range(2):
-                server.faults.answer("GET /health", 503, share=0.5)
+                server.faults.on("GET /health", share=0.5).answer(503)
                 runs.append([http.get("/health").status_code for _ in range(40)])
                 server.reset()
             http.close()
@@ -121,7 +121,7 @@ def test_the_seed_of_the_server_is_the_seed_of_its_faults(open_client):
 
 
 def test_many_threads_share_the_strikes_of_a_fault(server, open_client):
-    fault = server.faults.answer(LIST, 503, times=10)
+    fault = server.faults.on(LIST, times=10).answer(503)
     statuses = []
 
     def work():
@@ -138,11 +138,27 @@ def test_many_threads_share_the_strikes_of_a_fault(server, open_client):
     assert fault.struck == 10
 
 
+def test_one_choice_of_requests_serves_several_faults(server, http):
+    health = server.faults.on("health")
+    health.answer(501)
+    health.answer(502)
+
+    assert [http.get("/health").status_code for _ in range(3)] == [501, 502, 200]
+
+
+def test_a_choice_alone_strikes_nothing(server, http):
+    server.faults.on("*", share=1)
+    server.faults.on_build(share=1)
+
+    assert http.get("/health").status_code == 200
+    assert len(server.faults) == 0
+
+
 # Their life
 
 
 def test_removed_faults_strike_no_more(server, http):
-    kept, removed = server.faults.answer(LIST, 503, share=1), server.faults.answer("GET /health", 503)
+    kept, removed = server.faults.on(LIST, share=1).answer(503), server.faults.on("GET /health").answer(503)
     removed.remove()
     removed.remove()
 
@@ -156,14 +172,14 @@ def test_removed_faults_strike_no_more(server, http):
 
 
 def test_a_fault_ends_with_its_context(server, http):
-    with server.faults.answer(LIST, 503, share=1):
+    with server.faults.on(LIST, share=1).answer(503):
         inside = http.get("/templates").status_code
 
     assert (inside, http.get("/templates").status_code) == (503, 200)
 
 
 def test_a_fault_tells_what_it_is(server, http):
-    fault = server.faults.cut(LIST, after_bytes=0, times=3)
+    fault = server.faults.on(LIST, times=3).cut(after_bytes=0)
     with pytest.raises(httpx.RemoteProtocolError):
         http.get("/templates")
 
@@ -173,7 +189,7 @@ def test_a_fault_tells_what_it_is(server, http):
 
 
 def test_one_can_wait_for_a_fault_to_strike(server):
-    fault = server.faults.stall(LIST)
+    fault = server.faults.on(LIST).stall()
     with pytest.raises(TimeoutError, match="has not struck 1 times"):
         fault.wait_for(timeout_s=0)
 
@@ -186,9 +202,9 @@ def test_one_can_wait_for_a_fault_to_strike(server):
 def test_faults_need_a_running_server_and_start_with_it(open_client):
     server = LocalServer(limits=False)
     with pytest.raises(RuntimeError, match=r"start\(\)"):
-        server.faults.answer(LIST, 503)
+        server.faults.on(LIST).answer(503)
     with server:
-        old = server.faults.answer(LIST, 503)
+        old = server.faults.on(LIST).answer(503)
     with server:
         assert open_client(server).get("/templates").status_code == 200
         assert len(server.faults) == 0
@@ -241,13 +257,16 @@ def test_faults_need_a_running_server_and_start_with_it(open_client):
         ("stall", [LIST], {"head_bytes": "1"}, "head_bytes must be a whole number"),
         ("duplicate", [LIST], {}, "only log streams have events"),
         ("duplicate", ["POST " + "/templates/{id}/builds/{id}/logs"], {}, "only log streams have events"),
-        ("duplicate", [], {"chance": 0}, "chance must be more than 0"),
+        ("duplicate", [LOGS], {"chance": 0}, "chance must be more than 0"),
         ("reorder", ["*"], {}, "only log streams have events"),
-        ("reorder", [], {"group": 1}, "group must be at least 2"),
+        ("reorder", [LOGS], {"group": 1}, "group must be at least 2"),
     ],
 )  # fmt: skip
 def test_wrong_arguments_are_refused_and_set_nothing(server, verb, arguments, options, message):
+    on, *given = arguments
+    choice = {name: value for name, value in options.items() if name in {"times", "share", "skip", "seed"}}
+    rest = {name: value for name, value in options.items() if name not in choice}
     with pytest.raises((ValueError, TypeError), match=message):
-        getattr(server.faults, verb)(*arguments, **options)
+        getattr(server.faults.on(on, **choice), verb)(*given, **rest)
 
     assert len(server.faults) == 0

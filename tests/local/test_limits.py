@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from superserve.local import Limits, LocalServer, TeamLimits
-from superserve.local._limits import RateLimiter
+from superserve.local._app.limits import RateLimiter
 
 SPEC = {"from": "python:3.11"}
 

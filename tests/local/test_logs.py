@@ -10,9 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from superserve.local._clock import Clock
-from superserve.local._host import BuildLog
-from superserve.local._logs import LogStream, Streams
+from superserve.local._app.clock import Clock
+from superserve.local._app.streams import Streams
+from superserve.local._machines.build_host import BuildLog
+from superserve.local._resources.build_logs import LogStream
 
 EVENT = {"timestamp", "stream", "text", "finished", "status"}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{0,8}[1-9])?Z")
@@ -225,13 +226,12 @@ def test_a_reader_that_comes_in_the_middle_of_a_flood_catches_up_before_its_end(
         sent.append(message.get("body", b""))
 
     async def flood():
-        stream = LogStream(
-            "build",
-            store=SimpleNamespace(builds={"build": SimpleNamespace(dispatched=True)}),
+        builds = SimpleNamespace(
+            rows={"build": SimpleNamespace(dispatched=True)},
             host=SimpleNamespace(records={"build": SimpleNamespace(log=log)}),
-            clock=Clock(1),
-            streams=Streams(),
+            services=SimpleNamespace(clock=Clock(1), streams=Streams()),
         )
+        stream = LogStream("build", builds)
         reading = asyncio.create_task(stream._send_events(send))
         # As a pretended build writes: a line each turn of the loop, and a few at once at its end.
         for number in range(300):

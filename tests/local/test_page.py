@@ -145,7 +145,7 @@ def test_other_methods_meet_no_page(http, method):
 
 
 def test_a_page_that_is_open_changes_nothing_for_a_test(server, http):
-    fault = server.faults.answer("*", 503)
+    fault = server.faults.on("*").answer(503)
     build = server.builds.add(server.templates.add(), log=[])
     for path in ("/", "/_local/overview", f"/_local/builds/{build}/logs"):
         assert http.get(path).status_code == 200

@@ -1,19 +1,23 @@
 """Builds that are made up: what is read out of a spec, and what the log says."""
 
+import itertools
+
 import pytest
 
-from superserve.local._runner import FIXED_FAILURES, go_duration, shown_command
+from superserve.local._machines.jobs import FIXED_FAILURES, format_command, format_duration
 
 
 @pytest.fixture
-def outcome(server, create, log):
+def outcome(server, http, create, log):
     """Build a template; gives the error message and the log."""
 
+    names = map("t{}".format, itertools.count())
+
     def outcome(**spec):
-        template_id, build_id = create("t" + str(len(server._running().backend.store.templates)), **spec)
+        template_id, build_id = create(next(names), **spec)
         server.builds.wait_for(build_id, "ready", "failed")
-        row = server._running().backend.store.builds[build_id]
-        return row.error_message, log(template_id, build_id)
+        row = http.get(f"/templates/{template_id}/builds/{build_id}").json()
+        return row.get("error_message"), log(template_id, build_id)
 
     return outcome
 
@@ -199,7 +203,7 @@ def test_a_long_command_is_cut_in_the_log(outcome):
 
     shown = next(line for line in lines(events, "system") if line.startswith("$ "))
     assert shown == "$ echo " + "ü" * 125 + "…"
-    assert shown_command("x" * 256) == "$ " + "x" * 256
+    assert format_command("x" * 256) == "$ " + "x" * 256
 
 
 @pytest.mark.parametrize(
@@ -216,4 +220,4 @@ def test_a_long_command_is_cut_in_the_log(outcome):
     ],
 )
 def test_durations_are_written_as_the_server_writes_them(seconds, text):
-    assert go_duration(seconds) == text
+    assert format_duration(seconds) == text

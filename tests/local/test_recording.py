@@ -1,6 +1,7 @@
 """What the server remembers of the requests that arrived."""
 
 import json
+import re
 import socket
 import threading
 from datetime import UTC, datetime, timedelta
@@ -9,8 +10,8 @@ import httpx
 import pytest
 
 from superserve.local import LocalServer
-from superserve.local import _requests as requests_module
-from superserve.local._operations import OPERATIONS
+from superserve.local._app import recorder as requests_module
+from superserve.local._resources import OPERATIONS
 
 SPEC = {"name": "demo", "build_spec": {"from": "debian:12"}}
 
@@ -154,12 +155,11 @@ def test_requests_are_found_by_method_and_path_or_operation(server, http):
 
 
 def test_every_operation_is_told_by_its_name(server, http):
-    for operation in OPERATIONS.values():
-        method, path = operation.split()
-        if not path.endswith("/logs"):
-            http.request(method, path.replace("{id}", "x"))
+    for operation in OPERATIONS:
+        if not operation.streams_events:
+            http.request(operation.method, re.sub(r"\{.*?\}", "x", operation.path))
 
-    assert [request.operation for request in server.requests] == list(OPERATIONS)[:-1]
+    assert [request.operation for request in server.requests] == [each.name for each in OPERATIONS][:-1]
 
 
 def test_a_view_goes_on_showing_what_arrives(server, http):
@@ -299,7 +299,7 @@ def test_a_reset_waits_for_nothing(open_client):
         start = http.get("/templates").json()
         ids = [http.post("/templates", json={**SPEC, "name": f"t-{number}"}).json() for number in range(3)]
         server.templates.add_many(1000)
-        fault = server.faults.stall("GET /templates")
+        fault = server.faults.on("GET /templates").stall()
         key = server.api_key
         head = f"Host: localhost\r\nX-API-Key: {key}\r\n\r\n"
         logs = "/templates/{id}/builds/{build_id}/logs".format(**ids[0])

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from superserve.local import LocalServer, TeamLimits
-from superserve.local import _server as server_module
+from superserve.local._app import server_thread
 
 
 def open_files():
@@ -243,7 +243,7 @@ def test_a_server_that_cannot_start_says_why_and_leaves_nothing(leaves_nothing, 
     def broken(*_):
         raise LookupError("no backend today")
 
-    monkeypatch.setattr(server_module, "Backend", broken)
+    monkeypatch.setattr(server_thread, "Backend", broken)
 
     with pytest.raises(LookupError, match="no backend today"):
         LocalServer().start()
@@ -311,7 +311,7 @@ def test_a_call_that_fails_fails_in_its_caller_and_harms_nobody(server, http):
 
 
 def python(*arguments, **options):
-    root = Path(server_module.__file__).parents[2]
+    root = Path(server_thread.__file__).parents[3]
     return subprocess.run(
         [sys.executable, "-W", "error", *arguments],
         env={**os.environ, "PYTHONPATH": str(root)},
@@ -339,7 +339,7 @@ def test_without_the_extra_the_command_says_so_on_one_line(tmp_path, arguments):
     # A package of that name that can't be imported stands before the one that is installed.
     (tmp_path / "uvicorn.py").write_text("raise ModuleNotFoundError(name='uvicorn')\n")
     command = [sys.executable, "-W", "error", "-m", "superserve.local", *arguments]
-    root = Path(server_module.__file__).parents[2]
+    root = Path(server_thread.__file__).parents[3]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(root)])}
 
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)

@@ -15,8 +15,8 @@ import attrs
 import coverage
 import pytest
 
-from superserve.local._execute import ExecuteRunner, isolation
-from superserve.local._runner import BuildFailed, BuildJob, Step
+from superserve.local._machines.jobs import BuildFailed, BuildJob, Step
+from superserve.local._machines.processes import ExecuteRunner, isolation
 
 # Every wait for something that must happen ends in failure after this.
 WAIT_S = 30

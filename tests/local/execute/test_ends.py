@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from superserve.local._execute import ExecuteRunner, Limits
-from superserve.local._runner import Step
+from superserve.local._machines.jobs import Step
+from superserve.local._machines.processes import ExecuteRunner, Limits
 
 STRAYS = "sleep 1000 & setsid sleep 1000 & (sleep 1000 &) & echo started; wait"
 STUBBORN = "trap '' TERM; echo started; while :; do sleep 1; done"
@@ -81,8 +81,8 @@ async def test_other_users_can_not_enter_the_scratch_folder(builds, scratch_fold
 
 SERVER = """
 import asyncio, sys
-from superserve.local._execute import ExecuteRunner
-from superserve.local._runner import BuildJob, Step
+from superserve.local._machines.processes import ExecuteRunner
+from superserve.local._machines.jobs import BuildJob, Step
 
 class Log:
     def write(self, stream, text):

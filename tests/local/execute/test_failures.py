@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from superserve.local._execute import Limits, isolation, machine
-from superserve.local._runner import Step
+from superserve.local._machines.jobs import Step
+from superserve.local._machines.processes import Limits, isolation, machine
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import pathlib
 
 import pytest
 
-from superserve.local._execute import ExecuteRunner, isolation
-from superserve.local._runner import Step
+from superserve.local._machines.jobs import Step
+from superserve.local._machines.processes import ExecuteRunner, isolation
 
 
 async def test_workdirs_are_what_commands_call_them(isolated_builds):

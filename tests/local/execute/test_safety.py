@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 import superserve.local
-from superserve.local import LocalServer, _host
+from superserve.local import LocalServer
+from superserve.local._machines import build_host
 
 STEPS = "sleep 1000 & setsid sleep 1000 & echo started; wait"
 COMMAND = [sys.executable, "-W", "error", "-m", "superserve.local"]
@@ -149,7 +150,7 @@ async def test_pages_of_other_origins_are_not_let_in(http, body):
 @pytest.fixture
 def short_limit(monkeypatch):
     """Builds may take no longer than 3 s."""
-    monkeypatch.setattr(_host, "BUILD_LIMIT_S", 3.0)
+    monkeypatch.setattr(build_host, "BUILD_LIMIT_S", 3.0)
 
 
 @pytest.mark.usefixtures("short_limit")

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from superserve.local._execute import Limits
-from superserve.local._runner import Step
+from superserve.local._machines.jobs import Step
+from superserve.local._machines.processes import Limits
 
 
 async def test_output_arrives_on_the_stream_it_was_written_to(builds):

@@ -1,0 +1,56 @@
+"""Everything behind the socket, put together; it lives in the server's event loop."""
+
+import asyncio
+
+from superserve.local._app.api import Api
+from superserve.local._app.front_door import FrontDoor
+from superserve.local._app.recorder import Record, Recorder
+from superserve.local._app.router import Router
+from superserve.local._app.services import Services
+from superserve.local._app.settings import Settings
+from superserve.local._faults.registry import Registry
+from superserve.local._resources import RESOURCES
+from superserve.local._web.control import Control
+from superserve.local._web.page import Page
+
+
+class Backend:
+    """The resources and the ASGI application of one server."""
+
+    def __init__(self, settings: Settings, faults: Registry, record: Record) -> None:
+        services = self.services = Services(settings, RESOURCES, faults)
+        try:
+            resources = [services.resource(kind) for kind in RESOURCES]
+            services.populate()
+        except BaseException:
+            services.store.close()
+            raise
+        self._api = Api(Router(resources), services.teams, settings.limits)
+        self._record = record
+        self.app = FrontDoor(
+            self._api,
+            Control(faults, record, key=services.teams.api_key, reset=self.reset),
+            Page(services),
+            keys=services.teams.keys,
+            recorder=Recorder(record),
+            faults=faults,
+            streams=services.streams,
+            local_hosts_only=settings.execute,
+        )
+
+    async def run(self) -> None:
+        """Do what goes on by itself until cancelled."""
+        await asyncio.gather(*(resource.run() for resource in self.services.resources()))
+
+    async def reset(self) -> None:
+        """Go back to the state at the start."""
+        self.services.faults.reset()
+        self._api.reset()
+        self._record.clear(None)
+        self.services.reset()
+
+    async def aclose(self) -> None:
+        """Stop what runs and close the state file."""
+        for resource in self.services.resources():
+            await resource.aclose()
+        self.services.store.close()

@@ -1,0 +1,79 @@
+"""One connection of a client, with what a faulty server or network does to it."""
+
+import asyncio
+import os
+import socket
+import struct
+from typing import Any
+
+import h11
+from starlette.types import Message, Scope
+from uvicorn import Config
+from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
+from uvicorn.server import ServerState
+
+_KEY = "superserve_connection"
+# Lingering for no time makes closing a connection a reset.
+_LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+
+
+class Connection(H11Protocol):
+    """Serves one connection as uvicorn does, and lets a request get at it: see `of`."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        # What is in this dictionary, uvicorn puts in the scope of each request.
+        super().__init__(config, server_state, {**app_state, _KEY: self}, _loop)
+        self.lost = asyncio.Event()
+        """Set when the connection has ended, whoever ended it."""
+
+    @classmethod
+    def of(cls, scope: Scope) -> "Connection":
+        """Return the connection that a request came on."""
+        connection: Connection = scope["state"][_KEY]
+        return connection
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.lost.set()
+
+    def frame(self, message: Message) -> tuple[bytes, int]:
+        """Return the bytes that a message of a response would be sent as, and where in them its body begins.
+
+        The connection can't be used for another response afterwards.
+        """
+        if message["type"] == "http.response.start":
+            status = message["status"]
+            headers = [*self.server_state.default_headers, *message["headers"]]
+            response = h11.Response(status_code=status, headers=headers, reason=STATUS_PHRASES[status])
+            return self.conn.send(response) or b"", 0
+        body = b"" if self.scope["method"] == "HEAD" else message.get("body", b"")
+        data = self.conn.send(h11.Data(data=body)) or b""
+        # A chunk has its size in front, on a line of its own.
+        return data, 0 if len(data) == len(body) else data.index(b"\r\n") + 2
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes as they are; returns when the system has them, or the connection is lost."""
+        self.transport.set_write_buffer_limits(0)
+        self.transport.write(data)
+        if self.flow.write_paused:
+            await self.flow.drain()
+
+    def close(self) -> None:
+        """End the connection in good order, whatever was being sent on it."""
+        self.transport.close()
+
+    def reset(self) -> None:
+        """End the connection with a RST, as a machine does that knows nothing of it."""
+        sock = self.transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
+        self.transport.abort()
+
+    def abort(self) -> None:
+        """End the connection at once, whatever is still to be sent."""
+        self.transport.abort()

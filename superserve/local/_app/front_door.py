@@ -1,0 +1,92 @@
+"""The door of the server: records each request, lets faults strike it or the API answer it."""
+
+import asyncio
+from collections.abc import Iterable
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from superserve.local._app.access_log import AccessLog
+from superserve.local._app.connection import Connection
+from superserve.local._app.recorder import Recorder
+from superserve.local._app.streams import Streams
+from superserve.local._faults.effects import Effect, Exchange
+from superserve.local._faults.registry import Registry, Strike
+from superserve.local._web.control import PREFIX
+from superserve.local._web.page import is_for_page
+
+
+class FrontDoor:
+    """The ASGI application."""
+
+    def __init__(
+        self,
+        api: ASGIApp,
+        control: ASGIApp,
+        page: ASGIApp,
+        *,
+        keys: Iterable[str],
+        recorder: Recorder,
+        faults: Registry,
+        streams: Streams,
+        local_hosts_only: bool,
+    ) -> None:
+        self._api = api
+        self._control = control
+        self._page = page
+        self._log_and_answer = AccessLog(self._answer, keys)
+        self._recorder = recorder
+        self._faults = faults
+        self._streams = streams
+        self._local_hosts_only = local_hosts_only
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        app: ASGIApp
+        if is_for_page(scope["method"], scope["path"]):
+            app = self._page if _is_local(scope) else _refuse_host()
+        elif scope["path"].startswith(PREFIX):
+            app = self._control if self._is_allowed(scope) else _refuse_host()
+        else:
+            app = self._log_and_answer
+        await app(scope, receive, send)
+
+    def _is_allowed(self, scope: Scope) -> bool:
+        # Without execute mode any name that leads to this machine will do, as on the real server.
+        return not self._local_hosts_only or _is_local(scope)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._is_allowed(scope):
+            await _refuse_host()(scope, receive, send)
+            return
+        receive, send = await self._recorder.record(scope, receive, send)
+        strike = self._faults.strike_request(scope["method"], scope["path"])
+        if strike is None:
+            await self._api(scope, receive, send)
+        else:
+            await self._answer_wrong(strike, scope, receive, send)
+
+    async def _answer_wrong(self, strike: Strike[Effect], scope: Scope, receive: Receive, send: Send) -> None:
+        connection = Connection.of(scope)
+        exchange = Exchange(self._api, scope, receive, send, connection, strike.random, strike.land)
+        # A task of its own, so that a server that stops can end it.
+        striking = asyncio.create_task(strike.effect.strike(exchange))
+        self._streams.add(striking)
+        await asyncio.wait({striking})
+        if striking.cancelled():
+            connection.abort()
+            await connection.lost.wait()
+        else:
+            striking.result()
+
+
+def _is_local(scope: Scope) -> bool:
+    """Whether the Host header names this machine: a page elsewhere can make a browser send requests, but not this."""
+    name, _, port = Headers(scope=scope).get("host", "").partition(":")
+    return name.lower() in {"127.0.0.1", "localhost"} and (not port or port.isdecimal())
+
+
+def _refuse_host() -> Response:
+    text = "421 misdirected request: this server answers only for 127.0.0.1 and localhost"
+    return Response(text, 421, {"content-type": "text/plain; charset=utf-8"})

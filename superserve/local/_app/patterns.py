@@ -1,0 +1,110 @@
+"""Patterns of a method and a path that requests are compared with, and the operations that can stand for them."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+import attrs
+
+_TEXT = re.compile(r"(?:(?P<method>[A-Za-z]+|\*) +)?(?P<path>/\S*|\*)")
+_WILDCARD = re.compile(r"\{[^{}/]*\}")
+
+
+@attrs.frozen
+class Operation:
+    """An operation of the API."""
+
+    name: str
+    """As in the contract, such as `getTemplate`."""
+    method: str
+    path: str
+    """Parts in braces stand for one of any text; those whose names end with `_id` must be UUIDs."""
+    needs_key: bool = True
+    streams_events: bool = False
+    """Whether it answers with an event stream."""
+
+    @property
+    def pattern(self) -> "Pattern":
+        """The requests that are for it."""
+        return Pattern(self.name, self.method, split_path(self.path))
+
+
+@attrs.frozen
+class Pattern:
+    """Which requests are meant."""
+
+    text: str
+    method: str | None
+    """None for any."""
+    segments: tuple[str | None, ...] | None
+    """The parts of the path, None for one of any text; None in their place for any path."""
+
+    def matches(self, method: str, path: str) -> bool:
+        """Whether a request with this method and decoded path is meant."""
+        return self.method in {None, method} and (
+            self.segments is None or _fit(self.segments, path.split("/")[1:])
+        )
+
+    def is_within(self, other: "Pattern") -> bool:
+        """Whether all that is meant is meant by another pattern too."""
+        if self.method not in {None, other.method} or self.segments is None or other.segments is None:
+            return False
+        return _fit(other.segments, self.segments)
+
+
+class Operations:
+    """The operations of the API by name."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        self._operations = {operation.name: operation for operation in operations}
+        self._patterns = {name: operation.pattern for name, operation in self._operations.items()}
+
+    def __iter__(self) -> Iterator[Operation]:
+        return iter(self._operations.values())
+
+    def read(self, text: str) -> Pattern:
+        """Return the pattern that a text stands for: an operation, a path, or a method and a path.
+
+        A part of the path in braces stands for one of any text, and `*` for any method or any path.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"requests are named by a text such as 'GET /templates/{{id}}', not {text!r}")
+        if text in self._patterns:
+            return self._patterns[text]
+        found = _TEXT.fullmatch(text)
+        if found is None:
+            raise ValueError(
+                f"{text!r} names no requests: use a method and a path such as 'GET /templates/{{id}}', a path, '*', "
+                f"or an operation: {', '.join(self._operations)}"
+            )
+        method, path = found["method"], found["path"]
+        if "?" in path:
+            raise ValueError(f"{text!r} has a query: name the path alone")
+        return Pattern(
+            text,
+            None if method in {None, "*"} else method.upper(),
+            None if path == "*" else split_path(path),
+        )
+
+    def find_name(self, method: str, path: str) -> str | None:
+        """Return the operation that a request is for, or None if there is no such one."""
+        return next((name for name, each in self._patterns.items() if each.matches(method, path)), None)
+
+    def check_event_streams(self, pattern: Pattern) -> None:
+        """Raise ValueError if a pattern means more than one operation's event streams."""
+        names = [name for name, operation in self._operations.items() if operation.streams_events]
+        if not any(pattern.is_within(self._patterns[name]) for name in names):
+            raise ValueError(
+                f"only log streams have events: {pattern.text!r} is more than {' or '.join(map(repr, names))}"
+            )
+
+
+def split_path(path: str) -> tuple[str | None, ...]:
+    """Return the parts of a path, None for those in braces."""
+    return tuple(None if _WILDCARD.fullmatch(part) else part for part in path.split("/")[1:])
+
+
+def _fit(segments: tuple[str | None, ...], given: Iterable[str | None]) -> bool:
+    parts = tuple(given)
+    return len(parts) == len(segments) and all(
+        own in {None, part} for own, part in zip(segments, parts, strict=True)
+    )

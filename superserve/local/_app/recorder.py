@@ -1,0 +1,317 @@
+"""What arrived at the server: every request to its API, for tests to look at."""
+
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs
+
+import attrs
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive, Scope, Send
+
+from superserve.local._app.patterns import Operations, Pattern
+
+# The newest requests are kept, as many as fit in both.
+KEPT_REQUESTS = 10_000
+KEPT_BODY_BYTES = 64 << 20
+# A failed assertion shows some of what did arrive.
+SHOWN_REQUESTS = 20
+
+_LOOKED_AT = frozenset({b"x-api-key", b"authorization", b"expect", b"transfer-encoding", b"content-length"})
+
+
+@attrs.define(eq=False)
+class Request:
+    """One request that arrived, without the key that came with it."""
+
+    method: str
+    """In capitals, such as `POST`."""
+    path: str
+    """Decoded, without the query."""
+    _query: bytes = attrs.field(alias="query", repr=False)
+    # Names and values, each on a line: a list of pairs would take several times the memory.
+    _headers: bytes = attrs.field(alias="headers", repr=False)
+    _time: float = attrs.field(alias="time", repr=False)
+    _operations: Operations = attrs.field(alias="operations", repr=False)
+    body: bytes = b""
+    status: int | None = None
+    """The status that was answered; None if there was no answer, or not yet."""
+
+    @property
+    def query_string(self) -> str:
+        """The query as it was sent, without the `?`."""
+        return self._query.decode("latin-1")
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        """The parameters of the query, decoded, each with all its values."""
+        return parse_qs(self.query_string, keep_blank_values=True)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers; upper and lower case are the same. `X-API-Key` is left out, `Authorization` is `***`."""
+        lines = self._headers.split(b"\n") if self._headers else []
+        return Headers(raw=list(zip(lines[::2], lines[1::2], strict=True)))
+
+    @property
+    def json(self) -> Any:
+        """The body read as JSON; ValueError if it isn't any."""
+        try:
+            return json.loads(self.body)
+        except ValueError as error:
+            raise ValueError(f"the body of {self.method} {self.path} is no JSON: {error}") from None
+
+    @property
+    def operation(self) -> str | None:
+        """The operation of the contract, such as `createTemplate`; None if there is none for method and path."""
+        return self._operations.find_name(self.method, self.path)
+
+    @property
+    def at(self) -> datetime:
+        """When it arrived, in UTC."""
+        return datetime.fromtimestamp(self._time, UTC)
+
+    def __str__(self) -> str:
+        """Show it on a line, such as `POST /templates: 202`."""
+        query = f"?{self.query_string}" if self.query_string else ""
+        return f"{self.method} {self.path}{query}: {self.status or 'no answer'}"
+
+
+class Record:
+    """The requests of one server, shared by every view of them and safe to use from any thread."""
+
+    def __init__(self, operations: Operations) -> None:
+        self.operations = operations
+        self.forgotten = 0
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._waiting = 0
+        self._requests: deque[Request] = deque()
+        # As counted: a body that is asked for late comes when its request is here already.
+        self._sizes: deque[int] = deque()
+        self._body_bytes = 0
+
+    def add(self, request: Request) -> None:
+        with self._lock:
+            self._requests.append(request)
+            self._sizes.append(len(request.body))
+            self._body_bytes += len(request.body)
+            while len(self._requests) > KEPT_REQUESTS or (
+                self._body_bytes > KEPT_BODY_BYTES and len(self._requests) > 1
+            ):
+                self._requests.popleft()
+                self._body_bytes -= self._sizes.popleft()
+                self.forgotten += 1
+            if self._waiting:
+                self._changed.notify_all()
+
+    def of(self, pattern: Pattern | None) -> list[Request]:
+        with self._lock:
+            return self._of(pattern)
+
+    def wait_for(self, pattern: Pattern | None, count: int, timeout_s: float) -> list[Request]:
+        """Return the requests when there are so many, or those that there are after so long."""
+        until = time.monotonic() + timeout_s
+        with self._changed:
+            self._waiting += 1
+            try:
+                while len(found := self._of(pattern)) < count and (left := until - time.monotonic()) > 0:
+                    self._changed.wait(left)
+            finally:
+                self._waiting -= 1
+            return found
+
+    def clear(self, pattern: Pattern | None) -> None:
+        with self._lock:
+            kept = [
+                request
+                for request in self._requests
+                if pattern and not pattern.matches(request.method, request.path)
+            ]
+            self._requests = deque(kept)
+            self._sizes = deque(len(request.body) for request in kept)
+            self._body_bytes = sum(self._sizes)
+            self.forgotten = 0
+
+    def _of(self, pattern: Pattern | None) -> list[Request]:
+        if pattern is None:
+            return list(self._requests)
+        return [request for request in self._requests if pattern.matches(request.method, request.path)]
+
+
+class Requests:
+    """The requests that arrived, oldest first; obtained as `server.requests`, and from any thread.
+
+    Requests to `/_local/` don't count. The newest 10,000 are kept, and of their bodies 64 MiB. They can still be read
+    after `server.stop()`; `server.reset()` and `server.start()` forget them.
+
+    Example:
+        >>> from superserve.local import LocalServer
+        >>> with LocalServer() as server:
+        ...     template = Template.create(
+        ...         name="demo", from_="python:3.11", api_key=server.api_key, base_url=server.base_url
+        ...     )
+        ...     server.requests.to("POST", "/templates").last.json["name"]
+        'demo'
+
+    """
+
+    def __init__(self, record: Record, pattern: Pattern | None = None) -> None:
+        self._record = record
+        self._pattern = pattern
+
+    def to(self, on: str, path: str | None = None, /) -> "Requests":
+        """Return a view of some of the requests; it goes on showing what arrives.
+
+        Args:
+            on: The method, such as `POST`. Without a path, all that names requests to `server.faults`: an operation
+                (`createTemplate`), a path, or a method and a path.
+            path: The path, where a part in braces stands for any text: `/templates/{id}`.
+
+        """
+        pattern = self._record.operations.read(on if path is None else f"{on} {path}")
+        if self._pattern is not None:
+            raise ValueError(
+                f"these are the requests to {self._pattern.text!r} already: use server.requests.to()"
+            )
+        return Requests(self._record, pattern)
+
+    def count(self, on: str | None = None, path: str | None = None, /) -> int:
+        """Return how many there are, or how many of them `to()` shows with the same arguments."""
+        return len(self if on is None else self.to(on, path))
+
+    @property
+    def last(self) -> Request:
+        """The newest; LookupError if there is none."""
+        found = self._all()
+        if not found:
+            raise LookupError(self._missing("no request"))
+        return found[-1]
+
+    @property
+    def forgotten(self) -> int:
+        """How many older requests, of any kind, were dropped because there were too many."""
+        return self._record.forgotten
+
+    def wait_for(self, count: int = 1, *, timeout_s: float = 10.0) -> list[Request]:
+        """Wait until there are at least so many, and return all of them; don't call it in your event loop.
+
+        They may not be answered yet.
+
+        Args:
+            count: How many.
+            timeout_s: Seconds after which TimeoutError tells what arrived instead.
+
+        """
+        found = self._record.wait_for(self._pattern, count, timeout_s)
+        if len(found) < count:
+            raise TimeoutError(self._missing(f"{len(found)} of {count} requests"))
+        return found
+
+    def clear(self) -> None:
+        """Forget these requests; on `server.requests` itself, all."""
+        self._record.clear(self._pattern)
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __iter__(self) -> Iterator[Request]:
+        return iter(self._all())
+
+    def __getitem__(self, index: int) -> Request:
+        return self._all()[index]
+
+    def __repr__(self) -> str:
+        """Show how many there are, and the newest."""
+        found = self._all()
+        of = f" to {self._pattern.text!r}" if self._pattern else ""
+        shown = "".join(f"\n  {request}" for request in found[-SHOWN_REQUESTS:])
+        return f"<{len(found)} requests{of}>{shown}"
+
+    def _all(self) -> list[Request]:
+        return self._record.of(self._pattern)
+
+    def _missing(self, found: str) -> str:
+        of = f" to {self._pattern.text!r}" if self._pattern else ""
+        return f"{found}{of} arrived; all that did: {Requests(self._record)!r}"
+
+
+class Recorder:
+    """Writes down what arrives; lives in the server's event loop."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    async def record(self, scope: Scope, receive: Receive, send: Send) -> tuple[Receive, Send]:
+        """Record a request with its body; returns what to receive it and to answer it with instead."""
+        has_body = expects = False
+        lines: list[bytes] = []
+        for header in scope["headers"]:
+            name, value = header
+            if name in _LOOKED_AT:
+                if name == b"x-api-key":
+                    continue
+                expects = expects or name == b"expect"
+                has_body = (
+                    has_body or name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+                )
+                if name == b"authorization":
+                    # The key may be there by mistake.
+                    header = (name, b"***")  # noqa: PLW2901
+            lines += header
+        request = Request(
+            scope["method"],
+            scope["path"],
+            scope["query_string"],
+            b"\n".join(lines),
+            time.time(),
+            self._record.operations,
+        )
+        if has_body:
+            # Like the real server, read the body before answering, also if the answer doesn't depend on it. A client
+            # that waits to be asked for it is asked by whoever wants to read it.
+            receive = _receive_and_keep(request, receive) if expects else await _receive_all(request, receive)
+        self._record.add(request)
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                request.status = message["status"]
+            await send(message)
+
+        return receive, answer
+
+
+def _receive_and_keep(request: Request, receive: Receive) -> Receive:
+    """Receive as before, and add each piece of the body to the record."""
+
+    async def next_message() -> Message:
+        message = await receive()
+        request.body += message.get("body", b"")
+        return message
+
+    return next_message
+
+
+async def _receive_all(request: Request, receive: Receive) -> Receive:
+    """Receive the whole body, and return what hands it out once more."""
+    pieces: list[bytes] = []
+    message: Message = {"more_body": True}
+    while message.get("more_body", False):
+        message = await receive()
+        pieces.append(message.get("body", b""))
+    request.body = b"".join(pieces)
+    ending = message if message["type"] == "http.disconnect" else {**message, "body": request.body}
+    handed_out = False
+
+    async def next_message() -> Message:
+        nonlocal handed_out
+        if handed_out:
+            return await receive()
+        handed_out = True
+        return ending
+
+    return next_message

@@ -1,0 +1,141 @@
+"""Which operation a request reaches; knows no resource by name."""
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeAlias, TypeVar
+from urllib.parse import quote
+from uuid import UUID
+
+import attrs
+from starlette.requests import Request
+from starlette.responses import Response
+
+from superserve.local._app.answers import Answer
+from superserve.local._app.auth import TeamRow
+from superserve.local._app.errors import ApiError
+from superserve.local._app.patterns import Operation
+
+
+@attrs.frozen
+class ApiRequest:
+    """A request as an operation gets it: who makes it, and the parts of its path by name, ids in canonical form."""
+
+    http: Request
+    team: TeamRow
+    path: Mapping[str, str]
+
+
+Handler: TypeAlias = Callable[[ApiRequest], Awaitable[Answer]]
+M = TypeVar("M", bound=Callable[[Any, ApiRequest], Awaitable[Answer]])
+
+_HEX = re.compile(r"[0-9A-Fa-f]{32}")
+_DASHED = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_URN = "urn:uuid:"
+_MARK = "_superserve_operation"
+
+
+def operation(
+    name: str, route: str, *, needs_key: bool = True, streams_events: bool = False
+) -> Callable[[M], M]:
+    """Make a method of a resource the handler of an operation, such as `GET /templates/{template_id}`."""
+    method, _, path = route.partition(" ")
+
+    def mark(handler: M) -> M:
+        setattr(handler, _MARK, Operation(name, method, path, needs_key, streams_events))
+        return handler
+
+    return mark
+
+
+def find_operations(kind: type) -> Iterator[tuple[str, Operation]]:
+    """Yield the operations of a resource class, with the names of the methods that handle them."""
+    for name, member in vars(kind).items():
+        if isinstance(found := getattr(member, _MARK, None), Operation):
+            yield name, found
+
+
+@attrs.frozen
+class Route:
+    """An operation, the parts of its path, and its handler."""
+
+    operation: Operation
+    segments: tuple[str, ...]
+    handle: Handler
+
+    def read(self, segments: tuple[str, ...]) -> dict[str, str] | None:
+        """Return the parts of a path that the operation names, if the path has its form."""
+        if len(segments) != len(self.segments):
+            return None
+        found: dict[str, str] = {}
+        for own, given in zip(self.segments, segments, strict=True):
+            if own.startswith("{"):
+                found[own[1:-1]] = given
+            elif own != given:
+                return None
+        return found
+
+
+class Router:
+    """The routes of some resources."""
+
+    def __init__(self, resources: Iterable[object]) -> None:
+        self._routes = [
+            Route(operation, tuple(operation.path.split("/")[1:]), getattr(resource, name))
+            for resource in resources
+            for name, operation in find_operations(type(resource))
+        ]
+
+    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+        """Return the route of a request, with the parts of its path as they came."""
+        segments = _segments(path)
+        for route in self._routes:
+            if route.operation.method == method and (found := route.read(segments)) is not None:
+                return route, found
+        return None
+
+    def redirect(self, method: str, path: str, query: bytes) -> Response | None:
+        """Redirect a path with a slash too many, if the rest leads somewhere or further paths start with it."""
+        segments = _segments(path)
+        if len(segments) == 1 or segments[-1]:
+            return None
+        rest = segments[:-1]
+        size = len(rest)
+        if not any(
+            route.operation.method == method
+            and len(route.segments) >= size
+            and attrs.evolve(route, segments=route.segments[:size]).read(rest) is not None
+            for route in self._routes
+        ):
+            return None
+        location = "/" + "/".join(quote(segment, safe="$&+,/:;=@") for segment in rest)
+        if query:
+            location += "?" + query.decode("latin-1")
+        if method == "GET":
+            body = f'<a href="{location.replace("&", "&amp;")}">Moved Permanently</a>.\n\n'
+            return Response(body, 301, {"location": location, "content-type": "text/html; charset=utf-8"})
+        return Response(status_code=307, headers={"location": location})
+
+
+def read_path(parts: Mapping[str, str]) -> dict[str, str]:
+    """Return the parts of a path with ids in canonical spelling; raises ApiError for an id that is not a UUID."""
+    return {name: _read_id(name, value) if name.endswith("_id") else value for name, value in parts.items()}
+
+
+def _read_id(name: str, value: str) -> str:
+    """Return an id in its canonical spelling.
+
+    The server takes four spellings, in any case: 36 characters, those after `urn:uuid:`, those between any two
+    characters, and 32 digits without dashes.
+    """
+    text = value
+    if len(text) == 36 + len(_URN) and text[: len(_URN)].lower() == _URN:
+        text = text[len(_URN) :]
+    elif len(text) == 36 + 2:
+        text = text[1:-1]
+    if _DASHED.fullmatch(text) or _HEX.fullmatch(value):
+        return str(UUID(text))
+    raise ApiError(400, "bad_request", f'invalid {name}: "{value}" is not a UUID')
+
+
+def _segments(path: str) -> tuple[str, ...]:
+    return tuple(path.split("/")[1:])

@@ -1,0 +1,158 @@
+"""The thread that serves: an event loop, a uvicorn in it, and everything that belongs to one server."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Coroutine
+from typing import TypeVar
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from superserve.local._app.backend import Backend
+from superserve.local._app.connection import Connection
+from superserve.local._app.recorder import Record
+from superserve.local._app.services import Services
+from superserve.local._app.settings import Settings
+from superserve.local._faults.registry import Registry
+
+T = TypeVar("T")
+
+KEEP_ALIVE_S = 60
+HEADER_BYTES = 1 << 20
+# How long a stopping server lets requests finish by themselves.
+GRACE_S = 0.2
+# A call into the server's thread changes some rows, or waits for a state that its caller expects.
+CALL_LIMIT_S = 30.0
+BACKLOG = 2048
+
+
+class ServerThread:
+    """The thread that owns a server's event loop and everything in it."""
+
+    def __init__(self, settings: Settings, listener: socket.socket, faults: Registry, record: Record) -> None:
+        self.port: int = listener.getsockname()[1]
+        self._settings = settings
+        self._listener = listener
+        self._faults = faults
+        self._record = record
+        self._thread = threading.Thread(target=self._run, name="superserve-local", daemon=True)
+        self._started = threading.Event()
+        self._failure: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._server: _Uvicorn
+        self.backend: Backend
+
+    @property
+    def services(self) -> Services:
+        """What the server's resources share."""
+        return self.backend.services
+
+    def start(self) -> None:
+        """Start the thread; returns when the server answers, or raises why it doesn't."""
+        self._thread.start()
+        self._started.wait()
+        if self._failure is not None:
+            self._thread.join()
+            raise self._failure
+
+    def stop(self) -> None:
+        """End the thread; returns when nothing of the server is left."""
+        # The loop closes by itself only if serving broke down, which leaves nothing to stop.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._server.stop)
+        self._thread.join()
+
+    def call(self, work: Coroutine[object, object, T]) -> T:
+        """Run a coroutine in the server's event loop and return its result; TimeoutError after 30 s."""
+        return asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, CALL_LIMIT_S), self._loop).result()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # noqa: BLE001 - raised again by start(), in the caller's thread
+            self._failure = error
+        finally:
+            self._listener.close()
+            self._started.set()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.backend = Backend(self._settings, self._faults, self._record)
+        self._server = _Uvicorn(self.backend, self._started)
+        supervising = asyncio.create_task(self.backend.run())
+        try:
+            await self._server.serve(sockets=[self._listener])
+        finally:
+            supervising.cancel()
+            await asyncio.wait({supervising})
+            await self.backend.aclose()
+
+
+class _Config(uvicorn.Config):
+    def configure_logging(self) -> None:
+        """Leave the process's logging as it is."""
+
+
+class _Uvicorn(uvicorn.Server):
+    """A uvicorn that tells when it is ready, and that stops at once, whatever its clients do."""
+
+    def __init__(self, backend: Backend, started: threading.Event) -> None:
+        app: ASGIApp = backend.app
+        super().__init__(
+            _Config(
+                app,
+                http=Connection,
+                ws="none",
+                lifespan="off",
+                interface="asgi3",
+                proxy_headers=False,
+                h11_max_incomplete_event_size=HEADER_BYTES,
+                server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                backlog=BACKLOG,
+            )
+        )
+        self._backend = backend
+        self._ready = started
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Begin to stop; to be called in the event loop."""
+        self._stopping.set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready.set()
+
+    async def main_loop(self) -> None:
+        # Every tick sets the Date header, which is good for a second.
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._stopping.wait()
+                    return
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - as inherited
+        for server in self.servers:
+            server.close()
+        # Connections that were just accepted reach their protocol, and so our list, within three turns of the loop.
+        for _ in range(3):
+            await asyncio.sleep(0)
+        self._backend.services.streams.reset()
+        await self._wait_for_requests()
+        for connection in list(self.server_state.connections):
+            transport = connection.transport
+            # A transport that still has to write waits for a client that doesn't read.
+            if transport is not None and transport.get_write_buffer_size():
+                transport.abort()
+            elif transport is not None:
+                transport.close()
+        await self._wait_for_requests()
+        for server in self.servers:
+            await server.wait_closed()
+
+    async def _wait_for_requests(self) -> None:
+        if self.server_state.tasks:
+            await asyncio.wait(list(self.server_state.tasks), timeout=GRACE_S)

@@ -1,0 +1,87 @@
+"""What a resource is, and what it works with."""
+
+import random
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, TypeVar
+from uuid import UUID
+
+from superserve.local._app.auth import Teams
+from superserve.local._app.clock import Clock
+from superserve.local._app.settings import Settings
+from superserve.local._app.streams import Streams
+from superserve.local._faults.registry import Registry
+from superserve.local._store.rows import Row
+from superserve.local._store.store import Store
+
+P = TypeVar("P", bound="Resource")
+
+
+class Services:
+    """What the resources of one server share, and each other."""
+
+    def __init__(self, settings: Settings, kinds: Sequence[type["Resource"]], faults: Registry) -> None:
+        self.settings = settings
+        self.faults = faults
+        self.clock = Clock(settings.speed, real_work=settings.execute)
+        self.streams = Streams()
+        self.store = Store([*Teams.ROWS, *(row for kind in kinds for row in kind.ROWS)], settings.state)
+        self._random = random.Random(settings.seed)  # noqa: S311 - ids only have to be unlike each other
+        self.teams = Teams(self.store, settings, self.new_id)
+        self._resources: dict[type[Resource], Resource] = {}
+
+    def resource(self, kind: type[P]) -> P:
+        """Return the resource of a class, made when it is first asked for."""
+        if kind not in self._resources:
+            self._resources[kind] = kind(self)
+        found = self._resources[kind]
+        assert isinstance(found, kind)  # noqa: S101 - for the type checker: it was made two lines above
+        return found
+
+    def resources(self) -> Iterable["Resource"]:
+        """Return all that were made, each after those that it asked for."""
+        return self._resources.values()
+
+    def new_id(self) -> str:
+        """Return a fresh id; the same ones in the same order for the same seed."""
+        while True:
+            made = str(UUID(int=self._random.getrandbits(128), version=4))
+            # A state file may hold those that the same seed made in another run.
+            if made not in self.store:
+                return made
+
+    def populate(self) -> None:
+        """Add the rows that every server has, unless a state file had them."""
+        self.teams.populate()
+        for resource in self.resources():
+            resource.populate()
+
+    def reset(self) -> None:
+        """Go back to the state at the start."""
+        self.streams.reset()
+        for resource in self.resources():
+            resource.reset()
+        self.store.reset()
+        self._random.seed(self.settings.seed)
+        self.populate()
+
+
+class Resource:
+    """A part of the API, with its operations (see `router.operation`), its rows and its checks."""
+
+    ROWS: ClassVar[tuple[type[Row], ...]] = ()
+    """The classes of its rows, each after those that it references."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+
+    def populate(self) -> None:
+        """Add the rows that every server has; called at the start and after a reset."""
+
+    def reset(self) -> None:
+        """Forget everything but rows, which the store forgets by itself."""
+
+    async def run(self) -> None:
+        """Do what goes on by itself until cancelled, if anything does."""
+
+    async def aclose(self) -> None:
+        """Free what it holds; returns when nothing of it runs."""

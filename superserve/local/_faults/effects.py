@@ -1,0 +1,374 @@
+"""What faults do to a request and its answer, on the socket where it has to be seen there."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Literal, Protocol, TypeAlias, get_args
+
+import attrs
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from superserve.local._app.connection import Connection
+
+Garbling = Literal["truncated", "html", "text", "empty", "binary", "mistyped"]
+Ending = Literal["cut", "reset", "stall", "end"]
+
+_EVENT_STREAM = b"text/event-stream"
+_FRAME = b"data: ", b"\n\n"
+_HTML = (
+    b"<html>\n<head><title>502 Bad Gateway</title></head>\n<body><h1>502 Bad Gateway</h1></body>\n</html>\n"
+)
+_TEXT = b"upstream connect error or disconnect/reset before headers"
+_TYPES = {"html": b"text/html", "text": b"text/plain"}
+_BINARY_BYTES = 64
+_GARBLINGS: tuple[Garbling, ...] = get_args(Garbling)
+
+_There: TypeAlias = Callable[[bytes, Message], Awaitable[None]]
+
+
+@attrs.frozen
+class Place:
+    """Somewhere in a response: so many bytes of its head or of its body, or so many log events."""
+
+    unit: Literal["head", "body", "events"]
+    count: int
+
+
+@attrs.frozen
+class Exchange:
+    """A request that a fault strikes, and all that is needed to answer it."""
+
+    app: ASGIApp
+    scope: Scope
+    receive: Receive
+    send: Send
+    connection: Connection
+    random: Random
+    land: Callable[[], None]
+    """To be called when the fault makes a difference."""
+
+    async def answer(self, send: Send) -> None:
+        """Let the API answer, through another `send`."""
+        await self.app(self.scope, self.receive, send)
+
+    async def lose_answer(self) -> None:
+        """Let the API do what the request asks for, and drop its answer."""
+        answered = asyncio.Event()
+
+        async def drop(_message: Message) -> None:
+            answered.set()
+
+        # An answer can be a stream without an end, but it begins when everything is done.
+        tasks = [asyncio.ensure_future(self.answer(drop)), asyncio.ensure_future(answered.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, unless the client leaves."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.connection.lost.wait()
+
+
+class Effect(Protocol):
+    """What a fault does to one exchange."""
+
+    async def strike(self, exchange: Exchange) -> None:
+        """Answer in a way that is wrong; returns when the answer or the connection has ended."""
+        ...
+
+
+@attrs.frozen
+class Answer:
+    """Something else is answered, as by a gateway in front of the server."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    delay_s: float
+    handled: bool
+
+    async def strike(self, exchange: Exchange) -> None:
+        """Answer in the API's place."""
+        if self.handled:
+            await exchange.lose_answer()
+        exchange.land()
+        if self.delay_s:
+            await exchange.pause(self.delay_s)
+        response = Response(self.body, self.status)
+        response.raw_headers.extend(self.headers)
+        await response(exchange.scope, exchange.receive, exchange.send)
+
+
+@attrs.frozen
+class Delay:
+    """The answer comes late, or what follows a place in its body does."""
+
+    seconds: float
+    place: Place | None
+
+    async def strike(self, exchange: Exchange) -> None:
+        """Let the API answer, and hold the answer back."""
+        place = self.place
+
+        async def wait(before: bytes, message: Message) -> None:
+            if before:
+                await exchange.send({**message, "body": before, "more_body": True})
+            exchange.land()
+            await exchange.pause(self.seconds)
+            if message["type"] == "http.response.body":
+                await exchange.send({**message, "body": message.get("body", b"")[len(before) :]})
+
+        async def wait_first(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                exchange.land()
+                await exchange.pause(self.seconds)
+            await exchange.send(message)
+
+        await exchange.answer(_Passage(exchange.send, place, wait) if place else wait_first)
+
+
+@attrs.frozen
+class End:
+    """The answer stops at a place: the connection is closed, reset or left open, or all looks well."""
+
+    how: Ending
+    place: Place | None
+    handled: bool
+
+    async def strike(self, exchange: Exchange) -> None:
+        """Answer in part, or not at all."""
+        place = self.place
+        if place is None:
+            if self.handled:
+                await exchange.lose_answer()
+            await self._end(exchange)
+        elif place.unit == "head":
+            await exchange.answer(self._in_head(exchange, place.count))
+        else:
+            await exchange.answer(self._in_body(exchange, place))
+
+    def _in_head(self, exchange: Exchange, count: int) -> Send:
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                data, _ = exchange.connection.frame(message)
+                await exchange.connection.write(data[:count])
+                await self._end(exchange)
+
+        return send
+
+    def _in_body(self, exchange: Exchange, place: Place) -> Send:
+        ended = False
+
+        async def end(before: bytes, message: Message) -> None:
+            nonlocal ended
+            ended = True
+            if self.how == "end":
+                exchange.land()
+                await exchange.send({"type": "http.response.body", "body": before, "more_body": False})
+                return
+            if before:
+                data, begin = exchange.connection.frame(message)
+                is_whole = len(before) == len(message["body"])
+                await exchange.connection.write(data if is_whole else data[: begin + len(before)])
+            await self._end(exchange)
+
+        passage = _Passage(exchange.send, place, end)
+
+        async def send(message: Message) -> None:
+            if ended:
+                return
+            if self.how == "end" and message["type"] == "http.response.start":
+                message = _shorten(message, place)
+            await passage(message)
+
+        return send
+
+    async def _end(self, exchange: Exchange) -> None:
+        exchange.land()
+        if self.how == "cut":
+            exchange.connection.close()
+        elif self.how == "reset":
+            exchange.connection.reset()
+        await exchange.connection.lost.wait()
+
+
+@attrs.frozen
+class Garble:
+    """The body isn't what its status and type promise; in a log stream, every event isn't."""
+
+    how: Garbling | None
+    """None for any, by chance."""
+
+    async def strike(self, exchange: Exchange) -> None:
+        """Let the API answer, and spoil the body."""
+        start: Message = {}
+        pieces: list[bytes] = []
+
+        async def send(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start":
+                start = message
+                if _is_stream(start):
+                    await exchange.send(message)
+                return
+            body = message.get("body", b"")
+            if _is_stream(start):
+                await exchange.send({**message, "body": self._event(body, exchange)})
+                return
+            pieces.append(body)
+            if not message.get("more_body", False):
+                await self._send_all(b"".join(pieces), start, exchange)
+
+        await exchange.answer(send)
+
+    async def _send_all(self, body: bytes, start: Message, exchange: Exchange) -> None:
+        if body:
+            how = self._choice(exchange)
+            body = _garble_body(body, how, exchange.random)
+            changed = {b"content-length": b"%d" % len(body)}
+            if how in _TYPES:
+                changed[b"content-type"] = _TYPES[how]
+            headers = [(name, changed.get(name, value)) for name, value in start["headers"]]
+            start = {**start, "headers": headers}
+            exchange.land()
+        await exchange.send(start)
+        await exchange.send({"type": "http.response.body", "body": body, "more_body": False})
+
+    def _event(self, frame: bytes, exchange: Exchange) -> bytes:
+        if not frame:
+            return frame
+        begin, end = _FRAME
+        data = frame.removeprefix(begin).removesuffix(end)
+        data = _garble_body(data, self._choice(exchange), exchange.random)
+        exchange.land()
+        # A line break would end the event.
+        return begin + data.replace(b"\r", b" ").replace(b"\n", b" ") + end
+
+    def _choice(self, exchange: Exchange) -> Garbling:
+        return exchange.random.choice(_GARBLINGS) if self.how is None else self.how
+
+
+@attrs.frozen
+class Duplicate:
+    """Events of a log stream come twice."""
+
+    chance: float
+
+    async def strike(self, exchange: Exchange) -> None:
+        """Let the API answer, and repeat events."""
+
+        async def send(message: Message) -> None:
+            await exchange.send(message)
+            if _is_event(message) and exchange.random.random() < self.chance:
+                exchange.land()
+                await exchange.send(message)
+
+        await exchange.answer(send)
+
+
+@attrs.frozen
+class Reorder:
+    """Events of a log stream come in another order, shuffled in groups."""
+
+    group: int
+
+    async def strike(self, exchange: Exchange) -> None:
+        """Let the API answer, and hold events back until their group is complete."""
+        held: list[Message] = []
+
+        async def send_held() -> None:
+            if len(held) > 1:
+                exchange.land()
+            order = exchange.random.sample(held, len(held))
+            if order == held:
+                order.reverse()
+            held.clear()
+            for message in order:
+                await exchange.send(message)
+
+        async def send(message: Message) -> None:
+            if not _is_event(message):
+                await send_held()
+                await exchange.send(message)
+                return
+            held.append(message)
+            if len(held) == self.group:
+                await send_held()
+
+        await exchange.answer(send)
+
+
+class _Passage:
+    """A `send` that passes messages on, and hands over the one in which a place of the body is.
+
+    What is before the place in that message is handed over with it; messages that follow are passed on again.
+    """
+
+    def __init__(self, send: Send, place: Place, there: _There) -> None:
+        self._send = send
+        self._counts_events = place.unit == "events"
+        self._there = there
+        self._left = place.count
+        self._counting = True
+
+    async def __call__(self, message: Message) -> None:
+        if not self._counting:
+            await self._send(message)
+            return
+        if message["type"] == "http.response.start":
+            # Only log streams have events.
+            self._counting = not self._counts_events or _is_stream(message)
+            await self._send(message)
+            if self._counting and not self._left:
+                self._counting = False
+                await self._there(b"", message)
+            return
+        body: bytes = message.get("body", b"")
+        size = int(bool(body)) if self._counts_events else len(body)
+        if size < self._left:
+            self._left -= size
+            await self._send(message)
+            return
+        self._counting = False
+        await self._there(body if self._counts_events else body[: self._left], message)
+
+
+def _is_stream(start: Message) -> bool:
+    return any(name == b"content-type" and value == _EVENT_STREAM for name, value in start["headers"])
+
+
+def _is_event(message: Message) -> bool:
+    # What comes in one piece is no stream.
+    return bool(message.get("more_body") and message["body"])
+
+
+def _shorten(start: Message, place: Place) -> Message:
+    """Return the head of an answer whose body ends at a place."""
+    headers = [
+        (
+            name,
+            b"%d" % min(int(value), place.count)
+            if name == b"content-length" and place.unit == "body"
+            else value,
+        )
+        for name, value in start["headers"]
+    ]
+    return {**start, "headers": headers}
+
+
+def _garble_body(body: bytes, how: Garbling, random: Random) -> bytes:
+    if how == "truncated":
+        return body[: random.randrange(1, max(2, len(body)))]
+    if how == "binary":
+        # No text in UTF-8 has the first byte.
+        return b"\xff" + random.randbytes(_BINARY_BYTES)
+    if how == "mistyped":
+        return b'{"items":' + body + b"}" if body.startswith(b"[") else b"[" + body + b"]"
+    return {"html": _HTML, "text": _TEXT, "empty": b""}[how]

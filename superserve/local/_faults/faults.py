@@ -1,0 +1,110 @@
+"""Faults on demand: `server.faults`."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from superserve.local._app import arguments
+from superserve.local._app.patterns import Operations, Pattern
+from superserve.local._faults.build_faults import BuildFaults
+from superserve.local._faults.effects import Effect
+from superserve.local._faults.outcomes import BuildFault
+from superserve.local._faults.registry import Aim, Fault, Registry
+from superserve.local._faults.request_faults import RequestFaults
+
+
+class Faults:
+    """Makes requests and builds go wrong; obtained as `server.faults`, and for any thread.
+
+    `on()` says which requests a fault is for, `on_build()` which builds; a method of what they return says what goes
+    wrong, sets the fault and returns it. A fault strikes the next request or build that it is for, unless `times` or
+    `share` say otherwise. A request is struck by one fault: of those that are for it and have strikes left, the one
+    that was set first. Requests to `/_local/` are never struck.
+
+    Faults end with `fault.remove()`, `clear()`, `server.reset()` and `server.stop()`; with the first two, a request
+    that is struck already stays so until its client leaves. Wrong arguments raise ValueError or TypeError.
+
+    Example:
+        >>> from superserve.local import LocalServer
+        >>> with LocalServer() as server:
+        ...     fault = server.faults.on("GET /templates", times=2).answer(503, headers={"Retry-After": "0"})
+        ...     found = Template.list(api_key=server.api_key, base_url=server.base_url)
+        ...     fault.struck, server.requests.count("GET", "/templates")
+        (2, 3)
+
+    """
+
+    def __init__(
+        self, registry: Registry, operations: Operations, check: Callable[[], object] = lambda: None
+    ) -> None:
+        self._registry = registry
+        self._operations = operations
+        self._check = check
+
+    def on(
+        self,
+        on: str,
+        /,
+        *,
+        times: int | None = None,
+        share: float | None = None,
+        skip: int = 0,
+        seed: int | None = None,
+    ) -> "RequestFaults":
+        """Choose requests; a method of the result says what goes wrong with them.
+
+        Args:
+            on: A method and a path where a part in braces stands for any text (`GET /templates/{id}`), a path alone,
+                an operation of the contract (`getTemplate`), or `*` for all.
+            times: Strike at most so many, 1 or more. By default one, and with `share` without end.
+            share: Strike each with this chance, more than 0 and at most 1. `share=1` strikes all.
+            skip: Let so many go first; 0 by default.
+            seed: Makes what is left to chance the same on every run, 0 or more. By default it comes from
+                `LocalServer(seed=)`.
+
+        """
+        return RequestFaults(self._add, self._operations, on, Aim.read(times, share, skip, seed))
+
+    def on_build(
+        self,
+        template: str | None = None,
+        *,
+        times: int | None = None,
+        share: float | None = None,
+        skip: int = 0,
+        seed: int | None = None,
+    ) -> "BuildFaults":
+        """Choose builds that are still to start; a method of the result says how they end.
+
+        Args:
+            template: Only builds of the template with this name or id; of any by default.
+            times: Strike at most so many, 1 or more. By default one, and with `share` without end.
+            share: Strike each with this chance, more than 0 and at most 1. `share=1` strikes all.
+            skip: Let so many go first; 0 by default.
+            seed: Makes what is left to chance the same on every run, 0 or more. By default it comes from
+                `LocalServer(seed=)`.
+
+        """
+        if template is not None:
+            arguments.check_text("template", template)
+        return BuildFaults(self._add, template, Aim.read(times, share, skip, seed))
+
+    def clear(self) -> None:
+        """Remove all faults."""
+        self._registry.clear()
+
+    def __iter__(self) -> Iterator[Fault]:
+        """Yield the faults that weren't removed, those that won't strike any more included."""
+        return iter(self._registry.faults())
+
+    def __len__(self) -> int:
+        return len(self._registry.faults())
+
+    def __repr__(self) -> str:
+        return "<Faults>" + "".join(f"\n  {fault!r}" for fault in self)
+
+    def _add(
+        self, kind: str, target: tuple[Pattern, Effect] | BuildFault, options: Mapping[str, object], aim: Aim
+    ) -> Fault:
+        self._check()
+        given = {**options, **aim.given}
+        shown = {name: value for name, value in given.items() if value is not None and value is not False}
+        return self._registry.add(kind, shown, target, aim)

@@ -1,0 +1,257 @@
+"""The faults that are set: which requests and builds they strike, and how often they did."""
+
+import threading
+import time
+from collections.abc import Mapping
+from random import Random
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+import attrs
+
+from superserve.local._app import arguments
+from superserve.local._app.patterns import Pattern
+from superserve.local._faults.effects import Effect
+from superserve.local._faults.outcomes import BuildFault
+from superserve.local._machines.jobs import BuildJob
+
+E = TypeVar("E")
+
+_SEED_BITS = 64
+
+
+@attrs.frozen
+class Aim:
+    """How many of the requests or builds that a fault is for it strikes, and which."""
+
+    times: int | None
+    """At most so many."""
+    share: float | None
+    """The chance of each."""
+    skip: int
+    """How many are let go first."""
+    seed: int | None
+
+    @classmethod
+    def read(cls, times: int | None, share: float | None, skip: int, seed: int | None) -> Self:
+        """Return what callers give, checked."""
+        return cls(
+            times=None if times is None else arguments.check_whole("times", times, 1),
+            share=None if share is None else arguments.check_positive("share", share, 1),
+            skip=arguments.check_whole("skip", skip, 0),
+            seed=None if seed is None else arguments.check_whole("seed", seed, 0),
+        )
+
+    @property
+    def limit(self) -> int | None:
+        """How many at most: the next one if nothing else is said; None for no end."""
+        return 1 if self.times is None and self.share is None else self.times
+
+    @property
+    def given(self) -> dict[str, object]:
+        """What was said about it."""
+        return {"times": self.times, "share": self.share, "skip": self.skip or None, "seed": self.seed}
+
+
+@attrs.define(eq=False)
+class Entry:
+    """A fault as the registry has it."""
+
+    number: int
+    kind: str
+    options: Mapping[str, object]
+    target: tuple[Pattern, Effect] | BuildFault
+    aim: Aim
+    random: Random
+    seen: int = 0
+    taken: int = 0
+    struck: int = 0
+
+    @property
+    def left(self) -> int | None:
+        """How many more it may strike; None for no end."""
+        return None if self.aim.limit is None else self.aim.limit - self.taken
+
+    def take(self) -> Random | None:
+        """Decide whether to strike what it is for; returns the chance that goes with the strike, or None."""
+        self.seen += 1
+        share = self.aim.share
+        if self.seen <= self.aim.skip or (share is not None and self.random.random() >= share):
+            return None
+        self.taken += 1
+        return Random(self.random.getrandbits(_SEED_BITS))  # noqa: S311 - faults are no secrets
+
+
+class Strike(Generic[E]):
+    """A fault as it meets one request or build."""
+
+    def __init__(self, registry: "Registry", entry: Entry, effect: E, random: Random) -> None:
+        self.effect = effect
+        self.random = random
+        self._registry = registry
+        self._entry = entry
+        self._landed = False
+
+    def land(self) -> None:
+        """Say that it made a difference; this counts once."""
+        if self._landed:
+            return
+        self._landed = True
+        with self._registry.changed:
+            self._entry.struck += 1
+            self._registry.changed.notify_all()
+
+
+class Registry:
+    """The faults of one server in the order in which they were set, for any thread."""
+
+    def __init__(self, seed: int | None) -> None:
+        self.changed = threading.Condition()
+        self.entries: list[Entry] = []
+        self._seed = seed
+        self._count = 0
+        self._active: list[Entry] = []
+
+    def add(
+        self, kind: str, options: Mapping[str, object], target: tuple[Pattern, Effect] | BuildFault, aim: Aim
+    ) -> "Fault":
+        """Set a fault."""
+        with self.changed:
+            self._count += 1
+            seed = f"{self._seed} {self._count}" if aim.seed is None and self._seed is not None else aim.seed
+            entry = Entry(self._count, kind, options, target, aim, Random(seed))  # noqa: S311 - no secrets
+            self.entries.append(entry)
+            self._active.append(entry)
+            return Fault(self, entry)
+
+    def faults(self) -> list["Fault"]:
+        """Return the faults that are set, those that won't strike any more included."""
+        with self.changed:
+            return [Fault(self, entry) for entry in self.entries]
+
+    def remove(self, entry: Entry) -> None:
+        """Forget a fault."""
+        with self.changed:
+            for entries in (self.entries, self._active):
+                if entry in entries:
+                    entries.remove(entry)
+
+    def clear(self) -> None:
+        """Forget all faults."""
+        with self.changed:
+            self.entries.clear()
+            self._active.clear()
+
+    def reset(self) -> None:
+        """Forget all faults; those to come get numbers and seeds as at the start."""
+        with self.changed:
+            self.clear()
+            self._count = 0
+
+    def strike_request(self, method: str, path: str) -> Strike[Effect] | None:
+        """Return what strikes a request: the oldest fault that is for it and has strikes left, if there is one."""
+        # Nearly always there are none, and this is asked for every request.
+        if not self._active:
+            return None
+        with self.changed:
+            for entry in self._active:
+                if isinstance(entry.target, BuildFault):
+                    continue
+                pattern, effect = entry.target
+                if pattern.matches(method, path) and (random := self._take(entry)):
+                    return Strike(self, entry, effect, random)
+        return None
+
+    def strike_build(self, job: BuildJob, name: str) -> Strike[BuildFault] | None:
+        """Return what strikes a build of the template with this name."""
+        with self.changed:
+            for entry in self._active:
+                effect = entry.target
+                if (
+                    isinstance(effect, BuildFault)
+                    and effect.fits(job, name)
+                    and (random := self._take(entry))
+                ):
+                    return Strike(self, entry, effect, random)
+        return None
+
+    def _take(self, entry: Entry) -> Random | None:
+        random = entry.take()
+        if entry.left == 0:
+            self._active.remove(entry)
+        return random
+
+
+class Fault:
+    """A fault that was set by `server.faults`, for any thread. As a context manager it is removed at the end."""
+
+    def __init__(self, registry: Registry, entry: Entry) -> None:
+        self._registry = registry
+        self._entry = entry
+
+    @property
+    def id(self) -> str:
+        """Names it among the faults of its server."""
+        return str(self._entry.number)
+
+    @property
+    def kind(self) -> str:
+        """Which method set it, such as `cut`."""
+        return self._entry.kind
+
+    @property
+    def struck(self) -> int:
+        """How many requests or builds it made a difference to.
+
+        A cut after 1,000 bytes makes none to an answer of 100, though that is one of its `times`.
+        """
+        return self._entry.struck
+
+    @property
+    def left(self) -> int | None:
+        """How many more requests or builds it may strike; None for no end."""
+        return self._entry.left
+
+    def remove(self) -> None:
+        """Strike no more; what is struck stays so."""
+        self._registry.remove(self._entry)
+
+    def wait_for(self, struck: int = 1, *, timeout_s: float = 10.0) -> None:
+        """Wait until it has struck so often; don't call it in your event loop.
+
+        Args:
+            struck: How often.
+            timeout_s: Seconds after which TimeoutError is raised.
+
+        """
+        until = time.monotonic() + timeout_s
+        with self._registry.changed:
+            while self.struck < struck:
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError(f"{self!r} has not struck {struck} times in {timeout_s:g} s")
+                self._registry.changed.wait(left)
+
+    def describe(self) -> dict[str, object]:
+        """Return it as `GET /_local/faults` shows it."""
+        return {
+            "id": self.id,
+            "fault": self.kind,
+            **self._entry.options,
+            "struck": self.struck,
+            "left": self.left,
+        }
+
+    def __enter__(self) -> Self:
+        """Do nothing: it may strike since it was set."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Remove it."""
+        self.remove()
+
+    def __repr__(self) -> str:
+        options = "".join(f" {name}={value!r}" for name, value in self._entry.options.items())
+        return f"<Fault {self.id}: {self.kind}{options}, struck {self.struck}>"

@@ -1,0 +1,104 @@
+"""Builds that end as faults have it, whichever runner carries them out."""
+
+import asyncio
+import re
+from collections.abc import Callable
+
+from superserve.local._faults.outcomes import BuildFault
+from superserve.local._faults.registry import Strike
+from superserve.local._machines.jobs import BuildJob, Log, Runner
+
+# After which line of the log a build can fail so; other outcomes come after the first.
+_LINES = {
+    "boot_failed": "starting environment",
+    "build_failed": "saving template",
+    "ready_cmd_failed": "waiting for ready_cmd",
+    "snapshot_failed": "saving template",
+    "start_cmd_failed": "running start_cmd",
+}
+_COMPLETED = re.compile(r"Step (?P<step>\d+)/\d+ completed \((?P<duration>.*)\)")
+
+
+class FaultyRunner:
+    """A runner whose builds go as another runner's do, but for those that a fault strikes."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        strike: Callable[[BuildJob], Strike[BuildFault] | None],
+        *,
+        lose: Callable[[str], None],
+        time_out: Callable[[str], None],
+    ) -> None:
+        self.kills_on_cancel = runner.kills_on_cancel
+        self._runner = runner
+        self._strike = strike
+        self._lose = lose
+        self._time_out = time_out
+
+    async def run(self, job: BuildJob, log: Log) -> None:
+        """Carry out one build, up to where a fault strikes it."""
+        strike = self._strike(job)
+        if strike is None:
+            await self._runner.run(job, log)
+            return
+        fault = strike.effect
+        try:
+            await self._runner.run(job, _TappedLog(log, fault))
+        except _ReachedError as reached:
+            duration = reached.duration
+        else:
+            return
+        strike.land()
+        match fault.outcome:
+            case "hang":
+                pass
+            case "lose":
+                self._lose(job.build_id)
+            case "time_out":
+                self._time_out(job.build_id)
+            case _:
+                raise fault.failure(len(job.steps), duration)
+        # The host cancels this: at once, at the queue's next tick, or when the builder's time is over.
+        await asyncio.Event().wait()
+
+    async def aclose(self) -> None:
+        """Free what the other runner holds."""
+        await self._runner.aclose()
+
+
+class _ReachedError(Exception):
+    """The build is where the fault strikes."""
+
+    def __init__(self, duration: str = "") -> None:
+        super().__init__(duration)
+        self.duration = duration
+        """How long the step took, in words."""
+
+
+class _TappedLog:
+    """A log that stops the build where a fault strikes: it is the runner that writes what happens."""
+
+    def __init__(self, log: Log, fault: BuildFault) -> None:
+        self._log = log
+        self._line = _LINES.get(fault.outcome)
+        self._step = fault.at_step
+        self._reached = False
+
+    def write(self, stream: str, text: str) -> None:
+        """Write, unless the build was stopped; steps get no line of completion then."""
+        if self._reached:
+            return
+        if stream != "system":
+            self._log.write(stream, text)
+        elif self._step is not None:
+            completed = _COMPLETED.fullmatch(text)
+            if completed is not None and int(completed["step"]) == self._step:
+                self._reached = True
+                raise _ReachedError(completed["duration"])
+            self._log.write(stream, text)
+        else:
+            self._log.write(stream, text)
+            if self._line in {None, text}:
+                self._reached = True
+                raise _ReachedError

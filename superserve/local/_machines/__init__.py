@@ -1,0 +1,1 @@
+"""What carries builds out: made up, or by processes of this machine."""

@@ -1,0 +1,184 @@
+"""The course of one build: its steps, then start_cmd and ready_cmd, with the lines that go to the log."""
+
+import asyncio
+import posixpath
+import shlex
+
+from superserve.local._machines.jobs import (
+    BuildFailed,
+    BuildJob,
+    Log,
+    Step,
+    format_command,
+    format_duration,
+)
+from superserve.local._machines.processes.isolation import Isolation
+from superserve.local._machines.processes.limits import Limits
+from superserve.local._machines.processes.machine import Command, Exit, Machine
+from superserve.local._machines.processes.scratch import Scratch
+
+# The programs that steps find without more ado; an env step may name other folders.
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class _StepError(Exception):
+    """A step failed; the argument is the detail of its message."""
+
+
+class Build:
+    """Carries out one job on a machine of its own, with the user, folder and environment that its steps build up."""
+
+    def __init__(
+        self,
+        job: BuildJob,
+        log: Log,
+        *,
+        machine: Machine,
+        isolation: Isolation,
+        scratch: Scratch,
+        limits: Limits,
+    ) -> None:
+        self._job = job
+        self._log = log
+        self._machine = machine
+        self._isolation = isolation
+        self._scratch = scratch
+        self._limits = limits
+        self._now = asyncio.get_running_loop().time
+        self._user = "root"
+        self._workdir = "/"
+        self._env: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Return when the build is ready; raise BuildFailed when it failed."""
+        for line in self._isolation.describe(self._scratch):
+            self._say(line)
+        self._say(f"base image {self._job.from_} is not pulled: steps run with this machine's programs")
+        await self._boot()
+        for number, step in enumerate(self._job.steps, 1):
+            await self._run_step(number, step)
+        if self._job.start_cmd:
+            await self._run_start_cmd(self._job.start_cmd)
+        if self._job.ready_cmd:
+            await self._run_ready_cmd(self._job.ready_cmd)
+        self._say("saving template")
+
+    def _say(self, text: str) -> None:
+        self._log.write("system", text)
+
+    async def _boot(self) -> None:
+        self._say("starting environment")
+        problem = await self._machine.boot(self._limits.boot_s)
+        if problem:
+            self._say(problem)
+            raise BuildFailed.with_code("boot_failed")
+
+    # -- Steps
+
+    async def _run_step(self, number: int, step: Step) -> None:
+        count = len(self._job.steps)
+        self._say(f"Step {number}/{count}")
+        started = self._now()
+        try:
+            await self._carry_out(step)
+        except _StepError as error:
+            raise BuildFailed.at_step(
+                number, count, format_duration(self._now() - started), str(error)
+            ) from None
+        self._say(f"Step {number}/{count} completed ({format_duration(self._now() - started)})")
+
+    async def _carry_out(self, step: Step) -> None:
+        if step.run is not None:
+            self._say(format_command(step.run))
+            ended = await self._machine.run(self._shell(step.run), self._limits.step_s)
+            if ended != Exit(0):
+                raise _StepError(ended.detail)
+        elif step.env is not None:
+            name, value = step.env
+            # As a real environment has it: a name with "=" in it ends there.
+            name, _, value = f"{name}={value}".partition("=")
+            self._env[name] = value
+            self._say(f"env {name}")  # Not the value: it may be a secret.
+        elif step.workdir is not None:
+            self._workdir = make_absolute(self._workdir, step.workdir)
+            self._say(f"workdir {self._workdir}")
+            await self._make_folder(self._workdir, f"create workdir {self._workdir}")
+        elif step.user is not None:
+            self._user, sudo = step.user
+            with_sudo = " with sudo" if sudo else ""
+            self._say(
+                f"user {self._user}{with_sudo}: only USER and HOME say so, no other user is switched to"
+            )
+            await self._make_folder(self._home(), f"ensure user {self._user}")
+
+    async def _make_folder(self, path: str, purpose: str) -> None:
+        self._say(format_command(f"mkdir -p {shlex.quote(path)}"))
+        command = Command(["mkdir", "-p", "--", self._path(path)], self._base_environment(), self._path("/"))
+        ended = await self._machine.run(command, self._limits.step_s)
+        if ended != Exit(0):
+            raise _StepError(f"{purpose}: {ended.detail}")
+
+    # -- What a command gets
+
+    def _shell(self, command: str) -> Command:
+        return Command(
+            ["/bin/sh", "-c", command], {**self._base_environment(), **self._env}, self._path(self._workdir)
+        )
+
+    def _base_environment(self) -> dict[str, str]:
+        # Nothing of the server's own environment: it holds keys and tokens.
+        return {
+            "PATH": _PATH,
+            "HOME": self._path(self._home()),
+            "USER": self._user,
+            "TERM": "dumb",
+            "LANG": "C.UTF-8",
+            "SHELL": "/bin/sh",
+            **self._isolation.variables(self._scratch),
+        }
+
+    def _home(self) -> str:
+        return "/root" if self._user == "root" else f"/home/{self._user}"
+
+    def _path(self, inside: str) -> str:
+        return self._isolation.path(self._scratch, inside)
+
+    # -- start_cmd and ready_cmd
+
+    async def _run_start_cmd(self, command: str) -> None:
+        self._say("running start_cmd")
+        self._say(format_command(command))
+        started = self._now()
+
+        def tell(ended: asyncio.Future[Exit]) -> None:
+            if not ended.cancelled():
+                duration = format_duration(self._now() - started)
+                self._say(f"start_cmd ended after {duration} (not checked): {ended.result().detail}")
+
+        # As on the real service its end is nobody's failure: ready_cmd is what tells whether it works.
+        self._machine.launch(self._shell(command)).add_done_callback(tell)
+        await asyncio.sleep(self._limits.start_wait_s)
+
+    async def _run_ready_cmd(self, command: str) -> None:
+        self._say("waiting for ready_cmd")
+        self._say(format_command(command))
+        end = self._now() + self._limits.ready_s
+        while (left := end - self._now()) > 0:
+            ended = await self._machine.run(self._shell(command), min(self._limits.probe_s, left))
+            if ended == Exit(0):
+                self._say("ready_cmd succeeded")
+                return
+            self._say(f"ready_cmd: {ended.detail}")
+            await asyncio.sleep(max(0.0, min(self._limits.probe_pause_s, end - self._now())))
+        raise BuildFailed.with_code("ready_cmd_failed")
+
+
+def make_absolute(workdir: str, path: str) -> str:
+    """Return `path` as seen from `workdir`, without `..` and doubled slashes."""
+    return "/" + posixpath.normpath(posixpath.join(workdir, path)).lstrip("/")
+
+
+def list_workdirs(steps: tuple[Step, ...]) -> tuple[str, ...]:
+    """Return the absolute paths of the folders that these steps work in."""
+    path = "/"
+    return tuple(path := make_absolute(path, step.workdir) for step in steps if step.workdir is not None)

@@ -1,0 +1,205 @@
+"""Where a build's steps run: inside bwrap where that works, else as plain processes of this user."""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+
+from superserve.local._machines.processes.scratch import Scratch
+
+# -I and -S: no variable, folder or package of the user's has a say in what the agent runs.
+_PYTHON_OPTIONS = ("-I", "-S", "-X", "utf8")
+_AGENT = pathlib.Path(__file__).with_name("agent.py")
+_AGENT_INSIDE = "/run/superserve/agent.py"
+
+# Folders that steps expect in any image, and may write to.
+_FOLDERS = ("home", "root", "run", "srv", "tmp", "var/tmp")
+
+# This machine's programs. Not here: homes, data, and /run, whose sockets would lead out.
+_PROGRAMS = ("bin", "etc", "lib", "lib32", "lib64", "libx32", "nix", "opt", "sbin", "usr")
+
+_PROBE_LIMIT_S = 10.0
+_KILL_LIMIT_S = 5.0
+_CLEAN_LOOKS = 3
+
+
+class Unisolated:
+    """Steps are plain processes: the scratch folder is where they start, nothing keeps them in it."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def describe(self, scratch: Scratch) -> tuple[str, ...]:
+        """Return the lines that open the build's log."""
+        return (
+            f"not isolated ({self._reason}): steps can do all that the user who runs this server can do",
+            f"working directories such as /app lie in {scratch.root}; a command that names /app means this machine's",
+        )
+
+    def path(self, scratch: Scratch, inside: str) -> str:
+        """Return where the template's absolute path `inside` is for the build's processes: below the scratch folder."""
+        return str(scratch.root / inside.lstrip("/"))
+
+    def kill_strays(self, scratch: Scratch) -> None:
+        """Kill what an agent that was killed itself has left: whatever has this build's TMPDIR (not without /proc)."""
+        mark = f"TMPDIR={self.variables(scratch)['TMPDIR']}\0".encode()
+        end = time.monotonic() + _KILL_LIMIT_S
+        # A process shows no environment while it turns into another program, so one look is not enough.
+        clean_looks = 0
+        while clean_looks < _CLEAN_LOOKS and time.monotonic() < end:
+            pids = _find_pids(mark)
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            clean_looks = 0 if pids else clean_looks + 1
+            time.sleep(0.01)
+
+    def variables(self, scratch: Scratch) -> dict[str, str]:
+        """Return TMPDIR, to keep temporary files in the scratch folder."""
+        return {"TMPDIR": self.path(scratch, "/tmp")}  # noqa: S108 - below the scratch folder
+
+    def agent_command(self, scratch: Scratch, workdirs: Iterable[str]) -> list[str]:  # noqa: ARG002 - they need nothing
+        """Prepare the scratch folder and return the command that starts agent.py; its settings are to be appended."""
+        _make_folders(scratch)
+        return [sys.executable, *_PYTHON_OPTIONS, str(_AGENT)]
+
+
+class Bwrap:
+    """Steps see the scratch folder as `/`, with this machine's programs in it read-only, and no network but loopback."""
+
+    def __init__(self, program: str) -> None:
+        self._program = program
+
+    def describe(self, scratch: Scratch) -> tuple[str, ...]:  # noqa: ARG002 - steps don't see its path
+        """Return the line that opens the build's log."""
+        return (
+            "isolated by bwrap: no network, no files but this machine's programs (read-only) and a scratch folder",
+        )
+
+    def path(self, scratch: Scratch, inside: str) -> str:  # noqa: ARG002 - it is the root
+        """Return where the template's absolute path `inside` is for the build's processes: right there."""
+        return inside
+
+    def kill_strays(self, scratch: Scratch) -> None:
+        """Do nothing: without their agent the processes are gone."""
+
+    def variables(self, scratch: Scratch) -> dict[str, str]:  # noqa: ARG002 - nothing depends on it
+        """Return nothing: all paths are the usual ones."""
+        return {}
+
+    def agent_command(self, scratch: Scratch, workdirs: Iterable[str]) -> list[str]:
+        """Prepare the scratch folder and return the command that starts agent.py.
+
+        Its settings are to be appended. `workdirs` are the absolute paths that the build's steps work in: they stay
+        writable where they lie among this machine's programs.
+        """
+        _make_folders(scratch)
+        python = os.path.realpath(sys.executable)
+        # fmt: off
+        return [
+            self._program,
+            "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL",
+            "--bind", str(scratch.root), "/",
+            *_bind_programs(scratch.root, workdirs),
+            *_bind_python(),
+            "--ro-bind", str(_AGENT), _AGENT_INSIDE,
+            "--proc", "/proc",
+            "--dev", "/dev",
+            "--chdir", "/",
+            "--", python, *_PYTHON_OPTIONS, _AGENT_INSIDE,
+        ]
+        # fmt: on
+
+
+Isolation = Unisolated | Bwrap
+
+
+def find_isolation() -> Isolation:
+    """Return the best isolation that works on this machine, found by running it once."""
+    program = shutil.which("bwrap")
+    if program is None:
+        return Unisolated("bwrap is not installed")
+    isolation = Bwrap(program)
+    scratch = Scratch()
+    try:
+        problem = _probe(isolation, scratch)
+    finally:
+        scratch.remove()
+    return Unisolated(f"bwrap is installed but does not work here: {problem}") if problem else isolation
+
+
+def read_agent_environment() -> dict[str, str]:
+    """Return the environment that the interpreter of agent.py needs; steps can read it."""
+    # An interpreter that was built with a shared library may need to be told where that is.
+    return {
+        name: value for name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH") if (value := os.environ.get(name))
+    }
+
+
+def _find_pids(mark: bytes) -> list[int]:
+    pids = []
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # Another user's, or it ended meanwhile.
+            if mark in (process / "environ").read_bytes():
+                pids.append(int(process.name))
+    return pids
+
+
+def _probe(isolation: Isolation, scratch: Scratch) -> str | None:
+    """Start an agent that has nothing to do; return None, or what went wrong."""
+    settings = json.dumps({"rlimits": {}, "grace_s": 0, "output_bytes": 0, "processes": 0})
+    try:
+        done = subprocess.run(  # noqa: S603 - bwrap itself, from PATH
+            [*isolation.agent_command(scratch, ()), settings],
+            env=read_agent_environment(),
+            input=b"",
+            capture_output=True,
+            timeout=_PROBE_LIMIT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    if done.returncode == 0 and b'"ready"' in done.stdout:
+        return None
+    lines = done.stderr.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else f"it exited with code {done.returncode}"
+
+
+def _make_folders(scratch: Scratch) -> None:
+    for name in _FOLDERS:
+        (scratch.root / name).mkdir(parents=True, exist_ok=True)
+
+
+def _bind_programs(root: pathlib.Path, workdirs: Iterable[str]) -> Iterator[str]:
+    ways = {parent for workdir in workdirs for parent in pathlib.Path(workdir).parents}
+    for name in _PROGRAMS:
+        yield from _bind_read_only(pathlib.Path("/", name), root, ways)
+
+
+def _bind_read_only(path: pathlib.Path, root: pathlib.Path, ways: set[pathlib.Path]) -> Iterator[str]:
+    """Yield the options that show `path` read-only, but leave the `ways` to working directories writable.
+
+    A template may well work in /usr/src/app or /opt/app: then /usr/src is a folder of the scratch folder, with what
+    /usr/src has on this machine bound into it.
+    """
+    inside = root / path.relative_to("/")
+    if path.is_symlink():
+        inside.symlink_to(path.readlink())
+    elif path.is_dir() and path in ways:
+        inside.mkdir()
+        for child in sorted(path.iterdir()):
+            yield from _bind_read_only(child, root, ways)
+    elif path.exists():
+        yield from ("--ro-bind", str(path), str(path))
+
+
+def _bind_python() -> Iterator[str]:
+    for prefix in {sys.base_prefix, sys.base_exec_prefix}:
+        if pathlib.Path(prefix).parts[1] not in _PROGRAMS:
+            yield from ("--ro-bind", prefix, prefix)

@@ -1,0 +1,1 @@
+"""What the server offers besides the API: the status page, and control over HTTP."""

@@ -1,0 +1,117 @@
+"""The status page at /: one HTML file, and the two things that it asks the server for.
+
+The file holds nothing secret, so it needs no key. What it asks for does: the key comes behind the `#` of a link that the
+command prints, which browsers send nowhere, or is typed in. The policy below lets the page load nothing, send nothing
+but requests to this server, and run no script but its own; names and logs are put into it as text only.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from superserve.local._app import go_json
+from superserve.local._app.answers import Answer, error_answer, json_answer
+from superserve.local._app.auth import TeamRow
+from superserve.local._app.errors import ApiError
+from superserve.local._app.services import Services
+from superserve.local._machines.build_host import BUFFERED_EVENTS
+from superserve.local._resources.build_logs import BuildLogResource
+from superserve.local._resources.builds import BuildResource
+from superserve.local._resources.templates import TemplateResource, TemplateRow
+
+PATH = "/"
+OVERVIEW = "/_local/overview"
+
+_LOGS = re.compile(r"/_local/builds/([^/]+)/logs")
+_FILE = Path(__file__).with_name("page.html")
+_BUILDS = 20
+_HEADERS = {
+    "cache-control": "no-store",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+
+
+def is_for_page(method: str, path: str) -> bool:
+    """Whether a request is for the page, or comes from it."""
+    return method == "GET" and (path in {PATH, OVERVIEW} or _LOGS.fullmatch(path) is not None)
+
+
+class Page:
+    """Answers what `is_for_page`. It isn't limited, and sees what the key's team does."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._templates = services.resource(TemplateResource)
+        self._builds = services.resource(BuildResource)
+        self._logs = services.resource(BuildLogResource)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            answer = self._answer(Request(scope))
+        except ApiError as error:
+            answer = error_answer(error)
+        answer.raw_headers.extend((name.encode(), value.encode()) for name, value in _HEADERS.items())
+        await answer(scope, receive, send)
+
+    def _answer(self, request: Request) -> Answer:
+        path = request.scope["path"]
+        if path == PATH:
+            document, policy = _document()
+            return Response(document, 200, {"content-security-policy": policy}, "text/html")
+        team = self._services.teams.authenticate(request)
+        if path == OVERVIEW:
+            return json_answer(200, self._overview(team))
+        found = _LOGS.fullmatch(path)
+        build = self._builds.rows.get(found[1]) if found else None
+        if build is None or build.team_id != team.id:
+            raise ApiError(404, "not_found", "Build not found")
+        return self._logs.open(build.id, queue=BUFFERED_EVENTS)
+
+    def _overview(self, team: TeamRow) -> bytes:
+        templates = [self._describe(row, team) for row in self._templates.visible(team)]
+        return go_json.write({"about": str(self._services.settings), "templates": templates})
+
+    def _describe(self, row: TemplateRow, team: TeamRow) -> dict[str, object]:
+        builds = [build.answer() for build in self._builds.of_template(row.id, team)[:_BUILDS]]
+        return {
+            **row.answer(),
+            "from": row.spec.from_,
+            "system": row.team_id != team.id,
+            "builds": builds,
+        }
+
+
+@cache
+def _document() -> tuple[str, str]:
+    """Return the page, and the policy that allows the script and the style in it and nothing else."""
+    text = _FILE.read_text(encoding="utf-8")
+    policy = {
+        "default-src": ("'none'",),
+        "script-src": _hashes(text, "script"),
+        "style-src": _hashes(text, "style"),
+        "img-src": ("data:",),
+        "connect-src": ("'self'",),
+        "base-uri": ("'none'",),
+        "form-action": ("'none'",),
+        "frame-ancestors": ("'none'",),
+        "require-trusted-types-for": ("'script'",),
+    }
+    return text, "; ".join(f"{name} {' '.join(sources)}" for name, sources in policy.items())
+
+
+def _hashes(text: str, element: str) -> Sequence[str]:
+    contents = re.findall(f"<{element}>(.*?)</{element}>", text, re.DOTALL)
+    digests = [hashlib.sha256(content.encode()).digest() for content in contents]
+    return [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
