@@ -18,9 +18,9 @@ HEADER = "# Written by scripts/generate.py from openapi.yaml. Do not edit: chang
 CLIENT, ENDPOINT, MODEL, TYPES = (
     f"{name}.py.jinja" for name in ("client", "endpoint_module", "model", "types")
 )
-DATETIME, LIST, MACROS = (
+DATETIME, LIST, MACROS, UNION = (
     f"property_templates/{name}.py.jinja"
-    for name in ("datetime_property", "list_property", "property_macros")
+    for name in ("datetime_property", "list_property", "property_macros", "union_property")
 )
 
 # Template, old text, new text. The old text has to be there exactly once.
@@ -97,7 +97,7 @@ PATCHES = [
 T = TypeVar("T", bound="{{ class_name }}")
 
 {% if model.additional_properties %}
-_FIELDS = frozenset([
+_FIELDS: frozenset[str] = frozenset([
 {%- for property in model.required_properties + model.optional_properties -%}
 "{{ property.name | in_double_quote_literal }}"{% if not loop.last %}, {% endif %}
 {%- endfor -%}
@@ -143,6 +143,38 @@ _FIELDS = frozenset([
         "if isinstance(_{{ property.python_name }},  Unset):",
         "if _{{ property.python_name }} is None or isinstance(_{{ property.python_name }}, Unset):",
     ),
+    (
+        LIST,
+        "{% macro construct(property, source) %}\n",
+        '{% from "reading.jinja" import array %}\n{% macro construct(property, source) %}\n',
+    ),
+    (
+        LIST,
+        """\
+{{ property.python_name }} = cast({{ property.get_type_string(no_optional=True) | as_unembedded_code }}, {{ source }})
+""",
+        """\
+    {% if property.required %}
+{{ property.python_name }} = {{ array(inner_property, source) | trim }}
+    {% else %}
+_{{ property.python_name }} = {{ source }}
+{{ property.python_name }}: {{ property.get_type_string() | as_unembedded_code }} = UNSET
+if _{{ property.python_name }} is not None and _{{ property.python_name }} is not UNSET:
+    {{ property.python_name }} = {{ array(inner_property, "_" + property.python_name) | trim }}
+    {% endif %}
+""",
+    ),
+    # What fits no part of a union is not taken as it is.
+    (
+        UNION,
+        "{% macro construct(property, source) %}\n",
+        '{% from "reading.jinja" import one_of %}\n{% macro construct(property, source) %}\n',
+    ),
+    (
+        UNION,
+        "    return cast({{ property.get_type_string() | as_unembedded_code }}, data)\n",
+        "    return cast({{ property.get_type_string() | as_unembedded_code }}, {{ one_of(property) | trim }})\n",
+    ),
     # What is no list is not read as one, and the error for an item tells which one it is.
     (
         LIST,
@@ -153,7 +185,7 @@ for {{ inner_source }} in (_{{ property.python_name }}):
     {{ property.python_name }}.append({{ inner_property.python_name }})
 """,
         """\
-_{{ property.python_name }} = wire.array({{ source }})
+_{{ property.python_name }} = {{ array(inner_property, source) | trim }}
 try:
     for {{ inner_source }} in _{{ property.python_name }}:
         {{ inner_template.construct(inner_property, inner_source) | indent(8) }}
@@ -174,8 +206,9 @@ if _{{ property.python_name }} is not UNSET:
         """\
 if _{{ property.python_name }} is not None and _{{ property.python_name }} is not UNSET:
     {{ property.python_name }} = []
+    _{{ property.python_name }} = {{ array(inner_property, "_" + property.python_name) | trim }}
     try:
-        for {{ inner_source }} in wire.array(_{{ property.python_name }}):
+        for {{ inner_source }} in _{{ property.python_name }}:
             {{ inner_template.construct(inner_property, inner_source) | indent(12) }}
             {{ property.python_name }}.append({{ inner_property.python_name }})
     except (AttributeError, KeyError, TypeError, ValueError) as unreadable:

@@ -112,6 +112,13 @@ def array_of(kind: type[T], value: object) -> list[T]:
     return items
 
 
+def one_of(value: object, *kinds: type) -> object:
+    """Return a value that has to be of one of these kinds; it may also have been something that is converted."""
+    if any(_is(kind, value) for kind in kinds):
+        return value
+    raise UnreadableError(f"{_kind(value)} such as this is not documented")
+
+
 def other_fields(
     source: Mapping[str, Any], known: frozenset[str], kind: type | None = None
 ) -> dict[str, Any]:
