@@ -7,9 +7,11 @@ import importlib
 import inspect
 import itertools
 import json
+import os
 import pathlib
 import pickle
 import pkgutil
+import re
 import subprocess
 import sys
 import traceback
@@ -38,7 +40,9 @@ from superserve_api.types import UNSET
 
 from tests.wire import reply
 
-CONTRACT = pathlib.Path(__file__).parent.parent / "openapi.yaml"
+ROOT = pathlib.Path(__file__).parent.parent
+CONTRACT = ROOT / "openapi.yaml"
+EXAMPLE = ROOT / "examples" / "raw_client.py"
 KEY = "ss_live_0123456789abcdef0123456789abcdef"
 TEMPLATE = {
     "id": "7a3f2b8c-0000-4000-8000-000000000001",
@@ -649,6 +653,22 @@ async def test_health_needs_no_key():
     transport = httpx.MockTransport(lambda request: answer if "X-API-Key" not in request.headers else None)
     async with superserve_api.Client(base_url="http://api.test", httpx_args={"transport": transport}) as raw:
         assert await health.asyncio(client=raw) == models.Health(status="ok", version="0.1.0")
+
+
+def test_the_example_builds_and_deletes_a_template(server):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", EXAMPLE],
+        env=os.environ | {"SUPERSERVE_BASE_URL": server.base_url, "SUPERSERVE_API_KEY": server.api_key},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    printed = done.stdout.splitlines()
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"raw-demo-\w+ is building", printed[0])
+    assert " stdout: $GREETING, world" in printed
+    assert printed[-2:] == ["the build is ready", "deleted"]
 
 
 # --- models -----------------------------------------------------------------------------------------------------------
