@@ -5,6 +5,8 @@ from typing import Any, Self
 import httpx
 from attrs import define, evolve, field
 
+from . import wire
+
 
 @define
 class Client:
@@ -47,6 +49,7 @@ class Client:
     _httpx_args: dict[str, Any] = field(factory=dict, kw_only=True, alias="httpx_args", repr=False)
     _client: httpx.Client | None = field(default=None, init=False)
     _async_client: httpx.AsyncClient | None = field(default=None, init=False)
+    _async_clients: dict[Any, httpx.AsyncClient] = field(factory=dict, init=False, repr=False, eq=False)
 
     def with_headers(self, headers: dict[str, str]) -> "Client":
         """Get a new client matching this one with additional headers"""
@@ -100,9 +103,12 @@ class Client:
         return self
 
     def get_async_httpx_client(self) -> httpx.AsyncClient:
-        """Get the underlying httpx.AsyncClient, constructing a new one if not previously set"""
-        if self._async_client is None:
-            self._async_client = httpx.AsyncClient(
+        """Get the underlying httpx.AsyncClient, constructing a new one for each event loop if not previously set"""
+        if self._async_client is not None:
+            return self._async_client
+        loop = wire.current_loop(self._async_clients)
+        if loop not in self._async_clients:
+            self._async_clients[loop] = httpx.AsyncClient(
                 base_url=self._base_url,
                 cookies=self._cookies,
                 headers=self._headers,
@@ -111,7 +117,7 @@ class Client:
                 follow_redirects=self._follow_redirects,
                 **self._httpx_args,
             )
-        return self._async_client
+        return self._async_clients[loop]
 
     async def __aenter__(self) -> Self:
         """Enter a context manager for underlying httpx.AsyncClient—you cannot enter twice (see httpx docs)"""
@@ -167,8 +173,9 @@ class AuthenticatedClient:
     _httpx_args: dict[str, Any] = field(factory=dict, kw_only=True, alias="httpx_args", repr=False)
     _client: httpx.Client | None = field(default=None, init=False)
     _async_client: httpx.AsyncClient | None = field(default=None, init=False)
+    _async_clients: dict[Any, httpx.AsyncClient] = field(factory=dict, init=False, repr=False, eq=False)
 
-    token: str = field(repr=False)
+    token: str = field(repr=False, converter=wire.header_value)
     prefix: str = ""
     auth_header_name: str = "X-API-Key"
 
@@ -226,11 +233,14 @@ class AuthenticatedClient:
         return self
 
     def get_async_httpx_client(self) -> httpx.AsyncClient:
-        """Get the underlying httpx.AsyncClient, constructing a new one if not previously set"""
-        if self._async_client is None:
+        """Get the underlying httpx.AsyncClient, constructing a new one for each event loop if not previously set"""
+        if self._async_client is not None:
+            return self._async_client
+        loop = wire.current_loop(self._async_clients)
+        if loop not in self._async_clients:
             value = f"{self.prefix} {self.token}" if self.prefix else self.token
             self._headers = {**self._headers, self.auth_header_name: value}
-            self._async_client = httpx.AsyncClient(
+            self._async_clients[loop] = httpx.AsyncClient(
                 base_url=self._base_url,
                 cookies=self._cookies,
                 headers=self._headers,
@@ -239,7 +249,7 @@ class AuthenticatedClient:
                 follow_redirects=self._follow_redirects,
                 **self._httpx_args,
             )
-        return self._async_client
+        return self._async_clients[loop]
 
     async def __aenter__(self) -> Self:
         """Enter a context manager for underlying httpx.AsyncClient—you cannot enter twice (see httpx docs)"""

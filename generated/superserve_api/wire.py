@@ -82,6 +82,11 @@ def http_status(code: int) -> HTTPStatus | int:
         return code
 
 
+def is_other_success(response: httpx.Response, client: AuthenticatedClient | Client) -> bool:
+    """Return whether an answer that the contract doesn't name is to be read as the success that it does name."""
+    return response.is_success and not client.raise_on_unexpected_status
+
+
 # --- values -----------------------------------------------------------------------------------------------------------
 
 
@@ -105,6 +110,13 @@ def array_of(kind: type[T], value: object) -> list[T]:
         if not _is(kind, item):
             raise UnreadableError(f"item {index}: expected {_KINDS[kind]}, got {_kind(item)}")
     return items
+
+
+def one_of(value: object, *kinds: type) -> object:
+    """Return a value that has to be of one of these kinds; it may also have been something that is converted."""
+    if any(_is(kind, value) for kind in kinds):
+        return value
+    raise UnreadableError(f"{_kind(value)} such as this is not documented")
 
 
 def other_fields(
@@ -190,3 +202,34 @@ def path_segment(value: object) -> str:
     if segment in ("", ".", ".."):
         raise ValueError(f"{segment!r} can't be a part of a path")
     return segment
+
+
+def header_value(token: str) -> str:
+    """Return a token without white space around it; ValueError, which doesn't show it, if no header can hold it."""
+    if not isinstance(token, str):
+        raise TypeError(f"token has to be a string, not {type(token).__name__}")
+    token = token.strip()
+    if not (token.isascii() and token.isprintable()):
+        raise ValueError("token holds characters that cannot be sent in a header")
+    return token
+
+
+def current_loop(clients: dict[Any, httpx.AsyncClient]) -> object:
+    """Return the asyncio event loop that runs, None if none does, and bring the clients of all loops up to date.
+
+    Those of closed loops are forgotten; one that was made before any loop ran belongs to the first that does.
+    """
+    # Not above: who makes no asynchronous call doesn't need it.
+    from asyncio import get_running_loop
+
+    for loop in list(clients):
+        if loop is not None and loop.is_closed():
+            clients.pop(loop, None)
+    try:
+        running = get_running_loop()
+    except RuntimeError:
+        # It may also be a loop of another library.
+        return None
+    if None in clients and running not in clients:
+        clients[running] = clients.pop(None)
+    return running

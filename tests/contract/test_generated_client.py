@@ -1,15 +1,20 @@
 """The raw client, superserve_api: typed calls that survive whatever a server answers."""
 
+import asyncio
 import copy
+import functools
 import importlib
 import inspect
 import itertools
 import json
+import os
 import pathlib
 import pickle
 import pkgutil
+import re
 import subprocess
 import sys
+import traceback
 import types
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -33,7 +38,11 @@ from superserve_api.api.templates import (
 )
 from superserve_api.types import UNSET
 
-CONTRACT = pathlib.Path(__file__).parents[2] / "openapi.yaml"
+from tests.wire import reply
+
+ROOT = pathlib.Path(__file__).parents[2]
+CONTRACT = ROOT / "openapi.yaml"
+EXAMPLE = ROOT / "examples" / "raw_client.py"
 KEY = "ss_live_0123456789abcdef0123456789abcdef"
 TEMPLATE = {
     "id": "7a3f2b8c-0000-4000-8000-000000000001",
@@ -398,7 +407,7 @@ async def test_an_unreadable_body_is_an_unexpected_status_if_the_client_is_to_ra
 
 
 @every_operation
-@pytest.mark.parametrize("status", [299, 302, 418, 499, 502, 520, 599])
+@pytest.mark.parametrize("status", [302, 418, 499, 502, 520, 599])
 def test_an_undocumented_status_comes_back_as_it_is(operation, status):
     server = always(status, content=b"<html>")
     with client(server) as raw:
@@ -410,6 +419,40 @@ def test_an_undocumented_status_comes_back_as_it_is(operation, status):
         pytest.raises(errors.UnexpectedStatus, match=str(status)),
     ):
         operation.sync_detailed(client=raw, **arguments(operation))
+
+
+SUCCESSES = {
+    create_template: {**TEMPLATE, "build_id": "b"},
+    delete_template: None,
+    get_template: TEMPLATE,
+    list_templates: [TEMPLATE],
+}
+
+
+@pytest.mark.parametrize("status", [200, 201, 203, 299])
+@pytest.mark.parametrize("operation", SUCCESSES, ids=lambda module: module.__name__.split(".")[-1])
+def test_an_undocumented_success_is_read_as_the_documented_one_unless_the_client_is_to_raise(
+    operation, status
+):
+    body = SUCCESSES[operation]
+    is_documented = status == 200 and operation in (get_template, list_templates)
+    with client(always(status, json=body)) as raw:
+        answer = operation.sync_detailed(client=raw, **arguments(operation))
+    assert (answer.status_code, bool(answer.parsed), answer.problem) == (status, bool(body), None)
+
+    with client(always(status, json=body), raise_on_unexpected_status=True) as raw:
+        if is_documented:
+            assert operation.sync(client=raw, **arguments(operation))
+        else:
+            with pytest.raises(errors.UnexpectedStatus, match=str(status)):
+                operation.sync_detailed(client=raw, **arguments(operation))
+
+
+def test_a_success_without_the_body_that_is_due_cannot_be_read():
+    with client(always(204)) as raw:
+        answer = get_template.sync_detailed("t", client=raw)
+
+    assert (answer.parsed, answer.problem) == (None, "it cannot be read as JSON (no content type, 0 bytes)")
 
 
 json_values = st.recursive(
@@ -514,6 +557,70 @@ def test_repr_never_shows_the_key():
     assert not [text for text in shown if KEY in text]
 
 
+def test_white_space_around_a_key_is_not_sent():
+    with client(lambda request: httpx.Response(404, text=request.headers["X-API-Key"])) as raw:
+        raw.token = f"\t{KEY}\r\n"
+        assert get_template.sync_detailed("t", client=raw).content == KEY.encode()
+    assert AuthenticatedClient(base_url="http://api.test", token=f"{KEY}\n").token == KEY
+
+
+@pytest.mark.parametrize("odd", ["\n", "\r\nX-Evil: 1", "\0", "\x7f", "\u00e9", "\u2028", "\ud800"])
+def test_a_key_that_no_header_can_hold_is_refused_without_showing_it(odd):
+    with pytest.raises(ValueError, match="token") as caught:
+        AuthenticatedClient(base_url="http://api.test", token=f"{KEY}{odd}{KEY}")
+    assert KEY not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+def test_a_key_that_is_no_text_is_refused():
+    with pytest.raises(TypeError, match="token has to be a string, not NoneType"):
+        AuthenticatedClient(base_url="http://api.test", token=None)
+
+
+async def ask(raw):
+    """Make two calls, which share a connection; return the httpx client that they were made with."""
+    for _ in range(2):
+        assert (await get_template.asyncio("t", client=raw)).name == "my-python-env"
+    return raw.get_async_httpx_client()
+
+
+@pytest.mark.parametrize("make", [superserve_api.Client, functools.partial(AuthenticatedClient, token=KEY)])
+def test_one_client_serves_an_event_loop_after_the_other(serve, make):
+    raw = make(base_url=serve(reply(json=TEMPLATE)).url)
+    made_before = raw.get_async_httpx_client()
+
+    async def within():
+        async with raw:
+            return await ask(raw)
+
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        used = [runner.run(within()) for runner in (first, second)]
+    assert used[0] is made_before
+    assert used[1] is not made_before
+    assert asyncio.run(within()) not in used
+    assert len(raw._async_clients) == 1, "those of closed loops are forgotten"
+
+
+async def test_in_one_loop_a_client_keeps_its_connections(serve):
+    wire = serve(reply(json=TEMPLATE))
+    async with AuthenticatedClient(base_url=wire.url, token=KEY) as raw:
+        assert await ask(raw) is await ask(raw)
+
+
+def test_an_httpx_client_that_was_set_is_used_in_every_loop():
+    transport = httpx.MockTransport(always(200, json=TEMPLATE))
+    http = httpx.AsyncClient(transport=transport, base_url="http://api.test")
+    raw = AuthenticatedClient(base_url="http://api.test", token=KEY).set_async_httpx_client(http)
+
+    assert asyncio.run(ask(raw)) is asyncio.run(ask(raw)) is http
+
+
+def test_a_client_can_be_copied_and_pickled_before_it_is_used():
+    raw = AuthenticatedClient(base_url="http://api.test", token=KEY)
+
+    assert pickle.loads(pickle.dumps(raw)) == copy.deepcopy(raw) == raw
+
+
 def test_a_client_gives_up_at_some_time_unless_told_otherwise():
     with client(always(204)) as patient, client(always(204), timeout=None) as endless:
         assert None not in patient.get_httpx_client().timeout.as_dict().values()
@@ -546,6 +653,22 @@ async def test_health_needs_no_key():
     transport = httpx.MockTransport(lambda request: answer if "X-API-Key" not in request.headers else None)
     async with superserve_api.Client(base_url="http://api.test", httpx_args={"transport": transport}) as raw:
         assert await health.asyncio(client=raw) == models.Health(status="ok", version="0.1.0")
+
+
+def test_the_example_builds_and_deletes_a_template(server):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", EXAMPLE],
+        env=os.environ | {"SUPERSERVE_BASE_URL": server.base_url, "SUPERSERVE_API_KEY": server.api_key},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    printed = done.stdout.splitlines()
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"raw-demo-\w+ is building", printed[0])
+    assert " stdout: $GREETING, world" in printed
+    assert printed[-2:] == ["the build is ready", "deleted"]
 
 
 # --- models -----------------------------------------------------------------------------------------------------------

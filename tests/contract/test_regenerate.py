@@ -1,6 +1,7 @@
 """When the contract changes: what regenerating does, what goes on working, and what is caught."""
 
 import importlib.util
+import json
 import os
 import pathlib
 import shutil
@@ -214,6 +215,86 @@ def test_a_new_operation_reaches_the_raw_client_and_leaves_the_ergonomic_layer_w
 
     assert run(tmp_path, "-c", program).stdout == "patch\n"
     assert exercise(tmp_path, template='{"status": "ready"}') == ["ready ready", "['env']"]
+
+
+def add_fields_of_every_kind(contract):
+    contract["components"]["schemas"] |= {
+        "Labels": {"type": "object", "additionalProperties": {"type": "string"}},
+        "Point": {"type": "object", "required": ["x"], "properties": {"x": {"type": "number"}}},
+    }
+    contract["components"]["schemas"]["Health"] = {
+        "type": "object",
+        "properties": {
+            "ratio": {"type": "number"},
+            "day": {"type": "string", "format": "date"},
+            "names": {"type": "array", "items": {"type": "string"}},
+            "times": {"type": "array", "items": {"type": "string", "format": "date-time"}},
+            "grid": {"type": "array", "items": {"type": "array", "items": {"type": "integer"}}},
+            "labels": {"$ref": "#/components/schemas/Labels"},
+            "note": {"type": ["string", "null"]},
+            "ended_at": {"type": ["string", "null"], "format": "date-time"},
+            "point": {"oneOf": [{"$ref": "#/components/schemas/Point"}, {"type": "null"}]},
+            "errors": {"type": "array", "items": {"enum": ["a", "b"], "type": "string"}},
+            "anything": {},
+        },
+    }
+
+
+def test_fields_of_every_kind_are_read_with_the_same_care(tmp_path):
+    regenerate(tmp_path, add_fields_of_every_kind)
+    good = {
+        "ratio": 1,
+        "day": "2026-05-01",
+        "names": ["a"],
+        "times": ["2026-05-01T12:00:00+00:00"],
+        "grid": [[1, 2], []],
+        "labels": {"team": "a"},
+        "note": None,
+        "ended_at": "2026-05-01T12:00:00+00:00",
+        "point": {"x": 0.5},
+        "errors": ["a", "brand new"],
+        "anything": {"deep": [None]},
+        "of a newer server": 1,
+    }
+    bad = {
+        "ratio": True,
+        "day": "secret",
+        "names": ["a", 5],
+        "times": ["secret"],
+        "grid": [[1], ["secret"]],
+        "labels": {"secret": 1},
+        "note": 5,
+        "ended_at": "secret",
+        "point": {"x": "secret"},
+        "errors": [None],
+    }
+    program = """
+import json, sys
+from superserve_api.models import Health
+good, bad = map(json.loads, sys.argv[1:])
+assert Health.from_dict(good).to_dict() == good
+assert Health.from_dict(dict.fromkeys(bad)).to_dict() == {"note": None, "ended_at": None, "point": None}
+for name, value in bad.items():
+    try:
+        print(Health.from_dict({**good, name: value}))
+    except ValueError as error:
+        print(error)
+"""
+    done = run(tmp_path, "-W", "error", "-c", program, json.dumps(good), json.dumps(bad))
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "field 'ratio': expected a number, got a boolean",
+        "field 'day': not what is documented",
+        "field 'names': item 1: expected a string, got a number",
+        "field 'times': item 0: expected a time such as 2026-05-01T12:00:00Z, got a string",
+        "field 'grid': item 1: item 0: expected an integer, got a string",
+        "field 'labels': a field of any name: expected a string, got a number",
+        "field 'note': a number such as this is not documented",
+        "field 'ended_at': a string such as this is not documented",
+        "field 'point': an object such as this is not documented",
+        "field 'errors': item 0: expected a string, got null",
+    ]
 
 
 # --- changes that it doesn't survive ----------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound="ApiError")
 
-_FIELDS = frozenset(["error"])
+_FIELDS: frozenset[str] = frozenset(["error"])
 
 
 @_attrs_define

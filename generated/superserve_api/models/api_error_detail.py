@@ -12,7 +12,7 @@ from ..types import UNSET
 
 T = TypeVar("T", bound="ApiErrorDetail")
 
-_FIELDS = frozenset(["code", "message"])
+_FIELDS: frozenset[str] = frozenset(["code", "message"])
 
 
 @_attrs_define

@@ -15,7 +15,7 @@ from ..types import UNSET, Unset
 
 T = TypeVar("T", bound="BuildLogEvent")
 
-_FIELDS = frozenset(["stream", "text", "timestamp", "finished", "status"])
+_FIELDS: frozenset[str] = frozenset(["stream", "text", "timestamp", "finished", "status"])
 
 
 @_attrs_define

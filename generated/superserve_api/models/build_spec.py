@@ -81,8 +81,9 @@ class BuildSpec:
             steps: list[BuildStep] | Unset = UNSET
             if _steps is not None and _steps is not UNSET:
                 steps = []
+                _steps = wire.array(_steps)
                 try:
-                    for steps_item_data in wire.array(_steps):
+                    for steps_item_data in _steps:
                         steps_item = BuildStep.from_dict(steps_item_data)
 
                         steps.append(steps_item)

@@ -17,7 +17,7 @@ from ..types import UNSET
 
 T = TypeVar("T", bound="CreateTemplateResponse")
 
-_FIELDS = frozenset(
+_FIELDS: frozenset[str] = frozenset(
     ["id", "team_id", "name", "status", "vcpu", "memory_mib", "disk_mib", "created_at", "build_id"]
 )
 

@@ -12,7 +12,7 @@ from ..types import UNSET
 
 T = TypeVar("T", bound="Health")
 
-_FIELDS = frozenset(["status", "version"])
+_FIELDS: frozenset[str] = frozenset(["status", "version"])
 
 
 @_attrs_define

@@ -17,7 +17,7 @@ from ..types import UNSET, Unset
 
 T = TypeVar("T", bound="TemplateBuildResponse")
 
-_FIELDS = frozenset(
+_FIELDS: frozenset[str] = frozenset(
     [
         "id",
         "template_id",

@@ -14,7 +14,7 @@ from ..types import UNSET, Unset
 
 T = TypeVar("T", bound="TemplateResponse")
 
-_FIELDS = frozenset(
+_FIELDS: frozenset[str] = frozenset(
     [
         "id",
         "team_id",

@@ -23,7 +23,7 @@ def _get_kwargs() -> dict[str, Any]:
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> ApiError | Health | None:
-    if response.status_code == 200:
+    if response.status_code == 200 or wire.is_other_success(response, client):
         response_200 = Health.from_dict(wire.decoded(response))
 
         return response_200

@@ -33,7 +33,7 @@ def _get_kwargs(
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> ApiError | CreateTemplateResponse | None:
-    if response.status_code == 202:
+    if response.status_code == 202 or wire.is_other_success(response, client):
         response_202 = CreateTemplateResponse.from_dict(wire.decoded(response))
 
         return response_202

@@ -32,7 +32,7 @@ def _parse_response(
 
         return response_200
 
-    if response.status_code == 201:
+    if response.status_code == 201 or wire.is_other_success(response, client):
         response_201 = TemplateBuildResponse.from_dict(wire.decoded(response))
 
         return response_201

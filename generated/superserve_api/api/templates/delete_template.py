@@ -26,7 +26,7 @@ def _get_kwargs(
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> Any | ApiError | None:
-    if response.status_code == 204:
+    if response.status_code == 204 or wire.is_other_success(response, client):
         response_204 = cast(Any, None)
         return response_204
 

@@ -29,7 +29,7 @@ def _get_kwargs(
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> ApiError | TemplateBuildResponse | None:
-    if response.status_code == 200:
+    if response.status_code == 200 or wire.is_other_success(response, client):
         response_200 = TemplateBuildResponse.from_dict(wire.decoded(response))
 
         return response_200

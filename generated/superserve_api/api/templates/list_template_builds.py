@@ -36,7 +36,7 @@ def _get_kwargs(
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> ApiError | list[TemplateBuildResponse] | None:
-    if response.status_code == 200:
+    if response.status_code == 200 or wire.is_other_success(response, client):
         response_200 = []
         _response_200 = wire.array(wire.decoded(response))
         try:

@@ -66,7 +66,7 @@ def _get_kwargs(
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> ApiError | list[TemplateResponse] | None:
-    if response.status_code == 200:
+    if response.status_code == 200 or wire.is_other_success(response, client):
         response_200 = []
         _response_200 = wire.array(wire.decoded(response))
         try:

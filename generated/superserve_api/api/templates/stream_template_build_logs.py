@@ -41,7 +41,7 @@ def request_arguments(
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> ApiError | str | None:
-    if response.status_code == 200:
+    if response.status_code == 200 or wire.is_other_success(response, client):
         response_200 = response.text
         return response_200
 
