@@ -212,7 +212,7 @@ class EnoughWasTried:
 
     def after_run(self, _context: schemathesis.CheckContext) -> None:
         """Look at the answers of the whole run."""
-        assert responses.total() >= ENOUGH, f"{responses.total()} requests were made, {ENOUGH} are due"
+        assert _answers.total() >= ENOUGH, f"{_answers.total()} requests were made, {ENOUGH} are due"
         if any(status == 429 for _, status in _answers):
             return
         tried = {label for label, _ in _answers}
@@ -228,7 +228,7 @@ def print_what_was_met() -> None:
     lines = ["Answers:"]
     for label in sorted({label for label, _ in _answers}):
         counts = [
-            f"{status}: {number}" for (name, status), number in sorted(responses.items()) if name == label
+            f"{status}: {number}" for (name, status), number in sorted(_answers.items()) if name == label
         ]
         lines.append(f"  {label:<53}{', '.join(counts)}")
     met = [f"{difference.name} {_met[difference.name]}" for difference in DIFFERENCES]
