@@ -74,12 +74,12 @@ class Api:
         found = self._router.find(request.method, request.scope["path"])
         if found is None:
             return Response("404 page not found", 404, {"content-type": "text/plain"})
-        route, path = found
+        operation, handle = found
         team = NOBODY
-        if route.operation.needs_key:
+        if operation.needs_key:
             team = self._teams.authenticate(request)
             self._take_for_team(team, headers)
-        return await route.handle(ApiRequest(request, team, read_path(path)))
+        return await handle(ApiRequest(request, team, read_path(operation, request.scope["path"])))
 
     def _take_for_team(self, team: TeamRow, headers: list[tuple[bytes, bytes]]) -> None:
         if team.limits is None:

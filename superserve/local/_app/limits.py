@@ -11,17 +11,22 @@ from superserve.local._app import arguments
 
 @attrs.frozen
 class TeamLimits:
-    """What a team may use; the defaults are the server's."""
+    """What a team may use; the defaults are the server's. ValueError or TypeError for what is no limit."""
 
     vcpu: int = 2
+    """Virtual CPUs of a template, 0 or more, as are all but the last two."""
     memory_mib: int = 2048
+    """Memory of a template."""
     disk_mib: int = 8192
+    """Disk of a template."""
     builds: int = 5
     """Builds in flight."""
     templates: int = 10
     """Templates that are neither deleted nor failed."""
     requests_per_s: float = 20
+    """How many tokens a second the bucket gets, more than 0; each request takes one."""
     burst: int = 40
+    """How many tokens the bucket holds, 1 or more."""
 
     def __attrs_post_init__(self) -> None:
         """Refuse what is no limit."""
@@ -32,10 +37,15 @@ class TeamLimits:
 
 @attrs.frozen
 class Limits:
-    """Limits per address, before the key is looked at, and those that a new team gets."""
+    """Limits per address, before the key is looked at, and those of the server's own teams.
+
+    ValueError or TypeError for what is no limit.
+    """
 
     requests_per_s: float = 50
+    """As in `TeamLimits`."""
     burst: int = 100
+    """As in `TeamLimits`."""
     team: TeamLimits = attrs.field(factory=TeamLimits)
 
     def __attrs_post_init__(self) -> None:

@@ -1,7 +1,8 @@
 """Patterns of a method and a path that requests are compared with, and the operations that can stand for them."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 
 import attrs
 
@@ -9,7 +10,7 @@ _TEXT = re.compile(r"(?:(?P<method>[A-Za-z]+|\*) +)?(?P<path>/\S*|\*)")
 _WILDCARD = re.compile(r"\{[^{}/]*\}")
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Operation:
     """An operation of the API."""
 
@@ -22,10 +23,10 @@ class Operation:
     streams_events: bool = False
     """Whether it answers with an event stream."""
 
-    @property
+    @cached_property
     def pattern(self) -> "Pattern":
         """The requests that are for it."""
-        return Pattern(self.name, self.method, split_path(self.path))
+        return Pattern(self.name, self.method, _split(self.path))
 
 
 @attrs.frozen
@@ -40,15 +41,24 @@ class Pattern:
 
     def matches(self, method: str, path: str) -> bool:
         """Whether a request with this method and decoded path is meant."""
-        return self.method in {None, method} and (
-            self.segments is None or _fit(self.segments, path.split("/")[1:])
-        )
+        return self.method in {None, method} and (self.segments is None or self.fits(path.split("/")[1:]))
+
+    def starts_with(self, parts: Sequence[str]) -> bool:
+        """Whether paths that begin with these parts, or have no more, are meant."""
+        segments = self.segments
+        return segments is not None and attrs.evolve(self, segments=segments[: len(parts)]).fits(parts)
 
     def is_within(self, other: "Pattern") -> bool:
         """Whether all that is meant is meant by another pattern too."""
-        if self.method not in {None, other.method} or self.segments is None or other.segments is None:
-            return False
-        return _fit(other.segments, self.segments)
+        return self.method in {None, other.method} and self.segments is not None and other.fits(self.segments)
+
+    def fits(self, parts: Sequence[str | None]) -> bool:
+        """Whether a path with these parts is meant; None stands for one of any text."""
+        return (
+            self.segments is not None
+            and len(parts) == len(self.segments)
+            and all(own in {None, part} for own, part in zip(self.segments, parts, strict=True))
+        )
 
 
 class Operations:
@@ -82,7 +92,7 @@ class Operations:
         return Pattern(
             text,
             None if method in {None, "*"} else method.upper(),
-            None if path == "*" else split_path(path),
+            None if path == "*" else _split(path),
         )
 
     def find_name(self, method: str, path: str) -> str | None:
@@ -98,13 +108,6 @@ class Operations:
             )
 
 
-def split_path(path: str) -> tuple[str | None, ...]:
+def _split(path: str) -> tuple[str | None, ...]:
     """Return the parts of a path, None for those in braces."""
     return tuple(None if _WILDCARD.fullmatch(part) else part for part in path.split("/")[1:])
-
-
-def _fit(segments: tuple[str | None, ...], given: Iterable[str | None]) -> bool:
-    parts = tuple(given)
-    return len(parts) == len(segments) and all(
-        own in {None, part} for own, part in zip(segments, parts, strict=True)
-    )

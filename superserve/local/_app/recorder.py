@@ -203,8 +203,8 @@ class Requests:
         They may not be answered yet.
 
         Args:
-            count: How many.
-            timeout_s: Seconds after which TimeoutError tells what arrived instead.
+            count: How many; one by default.
+            timeout_s: Seconds after which TimeoutError tells what arrived instead; 10 by default.
 
         """
         found = self._record.wait_for(self._pattern, count, timeout_s)

@@ -54,57 +54,28 @@ def find_operations(kind: type) -> Iterator[tuple[str, Operation]]:
             yield name, found
 
 
-@attrs.frozen
-class Route:
-    """An operation, the parts of its path, and its handler."""
-
-    operation: Operation
-    segments: tuple[str, ...]
-    handle: Handler
-
-    def read(self, segments: tuple[str, ...]) -> dict[str, str] | None:
-        """Return the parts of a path that the operation names, if the path has its form."""
-        if len(segments) != len(self.segments):
-            return None
-        found: dict[str, str] = {}
-        for own, given in zip(self.segments, segments, strict=True):
-            if own.startswith("{"):
-                found[own[1:-1]] = given
-            elif own != given:
-                return None
-        return found
-
-
 class Router:
-    """The routes of some resources."""
+    """The operations of some resources, with their handlers."""
 
     def __init__(self, resources: Iterable[object]) -> None:
-        self._routes = [
-            Route(operation, tuple(operation.path.split("/")[1:]), getattr(resource, name))
+        self._routes: list[tuple[Operation, Handler]] = [
+            (operation, getattr(resource, name))
             for resource in resources
             for name, operation in find_operations(type(resource))
         ]
 
-    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
-        """Return the route of a request, with the parts of its path as they came."""
-        segments = _segments(path)
-        for route in self._routes:
-            if route.operation.method == method and (found := route.read(segments)) is not None:
-                return route, found
-        return None
+    def find(self, method: str, path: str) -> tuple[Operation, Handler] | None:
+        """Return the operation that a request is for, if there is one, and its handler."""
+        return next((route for route in self._routes if route[0].pattern.matches(method, path)), None)
 
     def redirect(self, method: str, path: str, query: bytes) -> Response | None:
         """Redirect a path with a slash too many, if the rest leads somewhere or further paths start with it."""
-        segments = _segments(path)
-        if len(segments) == 1 or segments[-1]:
+        *rest, last = path.split("/")[1:]
+        if last or not rest:
             return None
-        rest = segments[:-1]
-        size = len(rest)
         if not any(
-            route.operation.method == method
-            and len(route.segments) >= size
-            and attrs.evolve(route, segments=route.segments[:size]).read(rest) is not None
-            for route in self._routes
+            operation.method == method and operation.pattern.starts_with(rest)
+            for operation, _ in self._routes
         ):
             return None
         location = "/" + "/".join(quote(segment, safe="$&+,/:;=@") for segment in rest)
@@ -116,9 +87,13 @@ class Router:
         return Response(status_code=307, headers={"location": location})
 
 
-def read_path(parts: Mapping[str, str]) -> dict[str, str]:
-    """Return the parts of a path with ids in canonical spelling; raises ApiError for an id that is not a UUID."""
-    return {name: _read_id(name, value) if name.endswith("_id") else value for name, value in parts.items()}
+def read_path(operation: Operation, path: str) -> dict[str, str]:
+    """Return the parts of a path by name, ids in canonical spelling; raises ApiError for an id that is not a UUID."""
+    return {
+        name[1:-1]: _read_id(name[1:-1], value) if name.endswith("_id}") else value
+        for name, value in zip(operation.path.split("/"), path.split("/"), strict=True)
+        if name.startswith("{")
+    }
 
 
 def _read_id(name: str, value: str) -> str:
@@ -135,7 +110,3 @@ def _read_id(name: str, value: str) -> str:
     if _DASHED.fullmatch(text) or _HEX.fullmatch(value):
         return str(UUID(text))
     raise ApiError(400, "bad_request", f'invalid {name}: "{value}" is not a UUID')
-
-
-def _segments(path: str) -> tuple[str, ...]:
-    return tuple(path.split("/")[1:])

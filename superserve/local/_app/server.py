@@ -51,6 +51,9 @@ class LocalServer:
         state: A file that keeps templates, builds, teams and keys from one run to the next; made if there is none.
             By default nothing is kept.
 
+    Arguments that make no sense raise ValueError or TypeError. What needs a running server raises RuntimeError before
+    `start()` and after `stop()`.
+
     Attributes:
         templates: `Templates`: adds and changes templates past the API.
         builds: `Builds`: adds, holds, writes and decides builds past the API.

@@ -220,8 +220,8 @@ class Fault:
         """Wait until it has struck so often; don't call it in your event loop.
 
         Args:
-            struck: How often.
-            timeout_s: Seconds after which TimeoutError is raised.
+            struck: How often; once by default.
+            timeout_s: Seconds after which TimeoutError is raised; 10 by default.
 
         """
         until = time.monotonic() + timeout_s
@@ -243,7 +243,7 @@ class Fault:
         }
 
     def __enter__(self) -> Self:
-        """Do nothing: it may strike since it was set."""
+        """Return the fault; it may strike since it was set."""
         return self
 
     def __exit__(

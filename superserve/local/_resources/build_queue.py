@@ -115,7 +115,7 @@ class BuildQueue:
             try:
                 self.tick()
             except Exception:
-                _logger.exception("supervisor tick failed")
+                _logger.exception("the build queue broke down")
             if not self.in_flight():
                 self._work.clear()
 

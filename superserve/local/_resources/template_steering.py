@@ -49,10 +49,10 @@ class Templates(Steering[TemplateResource]):
             status: A ready template also gets the time of its build and its size.
             error_message: As a failed build would leave it.
             from_: The base image that a rebuild uses.
-            vcpu: Virtual CPUs.
-            memory_mib: Memory in MiB.
-            disk_mib: Disk in MiB.
-            sandboxes: How many sandboxes use it; they forbid its deletion.
+            vcpu: Virtual CPUs, any number; 1 by default.
+            memory_mib: Memory in MiB, any number; 1024 by default.
+            disk_mib: Disk in MiB, any number; 4096 by default.
+            sandboxes: How many sandboxes use it, none by default; they forbid its deletion.
             team: Whose it is; the server's own team by default. KeyError if it is another server's.
 
         """
@@ -77,7 +77,14 @@ class Templates(Steering[TemplateResource]):
     def add_many(
         self, count: int, *, prefix: str = "template-", status: TemplateState = "ready"
     ) -> list[str]:
-        """Add templates named `<prefix>0`, `<prefix>1` and so on; return their ids, oldest first."""
+        """Add templates named `<prefix>0`, `<prefix>1` and so on; return their ids, oldest first.
+
+        Args:
+            count: How many, 0 or more.
+            prefix: What their names begin with.
+            status: The status of all.
+
+        """
         arguments.check_one_of("status", status, get_args(TemplateState))
 
         async def work(templates: TemplateResource) -> list[str]:

@@ -26,23 +26,15 @@ class Index(Generic[R]):
         """Return the rows with a value, in the order in which they got it."""
         return [self._table[key] for key in self._keys.get(value, ())]
 
-    def move(self, key: str, before: R | None, row: R) -> None:
-        """Take note that a row was inserted or replaced."""
-        old = None if before is None else self._value(before)
-        new = self._value(row)
+    def move(self, key: str, before: R | None, after: R | None) -> None:
+        """Take note that a row was inserted, replaced or removed."""
+        old, new = (None if row is None else self._value(row) for row in (before, after))
         if old == new:
             return
-        self.drop(key, before)
+        if old is not None:
+            del self._keys[old][key]
         if new is not None:
             self._keys.setdefault(new, {})[key] = None
-
-    def drop(self, key: str, row: R | None) -> None:
-        """Take note that a row is gone, or has another value."""
-        value = None if row is None else self._value(row)
-        if value is not None:
-            del self._keys[value][key]
-            if not self._keys[value]:
-                del self._keys[value]
 
     def clear(self) -> None:
         """Take note that all rows are gone."""
@@ -89,7 +81,7 @@ class Table(Generic[R]):
             self._database.remove(self._kind, key)
         del self._rows[key]
         for index in self._indexes:
-            index.drop(key, row)
+            index.move(key, row, None)
 
     def keys(self) -> KeysView[str]:
         """Return a view of the keys that goes on showing which there are."""
