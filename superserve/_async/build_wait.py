@@ -148,12 +148,13 @@ class AsyncBuildWait:
 
     async def _get_ready(self) -> TemplateInfo:
         """Return the template of a build that is ready: its row may lag behind."""
-        until = time.monotonic() + TEMPLATE_LAG_S
+        until = time.monotonic() + min(TEMPLATE_LAG_S, self._deadline.left)
         while True:
             info = await self._get_template()
             is_newer = info.latest_build_id not in (None, self._build_id)
             if info.status in (TemplateStatus.READY, TemplateStatus.FAILED) or is_newer:
                 return info
+            await sleep(max(0.0, min(self._poll_interval_s, until - time.monotonic())))
             if time.monotonic() >= until:
                 _log.warning(
                     "build %s is ready, and the row of its template still says %s",
@@ -161,7 +162,6 @@ class AsyncBuildWait:
                     info.status,
                 )
                 return info
-            await sleep(self._within(min(self._poll_interval_s, until - time.monotonic())))
 
     async def _get_template(self) -> TemplateInfo:
         return await self._ask(

@@ -149,12 +149,13 @@ class BuildWait:
 
     def _get_ready(self) -> TemplateInfo:
         """Return the template of a build that is ready: its row may lag behind."""
-        until = time.monotonic() + TEMPLATE_LAG_S
+        until = time.monotonic() + min(TEMPLATE_LAG_S, self._deadline.left)
         while True:
             info = self._get_template()
             is_newer = info.latest_build_id not in (None, self._build_id)
             if info.status in (TemplateStatus.READY, TemplateStatus.FAILED) or is_newer:
                 return info
+            sleep(max(0.0, min(self._poll_interval_s, until - time.monotonic())))
             if time.monotonic() >= until:
                 _log.warning(
                     "build %s is ready, and the row of its template still says %s",
@@ -162,7 +163,6 @@ class BuildWait:
                     info.status,
                 )
                 return info
-            sleep(self._within(min(self._poll_interval_s, until - time.monotonic())))
 
     def _get_template(self) -> TemplateInfo:
         return self._ask(

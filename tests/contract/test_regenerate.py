@@ -119,7 +119,6 @@ def test_every_file_says_that_it_is_generated_and_the_package_that_it_is_typed()
 
 EXERCISE = """
 import http.server, json, sys, threading
-import superserve._sync.build_wait
 import superserve
 
 TEMPLATE = {
@@ -157,6 +156,8 @@ class Server(http.server.BaseHTTPRequestHandler):
 
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
 threading.Thread(target=server.serve_forever, daemon=True).start()
+import superserve._sync.build_wait
+superserve._sync.build_wait.TEMPLATE_LAG_S = 0.1
 with superserve.Superserve(api_key="key", base_url=f"http://127.0.0.1:{server.server_port}") as client:
     template = superserve.Template.create(name="env", from_="python:3.11", steps=[{"run": "make"}], client=client)
     template.wait_until_ready(timeout_s=10)
