@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import pathlib
 import signal
 import socket
 import threading
@@ -198,3 +199,10 @@ def sockets() -> set[str]:
 def belongings(server: LocalServer) -> Belongings:
     """What this process has before the test, so that the test can ask what is left behind."""
     return Belongings()
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what tests the tools, and made-up requests by the hundred, as slow."""
+    for item in items:
+        if {"evidence", "fuzz"} & set(item.path.relative_to(Path(__file__).parent).parts):
+            item.add_marker(pytest.mark.slow)

@@ -1,4 +1,4 @@
-"""Measure the SDK against plain httpx in the same run: prints a table and writes benchmarks/results/<time>.json.
+"""Measure the SDK against plain httpx in the same run: prints a table and writes evidence/benchmarks/results/<time>.json.
 
 Everything runs on loopback, against servers that this program starts and stops. Figures are ratios where they can be:
 absolute times depend on the machine. Takes a few minutes; `--quick` takes less than 30 s and says less.

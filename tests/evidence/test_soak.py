@@ -11,7 +11,7 @@ import pytest
 
 from superserve import BuildLogEvent, BuildLogStream
 
-SOAK = Path(__file__).parents[1] / "soak"
+SOAK = Path(__file__).parents[2] / "evidence" / "soak"
 NOTICE = BuildLogEvent(stream=BuildLogStream.SYSTEM, text="text may be missing here", gap=True)
 
 
