@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from superserve._sync.templates import Template
     from superserve.errors import (
         AuthenticationError,
+        BuildCancelledError,
         BuildError,
         ConflictError,
         NotFoundError,
@@ -48,6 +49,7 @@ __all__ = [
     "AsyncSuperserve",
     "AsyncTemplate",
     "AuthenticationError",
+    "BuildCancelledError",
     "BuildError",
     "BuildLogEvent",
     "BuildLogStream",
@@ -89,15 +91,23 @@ if not TYPE_CHECKING:  # pragma: no branch
         if name == "__version__":
             value = _version()
         elif name in ("errors", "types"):
-            value = _import_module(f"{__name__}.{name}")
+            value = _load(name)
         elif name in __all__:
             home = _HOMES.get(name) or ("errors" if name.endswith("Error") else "types")
-            value = getattr(_import_module(f"{__name__}.{home}"), name)
+            value = getattr(_load(home), name)
         else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         # Found at once from now on.
         globals()[name] = value
         return value
+
+
+def _load(module: str) -> object:
+    try:
+        return _import_module(f"{__name__}.{module}")
+    except AttributeError as error:
+        # A dependency of another version lacks something. As it is, Python would say that this package lacks a name.
+        raise ImportError(f"{__name__}.{module} cannot be loaded: {error}", name=error.name) from error
 
 
 def __dir__() -> list[str]:

@@ -146,11 +146,11 @@ def _what_to_check(error: Exception, plane: Plane, proxy: environment.Proxy | No
 
 def _reason(error: BaseException) -> str:
     """Return what the last attempt to connect came to: anyio itself says only that all of them have failed."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in policy.causes(error):
         if isinstance(cause, BaseExceptionGroup):
             return _reason(cause.exceptions[-1])
-        cause = cause.__cause__
+        if isinstance(cause, OSError) and cause.errno is not None:
+            return str(cause)
     return str(error)
 
 

@@ -112,7 +112,6 @@ class Backend(httpcore.SyncBackend):
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
         addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
-        failure: Exception = httpcore.ConnectError(f"{host} has no address")
         for untried in range(len(addresses), 0, -1):
             address = addresses[-untried]
             share = (min(until, call.deadline) - time.monotonic()) / untried
@@ -124,9 +123,10 @@ class Backend(httpcore.SyncBackend):
                         httpcore.ConnectTimeout,
                     )
                 )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-        raise failure
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if untried == 1:
+                    raise
+        raise httpcore.ConnectError(f"{host} has no address")
 
 
 class Stream(httpcore.NetworkStream):

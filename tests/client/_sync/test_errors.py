@@ -148,7 +148,8 @@ def test_a_message_is_shown_on_one_line_and_not_too_long(failing):
 def test_a_message_cannot_command_a_terminal_and_can_be_printed(failing):
     body = r'{"error": {"message": "a\u001b[2Jb\u0000c\u009bd\ud800e\u2028f"}}'
     error = failing(reply(404, body))
-    assert error.message == "a [2Jb c d e f"
+    # Whole sequences are gone, not only what introduces them.
+    assert error.message == "ab c e f"
     str(error).encode()
 
 
@@ -357,7 +358,10 @@ def test_a_create_without_an_answer_in_time_says_that_the_template_may_exist(fai
 
 def test_a_create_that_was_refused_does_not_say_that_the_template_may_exist(failing):
     error = failing(reply(409, json=envelope("conflict", "The name is taken.")), call=create)
-    assert str(error) == "could not create template 'my-env': The name is taken. [409 conflict]"
+    assert str(error) == (
+        "could not create template 'my-env': The name is taken. [409 conflict]; "
+        "choose another name, or find the template that has it with Template.list(name_prefix='my-env')"
+    )
 
 
 @pytest.mark.parametrize("status", [408, 499, 600])
@@ -381,7 +385,9 @@ def test_a_key_that_is_quoted_in_another_form_is_not_shown_either(serve):
 def test_a_server_that_cannot_be_reached_through_a_proxy_is_told_so(connect, environment):
     environment.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     with pytest.raises(
-        SandboxConnectionError, match=r"cannot connect to http://api\.test: .* the proxies of the env"
+        SandboxConnectionError,
+        match=r"cannot connect to http://api\.test through the proxy 127\.0\.0\.1:9 of HTTP_PROXY: \[Errno \d+\] .*; "
+        r"check the network, HTTP_PROXY and base_url= or SUPERSERVE_BASE_URL$",
     ):
         Template.list(api_key="k", base_url="http://api.test")
 
