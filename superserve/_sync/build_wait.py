@@ -259,19 +259,20 @@ class BuildWait:
         """Hand over what is left of the log of a build that has ended, within the times for that."""
         ended_at = time.monotonic()
         log.build_has_ended = True
-        if log.ending is None or log.ending.how is not How.CLOSED or log.is_open:
-            reader.poke()
-        else:
+        # There is one attempt more: the next one, or another in place of the one that is being made.
+        is_last = log.ending is not None
+        if log.ending is not None and log.ending.how is How.CLOSED:
             reader.stop()
-        is_restarted = False
+        else:
+            reader.poke()
         while not reader.has_ended:
             now = time.monotonic()
             if log.is_open:
                 until = min(ended_at + FLOWING_S, max(log.heard_at, ended_at) + SILENT_S)
             else:
                 until = ended_at + NOT_OPEN_S
-                if now >= ended_at + NOT_OPEN_S / 2 and not is_restarted:
-                    is_restarted = True
+                if now >= ended_at + NOT_OPEN_S / 2 and not is_last:
+                    is_last = True
                     reader.restart()
             until = min(until, now + self._deadline.left)
             if now >= until:
