@@ -239,13 +239,18 @@ class BuildWait:
                     reader.poke()
                 next_poll = time.monotonic() + self._next_delay()
                 while (left := next_poll - time.monotonic()) > 0:
-                    self._deliver(callback, reader.get(left))
+                    # Asked first: an event may be the last thing that it does.
+                    is_over = reader.has_ended
+                    events = reader.get(left)
+                    self._deliver(callback, events)
                     # One may have come while the last poll was under way.
                     if log.ending is not ending:
                         ending = log.ending
                         if ending is not None and ending.error is None:
                             self._pace.hurry()
                             next_poll = min(next_poll, time.monotonic() + self._next_delay())
+                    elif is_over and not events:
+                        sleep(left)
                 if (
                     time.monotonic() - log.heard_at > SILENCE_S
                     and log.is_open
