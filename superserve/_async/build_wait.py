@@ -158,7 +158,7 @@ class AsyncBuildWait:
                 _log.warning(
                     "build %s is ready, and the row of its template still says %s",
                     self._build_id,
-                    info.status,
+                    self._show(info.status),
                 )
                 return info
             await sleep(self._within(min(self._poll_interval_s, until - time.monotonic())))

@@ -204,6 +204,11 @@ class BuildLog:
                 proxy=self._client._pool_maker.proxy,
             )
             return Ending(How.BROKEN, failure, may_pass=policy.may_pass(error))
+        except SandboxError as error:
+            return Ending(How.BROKEN, error, may_pass=False)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the end of the log and not that of a wait
+            reason = self._client._plane.redactor.show(f"{type(error).__name__}: {error}")
+            return Ending(How.BROKEN, SandboxError(f"reading the log broke down: {reason}"), may_pass=False)
         finally:
             self.is_open = False
             if self.events:
