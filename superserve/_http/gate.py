@@ -56,7 +56,7 @@ class Gate:
         if not policy.is_rate_limited(response):
             self.answered_at = time.monotonic()
             return
-        if sent_at < self._changed_at:
+        if sent_at <= self._changed_at:
             # It was under way already when the rate was halved.
             return
         now = time.monotonic()

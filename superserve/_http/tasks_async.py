@@ -110,7 +110,7 @@ class Queue(Generic[T]):
 
 
 async def deliver(callback: LogCallback, events: list[BuildLogEvent], deadline: Deadline) -> bool:
-    """Hand events to the caller, and return whether there was time for all of them."""
+    """Hand events to the caller; end what a callback has to await at the deadline, and return False then."""
     for event in events:
         result = callback(event)
         if result is not None and inspect.isawaitable(result):
@@ -121,6 +121,5 @@ async def deliver(callback: LogCallback, events: list[BuildLogEvent], deadline: 
             except TimeoutError:
                 if not timeout.expired():
                     raise
-        if deadline.is_over:
-            return False
+                return False
     return True

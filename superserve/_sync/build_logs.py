@@ -95,7 +95,7 @@ class BuildLog:
         build_has_ended: Whether the build is known to have ended: one attempt more is made then, and no other.
         goes_on_at: When the build was last seen going on, on the clock of `time.monotonic`.
         heard_at: When the last events came.
-        ending: How the last connection ended; None before that.
+        ending: How the last connection ended; None before that, and while there is another one.
         replay: What has been read.
         events: What was read and is not yet handed over.
     """
@@ -145,6 +145,7 @@ class BuildLog:
         while not reader.is_stopped:
             is_last = self.build_has_ended
             before = self.replay.lasting
+            self.ending = None
             self.ending = self._read_once(reader)
             ended_at = time.monotonic()
             # Who waits may ask for the build sooner.
@@ -203,6 +204,11 @@ class BuildLog:
                 proxy=self._client._pool_maker.proxy,
             )
             return Ending(How.BROKEN, failure, may_pass=policy.may_pass(error))
+        except SandboxError as error:
+            return Ending(How.BROKEN, error, may_pass=False)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the end of the log and not that of a wait
+            reason = self._client._plane.redactor.show(f"{type(error).__name__}: {error}")
+            return Ending(How.BROKEN, SandboxError(f"reading the log broke down: {reason}"), may_pass=False)
         finally:
             self.is_open = False
             if self.events:

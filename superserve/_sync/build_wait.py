@@ -160,7 +160,7 @@ class BuildWait:
                 _log.warning(
                     "build %s is ready, and the row of its template still says %s",
                     self._build_id,
-                    info.status,
+                    self._show(info.status),
                 )
                 return info
 
@@ -226,77 +226,90 @@ class BuildWait:
     # The log
 
     def _follow(self, build_id: str, callback: LogCallback) -> None:
-        """Poll the build until it has ended, and hand over its log meanwhile."""
+        """Poll the build until it has ended, and hand over its log meanwhile; what was read comes before any error."""
         log = BuildLog(self._client, self._template_id, build_id)
         with Reader(log.read_beside) as reader:
-            ending = None
-            while True:
-                asked_at = time.monotonic()
-                if self._poll():
-                    break
-                if not self._outage.is_on:
-                    log.goes_on_at = asked_at
-                    reader.poke()
-                next_poll = time.monotonic() + self._next_delay()
-                while (left := next_poll - time.monotonic()) > 0:
-                    self._deliver(callback, reader.get(left))
-                    # One may have come while the last poll was under way.
-                    if log.ending is not ending:
-                        ending = log.ending
-                        if ending is not None and ending.error is None:
-                            self._pace.hurry()
-                            next_poll = min(next_poll, time.monotonic() + self._next_delay())
-                if (
-                    time.monotonic() - log.heard_at > SILENCE_S
-                    and log.is_open
-                    and log.replay.count <= REPLAYED
-                ):
-                    log.heard_at = time.monotonic()
-                    reader.restart()
+            try:
+                self._poll_beside(log, reader, callback)
+            except SandboxError:
+                if not self._in_callback:
+                    self._deliver_rest(reader, callback)
+                raise
             self._read_rest(log, reader, callback)
+
+    def _poll_beside(self, log: BuildLog, reader: Reader, callback: LogCallback) -> None:
+        ending = None
+        while True:
+            asked_at = time.monotonic()
+            if self._poll():
+                return
+            if not self._outage.is_on:
+                log.goes_on_at = asked_at
+                reader.poke()
+            next_poll = time.monotonic() + self._next_delay()
+            while (left := next_poll - time.monotonic()) > 0:
+                # Asked first: an event may be the last thing that it does.
+                is_over = reader.has_ended
+                events = reader.get(left)
+                self._deliver(callback, events)
+                # One may have come while the last poll was under way.
+                if log.ending is not ending:
+                    ending = log.ending
+                    if ending is not None and ending.error is None:
+                        self._pace.hurry()
+                        next_poll = min(next_poll, time.monotonic() + self._next_delay())
+                elif is_over and not events:
+                    sleep(left)
+            if time.monotonic() - log.heard_at > SILENCE_S and log.is_open and log.replay.count <= REPLAYED:
+                log.heard_at = time.monotonic()
+                reader.restart()
 
     def _read_rest(self, log: BuildLog, reader: Reader, callback: LogCallback) -> None:
         """Hand over what is left of the log of a build that has ended, within the times for that."""
         ended_at = time.monotonic()
         log.build_has_ended = True
-        if log.ending is None or log.ending.how is not How.CLOSED or log.is_open:
-            reader.poke()
-        else:
+        # There is one attempt more: the next one, or another in place of the one that is being made.
+        is_last = log.ending is not None
+        if log.ending is not None and log.ending.how is How.CLOSED:
             reader.stop()
-        is_restarted = False
+        else:
+            reader.poke()
         while not reader.has_ended:
             now = time.monotonic()
             if log.is_open:
                 until = min(ended_at + FLOWING_S, max(log.heard_at, ended_at) + SILENT_S)
             else:
                 until = ended_at + NOT_OPEN_S
-                if now >= ended_at + NOT_OPEN_S / 2 and not is_restarted:
-                    is_restarted = True
+                if now >= ended_at + NOT_OPEN_S / 2 and not is_last:
+                    is_last = True
                     reader.restart()
             until = min(until, now + self._deadline.left)
             if now >= until:
                 break
             self._deliver(callback, reader.get(min(until - now, 0.1)))
-        reader.stop()
-        # What has been read is delivered, however long the caller takes for it.
-        while events := reader.get(0):
-            self._deliver(callback, events)
+        self._deliver_rest(reader, callback)
         if log.ending is None or log.ending.how not in (How.FINISHED, How.CLOSED):
             reason = (
                 log.ending.error if log.ending is not None and log.ending.error else "it did not end in time"
             )
             _log.warning("the log of build %s was not read to its end: %s", self._build_id, reason)
 
+    def _deliver_rest(self, reader: Reader, callback: LogCallback) -> None:
+        """Stop reading, and hand over what has been read, however long the caller takes for it."""
+        reader.stop()
+        while events := reader.get(0):
+            self._deliver(callback, events)
+
     def _deliver(self, callback: LogCallback, events: list[BuildLogEvent]) -> None:
         if not events:
             return
         self._latest.extend(events)
         self._in_callback = True
-        has_time = deliver(callback, events, self._deadline)
-        self._in_callback = False
+        is_in_time = deliver(callback, events, self._deadline)
         # What the build has come to says more than that the time is over.
-        if not has_time and not self._has_ended:
+        if not is_in_time and not self._has_ended:
             raise self._time_out()
+        self._in_callback = False
 
     def _read_tail(self) -> tuple[str, ...]:
         if self._on_log is None and self._wants_tail:

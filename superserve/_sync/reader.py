@@ -111,8 +111,6 @@ class Reader:
             self._read(self)
         except SandboxError as error:
             self._failure = error
-        except Exception as error:  # noqa: BLE001 - nobody else would hear of it
-            self._failure = SandboxError(f"reading the log broke down: {type(error).__name__}: {error}")
         finally:
             self.has_ended = True
             self._batches.put(([], 0))
