@@ -37,7 +37,10 @@ class Replay:
         self._is_comparing = bool(self._seen)
 
     def take(self, data: str) -> BuildLogEvent | None:
-        """Return the event that a message is; None if it is none, or was handed over before."""
+        """Return the event that a message is; None if it is none, or was handed over before.
+
+        Trouble is returned each time: it ends the connection.
+        """
         found = read_event(data)
         if found is None:
             return None
@@ -45,7 +48,7 @@ class Replay:
         fingerprint = hash(key)
         if self._is_comparing:
             if self._matches(fingerprint):
-                return None
+                return event if is_trouble(event) else None
             if is_lasting:
                 self._is_comparing = False
                 if self._cursor < len(self._seen):
