@@ -36,7 +36,7 @@ SCENES = [
     r"Rebuild, and cancel that",
     r"   rebuild +\S+, pending",
     r"   and again +\S+, the same: it is still in flight",
-    r"   ConflictError +build \S+ of template",
+    r"   BuildCancelledError +build \S+ of template",
     r"   template +ready",
     r"All its builds, newest first",
     r"   cancelled +\S+, created at \S+",
