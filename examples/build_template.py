@@ -147,7 +147,7 @@ def title(text: str) -> None:
 
 def row(label: str, value: object) -> None:
     """Print a value with its label before it."""
-    say(f"   {label:<17}", str(value))
+    say(f"   {label:<20}", str(value))
 
 
 def show(event: BuildLogEvent) -> None:
