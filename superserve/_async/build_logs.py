@@ -64,10 +64,11 @@ class _Body(httpx.AsyncByteStream):
 
     Attributes:
         is_over: Whether no further piece is wanted.
+        has_message: Whether a message has ended since that was last looked at.
     """
 
     def __init__(self, log: "AsyncBuildLog", reader: AsyncReader, response: httpx.Response) -> None:
-        self.is_over = False
+        self.is_over = self.has_message = False
         self._pending = 0
         self._log = log
         self._reader = reader
@@ -81,6 +82,8 @@ class _Body(httpx.AsyncByteStream):
             # The decoder is through with it.
             if self._log.events:
                 await self._log.hand_over(self._reader, self._pending)
+            if self.has_message:
+                self.has_message = False
                 self._pending = 0
             if self.is_over:
                 return
@@ -188,7 +191,7 @@ class AsyncBuildLog:
             async with http.stream(**self._request, headers=_HEADERS, timeout=_TIMEOUT) as response:
                 if not sse.is_event_stream(response):
                     return self._refuse(await read_whole(response))
-                policy.refuse_by_headers(response)
+                policy.refuse_packing(response)
                 sse.keep_alive(response)
                 self.replay.begin()
                 self.is_open = True
@@ -213,6 +216,7 @@ class AsyncBuildLog:
         how = How.CLOSED
         body = _Body(self, reader, response)
         async for message in EventSource(sse.wrap(response, body)).aiter_sse():
+            body.has_message = True
             # What comes after the last event is not read.
             if not message.data or body.is_over or (event := take(message.data)) is None:
                 continue
