@@ -12,7 +12,6 @@ from httpx_sse import EventSource
 from superserve_api.api.templates import stream_template_build_logs
 
 from superserve._async.client import AsyncSuperserve
-from superserve._async.http import read_whole
 from superserve._async.reader import AsyncReader
 from superserve._http import policy, responses, retry
 from superserve._operations import builds
@@ -190,7 +189,7 @@ class AsyncBuildLog:
         try:
             async with http.stream(**self._request, headers=_HEADERS, timeout=_TIMEOUT) as response:
                 if not sse.is_event_stream(response):
-                    return self._refuse(await read_whole(response))
+                    return self._refuse(response)
                 policy.refuse_packing(response)
                 sse.keep_alive(response)
                 self.replay.begin()
@@ -201,7 +200,9 @@ class AsyncBuildLog:
                 self._operation,
                 error,
                 self._client._plane,
-                timeout_s=policy.CONNECT_TIMEOUT_S,
+                timeout_s=self._client.timeout_s
+                if isinstance(error, httpx.ReadTimeout)
+                else policy.CONNECT_TIMEOUT_S,
                 proxy=self._client._pool_maker.proxy,
             )
             return Ending(How.BROKEN, failure, may_pass=policy.may_pass(error))

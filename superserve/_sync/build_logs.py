@@ -17,7 +17,6 @@ from superserve._operations import builds
 from superserve._streams import sse
 from superserve._streams.resume import Replay
 from superserve._sync.client import Superserve
-from superserve._sync.http import read_whole
 from superserve._sync.reader import Reader
 from superserve.errors import SandboxError, SandboxTimeoutError
 from superserve.types import BuildLogEvent
@@ -191,7 +190,7 @@ class BuildLog:
         try:
             with http.stream(**self._request, headers=_HEADERS, timeout=_TIMEOUT) as response:
                 if not sse.is_event_stream(response):
-                    return self._refuse(read_whole(response))
+                    return self._refuse(response)
                 policy.refuse_packing(response)
                 sse.keep_alive(response)
                 self.replay.begin()
@@ -202,7 +201,9 @@ class BuildLog:
                 self._operation,
                 error,
                 self._client._plane,
-                timeout_s=policy.CONNECT_TIMEOUT_S,
+                timeout_s=self._client.timeout_s
+                if isinstance(error, httpx.ReadTimeout)
+                else policy.CONNECT_TIMEOUT_S,
                 proxy=self._client._pool_maker.proxy,
             )
             return Ending(How.BROKEN, failure, may_pass=policy.may_pass(error))
