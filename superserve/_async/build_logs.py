@@ -120,18 +120,22 @@ class AsyncBuildLog:
             SandboxError: The log was refused, or broke three times without anything new.
             SandboxTimeoutError: Nothing has come for `idle_timeout_s`.
         """
-        self.heard_at = time.monotonic()
+        # What the caller takes for events is no silence: meanwhile the reader may not have had its turn.
+        asked_at = time.monotonic()
         async with AsyncReader(self._read_to_its_end) as reader:
             while True:
-                idle_s = (
-                    math.inf if idle_timeout_s is None else self.heard_at + idle_timeout_s - time.monotonic()
-                )
+                idle_s = math.inf
+                if idle_timeout_s is not None:
+                    idle_s = max(self.heard_at, asked_at) + idle_timeout_s - time.monotonic()
                 # Asked first: an event may be the last thing that it does.
                 has_ended = reader.has_ended
                 events = await reader.get(idle_s)
                 if events:
                     yield events
+                    asked_at = time.monotonic()
                 elif has_ended:
+                    if reader.failure is not None:
+                        raise reader.failure
                     return
                 elif idle_s <= 0:
                     raise SandboxTimeoutError(

@@ -281,10 +281,12 @@ class AsyncBuildWait:
         while events := await reader.get(0):
             await self._deliver(callback, events)
         if log.ending is None or log.ending.how not in (How.FINISHED, How.CLOSED):
-            reason = (
-                log.ending.error if log.ending is not None and log.ending.error else "it did not end in time"
+            failure = reader.failure or (log.ending and log.ending.error)
+            _log.warning(
+                "the log of build %s was not read to its end: %s",
+                self._build_id,
+                failure or "it did not end in time",
             )
-            _log.warning("the log of build %s was not read to its end: %s", self._build_id, reason)
 
     async def _deliver(self, callback: LogCallback, events: list[BuildLogEvent]) -> None:
         if not events:
