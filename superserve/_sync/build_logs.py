@@ -130,7 +130,7 @@ class BuildLog:
                     idle_s = max(self.heard_at, asked_at) + idle_timeout_s - time.monotonic()
                 # Asked first: an event may be the last thing that it does.
                 has_ended = reader.has_ended
-                events = reader.get(idle_s)
+                events = reader.get(0 if has_ended else idle_s)
                 if events:
                     yield events
                     asked_at = time.monotonic()

@@ -60,7 +60,7 @@ class Reader:
         # Everybody's turn, the reader's too: events may be taken faster than they come.
         sleep(0)
         events: list[BuildLogEvent] = []
-        batch = self._batches.get(0 if self.has_ended else timeout_s)
+        batch = self._batches.get(timeout_s)
         while batch is not None:
             events += batch[0]
             self._taken_bytes += batch[1]
