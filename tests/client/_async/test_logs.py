@@ -196,8 +196,7 @@ async def test_a_real_build_comes_the_same_by_the_iterator_the_callback_and_the_
     assert lasting[-1].status == "ready"
 
 
-@BOTH
-async def test_twenty_thousand_events_at_once_come_exactly_as_they_were_sent(scripted, read):
+async def test_twenty_thousand_events_at_once_come_exactly_as_they_were_sent(scripted):
     sent = [
         {
             "timestamp": f"2026-05-01T10:{number // 6000:02}:{number // 100 % 60:02}Z",
@@ -211,7 +210,7 @@ async def test_twenty_thousand_events_at_once_come_exactly_as_they_were_sent(scr
     body = sse(*sent, READY)
     pieces = [chunk(body[start : start + 65536]) for start in range(0, len(body), 65536)]
     script = Script(logs=[STREAM_HEAD + b"".join(pieces) + chunk(b"")])
-    *lines, last = await read(await scripted(script))
+    *lines, last = await streamed(await scripted(script))
     assert last.finished
     assert [(event.stream, event.text) for event in lines] == [
         (event["stream"], event["text"]) for event in sent
@@ -384,7 +383,7 @@ async def test_who_is_far_behind_lets_the_server_wait_and_loses_nothing(scripted
     assert len(sent) == count
 
 
-async def test_what_is_held_for_the_caller_is_64_mib():
+def test_what_is_held_for_the_caller_is_64_mib():
     assert reader.READ_AHEAD == 64 * 2**20
 
 
