@@ -20,6 +20,7 @@ from superserve import (
     ServerError,
     ValidationError,
 )
+from superserve._async import build_wait
 from superserve._async.reader import AsyncReader
 from superserve._http import retry
 from superserve._streams.resume import Replay
@@ -487,7 +488,8 @@ async def test_a_wait_whose_log_has_ended_sleeps_until_the_next_poll(scripted, m
     assert len(calls) < 50
 
 
-async def test_a_wait_ends_with_the_cancelled_build_although_its_host_goes_on(client):
+async def test_a_wait_ends_with_the_cancelled_build_although_its_host_goes_on(client, monkeypatch):
+    monkeypatch.setattr(build_wait, "SILENT_S", 0.2)
     template = await AsyncTemplate.create(
         name="endless", from_="debian:12", steps=[{"run": "echo begun"}, {"run": "sleep 500"}], client=client
     )

@@ -23,6 +23,7 @@ from superserve import (
 )
 from superserve._http import retry
 from superserve._streams.resume import Replay
+from superserve._sync import build_wait
 from superserve._sync.reader import Reader
 from tests.script import Script
 from tests.wire import STREAM_HEAD, chunk, cut, envelope, head, log, reply, reset, sse, stall
@@ -486,7 +487,8 @@ def test_a_wait_whose_log_has_ended_sleeps_until_the_next_poll(scripted, monkeyp
     assert len(calls) < 50
 
 
-def test_a_wait_ends_with_the_cancelled_build_although_its_host_goes_on(client):
+def test_a_wait_ends_with_the_cancelled_build_although_its_host_goes_on(client, monkeypatch):
+    monkeypatch.setattr(build_wait, "SILENT_S", 0.2)
     template = Template.create(
         name="endless", from_="debian:12", steps=[{"run": "echo begun"}, {"run": "sleep 500"}], client=client
     )
