@@ -288,10 +288,12 @@ class AsyncBuildWait:
             await self._deliver(callback, await reader.get(min(until - now, 0.1)))
         await self._deliver_rest(reader, callback)
         if log.ending is None or log.ending.how not in (How.FINISHED, How.CLOSED):
-            reason = (
-                log.ending.error if log.ending is not None and log.ending.error else "it did not end in time"
+            failure = reader.failure or (log.ending and log.ending.error)
+            _log.warning(
+                "the log of build %s was not read to its end: %s",
+                self._build_id,
+                failure or "it did not end in time",
             )
-            _log.warning("the log of build %s was not read to its end: %s", self._build_id, reason)
 
     async def _deliver_rest(self, reader: AsyncReader, callback: LogCallback) -> None:
         """Stop reading, and hand over what has been read, however long the caller takes for it."""

@@ -46,10 +46,12 @@ class Worker:
     `asyncio.timeout`, a failing TaskGroup), which can lose a connection to the pool: so the one becomes the other.
     """
 
-    def __init__(self, work: Callable[[], Done], timeout_s: float | None = None) -> None:
+    def __init__(
+        self, work: Callable[[], Done], timeout_s: float | None = None, name: str | None = "superserve-log"
+    ) -> None:
         deadline = float("inf") if timeout_s is None else anyio.current_time() + timeout_s
         self.scope = anyio.CancelScope(deadline=deadline)
-        self.task = asyncio.create_task(self._run(work))
+        self.task = asyncio.create_task(self._run(work), name=name)
         # Of an error that nobody looks at, asyncio logs the text, which may quote the server.
         self.task.add_done_callback(lambda task: task.cancelled() or task.exception())
 
@@ -75,7 +77,7 @@ async def run_until(deadline: float, work: Callable[[], Coroutine[Any, Any, T]])
     async def run() -> None:
         results.append(await work())
 
-    worker = Worker(run, deadline - time.monotonic())
+    worker = Worker(run, deadline - time.monotonic(), name=None)
     try:
         await asyncio.wait([worker.task])
     except BaseException:

@@ -64,8 +64,12 @@ class Call:
             cause = error.__cause__
             # One that comes early is a signal handler's, unless the operating system has given the connection up.
             is_early = time.monotonic() - began < left - _SLACK_S
-            if is_early and isinstance(cause, TimeoutError) and cause.errno != errno.ETIMEDOUT:
-                raise cause from None
+            if is_early and isinstance(cause, TimeoutError):
+                if cause.errno != errno.ETIMEDOUT:
+                    raise cause from None
+                if passed is httpcore.ReadTimeout:
+                    # No time of ours is over: the connection broke.
+                    raise httpcore.ReadError(str(cause)) from cause
             raise
 
 

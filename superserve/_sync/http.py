@@ -60,7 +60,7 @@ class HTTPClient(private.Unredirected, httpx.Client):
     def send(self, request: httpx.Request, *, stream: bool = False, **arguments: Any) -> httpx.Response:
         """Send a request as httpx does, within the time it may take.
 
-        With `stream`, it is sent once, and how long it may take is for its reader to say.
+        With `stream`, it is sent once, and how long it may take is for its reader to say; a refusal is read here.
         """
         arguments.pop("follow_redirects", None)
         if stream:
@@ -91,8 +91,9 @@ class HTTPClient(private.Unredirected, httpx.Client):
     def _open(self, request: httpx.Request, **arguments: Any) -> httpx.Response:
         sent_at = time.monotonic()
         response = super().send(request, stream=True, **arguments)
-        if response.status_code in policy.REPEATED_STATUSES:
-            read_whole(response)
+        if not response.is_success:
+            deadline = time.monotonic() + self._default.timeout_s
+            run_until(deadline, partial(read_whole, response))
         self.gate.note(response, sent_at)
         return response
 
