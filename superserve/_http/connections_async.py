@@ -6,9 +6,9 @@ import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 import httpcore
-import sniffio
 
 from superserve._http.policy import CALLS_AT_ONCE
+from superserve._http.tasks_async import running_loop
 from superserve.errors import SandboxError
 
 MakePool = Callable[[int], httpcore.AsyncConnectionPool]
@@ -46,14 +46,13 @@ class Connections:
         with contextlib.suppress(RuntimeError):
             if found := self._of_loop.pop(asyncio.get_running_loop(), None):
                 await found[2].aclose()
+                # Calls may have gone on since that was closed with the loop.
+                await found[0].aclose()
 
     def _here(self) -> LoopPool:
         if self.is_closed:
             raise SandboxError("this client is closed; make another")
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            raise SandboxError(_explain_loop()) from None
+        loop = running_loop()
         found = self._of_loop.get(loop)
         if found is None:
             # Connections keep the loop alive that they were made in: those of a loop that was closed without being
@@ -73,11 +72,3 @@ async def _close_with_the_loop(pool: httpcore.AsyncConnectionPool) -> AsyncGener
         yield
     finally:
         await pool.aclose()
-
-
-def _explain_loop() -> str:
-    try:
-        library = sniffio.current_async_library()
-    except sniffio.AsyncLibraryNotFoundError:
-        return "an asynchronous client needs a running event loop, such as asyncio.run() gives"
-    return f"an asynchronous client needs asyncio, and this is {library}; use Superserve in a thread there"
