@@ -14,7 +14,7 @@ from superserve import (
     Superserve,
     Template,
 )
-from superserve._http import policy
+from superserve._http import environment as network
 from tests.script import LINE, TEMPLATE_ID, Script
 from tests.wire import Wire, log
 
@@ -60,15 +60,16 @@ def wire(authority):
 @pytest.fixture(autouse=True)
 def _fresh_context():
     """Read certificates anew, and let other tests do so."""
-    policy.ssl_context.cache_clear()
+    network._ssl_context.cache_clear()
     yield
-    policy.ssl_context.cache_clear()
+    network._ssl_context.cache_clear()
 
 
 @pytest.fixture
 def _trusted(authority, environment, tmp_path):
     """Name the authority's certificate as programs do."""
     file = tmp_path / "authority.pem"
+    environment.delenv("SSL_CERT_DIR", raising=False)
     authority.cert_pem.write_to_path(file)
     environment.setenv("SSL_CERT_FILE", str(file))
 
