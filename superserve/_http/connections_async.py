@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 import httpcore
 
+from superserve._http.event_loop import running_loop
 from superserve._http.policy import CALLS_AT_ONCE
-from superserve._http.tasks_async import running_loop
 from superserve.errors import SandboxError
 
 MakePool = Callable[[int], httpcore.AsyncConnectionPool]
@@ -57,8 +57,10 @@ class Connections:
         if found is None:
             # Connections keep the loop alive that they were made in: those of a loop that was closed without being
             # shut down are let go here.
-            for closed in [other for other in list(self._of_loop) if other.is_closed()]:
-                self._of_loop.pop(closed, None)
+            # Not by iterating: other threads may make and close loops meanwhile.
+            for reference in self._of_loop.keyrefs():
+                if (other := reference()) is not None and other.is_closed():
+                    self._of_loop.pop(other, None)
             pool = self._make_pool(CALLS_AT_ONCE)
             found = self._of_loop[loop] = (pool, asyncio.Semaphore(CALLS_AT_ONCE), _close_with_the_loop(pool))
             # Run it to its yield: an event loop that shuts down closes the generators that have begun.

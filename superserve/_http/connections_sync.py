@@ -82,9 +82,9 @@ class Connections:
             self._pools.clear()
             raise
         finally:
-            pool = self._in_use.pop(thread, None)
-            if pool is not None and pool not in [*self._pools, *self._in_use.values()]:
-                pool.close()
+            left = self._in_use.pop(thread, None)
+            if left is not None and left not in [*self._pools, *self._in_use.values()]:
+                left.close()
             self._slots.put(None)
             if self.is_closed:
                 self.close()

@@ -10,12 +10,11 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar
 
 import anyio
 import httpx
-import sniffio
 from superserve_api.types import Response
 
 from superserve import _arguments
+from superserve._http.event_loop import running_loop
 from superserve._polling import Deadline
-from superserve.errors import SandboxError
 from superserve.types import BuildLogEvent
 
 P = ParamSpec("P")
@@ -42,27 +41,6 @@ sleep = asyncio.sleep
 def shielded() -> contextlib.AbstractContextManager[object]:
     """Keep anyio's cancellation out, which would come again at every await. asyncio's own comes once."""
     return anyio.CancelScope(shield=True)
-
-
-def running_loop() -> asyncio.AbstractEventLoop:
-    """Return the event loop that runs here.
-
-    Raises:
-        SandboxError: There is none, or one of another kind.
-    """
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        pass
-    try:
-        library = sniffio.current_async_library()
-    except sniffio.AsyncLibraryNotFoundError:
-        raise SandboxError(
-            "an asynchronous client needs a running event loop, such as asyncio.run() gives"
-        ) from None
-    raise SandboxError(
-        f"an asynchronous client needs asyncio, and this is {library}; use Superserve in a thread there"
-    )
 
 
 class Worker:
