@@ -147,3 +147,19 @@ def test_a_log_over_tls_is_left_at_once(wire, key, belongings):
             break
     assert belongings.readers() == set()
     wire.until(lambda: wire.open_connections == 0)
+
+
+async def test_a_certificate_named_while_the_process_runs_is_seen_by_the_next_client(
+    wire, key, authority, environment, tmp_path
+):
+    with Superserve(api_key=key, base_url=wire.url) as before:
+        with pytest.raises(SandboxConnectionError):
+            Template.connect(TEMPLATE_ID, client=before)
+        file = tmp_path / "authority.pem"
+        authority.cert_pem.write_to_path(file)
+        environment.delenv("SSL_CERT_DIR", raising=False)
+        environment.setenv("SSL_CERT_FILE", str(file))
+        with Superserve(api_key=key, base_url=wire.url) as client:
+            assert Template.connect(TEMPLATE_ID, client=client).name == "my-env"
+        async with AsyncSuperserve(api_key=key, base_url=wire.url) as client:
+            assert (await AsyncTemplate.connect(TEMPLATE_ID, client=client)).name == "my-env"
