@@ -20,6 +20,7 @@ class RawClient(AuthenticatedClient):
         self, plane: Plane, *, http: httpx.Client | None = None, async_http: httpx.AsyncClient | None = None
     ) -> None:
         super().__init__(base_url=plane.base_url, token=plane.secret)
+        self._address = plane.base_url
         self._http = http
         self._async_http = async_http
 
@@ -27,7 +28,7 @@ class RawClient(AuthenticatedClient):
         raise TypeError(f"{type(self).__name__} cannot be pickled or copied: it holds a key and connections")
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._base_url}>"
+        return f"<{type(self).__name__} {self._address}>"
 
     def get_httpx_client(self) -> httpx.Client:
         """Return the connections for the generated functions `sync` and `sync_detailed`."""

@@ -41,9 +41,7 @@ class Call:
         """End what it waits for on its connection. A look-up of a name, or an attempt to connect, ends by itself."""
         self.is_cut = True
         if self.stream is not None:
-            # Closing it would not do: its reader sleeps on. Nor that of an SSLSocket: it takes the TLS away.
-            with contextlib.suppress(OSError, TypeError):
-                socket.socket.shutdown(self.stream.get_extra_info("socket"), socket.SHUT_RDWR)
+            self.stream.shut_down()
 
     def run(
         self,
@@ -165,8 +163,15 @@ class Stream(httpcore.NetworkStream):
 
         return Stream(_current_call().run(start, timeout, httpcore.ConnectTimeout))
 
+    def shut_down(self) -> None:
+        """End the connection, and wake the thread that waits for it."""
+        # Not the method of an SSLSocket: it takes the TLS away.
+        with contextlib.suppress(OSError, TypeError):
+            socket.socket.shutdown(self.get_extra_info("socket"), socket.SHUT_RDWR)
+
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; a thread that reads a log over it, in a pool struck by an interrupt, would sleep on."""
+        self.shut_down()
         self._stream.close()
 
     def get_extra_info(self, info: str) -> Any:

@@ -44,10 +44,15 @@ class Reader:
 
     def __enter__(self) -> Self:
         self.has_ended = self.is_stopped = False
+        self._worker = Worker(self._run)
         try:
-            self._worker = Worker(self._run)
-        except RuntimeError as error:
-            raise SandboxError(f"the log cannot be read beside: {error}") from error
+            self._worker.start()
+        except BaseException as error:
+            # Interrupted, it may have begun all the same.
+            self.stop()
+            if isinstance(error, RuntimeError):
+                raise SandboxError(f"the log cannot be read beside: {error}") from error
+            raise
         return self
 
     def __exit__(
