@@ -41,9 +41,7 @@ class Call:
         """End what it waits for on its connection. A look-up of a name, or an attempt to connect, ends by itself."""
         self.is_cut = True
         if self.stream is not None:
-            # Closing it would not do: its reader sleeps on. Nor that of an SSLSocket: it takes the TLS away.
-            with contextlib.suppress(OSError, TypeError):
-                socket.socket.shutdown(self.stream.get_extra_info("socket"), socket.SHUT_RDWR)
+            self.stream.shut_down()
 
     def run(
         self,
@@ -161,8 +159,15 @@ class Stream(httpcore.NetworkStream):
 
         return Stream(_current_call().run(start, timeout, httpcore.ConnectTimeout))
 
+    def shut_down(self) -> None:
+        """End what another thread waits for on the connection: when it is only closed, its reader sleeps on."""
+        # Not that of an SSLSocket: it takes the TLS away.
+        with contextlib.suppress(OSError, TypeError):
+            socket.socket.shutdown(self.get_extra_info("socket"), socket.SHUT_RDWR)
+
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; another thread may be reading from it."""
+        self.shut_down()
         self._stream.close()
 
     def get_extra_info(self, info: str) -> Any:
