@@ -1,5 +1,6 @@
 """Waiting for a build: its row decides; its log is only for reading."""
 
+import contextlib
 import logging
 import time
 from collections import deque
@@ -149,11 +150,11 @@ class AsyncBuildWait:
     async def _get_ready(self) -> TemplateInfo:
         """Return the template of a build that is ready: its row may lag behind."""
         until = time.monotonic() + min(TEMPLATE_LAG_S, self._deadline.left)
-        while True:
-            info = await self._get_template()
-            is_newer = info.latest_build_id not in (None, self._build_id)
-            if info.status in (TemplateStatus.READY, TemplateStatus.FAILED) or is_newer:
-                return info
+        info = await self._get_template()
+        while not (
+            info.status in (TemplateStatus.READY, TemplateStatus.FAILED)
+            or info.latest_build_id not in (None, self._build_id)
+        ):
             await sleep(max(0.0, min(self._poll_interval_s, until - time.monotonic())))
             if time.monotonic() >= until:
                 _log.warning(
@@ -161,7 +162,11 @@ class AsyncBuildWait:
                     self._build_id,
                     self._show(info.status),
                 )
-                return info
+                break
+            # What was read stands, if the time is over before there is something newer.
+            with contextlib.suppress(SandboxTimeoutError):
+                info = await self._get_template()
+        return info
 
     async def _get_template(self) -> TemplateInfo:
         return await self._ask(
