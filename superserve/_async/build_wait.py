@@ -291,11 +291,10 @@ class AsyncBuildWait:
             if now >= until:
                 break
             await self._deliver(callback, await reader.get(min(until - now, 0.1)))
+        ending = log.ending
         await self._deliver_rest(reader, callback)
-        if log.ending is None or log.ending.how not in (How.FINISHED, How.CLOSED):
-            reason = (
-                log.ending.error if log.ending is not None and log.ending.error else "it did not end in time"
-            )
+        if ending is None or ending.how not in (How.FINISHED, How.CLOSED):
+            reason = ending.error if ending is not None and ending.error else "it did not end in time"
             _log.warning("the log of build %s was not read to its end: %s", self._build_id, reason)
 
     async def _deliver_rest(self, reader: AsyncReader, callback: LogCallback) -> None:
