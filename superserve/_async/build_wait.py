@@ -1,5 +1,6 @@
 """Waiting for a build: its row decides; its log is only for reading."""
 
+import contextlib
 import logging
 import time
 from collections import deque
@@ -149,11 +150,11 @@ class AsyncBuildWait:
     async def _get_ready(self) -> TemplateInfo:
         """Return the template of a build that is ready: its row may lag behind."""
         until = time.monotonic() + min(TEMPLATE_LAG_S, self._deadline.left)
-        while True:
-            info = await self._get_template()
-            is_newer = info.latest_build_id not in (None, self._build_id)
-            if info.status in (TemplateStatus.READY, TemplateStatus.FAILED) or is_newer:
-                return info
+        info = await self._get_template()
+        while not (
+            info.status in (TemplateStatus.READY, TemplateStatus.FAILED)
+            or info.latest_build_id not in (None, self._build_id)
+        ):
             await sleep(max(0.0, min(self._poll_interval_s, until - time.monotonic())))
             if time.monotonic() >= until:
                 _log.warning(
@@ -161,7 +162,11 @@ class AsyncBuildWait:
                     self._build_id,
                     self._show(info.status),
                 )
-                return info
+                break
+            # What was read stands, if the time is over before there is something newer.
+            with contextlib.suppress(SandboxTimeoutError):
+                info = await self._get_template()
+        return info
 
     async def _get_template(self) -> TemplateInfo:
         return await self._ask(
@@ -286,14 +291,11 @@ class AsyncBuildWait:
             if now >= until:
                 break
             await self._deliver(callback, await reader.get(min(until - now, 0.1)))
+        ending = log.ending
         await self._deliver_rest(reader, callback)
-        if log.ending is None or log.ending.how not in (How.FINISHED, How.CLOSED):
-            failure = reader.failure or (log.ending and log.ending.error)
-            _log.warning(
-                "the log of build %s was not read to its end: %s",
-                self._build_id,
-                failure or "it did not end in time",
-            )
+        if ending is None or ending.how not in (How.FINISHED, How.CLOSED):
+            reason = reader.failure or (ending and ending.error) or "it did not end in time"
+            _log.warning("the log of build %s was not read to its end: %s", self._build_id, reason)
 
     async def _deliver_rest(self, reader: AsyncReader, callback: LogCallback) -> None:
         """Stop reading, and hand over what has been read, however long the caller takes for it."""

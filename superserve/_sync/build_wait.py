@@ -1,6 +1,7 @@
 # Written by scripts/unasync.py from superserve/_async/build_wait.py. Do not edit: change that, then run `nox -s generate`.
 """Waiting for a build: its row decides; its log is only for reading."""
 
+import contextlib
 import logging
 import time
 from collections import deque
@@ -150,11 +151,11 @@ class BuildWait:
     def _get_ready(self) -> TemplateInfo:
         """Return the template of a build that is ready: its row may lag behind."""
         until = time.monotonic() + min(TEMPLATE_LAG_S, self._deadline.left)
-        while True:
-            info = self._get_template()
-            is_newer = info.latest_build_id not in (None, self._build_id)
-            if info.status in (TemplateStatus.READY, TemplateStatus.FAILED) or is_newer:
-                return info
+        info = self._get_template()
+        while not (
+            info.status in (TemplateStatus.READY, TemplateStatus.FAILED)
+            or info.latest_build_id not in (None, self._build_id)
+        ):
             sleep(max(0.0, min(self._poll_interval_s, until - time.monotonic())))
             if time.monotonic() >= until:
                 _log.warning(
@@ -162,7 +163,11 @@ class BuildWait:
                     self._build_id,
                     self._show(info.status),
                 )
-                return info
+                break
+            # What was read stands, if the time is over before there is something newer.
+            with contextlib.suppress(SandboxTimeoutError):
+                info = self._get_template()
+        return info
 
     def _get_template(self) -> TemplateInfo:
         return self._ask(
@@ -287,14 +292,11 @@ class BuildWait:
             if now >= until:
                 break
             self._deliver(callback, reader.get(min(until - now, 0.1)))
+        ending = log.ending
         self._deliver_rest(reader, callback)
-        if log.ending is None or log.ending.how not in (How.FINISHED, How.CLOSED):
-            failure = reader.failure or (log.ending and log.ending.error)
-            _log.warning(
-                "the log of build %s was not read to its end: %s",
-                self._build_id,
-                failure or "it did not end in time",
-            )
+        if ending is None or ending.how not in (How.FINISHED, How.CLOSED):
+            reason = reader.failure or (ending and ending.error) or "it did not end in time"
+            _log.warning("the log of build %s was not read to its end: %s", self._build_id, reason)
 
     def _deliver_rest(self, reader: Reader, callback: LogCallback) -> None:
         """Stop reading, and hand over what has been read, however long the caller takes for it."""
