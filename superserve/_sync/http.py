@@ -65,7 +65,12 @@ class HTTPClient(private.Unredirected, httpx.Client):
         arguments.pop("follow_redirects", None)
         if stream:
             return self._open(request, **arguments)
-        options = policy.current_options() or self._default
+        options = policy.current_options()
+        if options is None:
+            options = self._default
+        else:
+            # What httpx has put there is what calls may take that say nothing else.
+            request.extensions.pop("timeout", None)
         deadline = time.monotonic() + options.timeout_s
         exchange = partial(self._exchange, request, deadline, super().send, **arguments)
         if options.attempts == 1 or request.method not in policy.REPEATED_METHODS:
