@@ -25,7 +25,7 @@ SCHEMATHESIS = "schemathesis==4.32.5"
 # The SDKs that ours is compared with.
 OFFICIAL_PYTHON = "superserve==0.11.4"
 OFFICIAL_NODE = "@superserve/sdk@0.8.1"
-INTERRUPTION_TESTS = "tests/test_interruption.py"
+INTERRUPTION_TESTS = "tests/transport/test_interruption.py"
 TEST_TOOLS = [
     "coverage>=7.10",
     "hypothesis>=6.100",
@@ -38,6 +38,8 @@ TEST_TOOLS = [
     "pytest-xdist>=3.6",
     "pyyaml>=6",
     "respx>=0.22",
+    "socksio>=1.0",
+    "trio>=0.27",
     "trustme>=1.2",
     *GENERATORS,
 ]
