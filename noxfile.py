@@ -42,6 +42,8 @@ TEST_TOOLS = [
     "pytest-xdist>=3.6",
     "pyyaml>=6",
     "respx>=0.22",
+    "socksio>=1.0",
+    "trio>=0.27",
     "trustme>=1.2",
     *GENERATORS,
 ]

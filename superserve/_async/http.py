@@ -64,6 +64,8 @@ class AsyncHTTPClient(private.Unredirected, httpx.AsyncClient):
         arguments.pop("follow_redirects", None)
         if stream:
             return await self._open(request, **arguments)
+        # Before anything is begun: where there can be no connections, it says why.
+        self._connections.pool()
         options = policy.current_options()
         if options is None:
             options = self._default

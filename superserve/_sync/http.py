@@ -65,6 +65,8 @@ class HTTPClient(private.Unredirected, httpx.Client):
         arguments.pop("follow_redirects", None)
         if stream:
             return self._open(request, **arguments)
+        # Before anything is begun: where there can be no connections, it says why.
+        self._connections.pool()
         options = policy.current_options()
         if options is None:
             options = self._default
