@@ -208,7 +208,7 @@ def compat(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def mutate(session: nox.Session) -> None:
-    """Count which small changes to the SDK the tests notice; takes hours, `-- --sample 800` or `-- "superserve._wait*"` less."""
+    """Count which small changes to the SDK the tests notice; takes hours, `-- --sample 800` or `-- "superserve._polling*"` less."""
     session.install("-e", ".[local]", *TEST_TOOLS, "mutmut==3.8.1")
     session.run("python", "evidence/mutate.py", *session.posargs)
 
