@@ -113,16 +113,17 @@ class Queue(Generic[T]):
 
 async def deliver(callback: LogCallback, events: list[BuildLogEvent], deadline: Deadline) -> bool:
     """Hand events to the caller, and return whether there was time for all of them."""
+    is_endless = deadline.is_endless
     for event in events:
         result = callback(event)
         if result is not None and inspect.isawaitable(result):
-            timeout = asyncio.timeout(None if deadline.is_endless else deadline.left)
+            timeout = asyncio.timeout(None if is_endless else deadline.left)
             try:
                 async with timeout:
                     await result
             except TimeoutError:
                 if not timeout.expired():
                     raise
-        if deadline.is_over:
+        if not is_endless and deadline.is_over:
             return False
     return True

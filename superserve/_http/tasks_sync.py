@@ -85,6 +85,7 @@ class Queue(Generic[T]):
 
 def deliver(callback: LogCallback, events: list[BuildLogEvent], deadline: Deadline) -> bool:
     """Hand events to the caller, and return whether there was time for all of them."""
+    is_endless = deadline.is_endless
     for event in events:
         result = callback(event)
         if result is not None and hasattr(result, "__await__"):
@@ -93,6 +94,6 @@ def deliver(callback: LogCallback, events: list[BuildLogEvent], deadline: Deadli
             raise ValidationError(
                 "the log callback returned something to await; use AsyncTemplate, or pass a plain function"
             )
-        if deadline.is_over:
+        if not is_endless and deadline.is_over:
             return False
     return True
