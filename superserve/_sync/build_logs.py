@@ -224,8 +224,9 @@ class BuildLog:
         body = _Body(self, reader, response)
         for message in EventSource(sse.wrap(response, body)).iter_sse():
             body.has_message = True
+            data = message.data
             # What comes after the last event is not read.
-            if not message.data or body.is_over or (event := take(message.data)) is None:
+            if not data or body.is_over or (event := take(data)) is None:
                 continue
             if event.finished:
                 body.is_over = True
