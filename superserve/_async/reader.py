@@ -43,9 +43,9 @@ class AsyncReader:
 
     async def __aenter__(self) -> Self:
         self.has_ended = self.is_stopped = False
-        self._worker = Worker(self._run)
+        self._worker = Worker()
         try:
-            self._worker.start()
+            self._worker.start(self._run)
         except BaseException as error:
             # Interrupted, it may have begun all the same.
             await self.stop()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import inspect
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
@@ -50,18 +51,15 @@ class Worker:
     `asyncio.timeout`, a failing TaskGroup), which can lose a connection to the pool: so the one becomes the other.
     """
 
-    def __init__(self, work: Callable[[], Done], timeout_s: float | None = None) -> None:
-        self._work = work
-        self._timeout_s = timeout_s
+    def __init__(self) -> None:
         self.task: asyncio.Task[None] | None = None
 
-    def start(self) -> asyncio.Task[None]:
+    def start(self, work: Callable[[], Done], timeout_s: float = math.inf) -> asyncio.Task[None]:
         """Begin, and return the task."""
         loop = running_loop()
-        deadline = float("inf") if self._timeout_s is None else loop.time() + self._timeout_s
-        self._scope = anyio.CancelScope(deadline=deadline)
-        name = "superserve-log" if self._timeout_s is None else "superserve-call"
-        self.task = loop.create_task(self._run(), name=name)
+        self._scope = anyio.CancelScope(deadline=loop.time() + timeout_s)
+        name = "superserve-log" if timeout_s == math.inf else "superserve-call"
+        self.task = loop.create_task(self._run(work), name=name)
         # Of an error that nobody looks at, asyncio logs the text, which may quote the server.
         self.task.add_done_callback(lambda task: task.cancelled() or task.exception())
         return self.task
@@ -73,9 +71,9 @@ class Worker:
             with shielded():
                 await asyncio.wait([self.task])
 
-    async def _run(self) -> None:
+    async def _run(self, work: Callable[[], Done]) -> None:
         with self._scope:
-            await self._work()
+            await work()
 
 
 async def run_until(deadline: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -89,8 +87,8 @@ async def run_until(deadline: float, work: Callable[[], Coroutine[Any, Any, T]])
     async def run() -> None:
         results.append(await work())
 
-    worker = Worker(run, deadline - time.monotonic())
-    task = worker.start()
+    worker = Worker()
+    task = worker.start(run, deadline - time.monotonic())
     try:
         await asyncio.wait([task])
     except BaseException:

@@ -39,13 +39,13 @@ _END_S: Final = 5.0
 class Worker:
     """Work in a thread of its own, which can be stopped."""
 
-    def __init__(self, work: Callable[[], None]) -> None:
+    def __init__(self) -> None:
         self._call = Call()
         self._process = os.getpid()
-        self._thread = threading.Thread(target=self._run, args=[work], name="superserve-log", daemon=True)
 
-    def start(self) -> None:
+    def start(self, work: Callable[[], None]) -> None:
         """Begin."""
+        self._thread = threading.Thread(target=self._run, args=[work], name="superserve-log", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:

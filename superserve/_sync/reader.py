@@ -44,9 +44,9 @@ class Reader:
 
     def __enter__(self) -> Self:
         self.has_ended = self.is_stopped = False
-        self._worker = Worker(self._run)
+        self._worker = Worker()
         try:
-            self._worker.start()
+            self._worker.start(self._run)
         except BaseException as error:
             # Interrupted, it may have begun all the same.
             self.stop()
