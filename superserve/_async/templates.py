@@ -313,10 +313,10 @@ class AsyncTemplate(TemplateSnapshot):
             async for events in batches:
                 await deliver(on_event, events, Deadline())
 
-    async def iter_build_logs(
+    def iter_build_logs(
         self, *, build_id: str | None = None, idle_timeout_s: float | None = None
     ) -> AsyncGenerator[BuildLogEvent]:
-        """Yield each event of a build's log, as `stream_build_logs` hands them over, with the same arguments and errors.
+        """Return an iterator of each event of a build's log, as `stream_build_logs` hands them over, with the same arguments.
 
         Close it (`contextlib.aclosing`) to stop reading early.
 
@@ -327,10 +327,7 @@ class AsyncTemplate(TemplateSnapshot):
             ...         print(event.text)
             hi
         """
-        async with aclosing(self._read_log(build_id, idle_timeout_s)) as batches:
-            async for events in batches:
-                for event in events:
-                    yield event
+        return _each(self._read_log(build_id, idle_timeout_s))
 
     async def rebuild(self) -> TemplateBuildInfo:
         """Queue a new build, or return the one that is going on already, with `createTemplateBuild`.
@@ -462,6 +459,13 @@ class AsyncTemplates:
     async def delete_by_id(self, template_id: str) -> None:
         """Delete a template by its id; see `AsyncTemplate.delete_by_id`."""
         await AsyncTemplate.delete_by_id(template_id, client=self._client)
+
+
+async def _each(batches: AsyncGenerator[builtins.list[BuildLogEvent]]) -> AsyncGenerator[BuildLogEvent]:
+    async with aclosing(batches):
+        async for events in batches:
+            for event in events:
+                yield event
 
 
 async def _get(client: AsyncSuperserve, template_id: str) -> TemplateInfo:

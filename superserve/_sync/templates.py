@@ -317,7 +317,7 @@ class Template(TemplateSnapshot):
     def iter_build_logs(
         self, *, build_id: str | None = None, idle_timeout_s: float | None = None
     ) -> Generator[BuildLogEvent]:
-        """Yield each event of a build's log, as `stream_build_logs` hands them over, with the same arguments and errors.
+        """Return an iterator of each event of a build's log, as `stream_build_logs` hands them over, with the same arguments.
 
         Close it (`contextlib.closing`) to stop reading early.
 
@@ -328,10 +328,7 @@ class Template(TemplateSnapshot):
             ...         print(event.text)
             hi
         """
-        with closing(self._read_log(build_id, idle_timeout_s)) as batches:
-            for events in batches:
-                for event in events:
-                    yield event
+        return _each(self._read_log(build_id, idle_timeout_s))
 
     def rebuild(self) -> TemplateBuildInfo:
         """Queue a new build, or return the one that is going on already, with `createTemplateBuild`.
@@ -463,6 +460,13 @@ class Templates:
     def delete_by_id(self, template_id: str) -> None:
         """Delete a template by its id; see `Template.delete_by_id`."""
         Template.delete_by_id(template_id, client=self._client)
+
+
+def _each(batches: Generator[builtins.list[BuildLogEvent]]) -> Generator[BuildLogEvent]:
+    with closing(batches):
+        for events in batches:
+            for event in events:
+                yield event
 
 
 def _get(client: Superserve, template_id: str) -> TemplateInfo:
