@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 from datetime import UTC, datetime
 
 import httpx
@@ -441,6 +442,30 @@ def test_an_event_stream_is_known_by_its_type_and_a_mock_may_leave_that_out(kind
 @pytest.mark.parametrize("status", [201, 204, 206, 301, 404, 503])
 def test_only_a_200_is_an_event_stream(status):
     assert not sse.is_event_stream(httpx.Response(status, headers={"Content-Type": "text/event-stream"}))
+
+
+class Network:
+    """What httpcore tells of a connection."""
+
+    def __init__(self, sock):
+        self._socket = sock
+
+    def get_extra_info(self, info):
+        return self._socket if info == "socket" else None
+
+
+def test_the_system_looks_whether_the_other_end_of_a_silent_log_is_there():
+    with socket.socket() as sock:
+        assert not sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        sse.keep_alive(httpx.Response(200, extensions={"network_stream": Network(sock)}))
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    # It is closed now.
+    sse.keep_alive(httpx.Response(200, extensions={"network_stream": Network(sock)}))
+
+
+@pytest.mark.parametrize("extensions", [{}, {"network_stream": Network(None)}])
+def test_a_mock_has_no_socket_and_needs_none(extensions):
+    sse.keep_alive(httpx.Response(200, extensions=extensions))
 
 
 # The last lines
