@@ -139,7 +139,7 @@ def function(argument: str, value: Callable[..., object]) -> None:
 
 
 def plain_function(argument: str, value: Callable[..., object]) -> None:
-    """Refuse what cannot be called, and coroutine functions, which nobody would await."""
+    """Refuse what cannot be called, and coroutine functions, which would never be awaited."""
     function(argument, value)
     if _is_one_of((inspect.iscoroutinefunction,), value):
         raise ValidationError(

@@ -195,7 +195,7 @@ class AsyncBuildWait:
     async def _try(
         self, send: Send[P, ApiError | R], operation: Operation[R, T], *args: P.args, **kwargs: P.kwargs
     ) -> T | None:
-        """Make a call once; return None if it failed in a way that the wait bears with."""
+        """Make a call once; return None if it failed in a way that may pass."""
         options = self._outage.ask(self._within(self._client.timeout_s))
         try:
             answer = await self._client._call(send, operation.within(options), *args, **kwargs)
@@ -293,7 +293,7 @@ class AsyncBuildWait:
         self._in_callback = True
         has_time = await deliver(callback, events, self._deadline)
         self._in_callback = False
-        # What the build has come to says more than that the time is over.
+        # How the build has ended says more than that the time is over.
         if not has_time and not self._has_ended:
             raise self._time_out()
 

@@ -194,7 +194,7 @@ class AsyncTemplate(TemplateSnapshot):
     ) -> None:
         """Delete a template by its id, with `deleteTemplate`; if there is none, that is fine too.
 
-        Others' templates, the system's among them, are none in this sense: nothing happens to them.
+        Templates of other teams and of the system count as missing: nothing happens to them.
 
         The server may take 30 s to answer: the client's `timeout_s` counts on top of that.
 
@@ -284,7 +284,7 @@ class AsyncTemplate(TemplateSnapshot):
     ) -> None:
         """Call `on_event` for each event of a build's log, from its start, until the server says that it is finished.
 
-        Reads `streamTemplateBuildLogs` and nothing else. It also returns when the server closes the log in good order.
+        Reads `streamTemplateBuildLogs` and nothing else. It also returns when the server closes the log without an error.
         When the connection breaks, or the server is busy (429, 502, 503, 504), it asks again, and what the server replays
         is left out; after three attempts without anything new it gives up. The end of the log is not the end of the
         build: `wait_until_ready` waits for that.

@@ -23,12 +23,12 @@ T = TypeVar("T")
 Send = Callable[P, Awaitable[Response[R]]]
 """A generated function."""
 Done = Coroutine[Any, Any, None]
-"""What something that gives nothing returns."""
+"""What a function without a result returns."""
 LogCallback = Callable[[BuildLogEvent], object]
 """A plain function or a coroutine function."""
 
 CONNECT: Final = "(await AsyncTemplate.connect({!r}))"
-"""How people get at a template, for texts."""
+"""How a caller gets the handle of a template, for messages."""
 
 check_callback = _arguments.function
 sleep = asyncio.sleep
@@ -50,7 +50,7 @@ class Worker:
         deadline = float("inf") if timeout_s is None else anyio.current_time() + timeout_s
         self.scope = anyio.CancelScope(deadline=deadline)
         self.task = asyncio.create_task(self._run(work))
-        # Of an error that nobody looks at, asyncio logs the text, which may quote the server.
+        # asyncio logs the text of an error that is never looked at; it may quote the server.
         self.task.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     async def stop(self) -> None:

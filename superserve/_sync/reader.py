@@ -1,5 +1,5 @@
 # Written by scripts/unasync.py from superserve/_async/reader.py. Do not edit: change that, then run `nox -s generate`.
-"""Reading beside the caller: what has been read waits for him, up to a bound."""
+"""Reading beside the caller: what has been read is kept for the caller, up to a bound."""
 
 from collections.abc import Callable
 from types import TracebackType
@@ -60,7 +60,7 @@ class Reader:
         Raises:
             SandboxError: Reading has failed, and all events before that have been taken.
         """
-        # Everybody's turn, the reader's too: events may be taken faster than they come.
+        # Let the reader run, too: events may be taken faster than they come.
         sleep(0)
         events: list[BuildLogEvent] = []
         batch = self._batches.get(0 if self.has_ended else timeout_s)
@@ -78,7 +78,7 @@ class Reader:
         """Hand over what was read; wait while too much is held. Without events it says that something has changed."""
         self._read_bytes += size
         self._batches.put((events, size))
-        # Said before it is counted: who takes counts first, and looks then.
+        # Set before the bytes are compared: the taker counts first, and looks at this then.
         self._is_full = True
         while self._read_bytes - self._taken_bytes > READ_AHEAD and not self.is_stopped:
             self._room.get(60)
@@ -111,7 +111,7 @@ class Reader:
             self._read(self)
         except SandboxError as error:
             self._failure = error
-        except Exception as error:  # noqa: BLE001 - nobody else would hear of it
+        except Exception as error:  # noqa: BLE001 - it would be lost otherwise
             self._failure = SandboxError(f"reading the log broke down: {type(error).__name__}: {error}")
         finally:
             self.has_ended = True

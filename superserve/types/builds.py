@@ -32,7 +32,7 @@ _TERMINAL = frozenset({TemplateBuildStatus.READY, TemplateBuildStatus.FAILED, Te
 
 @attrs.frozen(slots=False)
 class TemplateBuildInfo(Value):
-    """A build as the server last told it (`GET /templates/{template_id}/builds/{build_id}`)."""
+    """A build as the server last described it (`GET /templates/{template_id}/builds/{build_id}`)."""
 
     id: str
     template_id: str

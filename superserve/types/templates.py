@@ -22,7 +22,7 @@ class TemplateStatus(OpenStrEnum):
 
 @attrs.frozen(slots=False)
 class TemplateInfo(Value):
-    """A template as the server last told it (`GET /templates/{template_id}`)."""
+    """A template as the server last described it (`GET /templates/{template_id}`)."""
 
     id: str
     name: str
@@ -39,4 +39,4 @@ class TemplateInfo(Value):
     built_at: datetime | None = None
     """When the latest successful build ended; None until one has."""
     latest_build_id: str | None = None
-    """The most recent build, where the server tells it."""
+    """The most recent build; None if the server does not name it."""
