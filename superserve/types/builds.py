@@ -38,11 +38,14 @@ class TemplateBuildInfo(Value):
     template_id: str
     status: TemplateBuildStatus
     build_spec_hash: str
+    """The same for builds of the same image, steps and commands."""
     created_at: datetime
     error_message: str | None = None
     """`<code>: <detail>` of a failed build; see `BuildError.parse`."""
     started_at: datetime | None = None
+    """When it began to run; None if it has only been in the queue."""
     finalized_at: datetime | None = None
+    """When it ended; None before that."""
 
     @property
     def has_ended(self) -> bool:

@@ -26,11 +26,15 @@ class TemplateInfo(Value):
 
     id: str
     name: str
+    """Unique in the team."""
     team_id: str
     status: TemplateStatus
     vcpu: int
+    """Virtual CPUs."""
     memory_mib: int
+    """Memory in MiB."""
     disk_mib: int
+    """Disk in MiB."""
     created_at: datetime
     size_bytes: int | None = None
     """Size of the snapshot in bytes; None until a build has succeeded."""
