@@ -186,7 +186,7 @@ class AsyncTemplate(TemplateSnapshot):
         Raises:
             ValidationError: `name_prefix` is not a string.
         """
-        prefix = _arguments.optional_text("name_prefix", name_prefix, may_be_empty=True) or ""
+        prefix = _arguments.text("name_prefix", "" if name_prefix is None else name_prefix, may_be_empty=True)
         used = client_for(client, api_key=api_key, base_url=base_url)
         return await used._call(
             list_templates.asyncio_detailed,
@@ -291,7 +291,7 @@ class AsyncTemplate(TemplateSnapshot):
             steps=self._steps,
             build_id=self._find_build(build_id),
             poll_interval_s=_arguments.seconds("poll_interval_s", poll_interval_s),
-            timeout_s=_arguments.optional_seconds("timeout_s", timeout_s),
+            timeout_s=_arguments.optional(_arguments.seconds, "timeout_s", timeout_s),
             on_log=on_log,
             log_tail=_arguments.flag("log_tail", log_tail),
             cancels=_arguments.flag("cancel_on_interrupt", cancel_on_interrupt),
@@ -378,7 +378,7 @@ class AsyncTemplate(TemplateSnapshot):
         Raises:
             ValidationError: `limit` is not an integer of at least 1.
         """
-        count = _arguments.optional_count("limit", limit)
+        count = _arguments.optional(_arguments.count, "limit", limit)
         return await self._client._call(
             list_template_builds.asyncio_detailed,
             builds.list_builds(self._usable_id, count),
@@ -444,7 +444,7 @@ class AsyncTemplate(TemplateSnapshot):
     def _read_log(
         self, build_id: str | None, idle_timeout_s: float | None
     ) -> AsyncGenerator[builtins.list[BuildLogEvent]]:
-        idle_s = _arguments.optional_seconds("idle_timeout_s", idle_timeout_s)
+        idle_s = _arguments.optional(_arguments.seconds, "idle_timeout_s", idle_timeout_s)
         build = self._find_build(build_id)
         if build is None:
             raise SandboxError(
