@@ -38,9 +38,10 @@ class AsyncSuperserve:
         api_key: The key; by default that of the environment variable SUPERSERVE_API_KEY.
         base_url: The API's address; by default SUPERSERVE_BASE_URL, else what the region in the key says, else
             `https://api.superserve.ai`.
-        timeout_s: Seconds that a whole call may take, repetitions and the waits between them included.
+        timeout_s: Seconds that a whole call may take, repetitions and the waits between them included; more than 0.
+            Default 30.
         max_attempts: How often a GET or DELETE is tried when the server is busy (429, 502, 503, 504) or the
-            connection breaks. A POST is sent once.
+            connection breaks, at least 1. A POST is sent once. Default 3.
 
     Raises:
         AuthenticationError: There is no API key.

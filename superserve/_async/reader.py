@@ -1,4 +1,4 @@
-"""Reading beside the caller: what has been read waits for him, up to a bound."""
+"""Reading beside the caller: what has been read is kept for the caller, up to a bound."""
 
 from collections.abc import Callable
 from types import TracebackType
@@ -77,7 +77,7 @@ class AsyncReader:
         """Hand over what was read; wait while too much is held. Without events it says that something has changed."""
         self._read_bytes += size
         self._batches.put((events, size))
-        # Said before it is counted: who takes counts first, and looks then.
+        # Set before the bytes are compared: the taker counts first, and looks at this then.
         self._is_full = True
         while self._read_bytes - self._taken_bytes > READ_AHEAD and not self.is_stopped:
             await self._room.get(60)

@@ -35,7 +35,7 @@ class Connections:
 
     @contextlib.asynccontextmanager
     async def lease(self, _deadline: float) -> AsyncIterator[None]:
-        """Have the pool for one call, when its turn has come."""
+        """Hold the pool for one call, once it is its turn."""
         async with self._here()[1]:
             yield
 

@@ -32,7 +32,7 @@ class Connections:
 
     def begin(self) -> None:
         """Begin without a pool. In a forked process, the old one is the parent's: closing it would wait for its locks."""
-        # One at most, and a list, so that it can be closed when nobody has this object any more.
+        # One at most, in a list, so that it can be closed when this object is gone.
         self._pools: list[httpcore.ConnectionPool] = []
         # Not a semaphore: an interrupt in it may leave it locked.
         self._slots: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -57,7 +57,7 @@ class Connections:
 
     @contextlib.contextmanager
     def lease(self, deadline: float) -> Iterator[None]:
-        """Have the pool for one call, when its turn has come."""
+        """Hold the pool for one call, once it is its turn."""
         thread = threading.get_ident()
         if (outer := self._in_use.get(thread)) is not None:
             # A signal handler or an object's finalizer within a call of the same thread, which may hold the pool's lock.
@@ -106,7 +106,7 @@ _all: Final[weakref.WeakSet[Connections]] = weakref.WeakSet()
 
 def _after_fork() -> None:
     for connections in _all:
-        _inherited.append(connections._pools)  # noqa: SLF001 - kept, as their end would say good-bye to the server
+        _inherited.append(connections._pools)  # noqa: SLF001 - kept: closing them would end the parent's TLS sessions
         connections.begin()
 
 

@@ -123,6 +123,6 @@ def _matches(entry: str, host: str, port: int) -> bool:
             name.replace("[", "").replace("]", ""), strict=False
         )
     except ValueError:
-        # One of them is a name. An entry that cannot be read is like a name that nobody has.
+        # One of them is a name. An entry that cannot be read matches nothing.
         domain = name.removeprefix("*").removeprefix(".")
         return name == "*" or host == domain or (bool(domain) and host.endswith(f".{domain}"))

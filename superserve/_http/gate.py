@@ -47,7 +47,7 @@ class Gate:
         turn = max(now, self._next_turn)
         if turn >= deadline:
             return turn - now
-        # Not on the stroke: several clients may share the limit.
+        # At uneven intervals: several clients may share the limit.
         self._next_turn = turn + random.uniform(0.5, 1.5) / rate  # noqa: S311 - not a secret
         return turn - now
 

@@ -25,12 +25,12 @@ T = TypeVar("T")
 Send = Callable[P, Awaitable[Response[R]]]
 """A generated function."""
 Done = Coroutine[Any, Any, None]
-"""What something that gives nothing returns."""
+"""What a function without a result returns."""
 LogCallback = Callable[[BuildLogEvent], object]
 """A plain function or a coroutine function."""
 
 CONNECT: Final = "(await AsyncTemplate.connect({!r}))"
-"""How people get at a template, for texts."""
+"""How a caller gets the handle of a template, for messages."""
 
 # For how long plain callbacks may keep other tasks waiting.
 _TURN_S: Final = 0.01

@@ -25,7 +25,7 @@ Done: TypeAlias = None
 LogCallback = Callable[[BuildLogEvent], object]
 
 CONNECT: Final = "Template.connect({!r})"
-"""How people get at a template, for texts."""
+"""How a caller gets the handle of a template, for messages."""
 
 check_callback = _arguments.plain_function
 sleep = time.sleep
@@ -87,7 +87,7 @@ def deliver(callback: LogCallback, events: list[BuildLogEvent], _deadline: Deadl
     for event in events:
         result = callback(event)
         if result is not None and hasattr(result, "__await__"):
-            # A coroutine that nobody closes warns that nobody awaited it.
+            # A coroutine that is not closed warns that it was never awaited.
             getattr(result, "close", lambda: None)()
             raise ValidationError(
                 "the log callback returned something to await; use AsyncTemplate, or pass a plain function"

@@ -201,7 +201,7 @@ class BuildWait:
     def _try(
         self, send: Send[P, ApiError | R], operation: Operation[R, T], *args: P.args, **kwargs: P.kwargs
     ) -> T | None:
-        """Make a call once; return None if it failed in a way that the wait bears with."""
+        """Make a call once; return None if it failed in a way that may pass."""
         options = self._outage.ask(self._within(self._client.timeout_s))
         try:
             answer = self._client._call(send, operation.within(options), *args, **kwargs)

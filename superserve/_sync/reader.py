@@ -1,5 +1,5 @@
 # Written by scripts/unasync.py from superserve/_async/reader.py. Do not edit: change that, then run `nox -s generate`.
-"""Reading beside the caller: what has been read waits for him, up to a bound."""
+"""Reading beside the caller: what has been read is kept for the caller, up to a bound."""
 
 from collections.abc import Callable
 from types import TracebackType
@@ -78,7 +78,7 @@ class Reader:
         """Hand over what was read; wait while too much is held. Without events it says that something has changed."""
         self._read_bytes += size
         self._batches.put((events, size))
-        # Said before it is counted: who takes counts first, and looks then.
+        # Set before the bytes are compared: the taker counts first, and looks at this then.
         self._is_full = True
         while self._read_bytes - self._taken_bytes > READ_AHEAD and not self.is_stopped:
             self._room.get(60)

@@ -9,14 +9,14 @@ from superserve.types._value import Value
 
 @attrs.frozen(slots=False)
 class RunStep(Value):
-    """Run a shell command."""
+    """Run a shell command. The build fails if it exits with anything but 0."""
 
     run: str
 
 
 @attrs.frozen(slots=False)
 class EnvStepValue(Value):
-    """An environment variable."""
+    """An environment variable. The key has neither `=` nor spaces; the value may be empty."""
 
     key: str
     value: str
@@ -38,10 +38,11 @@ class WorkdirStep(Value):
 
 @attrs.frozen(slots=False)
 class UserStepValue(Value):
-    """A user of the template."""
+    """A user of the template. The name has at most 31 of `a-z`, `0-9`, `_` and `-`, and starts with a letter or `_`."""
 
     name: str
     sudo: bool = False
+    """Whether the user may use `sudo`."""
 
 
 @attrs.frozen(slots=False)
