@@ -116,12 +116,16 @@ def _command(lines: Sequence[str], sleep_s: float) -> str:
     return " && ".join([f"sleep {sleep_s:.2f}", *echoes])
 
 
-def tokens(events: Sequence[BuildLogEvent]) -> Iterator[BuildLogEvent | str]:
-    """Yield what each event amounts to: a text of `Build.log`, or the event itself where text is missing."""
+GAP: Final = object()
+"""Stands before an event that says that text is missing before it."""
+
+
+def tokens(events: Sequence[BuildLogEvent]) -> Iterator[object]:
+    """Yield what each event amounts to: a text of `Build.log`, after `GAP` where it says that text is missing."""
     for event in events:
-        if event.gap:
-            yield event
-        elif event.stream == "error":
+        if event.after_gap:
+            yield GAP
+        if event.stream == "error":
             yield event.text.partition(" ")[0]
         elif event.stream != "system":
             yield event.text
@@ -139,44 +143,44 @@ class Reading:
     """How well a log was read."""
 
     problem: str | None
-    """What is wrong with it: an event twice, out of order, made up, or missing without a word."""
+    """What is wrong with it: an event twice, out of order, made up, or missing of a log that is replayed whole."""
     missing: int
-    """How many events are missing where a notice says so."""
-    notices: int
+    """How many events are missing where a flag says so."""
+    untold: int
+    """How many are missing without a flag: the server dropped them within a connection, or the end was not read."""
+    flags: int
     needless: int
-    """How many notices stand where nothing is missing."""
+    """How many flags stand where nothing is missing."""
 
 
 def judge(build: Build, events: Sequence[BuildLogEvent], *, whole: bool = True) -> Reading:
     """Compare the log that was read with the one that the build wrote; `whole` tells that it was read to its end."""
     expected = build.log
-    position = missing = notices = needless = 0
+    position = missing = untold = flags = needless = 0
     told = False
     for token in tokens(events):
-        if isinstance(token, BuildLogEvent):
-            needless += told
-            notices += 1
+        if token is GAP:
+            flags += 1
             told = True
             continue
         if position < len(expected) and token == expected[position]:
             needless += told
-        elif told and token in expected[position:]:
-            found = expected.index(token, position)
-            missing += found - position
+        elif token in expected[position:] and (told or not build.is_replayed_whole):
+            found = expected.index(str(token), position)
+            missing += (found - position) * told
+            untold += (found - position) * (not told)
             position = found
         else:
             due = expected[position] if position < len(expected) else "the end"
-            return Reading(
-                f"event {position}: {token[:99]!r} where {due[:99]!r} was due", missing, notices, needless
-            )
+            problem = f"event {position}: {str(token)[:99]!r} where {due[:99]!r} was due"
+            return Reading(problem, missing, untold, flags, needless)
         position += 1
         told = False
     left = len(expected) - position if whole else 0
-    if left and not told:
-        return Reading(f"the last {left} of {len(expected)} events are missing", missing, notices, needless)
-    if told and whole and not left:
-        needless += 1
-    return Reading(None, missing + left, notices, needless)
+    if left and build.is_replayed_whole:
+        problem = f"the last {left} of {len(expected)} events are missing"
+        return Reading(problem, missing, untold, flags, needless)
+    return Reading(None, missing, untold + left, flags, needless)
 
 
 def judge_advice(advice: str, status: str) -> str | None:

@@ -40,7 +40,7 @@ class Connections:
             self._slots.put(None)
         # The threads that are in a call, each with the pool that it uses.
         self._in_use: dict[int, httpcore.ConnectionPool] = {}
-        weakref.finalize(self, _close, self._pools, os.getpid())
+        self._end = weakref.finalize(self, _close, self._pools, os.getpid())
 
     def pool(self) -> httpcore.ConnectionPool:
         """Return the pool to use here and now."""
@@ -49,7 +49,8 @@ class Connections:
         if (used := self._in_use.get(threading.get_ident())) is not None:
             return used
         if not self._pools:
-            self._pools.append(self._make_pool(CALLS_AT_ONCE))
+            # At the end of the process nobody comes any more who would close idle connections.
+            self._pools.append(self._make_pool(CALLS_AT_ONCE if self._end.alive else 0))
             # Of threads that come at once, the first one's is used.
             del self._pools[1:]
         return self._pools[0]
@@ -78,12 +79,12 @@ class Connections:
             raise
         except BaseException:
             # httpcore may count a connection as busy now that nobody uses. Calls of other threads go on with the old pool.
-            struck = self._pools.pop() if self._pools else None
-            if struck and list(self._in_use) == [thread]:
-                struck.close()
+            self._pools.clear()
             raise
         finally:
-            self._in_use.pop(thread, None)
+            left = self._in_use.pop(thread, None)
+            if left is not None and left not in [*self._pools, *self._in_use.values()]:
+                left.close()
             self._slots.put(None)
             if self.is_closed:
                 self.close()

@@ -168,6 +168,11 @@ def refuse_by_headers(response: httpx.Response) -> None:
     header = response.headers.get("content-length", "")
     if header.isascii() and header.isdigit():
         refuse_length(response.request, int(header))
+    refuse_packing(response)
+
+
+def refuse_packing(response: httpx.Response) -> None:
+    """Raise if an answer is packed in a way not asked for."""
     # Unpacking a packed bomb fills the memory in a single step, and so may other ways of packing, which httpx knows
     # where certain libraries are installed. No honest server packs twice.
     if response.headers.get("content-encoding", "identity").strip().lower() not in _ENCODINGS:

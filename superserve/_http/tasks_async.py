@@ -13,6 +13,7 @@ import httpx
 from superserve_api.types import Response
 
 from superserve import _arguments
+from superserve._http.event_loop import running_loop
 from superserve._polling import Deadline
 from superserve.types import BuildLogEvent
 
@@ -29,6 +30,9 @@ LogCallback = Callable[[BuildLogEvent], object]
 
 CONNECT: Final = "(await AsyncTemplate.connect({!r}))"
 """How people get at a template, for texts."""
+
+# For how long plain callbacks may keep other tasks waiting.
+_TURN_S: Final = 0.01
 
 check_callback = _arguments.function
 sleep = asyncio.sleep
@@ -47,21 +51,31 @@ class Worker:
     """
 
     def __init__(self, work: Callable[[], Done], timeout_s: float | None = None) -> None:
-        deadline = float("inf") if timeout_s is None else anyio.current_time() + timeout_s
-        self.scope = anyio.CancelScope(deadline=deadline)
-        self.task = asyncio.create_task(self._run(work))
+        self._work = work
+        self._timeout_s = timeout_s
+        self.task: asyncio.Task[None] | None = None
+
+    def start(self) -> asyncio.Task[None]:
+        """Begin, and return the task."""
+        loop = running_loop()
+        deadline = float("inf") if self._timeout_s is None else loop.time() + self._timeout_s
+        self._scope = anyio.CancelScope(deadline=deadline)
+        name = "superserve-log" if self._timeout_s is None else "superserve-call"
+        self.task = loop.create_task(self._run(), name=name)
         # Of an error that nobody looks at, asyncio logs the text, which may quote the server.
         self.task.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return self.task
 
     async def stop(self) -> None:
         """End it at once."""
-        self.scope.cancel()
-        with shielded():
-            await asyncio.wait([self.task])
+        if self.task is not None:
+            self._scope.cancel()
+            with shielded():
+                await asyncio.wait([self.task])
 
-    async def _run(self, work: Callable[[], Done]) -> None:
-        with self.scope:
-            await work()
+    async def _run(self) -> None:
+        with self._scope:
+            await self._work()
 
 
 async def run_until(deadline: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -76,12 +90,13 @@ async def run_until(deadline: float, work: Callable[[], Coroutine[Any, Any, T]])
         results.append(await work())
 
     worker = Worker(run, deadline - time.monotonic())
+    task = worker.start()
     try:
-        await asyncio.wait([worker.task])
+        await asyncio.wait([task])
     except BaseException:
         await worker.stop()
         raise
-    worker.task.result()
+    task.result()
     if not results:
         raise httpx.ReadTimeout("the call's time is over")
     return results[0]
@@ -111,6 +126,7 @@ class Queue(Generic[T]):
 
 async def deliver(callback: LogCallback, events: list[BuildLogEvent], deadline: Deadline) -> bool:
     """Hand events to the caller; end what a callback has to await at the deadline, and return False then."""
+    turn_ends = time.monotonic() + _TURN_S
     for event in events:
         result = callback(event)
         if result is not None and inspect.isawaitable(result):
@@ -122,4 +138,7 @@ async def deliver(callback: LogCallback, events: list[BuildLogEvent], deadline: 
                 if not timeout.expired():
                     raise
                 return False
+        if time.monotonic() > turn_ends:
+            await sleep(0)
+            turn_ends = time.monotonic() + _TURN_S
     return True

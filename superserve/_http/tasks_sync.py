@@ -43,19 +43,18 @@ class Worker:
         self._call = Call()
         self._process = os.getpid()
         self._thread = threading.Thread(target=self._run, args=[work], name="superserve-log", daemon=True)
-        try:
-            self._thread.start()
-        except BaseException:
-            # An interrupt: the thread may run by now.
-            self._call.cut()
-            raise
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
 
     def stop(self) -> None:
         """End it at once; while it makes a connection, after that."""
         # Forked: thread and connection are the parent's.
         if os.getpid() == self._process:
             self._call.cut()
-            self._thread.join(_END_S if self._call.stream else 0)
+            if self._call.stream is not None:
+                self._thread.join(_END_S)
 
     def _run(self, work: Callable[[], None]) -> None:
         with during(self._call):

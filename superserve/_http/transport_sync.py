@@ -62,8 +62,12 @@ class Call:
             cause = error.__cause__
             # One that comes early is a signal handler's, unless the operating system has given the connection up.
             is_early = time.monotonic() - began < left - _SLACK_S
-            if is_early and isinstance(cause, TimeoutError) and cause.errno != errno.ETIMEDOUT:
-                raise cause from None
+            if is_early and isinstance(cause, TimeoutError):
+                if cause.errno != errno.ETIMEDOUT:
+                    raise cause from None
+                if passed is httpcore.ReadTimeout:
+                    # No time of ours is over: the connection broke.
+                    raise httpcore.ReadError(str(cause)) from cause
             raise
 
 
@@ -160,13 +164,13 @@ class Stream(httpcore.NetworkStream):
         return Stream(_current_call().run(start, timeout, httpcore.ConnectTimeout))
 
     def shut_down(self) -> None:
-        """End what another thread waits for on the connection: when it is only closed, its reader sleeps on."""
-        # Not that of an SSLSocket: it takes the TLS away.
+        """End the connection, and wake the thread that waits for it."""
+        # Not the method of an SSLSocket: it takes the TLS away.
         with contextlib.suppress(OSError, TypeError):
             socket.socket.shutdown(self.get_extra_info("socket"), socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close the connection; another thread may be reading from it."""
+        """Close the connection; a thread that reads a log over it, in a pool struck by an interrupt, would sleep on."""
         self.shut_down()
         self._stream.close()
 

@@ -295,7 +295,7 @@ class BuildWait:
         ending = log.ending
         self._deliver_rest(reader, callback)
         if ending is None or ending.how not in (How.FINISHED, How.CLOSED):
-            reason = ending.error if ending is not None and ending.error else "it did not end in time"
+            reason = reader.failure or (ending and ending.error) or "it did not end in time"
             _log.warning("the log of build %s was not read to its end: %s", self._build_id, reason)
 
     def _deliver_rest(self, reader: Reader, callback: LogCallback) -> None:

@@ -1,6 +1,7 @@
 """Builds and their logs, as people receive them."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -17,6 +18,8 @@ class TemplateBuildStatus(OpenStrEnum):
     READY = "ready"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    if TYPE_CHECKING:
+        _A_NEWER_VALUE = "?"
 
     @property
     def is_terminal(self) -> bool:
@@ -55,6 +58,8 @@ class BuildLogStream(OpenStrEnum):
     STDERR = "stderr"
     SYSTEM = "system"
     ERROR = "error"
+    if TYPE_CHECKING:
+        _A_NEWER_VALUE = "?"
 
 
 @attrs.frozen(slots=False)

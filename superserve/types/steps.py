@@ -4,46 +4,48 @@ from typing import Required, TypedDict
 
 import attrs
 
+from superserve.types._value import Value
 
-@attrs.frozen
-class RunStep:
+
+@attrs.frozen(slots=False)
+class RunStep(Value):
     """Run a shell command."""
 
     run: str
 
 
-@attrs.frozen
-class EnvStepValue:
+@attrs.frozen(slots=False)
+class EnvStepValue(Value):
     """An environment variable."""
 
     key: str
     value: str
 
 
-@attrs.frozen
-class EnvStep:
+@attrs.frozen(slots=False)
+class EnvStep(Value):
     """Set an environment variable for the steps that follow and for the template."""
 
     env: EnvStepValue
 
 
-@attrs.frozen
-class WorkdirStep:
+@attrs.frozen(slots=False)
+class WorkdirStep(Value):
     """Create a folder and make it the working directory of what follows."""
 
     workdir: str
 
 
-@attrs.frozen
-class UserStepValue:
+@attrs.frozen(slots=False)
+class UserStepValue(Value):
     """A user of the template."""
 
     name: str
     sudo: bool = False
 
 
-@attrs.frozen
-class UserStep:
+@attrs.frozen(slots=False)
+class UserStep(Value):
     """Create a user, if need be, and run what follows as that user."""
 
     user: UserStepValue

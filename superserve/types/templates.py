@@ -1,6 +1,7 @@
 """Templates as people receive them."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -15,6 +16,8 @@ class TemplateStatus(OpenStrEnum):
     BUILDING = "building"
     READY = "ready"
     FAILED = "failed"
+    if TYPE_CHECKING:
+        _A_NEWER_VALUE = "?"
 
 
 @attrs.frozen(slots=False)

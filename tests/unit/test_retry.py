@@ -76,7 +76,8 @@ def test_the_deadline_ends_the_repetition():
     assert 7 <= delays.send(answered("7")) <= 8
     with pytest.raises(StopIteration):
         delays.send(answered("60"))
-    delays = retry._delays(time.monotonic())
+    # A hundredth of a second is none for another attempt.
+    delays = retry._delays(time.monotonic() + retry.LEAST_S)
     next(delays)
     with pytest.raises(StopIteration):
         delays.send(BROKEN)

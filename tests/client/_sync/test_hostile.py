@@ -3,6 +3,7 @@
 
 import gzip
 import json
+import os
 import traceback
 from datetime import datetime
 
@@ -26,15 +27,18 @@ from tests.wire import STREAM_HEAD, chunk, cut, envelope, log, reply, sse
 
 pytestmark = pytest.mark.usefixtures("no_backoff")
 
+# `nox -s tests_slow` tries more.
+EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "30"))
+
 quickly = settings(
-    max_examples=100,
+    max_examples=EXAMPLES,
     deadline=None,
     # The server and the client are the same for all examples; what they are sent is not.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 # Connections and readers are made anew for each example.
-slowly = settings(quickly, max_examples=60)
+slowly = settings(quickly, max_examples=max(EXAMPLES // 2, 1))
 
 ID = "7a3f2b8c-0000-4000-8000-000000000001"
 TEMPLATE = {
