@@ -10,6 +10,7 @@ import attrs
 
 from superserve.errors import SandboxError, ValidationError
 from superserve.types import (
+    BuildLogEvent,
     BuildStep,
     EnvStep,
     EnvStepValue,
@@ -21,6 +22,9 @@ from superserve.types import (
 
 T = TypeVar("T")
 V = TypeVar("V", EnvStepValue, UserStepValue)
+
+LogCallback = Callable[[BuildLogEvent], object]
+"""What is called for each log event: a plain function or, in async code, a coroutine function."""
 
 TypedStep = RunStep | EnvStep | WorkdirStep | UserStep
 

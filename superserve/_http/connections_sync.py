@@ -6,11 +6,11 @@ import queue
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Final
 
 import httpcore
 import httpx
 
+from superserve._http.fork import begin_after_fork
 from superserve._http.policy import CALLS_AT_ONCE, time_left
 from superserve.errors import SandboxError
 
@@ -28,10 +28,11 @@ class Connections:
         self.is_closed = False
         self._make_pool = make_pool
         self.begin()
-        _all.add(self)
+        begin_after_fork(self)
 
-    def begin(self) -> None:
-        """Begin without a pool. In a forked process, the old one is the parent's: closing it would wait for its locks."""
+    def begin(self) -> object:
+        """Begin without a pool, and return what stood there: in a forked process it is the parent's."""
+        inherited = getattr(self, "_pools", None)
         # One at most, in a list, so that it can be closed when this object is gone.
         self._pools: list[httpcore.ConnectionPool] = []
         # Not a semaphore: an interrupt in it may leave it locked.
@@ -41,6 +42,7 @@ class Connections:
         # The threads that are in a call, each with the pool that it uses.
         self._in_use: dict[int, httpcore.ConnectionPool] = {}
         self._end = weakref.finalize(self, _close, self._pools, os.getpid())
+        return inherited
 
     def pool(self) -> httpcore.ConnectionPool:
         """Return the pool to use here and now."""
@@ -99,18 +101,3 @@ class Connections:
 def _close(pools: list[httpcore.ConnectionPool], process: int) -> None:
     while pools and process == os.getpid():
         pools.pop().close()
-
-
-_all: Final[weakref.WeakSet[Connections]] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for connections in _all:
-        _inherited.append(connections._pools)  # noqa: SLF001 - kept: closing them would end the parent's TLS sessions
-        connections.begin()
-
-
-_inherited: Final[list[list[httpcore.ConnectionPool]]] = []
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

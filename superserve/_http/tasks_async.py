@@ -14,6 +14,7 @@ import httpx
 from superserve_api.types import Response
 
 from superserve import _arguments
+from superserve._arguments import LogCallback
 from superserve._http.event_loop import running_loop
 from superserve._polling import Deadline
 from superserve.types import BuildLogEvent
@@ -26,8 +27,6 @@ Send = Callable[P, Awaitable[Response[R]]]
 """A generated function."""
 Done = Coroutine[Any, Any, None]
 """What a function without a result returns."""
-LogCallback = Callable[[BuildLogEvent], object]
-"""A plain function or a coroutine function."""
 
 CONNECT: Final = "(await AsyncTemplate.connect({!r}))"
 """How a caller gets the handle of a template, for messages."""

@@ -11,6 +11,7 @@ from typing import Final, Generic, ParamSpec, TypeAlias, TypeVar
 from superserve_api.types import Response
 
 from superserve import _arguments
+from superserve._arguments import LogCallback
 from superserve._http.transport_sync import Call, during
 from superserve._polling import Deadline
 from superserve.errors import ValidationError
@@ -22,7 +23,6 @@ T = TypeVar("T")
 
 Send = Callable[P, Response[R]]
 Done: TypeAlias = None
-LogCallback = Callable[[BuildLogEvent], object]
 
 CONNECT: Final = "Template.connect({!r})"
 """How a caller gets the handle of a template, for messages."""

@@ -17,8 +17,9 @@ from superserve_api.api.templates import (
 from superserve_api.models import ApiError
 
 from superserve import _arguments
+from superserve._arguments import LogCallback
 from superserve._http.policy import Options
-from superserve._http.tasks_sync import CONNECT, LogCallback, Send, deliver, shielded, sleep
+from superserve._http.tasks_sync import CONNECT, Send, deliver, shielded, sleep
 from superserve._operations import builds, templates
 from superserve._operations.operation import Operation
 from superserve._polling import OUTAGE_S, Deadline, Outage, Pace

@@ -21,7 +21,8 @@ from superserve_api.models import ApiError
 from superserve_api.types import UNSET
 
 from superserve import _arguments
-from superserve._http.tasks_sync import LogCallback, Send, check_callback, deliver
+from superserve._arguments import LogCallback
+from superserve._http.tasks_sync import Send, check_callback, deliver
 from superserve._operations import builds, templates
 from superserve._operations.operation import Operation
 from superserve._polling import Deadline
