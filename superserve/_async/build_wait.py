@@ -18,10 +18,10 @@ from superserve_api.models import ApiError
 from superserve import _arguments
 from superserve._arguments import LogCallback
 from superserve._async.build_logs import AsyncBuildLog, How
-from superserve._async.client import AsyncSuperserve
+from superserve._async.client import AsyncSuperserve, Send
 from superserve._async.reader import AsyncReader
 from superserve._http.policy import Options
-from superserve._http.tasks_async import CONNECT, Send, deliver, shielded, sleep
+from superserve._http.tasks_async import CONNECT, deliver, shielded, sleep
 from superserve._operations import builds, templates
 from superserve._operations.operation import Operation
 from superserve._polling import OUTAGE_S, Deadline, Outage, Pace

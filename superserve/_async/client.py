@@ -1,11 +1,13 @@
 """The client: key, address, connections, timeouts and retries, in one object."""
 
 import sys
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, NoReturn, ParamSpec, Self, TypeVar
 
 import httpx
 from superserve_api.models import ApiError
+from superserve_api.types import Response
 
 from superserve import _config
 from superserve._async.http import AsyncHTTPClient
@@ -16,7 +18,6 @@ from superserve._http.planes import control_plane
 from superserve._http.policy import Options
 from superserve._http.pools import PoolMaker
 from superserve._http.raw import RawClient
-from superserve._http.tasks_async import Send
 from superserve._operations.operation import Operation
 from superserve.errors import SandboxConnectionError, SandboxError, ValidationError
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+
+Send = Callable[P, Awaitable[Response[R]]]
+"""A generated function."""
 
 
 class AsyncSuperserve:

@@ -23,8 +23,8 @@ from superserve import _arguments
 from superserve._arguments import LogCallback
 from superserve._async.build_logs import AsyncBuildLog
 from superserve._async.build_wait import AsyncBuildWait
-from superserve._async.client import AsyncSuperserve, client_for
-from superserve._http.tasks_async import Send, check_callback, deliver
+from superserve._async.client import AsyncSuperserve, Send, client_for
+from superserve._http.tasks_async import check_callback, deliver
 from superserve._operations import builds, templates
 from superserve._operations.operation import Operation
 from superserve._polling import Deadline

@@ -11,7 +11,6 @@ from superserve._http.event_loop import running_loop
 from superserve._http.policy import CALLS_AT_ONCE
 from superserve.errors import SandboxError
 
-MakePool = Callable[[int], httpcore.AsyncConnectionPool]
 LoopPool = tuple[httpcore.AsyncConnectionPool, asyncio.Semaphore, AsyncGenerator[None]]
 
 
@@ -22,7 +21,7 @@ class Connections:
         is_closed: Whether further calls are refused.
     """
 
-    def __init__(self, make_pool: MakePool) -> None:
+    def __init__(self, make_pool: Callable[[int], httpcore.AsyncConnectionPool]) -> None:
         self.is_closed = False
         self._make_pool = make_pool
         self._of_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopPool] = (

@@ -14,8 +14,6 @@ from superserve._http.fork import begin_after_fork
 from superserve._http.policy import CALLS_AT_ONCE, time_left
 from superserve.errors import SandboxError
 
-MakePool = Callable[[int], httpcore.ConnectionPool]
-
 
 class Connections:
     """One pool a process, made when it is first needed, and made anew after a fork or an interrupt.
@@ -24,7 +22,7 @@ class Connections:
         is_closed: Whether further calls are refused.
     """
 
-    def __init__(self, make_pool: MakePool) -> None:
+    def __init__(self, make_pool: Callable[[int], httpcore.ConnectionPool]) -> None:
         self.is_closed = False
         self._make_pool = make_pool
         self.begin()

@@ -6,35 +6,29 @@ import inspect
 import math
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final, Generic, ParamSpec, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Generic, TypeVar
 
 import anyio
 import httpx
-from superserve_api.types import Response
 
-from superserve import _arguments
-from superserve._arguments import LogCallback
+from superserve._arguments import LogCallback, function
 from superserve._http.event_loop import running_loop
 from superserve._polling import Deadline
 from superserve.types import BuildLogEvent
 
-P = ParamSpec("P")
-R = TypeVar("R")
 T = TypeVar("T")
 
-Send = Callable[P, Awaitable[Response[R]]]
-"""A generated function."""
 Done = Coroutine[Any, Any, None]
 """What a function without a result returns."""
 
 CONNECT: Final = "(await AsyncTemplate.connect({!r}))"
 """How a caller gets the handle of a template, for messages."""
 
+check_callback = function
 # For how long plain callbacks may keep other tasks waiting.
 _TURN_S: Final = 0.01
 
-check_callback = _arguments.function
 sleep = asyncio.sleep
 
 

@@ -6,28 +6,22 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, Generic, ParamSpec, TypeAlias, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
-from superserve_api.types import Response
-
-from superserve import _arguments
-from superserve._arguments import LogCallback
+from superserve._arguments import LogCallback, plain_function
 from superserve._http.transport_sync import Call, during
 from superserve._polling import Deadline
 from superserve.errors import ValidationError
 from superserve.types import BuildLogEvent
 
-P = ParamSpec("P")
-R = TypeVar("R")
 T = TypeVar("T")
 
-Send = Callable[P, Response[R]]
 Done: TypeAlias = None
 
 CONNECT: Final = "Template.connect({!r})"
 """How a caller gets the handle of a template, for messages."""
 
-check_callback = _arguments.plain_function
+check_callback = plain_function
 sleep = time.sleep
 shielded = contextlib.nullcontext
 

@@ -19,13 +19,13 @@ from superserve_api.models import ApiError
 from superserve import _arguments
 from superserve._arguments import LogCallback
 from superserve._http.policy import Options
-from superserve._http.tasks_sync import CONNECT, Send, deliver, shielded, sleep
+from superserve._http.tasks_sync import CONNECT, deliver, shielded, sleep
 from superserve._operations import builds, templates
 from superserve._operations.operation import Operation
 from superserve._polling import OUTAGE_S, Deadline, Outage, Pace
 from superserve._streams.sse import last_lines
 from superserve._sync.build_logs import BuildLog, How
-from superserve._sync.client import Superserve
+from superserve._sync.client import Send, Superserve
 from superserve._sync.reader import Reader
 from superserve.errors import (
     BuildCancelledError,

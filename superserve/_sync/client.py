@@ -2,11 +2,13 @@
 """The client: key, address, connections, timeouts and retries, in one object."""
 
 import sys
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, NoReturn, ParamSpec, Self, TypeVar
 
 import httpx
 from superserve_api.models import ApiError
+from superserve_api.types import Response
 
 from superserve import _config
 from superserve._config import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT_S, Config
@@ -16,7 +18,6 @@ from superserve._http.planes import control_plane
 from superserve._http.policy import Options
 from superserve._http.pools import PoolMaker
 from superserve._http.raw import RawClient
-from superserve._http.tasks_sync import Send
 from superserve._operations.operation import Operation
 from superserve._sync.http import HTTPClient
 from superserve.errors import SandboxConnectionError, SandboxError, ValidationError
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+
+Send = Callable[P, Response[R]]
+"""A generated function."""
 
 
 class Superserve:

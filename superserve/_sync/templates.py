@@ -22,13 +22,13 @@ from superserve_api.types import UNSET
 
 from superserve import _arguments
 from superserve._arguments import LogCallback
-from superserve._http.tasks_sync import Send, check_callback, deliver
+from superserve._http.tasks_sync import check_callback, deliver
 from superserve._operations import builds, templates
 from superserve._operations.operation import Operation
 from superserve._polling import Deadline
 from superserve._sync.build_logs import BuildLog
 from superserve._sync.build_wait import BuildWait
-from superserve._sync.client import Superserve, client_for
+from superserve._sync.client import Send, Superserve, client_for
 from superserve._template_snapshot import TemplateSnapshot
 from superserve.errors import NotFoundError, SandboxError
 from superserve.types import BuildLogEvent, BuildStep, TemplateBuildInfo, TemplateInfo
