@@ -200,8 +200,12 @@ def belongings(server: LocalServer) -> Belongings:
     return Belongings()
 
 
+# Tests of the tools, of the generator among them, and of made-up requests by the hundred.
+SLOW = {"evidence", "fuzz", "test_regenerate.py", "test_unasync.py", "test_conformance_elsewhere.py"}
+
+
 def pytest_collection_modifyitems(items):
-    """Mark what tests the tools, and made-up requests by the hundred, as slow."""
+    """Mark what `nox -s tests` leaves to `nox -s tests_slow`."""
     for item in items:
-        if {"evidence", "fuzz"} & set(item.path.relative_to(Path(__file__).parent).parts):
+        if SLOW & set(item.path.relative_to(Path(__file__).parent).parts):
             item.add_marker(pytest.mark.slow)
