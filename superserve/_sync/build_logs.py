@@ -95,7 +95,7 @@ class BuildLog:
         build_has_ended: Whether the build is known to have ended: one attempt more is made then, and no other.
         goes_on_at: When the build was last seen going on, on the clock of `time.monotonic`.
         heard_at: When the last events came.
-        ending: How the last connection ended; None before that.
+        ending: How the last connection ended; None while there is one.
         replay: What has been read.
         events: What was read and is not yet handed over.
     """
@@ -145,6 +145,8 @@ class BuildLog:
         while not reader.is_stopped:
             is_last = self.build_has_ended
             before = self.replay.lasting
+            # How the connection before this one ended says nothing of how this one does.
+            self.ending = None
             self.ending = self._read_once(reader)
             ended_at = time.monotonic()
             # Who waits may ask for the build sooner.
