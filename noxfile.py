@@ -24,6 +24,8 @@ PYTHONS = nox.project.python_versions(PYPROJECT)
 # What writes files that are committed is pinned to the digit: another version writes other bytes.
 RUFF = "ruff==0.17.6"
 GENERATORS = ["openapi-python-client==0.29.1", RUFF]
+# Their versions find other slips.
+TYPE_CHECKERS = ["mypy==2.4.1", "pyright[nodejs]==1.1.414"]
 # Another version makes up other requests.
 SCHEMATHESIS = "schemathesis==4.32.5"
 # The SDKs that ours is compared with.
@@ -32,13 +34,20 @@ OFFICIAL_NODE = "@superserve/sdk@0.8.1"
 INTERRUPTION_TESTS = "tests/transport/test_interruption.py"
 TEST_TOOLS = [
     "coverage>=7.10",
+    "fastapi>=0.115",
     "hypothesis>=6.100",
+    "jedi>=0.19.2",
     "jsonschema>=4",
+    "mypy==2.4.1",
     "openapi-spec-validator>=0.7.1",
     "pytest>=8.3",
     "pytest-asyncio>=1.0",
+    "pytest-httpx>=0.35",
     "pytest-xdist>=3.6",
     "pyyaml>=6",
+    "respx>=0.22",
+    "socksio>=1.0",
+    "trio>=0.27",
     "trustme>=1.2",
     *GENERATORS,
 ]
@@ -55,9 +64,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types with mypy --strict and pyright."""
-    session.install(
-        "-e", ".[local]", "mypy==2.4.1", "pyright[nodejs]==1.1.414", "pytest>=8.3", "types-pyyaml"
-    )
+    session.install("-e", ".[local]", *TYPE_CHECKERS, "pytest>=8.3", "types-pyyaml")
     session.run("mypy")
     session.run("pyright")
 
@@ -106,7 +113,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def tests_slow(session: nox.Session) -> None:
     """Run the tests that take long or test the tools; report the branch coverage of superserve/ by all tests."""
-    session.install("-e", ".[local]", *TEST_TOOLS, SCHEMATHESIS, "mypy==2.4.1")
+    session.install("-e", ".[local]", *TEST_TOOLS, *TYPE_CHECKERS, SCHEMATHESIS)
     if session.posargs:
         session.run("pytest", "-m", "slow", *session.posargs)
         return
@@ -203,7 +210,7 @@ def compat(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def mutate(session: nox.Session) -> None:
-    """Count which small changes to the SDK the tests notice; takes hours, `-- --sample 800` or `-- "superserve._wait*"` less."""
+    """Count which small changes to the SDK the tests notice; takes hours, `-- --sample 800` or `-- "superserve._polling*"` less."""
     session.install("-e", ".[local]", *TEST_TOOLS, "mutmut==3.8.1")
     session.run("python", "evidence/mutate.py", *session.posargs)
 

@@ -1,7 +1,7 @@
 """Change the SDK in thousands of small ways, one at a time, and count how many changes the tests notice.
 
 Runs mutmut with the settings in pyproject.toml, and prints a score for each module and for all. Arguments are the
-mutants to try, such as "superserve._wait*"; without any, all of them, which takes hours. `--sample 800` tries so many,
+mutants to try, such as "superserve._polling*"; without any, all of them, which takes hours. `--sample 800` tries so many,
 chosen by chance, and tells how far their score may be from that of all. What was tried before is tried again only if
 its function has changed; delete mutants/ to begin anew. Exits with 1 if the score is below the bound.
 
@@ -27,7 +27,7 @@ PROBE = "superserve._config.x__is_printable__mutmut_*"
 def main() -> int:
     """Run mutmut, print the scores, and return the exit code."""
     parser = argparse.ArgumentParser(prog="nox -s mutate --", description=__doc__.partition("\n")[0])
-    parser.add_argument("mutants", nargs="*", help='such as "superserve._wait*"; all by default')
+    parser.add_argument("mutants", nargs="*", help='such as "superserve._polling*"; all by default')
     parser.add_argument("--sample", type=int, metavar="N", help="try N of them, chosen by chance")
     parser.add_argument("--seed", type=int, default=1, help="of the choice (default: %(default)s)")
     # As many at once as there are CPUs would let waits time out that must not.
@@ -73,7 +73,7 @@ def results(names: Iterable[str] | None = None) -> dict[str, Counter[str]]:
     modules: dict[str, Counter[str]] = defaultdict(Counter)
     for mutant, status in listed():
         if wanted is None or mutant in wanted:
-            # Such as superserve._wait.xǁWaitǁpause__mutmut_3.
+            # Such as superserve._polling.xǁPaceǁnext_delay__mutmut_3.
             modules[mutant.rpartition(".")[0]][status] += 1
     return modules
 

@@ -19,10 +19,10 @@ import attrs
 
 from superserve import (
     AuthenticationError,
+    BuildCancelledError,
     BuildError,
     BuildLogEvent,
     BuildStep,
-    ConflictError,
     EnvStep,
     EnvStepValue,
     NotFoundError,
@@ -86,8 +86,8 @@ def rebuild_and_cancel(template: Template) -> None:
     template.cancel_build(build.id)
     try:
         template.wait_until_ready()
-    except ConflictError as error:
-        row("ConflictError", error)
+    except BuildCancelledError as error:
+        row("BuildCancelledError", error)
     row("template", template.get_info().status)
 
     title("All its builds, newest first")
@@ -111,6 +111,7 @@ def fail(client: Superserve) -> None:
         row("message", error.message)
         row("code", error.code)
         row("step", f"{error.step} of {error.step_count}")
+        row("command", error.command)
         row("exit code", error.exit_code)
         row("printed last", error.log_tail[-1])
 
@@ -146,7 +147,7 @@ def title(text: str) -> None:
 
 def row(label: str, value: object) -> None:
     """Print a value with its label before it."""
-    say(f"   {label:<17}", str(value))
+    say(f"   {label:<20}", str(value))
 
 
 def show(event: BuildLogEvent) -> None:

@@ -5,75 +5,22 @@ Names are loaded when they are first used, so that `import superserve` costs nex
 
 from importlib import import_module as _import_module
 
-# As type checkers know it from typing, whose import would take longer than all the rest here.
-TYPE_CHECKING = False
+# Type checkers know it by its name: to import it from typing would take longer than all the rest here. Jedi would leave
+# out what stands behind a plain False.
+TYPE_CHECKING = bool()  # noqa: UP018
 if TYPE_CHECKING:
     from superserve import errors as errors
     from superserve import types as types
-    from superserve._async.client import AsyncSuperserve
-    from superserve._async.templates import AsyncTemplate
-    from superserve._sync.client import Superserve
-    from superserve._sync.templates import Template
-    from superserve.errors import (
-        AuthenticationError,
-        BuildError,
-        ConflictError,
-        NotFoundError,
-        RateLimitError,
-        SandboxConnectionError,
-        SandboxError,
-        SandboxTimeoutError,
-        ServerError,
-        ValidationError,
-    )
-    from superserve.types import (
-        BuildLogEvent,
-        BuildLogStream,
-        BuildStep,
-        EnvStep,
-        EnvStepValue,
-        RunStep,
-        TemplateBuildInfo,
-        TemplateBuildStatus,
-        TemplateInfo,
-        TemplateStatus,
-        UserStep,
-        UserStepValue,
-        WorkdirStep,
-    )
+    from superserve._async.client import AsyncSuperserve as AsyncSuperserve
+    from superserve._async.templates import AsyncTemplate as AsyncTemplate
+    from superserve._sync.client import Superserve as Superserve
+    from superserve._sync.templates import Template as Template
+    from superserve.errors import *  # noqa: F403
+    from superserve.types import *  # noqa: F403
 
     __version__: str
 
-__all__ = [
-    "AsyncSuperserve",
-    "AsyncTemplate",
-    "AuthenticationError",
-    "BuildError",
-    "BuildLogEvent",
-    "BuildLogStream",
-    "BuildStep",
-    "ConflictError",
-    "EnvStep",
-    "EnvStepValue",
-    "NotFoundError",
-    "RateLimitError",
-    "RunStep",
-    "SandboxConnectionError",
-    "SandboxError",
-    "SandboxTimeoutError",
-    "ServerError",
-    "Superserve",
-    "Template",
-    "TemplateBuildInfo",
-    "TemplateBuildStatus",
-    "TemplateInfo",
-    "TemplateStatus",
-    "UserStep",
-    "UserStepValue",
-    "ValidationError",
-    "WorkdirStep",
-]
-
+# Where names come from. Besides these, every name in `errors` and `types` is public.
 _HOMES = {
     "AsyncSuperserve": "_async.client",
     "AsyncTemplate": "_async.templates",
@@ -88,22 +35,30 @@ if not TYPE_CHECKING:  # pragma: no branch
     def __getattr__(name: str) -> object:
         if name == "__version__":
             value = _version()
+        elif name == "__all__":
+            value = sorted([*_HOMES, *__getattr__("errors").__all__, *__getattr__("types").__all__])
         elif name in ("errors", "types"):
-            value = _import_module(f"{__name__}.{name}")
-        elif name in __all__:
-            home = _HOMES.get(name) or ("errors" if name.endswith("Error") else "types")
-            value = getattr(_import_module(f"{__name__}.{home}"), name)
+            value = _load(name)
         else:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            home = _HOMES.get(name) or ("errors" if name.endswith("Error") else "types")
+            module = _load(home)
+            if name not in _HOMES and name not in module.__all__:
+                raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            value = getattr(module, name)
         # Found at once from now on.
         globals()[name] = value
         return value
 
+    def _load(module: str) -> object:
+        try:
+            return _import_module(f"{__name__}.{module}")
+        except AttributeError as error:
+            # A dependency of another version lacks something. As it is, Python would say that this package lacks a name.
+            raise ImportError(f"{__name__}.{module} cannot be loaded: {error}", name=error.name) from error
 
-def __dir__() -> list[str]:
-    return sorted(
-        {*__all__, "__version__", "errors", "types", *(name for name in globals() if name[:2] == "__")}
-    )
+    def __dir__() -> list[str]:
+        own = (name for name in globals() if name[:2] == "__")
+        return sorted({*__getattr__("__all__"), "__version__", "errors", "types", *own})
 
 
 def _version() -> str:

@@ -4,9 +4,13 @@ import inspect
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import attrs
 
 from superserve.errors import SandboxError, ValidationError
 from superserve.types import (
+    BuildLogEvent,
     BuildStep,
     EnvStep,
     EnvStepValue,
@@ -15,6 +19,12 @@ from superserve.types import (
     UserStepValue,
     WorkdirStep,
 )
+
+T = TypeVar("T")
+V = TypeVar("V", EnvStepValue, UserStepValue)
+
+LogCallback = Callable[[BuildLogEvent], object]
+"""What is called for each log event: a plain function or, in async code, a coroutine function."""
 
 TypedStep = RunStep | EnvStep | WorkdirStep | UserStep
 
@@ -25,6 +35,8 @@ WHERE_IDS_ARE = {
 }
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._/-]*[a-z0-9])?")
 _NAME_LENGTH = 128
+_STEP_KEYS = ("run", "env", "workdir", "user")
+_ONE_STEP_KEY = f"expected exactly one of {', '.join(_STEP_KEYS)}"
 _USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 # More than this overflows a C integer somewhere below: in an operation on a socket, in the JSON of a request.
 _MOST_SECONDS = 1e9
@@ -83,11 +95,6 @@ def text(argument: str, value: object, *, may_be_empty: bool = False) -> str:
     return value
 
 
-def optional_text(argument: str, value: object, *, may_be_empty: bool = False) -> str | None:
-    """Return `value` if it is None or passes `text`."""
-    return None if value is None else text(argument, value, may_be_empty=may_be_empty)
-
-
 def count(argument: str, value: object) -> int:
     """Return `value` if it is a 32-bit integer of at least 1; closer bounds are the server's to know."""
     try:
@@ -102,11 +109,6 @@ def count(argument: str, value: object) -> int:
     return number
 
 
-def optional_count(argument: str, value: object) -> int | None:
-    """Return `value` if it is None or passes `count`."""
-    return None if value is None else count(argument, value)
-
-
 def seconds(argument: str, value: object) -> float:
     """Return `value` as a float if it is a number of seconds above zero that a clock can count."""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -118,9 +120,9 @@ def seconds(argument: str, value: object) -> float:
     return float(value)
 
 
-def optional_seconds(argument: str, value: object) -> float | None:
-    """Return `value` if it is None or passes `seconds`."""
-    return None if value is None else seconds(argument, value)
+def optional(check: Callable[[str, object], T], argument: str, value: object) -> T | None:
+    """Return `value` if it is None or passes a check."""
+    return None if value is None else check(argument, value)
 
 
 def flag(argument: str, value: object) -> bool:
@@ -134,23 +136,22 @@ def function(argument: str, value: Callable[..., object]) -> None:
     """Refuse what cannot be called, and what would do nothing when it is: functions that yield."""
     if not callable(value):
         raise ValidationError(f"{argument}: expected a function of one log event, got {_kind(value)}")
-    if _is_one_of((inspect.isgeneratorfunction, inspect.isasyncgenfunction), value):
+    if _is(inspect.isgeneratorfunction, value) or _is(inspect.isasyncgenfunction, value):
         raise ValidationError(f"{argument}: is a generator function, which does nothing when it is called")
 
 
 def plain_function(argument: str, value: Callable[..., object]) -> None:
-    """Refuse what cannot be called, and coroutine functions, which nobody would await."""
+    """Refuse what cannot be called, and coroutine functions, which would never be awaited."""
     function(argument, value)
-    if _is_one_of((inspect.iscoroutinefunction,), value):
+    if _is(inspect.iscoroutinefunction, value):
         raise ValidationError(
             f"{argument}: is a coroutine function; use AsyncTemplate, or pass a plain function"
         )
 
 
-def _is_one_of(kinds: tuple[Callable[[object], bool], ...], value: Callable[..., object]) -> bool:
+def _is(is_kind: Callable[[object], bool], value: Callable[..., object]) -> bool:
     # An object with `async def __call__` is a coroutine function too.
-    forms = (value, getattr(value, "__call__", None))  # noqa: B004
-    return any(is_kind(form) for is_kind in kinds for form in forms)
+    return is_kind(value) or is_kind(getattr(value, "__call__", None))  # noqa: B004
 
 
 def steps(value: Sequence[BuildStep]) -> list[TypedStep]:
@@ -161,94 +162,66 @@ def steps(value: Sequence[BuildStep]) -> list[TypedStep]:
 
 
 def _step(place: str, step: object) -> TypedStep:
-    match step:
-        case Mapping():
-            key = _only_key(place, step)
-            return _STEP_MAKERS[key](f"{place}.{key}", step[key])
-        case RunStep():
-            return _run_step(f"{place}.run", step.run)
-        case EnvStep():
-            return _env_step(f"{place}.env", step.env)
-        case WorkdirStep():
-            return _workdir_step(f"{place}.workdir", step.workdir)
-        case UserStep():
-            return _user_step(f"{place}.user", step.user)
-    raise ValidationError(
-        f"{place}: expected a RunStep, EnvStep, WorkdirStep, UserStep or a dict such as {{'run': 'make'}}, "
-        f"got {_kind(step)}"
-    )
-
-
-def _only_key(place: str, step: Mapping[str, object]) -> str:
-    expected = ", ".join(_STEP_MAKERS)
-    unknown = [key for key in step if key not in _STEP_MAKERS]
-    if unknown:
+    if isinstance(step, RunStep | EnvStep | WorkdirStep | UserStep):
+        step = attrs.asdict(step, recurse=False)
+    if not isinstance(step, Mapping):
         raise ValidationError(
-            f"{place}: unknown key {_shown(unknown[0])}; expected exactly one of {expected}"
+            f"{place}: expected a RunStep, EnvStep, WorkdirStep, UserStep or a dict such as {{'run': 'make'}}, "
+            f"got {_kind(step)}"
         )
+    for key in step:
+        if key not in _STEP_KEYS:
+            raise ValidationError(f"{place}: unknown key {_shown(key)}; {_ONE_STEP_KEY}")
     if len(step) != 1:
-        got = " and ".join(step) or "none"
-        raise ValidationError(f"{place}: expected exactly one of {expected}, got {got}")
-    return next(iter(step))
+        raise ValidationError(f"{place}: {_ONE_STEP_KEY}, got {' and '.join(step) or 'none'}")
+    [(key, value)] = step.items()
+    place = f"{place}.{key}"
+    match key:
+        case "run":
+            return RunStep(text(place, value))
+        case "workdir":
+            return WorkdirStep(text(place, value))
+        case "env":
+            return EnvStep(_variable(place, value))
+    return UserStep(_user(place, value))
 
 
-def _run_step(place: str, value: object) -> RunStep:
-    return RunStep(text(place, value))
-
-
-def _workdir_step(place: str, value: object) -> WorkdirStep:
-    return WorkdirStep(text(place, value))
-
-
-def _env_step(place: str, value: object) -> EnvStep:
-    if isinstance(value, EnvStepValue):
-        value = {"key": value.key, "value": value.value}
-    fields = _fields(place, value, required=("key", "value"), example='{"key": "DEBUG", "value": "1"}')
-    key, content = fields["key"], fields["value"]
-    checked = text(f"{place}.key", key)
-    if "=" in checked or any(character.isspace() for character in checked):
+def _variable(place: str, value: object) -> EnvStepValue:
+    variable = _typed(EnvStepValue, place, value, example='{"key": "DEBUG", "value": "1"}')
+    key = text(f"{place}.key", variable.key)
+    if "=" in key or any(character.isspace() for character in key):
         # Not shown: who writes "TOKEN=..." here has put the secret into the key.
         raise ValidationError(
             f"{place}.key: must not contain '=' or spaces; the value goes into {place}.value"
         )
-    return EnvStep(EnvStepValue(checked, text(f"{place}.value", content, may_be_empty=True)))
+    return EnvStepValue(key, text(f"{place}.value", variable.value, may_be_empty=True))
 
 
-def _user_step(place: str, value: object) -> UserStep:
-    if isinstance(value, UserStepValue):
-        value = {"name": value.name, "sudo": value.sudo}
-    fields = _fields(
-        place, value, required=("name",), optional=("sudo",), example='{"name": "app", "sudo": True}'
-    )
-    name, sudo = fields["name"], fields.get("sudo", False)
-    checked = text(f"{place}.name", name)
-    if not _USER_NAME.fullmatch(checked):
+def _user(place: str, value: object) -> UserStepValue:
+    user = _typed(UserStepValue, place, value, example='{"name": "app", "sudo": True}')
+    name = text(f"{place}.name", user.name)
+    if not _USER_NAME.fullmatch(name):
         raise ValidationError(
             f"{place}.name: expected at most 31 of a-z, 0-9, _ and - that start with a letter or _, got {_shown(name)}"
         )
-    return UserStep(UserStepValue(checked, flag(f"{place}.sudo", sudo)))
+    return UserStepValue(name, flag(f"{place}.sudo", user.sudo))
 
 
-_STEP_MAKERS: dict[str, Callable[[str, object], TypedStep]] = {
-    "run": _run_step,
-    "env": _env_step,
-    "workdir": _workdir_step,
-    "user": _user_step,
-}
-
-
-def _fields(
-    place: str, value: object, *, required: tuple[str, ...], optional: tuple[str, ...] = (), example: str
-) -> Mapping[str, object]:
+def _typed(kind: type[V], place: str, value: object, *, example: str) -> V:
+    """Return the typed form of a dict, whose fields are still to be checked."""
+    if isinstance(value, kind):
+        return value
+    expected = f"expected a dict such as {example}"
     if not isinstance(value, Mapping):
-        raise ValidationError(f"{place}: expected a dict such as {example}, got {_kind(value)}")
+        raise ValidationError(f"{place}: {expected}, got {_kind(value)}")
+    fields = attrs.fields_dict(kind)
     for key in value:
-        if key not in (*required, *optional):
-            raise ValidationError(f"{place}: unknown key {_shown(key)}; expected a dict such as {example}")
-    for key in required:
-        if key not in value:
-            raise ValidationError(f"{place}: {key!r} is missing; expected a dict such as {example}")
-    return value
+        if key not in fields:
+            raise ValidationError(f"{place}: unknown key {_shown(key)}; {expected}")
+    for key, field in fields.items():
+        if key not in value and field.default is attrs.NOTHING:
+            raise ValidationError(f"{place}: {key!r} is missing; {expected}")
+    return kind(**value)
 
 
 def _kind(value: object) -> str:

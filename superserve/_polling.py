@@ -23,9 +23,9 @@ OUTAGE_S: Final = 60.0
 """Seconds that polling goes on without an answer."""
 
 OUTAGE_POLLS: Final = 5
-"""How many polls there must have been in that time: while the server asks to wait, there may be but two."""
+"""How many polls there must have been in that time: while the server asks to wait, there may be only two."""
 
-# What is hinted at follows within about a second: polling then is quick for a while, whatever the interval.
+# After a hint the state changes within about a second: polls come quickly for a while, whatever the interval.
 _HURRY_S: Final = 5.0
 _HURRIED_DELAYS_S: Final = (0.05, 0.1, 0.2)
 
@@ -100,7 +100,7 @@ class Outage:
     """How long polls have failed, and when that is too long.
 
     Args:
-        gate: The gate of the client that polls: it knows whether the server answers anybody.
+        gate: The gate of the client that polls: it knows when the server last answered a call.
 
     Attributes:
         is_on: Whether the last poll has failed.
@@ -139,12 +139,12 @@ class Outage:
         match error:
             case RateLimitError():
                 self.retry_after_s = min(error.retry_after or 0.0, _LONGEST_RETRY_AFTER_S)
-                # As long as the server answers somebody, the others are only waiting in line.
+                # As long as the server answers other calls, this one is only waiting in line.
                 since = max(since, self._gate.answered_at)
             case SandboxConnectionError() | SandboxTimeoutError() | ServerError():
                 pass
             case AuthenticationError(code="auth_failed") if self._answers:
-                # The key was good a moment ago: so the platform answers when it cannot look keys up.
+                # The key was good a moment ago: the platform says this, too, when it cannot look keys up.
                 pass
             case _ if type(error) is not SandboxError or not _is_odd(error.status_code):
                 return False
@@ -155,5 +155,5 @@ class Outage:
 
 
 def _is_odd(status: int | None) -> bool:
-    # Somebody in between: an answer cut short or a page in its place, "request timeout", "too early".
+    # Of a proxy: an answer cut short or a page in its place, "request timeout", "too early".
     return status is not None and (200 <= status < 300 or status in (408, 425))  # noqa: PLR2004 - 2xx

@@ -8,7 +8,7 @@ from superserve.types import TemplateInfo, TemplateStatus
 
 
 class TemplateSnapshot:
-    """A template as the server told it when the handle was made; `get_info` asks again, and changes nothing here."""
+    """A template as the server described it when the handle was made; `get_info` asks again, and changes nothing here."""
 
     __slots__ = ("_info",)
 
@@ -87,7 +87,7 @@ class TemplateSnapshot:
 
     @property
     def latest_build_id(self) -> str | None:
-        """The most recent build when this handle was made, if the server told it."""
+        """The most recent build when this handle was made, if the server named it."""
         return self._info.latest_build_id
 
     @property

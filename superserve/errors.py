@@ -77,6 +77,14 @@ class SandboxError(Exception):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _make, (type(self),), {**self.__dict__, "args": self.args}
+
+
+def _make(kind: type[SandboxError]) -> SandboxError:
+    """Make an error that is copied or unpickled: without `__init__`, whose arguments differ from kind to kind."""
+    return kind.__new__(kind)
+
 
 class AuthenticationError(SandboxError):
     """The API key is missing, unknown, or not allowed to do this (401, 403)."""
@@ -106,9 +114,6 @@ class BuildCancelledError(ConflictError):
         super().__init__(message, hint="rebuild() starts another")
         self.build_id = build_id
         self.template_id = template_id
-
-    def __reduce__(self) -> tuple[type["BuildCancelledError"], tuple[str, str, str], dict[str, object]]:
-        return type(self), (self.message, self.build_id, self.template_id), self.__dict__
 
 
 class RateLimitError(SandboxError):
@@ -188,13 +193,6 @@ class BuildError(SandboxError):
         if self.command is not None:
             text = f"{text}; the command was {self.command!r}"
         return f"{text}; {self.hint}" if self.hint else text
-
-    def __reduce__(self) -> tuple[type["BuildError"], tuple[str, str, str, str], dict[str, object]]:
-        return (
-            type(self),
-            (self.code or _NO_CODE, self.message, self.build_id, self.template_id),
-            self.__dict__,
-        )
 
 
 _NO_CODE = "build_failed"

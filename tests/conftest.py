@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import pathlib
 import signal
 import socket
 import threading

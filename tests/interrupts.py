@@ -1,6 +1,6 @@
 """A program that interrupts itself at random moments of a wait, or of an iteration over a log, and looks what is left.
 
-python -m tests.interrupts "wait" | "wait with a log" | "iterate"
+python -m tests.interrupts ("wait" | "wait with a log" | "iterate") TIMES
 """
 
 import contextlib
@@ -19,7 +19,6 @@ GO_ON = (
     "The build goes on; wait again with "
     f"Template.connect('{TEMPLATE_ID}').wait_until_ready(build_id='{BUILD_ID}')."
 )
-TIMES = 80
 
 
 class InterruptError(Exception):
@@ -32,7 +31,7 @@ def chatty(peer: Peer, _request: Request) -> None:
     peer.drip(EVENT * 10_000, 0.0001)
 
 
-def main(what: str) -> None:
+def main(what: str, times: int) -> None:
     """Interrupt that often enough to strike everywhere."""
     moments = random.Random(7)  # the same on every run, as far as the machine's speed is
     signal.signal(signal.SIGALRM, interrupt)
@@ -40,7 +39,7 @@ def main(what: str) -> None:
     with Wire(Script(build=["building"], logs=logs)) as wire:
         with Superserve(api_key="key", base_url=wire.url) as client:
             template = Template.connect(TEMPLATE_ID, client=client)
-            for _ in range(TIMES):
+            for _ in range(times):
                 error = interrupted(what, template, moments.uniform(0.0005, 0.03))
                 until = time.monotonic() + 2
                 while readers() and time.monotonic() < until:
@@ -51,7 +50,7 @@ def main(what: str) -> None:
             # The client is as good as ever.
             assert template.get_info().id == TEMPLATE_ID
         wire.until(lambda: wire.open_connections == 0)
-    print(f"{TIMES} interrupts, nothing left")  # noqa: T201 - a program
+    print(f"{times} interrupts, nothing left")  # noqa: T201 - a program
 
 
 def interrupt(_number: int, _frame: object) -> None:
@@ -84,4 +83,4 @@ def readers() -> list[str]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))

@@ -36,7 +36,7 @@ SCENES = [
     r"Rebuild, and cancel that",
     r"   rebuild +\S+, pending",
     r"   and again +\S+, the same: it is still in flight",
-    r"   ConflictError +build \S+ of template",
+    r"   BuildCancelledError +build \S+ of template",
     r"   template +ready",
     r"All its builds, newest first",
     r"   cancelled +\S+, created at \S+",
@@ -103,7 +103,7 @@ def test_the_demo_shows_a_template_from_its_creation_to_its_end_in_100_columns()
     # The build that was queued is the one that was cancelled.
     [build] = re.findall(r"^   rebuild +(\S+), pending$", done.stdout, re.MULTILINE)
     rows = [line.split()[0] for line in done.stdout.splitlines() if build in line]
-    assert rows == ["rebuild", "and", "ConflictError", "cancelled"]
+    assert rows == ["rebuild", "and", "BuildCancelledError", "cancelled"]
     assert [line for line in done.stdout.splitlines() if len(line) > 100] == []
 
 

@@ -727,12 +727,23 @@ class LifeCycle(RuleBasedStateMachine):
         build = picked([build for build in self.builds if not build.in_flight], number)
         self.log_goes_wrong(spoilt, events)
         handle = build.of.handle
+        may_be_silent = spoilt == "stall" or build.host not in {"decided", "unaware"}
+        options = {"build_id": build.id, "idle_timeout_s": 0.3 if may_be_silent else PATIENCE_S}
         found = []
-        if iterates:
-            found += self.me.all(handle.iter_build_logs(build_id=build.id))
+        try:
+            if iterates:
+                found += self.me.all(handle.iter_build_logs(**options))
+            else:
+                self.me.do(handle.stream_build_logs(on_event=found.append, **options))
+        except ServerError:
+            assert spoilt == "broken"
+        except SandboxTimeoutError:
+            assert may_be_silent
         else:
-            self.me.do(handle.stream_build_logs(build_id=build.id, on_event=found.append))
-        self.check_log(found, build)
+            self.check_log(found, build)
+            if self.tells_all(build):
+                assert printed(found) == build.printed
+                assert [event.status for event in found if event.finished] == [build.verdict]
 
     @invariant()
     def what_is_reported_is_what_the_model_says(self) -> None:
@@ -793,23 +804,21 @@ class LifeCycle(RuleBasedStateMachine):
             self.check_log(events, build)
 
     def check_log(self, events, build: Built) -> None:
-        """Each event came once and in order: all of them, or with a notice."""
-        texts = printed(events)
-        assert is_within(texts, build.printed)
-        has_gap = any(event.gap for event in events)
-        is_told_all = (
+        """Each event came once and in order, and at most one was the last."""
+        assert is_within(printed(events), build.printed)
+        assert len([event for event in events if event.finished and event.timestamp]) <= 1
+        if self.tells_all(build):
+            assert not any(event.after_gap for event in events)
+
+    def tells_all(self, build: Built) -> bool:
+        """Whether who reads the log of a build that has ended gets all of it, perhaps after a few breaks."""
+        return (
             build.host in {"decided", "unaware"}
             and build.status != "cancelled"
             and not build.log_is_closed
             and len(build.printed) < LONG
-            and self.fault != "garbled"
+            and self.fault not in {"garbled", "ends early", "stall"}
         )
-        if is_told_all:
-            assert not has_gap
-        if not has_gap:
-            assert texts == build.printed
-            assert [event.status for event in events if event.finished] == [build.verdict]
-            assert events[-1].finished
 
     # The client
 
@@ -878,6 +887,7 @@ def model_time(monkeypatch, no_backoff):
     monkeypatch.setattr(build_queue, "BUILDING_LIMIT_S", 1e9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("colour", [Blocking, Asynchronous])
 def test_what_the_client_reports_is_what_the_model_says(fast, model_time, colour):
     more = os.environ.get("LIFE_CYCLE_EXAMPLES")

@@ -1,6 +1,7 @@
 """Many waiters at once on one client: right results, one pool, and a server that is not run over."""
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from superserve import (
 from superserve._http import policy
 from superserve.local import Limits, LocalServer, TeamLimits
 from tests.conftest import Belongings
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -59,7 +62,7 @@ async def test_a_thousand_tasks_wait_on_one_client(server, belongings):
             asyncio.create_task(templates[template_id].wait_until_ready(build_id=build_id, poll_interval_s=3))
             for template_id, build_id, _ in made * 20
         ]
-        pool = client._pool.get()._transport._pool
+        pool = client._connections.pool()
         await asyncio.sleep(1)
         assert len(pool.connections) <= policy.CALLS_AT_ONCE
         assert not any(wait.done() for wait in waits)
@@ -95,7 +98,7 @@ def test_a_hundred_threads_wait_on_one_client(server, belongings):
         end(server, made)
         for thread in threads:
             thread.join()
-        assert len(client._pool.get()._transport._pool.connections) <= policy.CALLS_AT_ONCE
+        assert len(client._connections.pool().connections) <= policy.CALLS_AT_ONCE
     assert [outcome(results[number]) for number in range(100)] == [
         made[number % 20][2] for number in range(100)
     ]
@@ -118,15 +121,49 @@ async def test_a_server_that_says_it_is_too_much_slows_all_and_fails_none(limite
         waits = [
             asyncio.create_task(
                 template.wait_until_ready(
-                    build_id=build_id, poll_interval_s=0.2, on_log=print if number % 10 == 0 else None
+                    build_id=build_id, poll_interval_s=0.2, on_log=str if number % 10 == 0 else None
                 )
             )
             for number in range(90)
         ]
         async with asyncio.timeout(20):
-            while client._pace.delay(0.2) <= 0.3:  # noqa: ASYNC110 - no event tells of the pace
+            while client._http.gate.delay(math.inf) == 0:  # noqa: ASYNC110 - no event tells of the gate
                 await asyncio.sleep(0.05)
         assert not any(wait.done() for wait in waits)
         end(limited, made)
         results = await asyncio.gather(*waits, return_exceptions=True)
     assert [outcome(result) for result in results] == ["ready"] * 90
+
+
+@pytest.fixture
+def real() -> Iterator[LocalServer]:
+    """A server with the real limits: 20 requests a second, in bursts of 40."""
+    with LocalServer(system_templates=False) as server:
+        yield server
+
+
+def test_three_hundred_calls_at_once_in_threads_all_succeed_at_the_real_limits(real, belongings):
+    results: list[object] = []
+    with Superserve(api_key=real.api_key, base_url=real.base_url, timeout_s=30) as client:
+
+        def call() -> None:
+            try:
+                results.append(Template.list(client=client))
+            except Exception as error:  # noqa: BLE001 - looked at below
+                results.append(error)
+
+        threads = [threading.Thread(target=call) for _ in range(300)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert results == [[]] * 300
+    assert belongings.left() == set()
+
+
+async def test_three_hundred_calls_at_once_in_tasks_all_succeed_at_the_real_limits(real, belongings):
+    async with AsyncSuperserve(api_key=real.api_key, base_url=real.base_url, timeout_s=30) as client:
+        calls = (AsyncTemplate.list(client=client) for _ in range(300))
+        results = await asyncio.gather(*calls, return_exceptions=True)
+    assert results == [[]] * 300
+    assert belongings.left() == set()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from superserve import pytest_plugin
 from superserve.local import LocalServer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -16,11 +17,14 @@ EXAMPLE = ROOT / "examples" / "testing"
 
 
 def run_pytest(
-    folder: Path, *arguments: str, options: tuple[str, ...] = ("-p", "no:asyncio")
+    folder: Path, *arguments: str, options: tuple[str, ...] = ("-p", "no:asyncio"), **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    is_installed = any(entry.value == "superserve.pytest_plugin" for entry in entry_points(group="pytest11"))
+    is_installed = not variables and any(
+        entry.value == "superserve.pytest_plugin" for entry in entry_points(group="pytest11")
+    )
     plugin = () if is_installed else ("-p", "superserve.pytest_plugin")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment |= variables
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "generated")])
     return subprocess.run(
         [
@@ -44,6 +48,7 @@ def outcome(result: subprocess.CompletedProcess[str]) -> str:
     return result.stdout.strip().splitlines()[-1] if result.stdout else result.stderr
 
 
+@pytest.mark.slow
 def test_the_example_suite_passes_wherever_it_is_copied_to_without_other_plugins(tmp_path: Path) -> None:
     folder = tmp_path / "copied"
     folder.mkdir()
@@ -54,6 +59,7 @@ def test_the_example_suite_passes_wherever_it_is_copied_to_without_other_plugins
     assert "7 passed" in outcome(result)
 
 
+@pytest.mark.slow
 def test_the_example_suite_passes_on_several_workers() -> None:
     pytest.importorskip("xdist", reason="pytest-xdist is not installed")
     result = run_pytest(EXAMPLE, "-n", "2")
@@ -106,13 +112,6 @@ def test_faults_end_with_their_test(superserve_api):
 """
 
 
-def test_tests_do_not_see_each_other(tmp_path: Path) -> None:
-    (tmp_path / "test_suite.py").write_text(SUITE)
-    result = run_pytest(tmp_path)
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "8 passed" in outcome(result)
-
-
 ASYNCHRONOUS = """
 from superserve import AsyncTemplate
 
@@ -123,15 +122,16 @@ async def test_a_build(superserve_api):
 """
 
 
-def test_asynchronous_tests_have_the_same_fixtures(tmp_path: Path) -> None:
-    pytest.importorskip("pytest_asyncio", reason="pytest-asyncio is not installed")
-    (tmp_path / "test_suite.py").write_text(ASYNCHRONOUS)
+def test_tests_do_not_see_each_other_and_asynchronous_ones_have_the_same_fixtures(tmp_path: Path) -> None:
+    (tmp_path / "test_suite.py").write_text(SUITE)
+    (tmp_path / "test_asynchronous.py").write_text(ASYNCHRONOUS)
     auto = ("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function")
     result = run_pytest(tmp_path, options=auto)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "1 passed" in outcome(result)
+    assert "9 passed" in outcome(result)
 
 
+@pytest.mark.slow
 def test_pytest_runs_without_the_extra(tmp_path: Path) -> None:
     (tmp_path / "test_nothing.py").write_text("def test_nothing(): pass\n")
     # What is not there cannot be imported: the plugin must not ask for it before a test does.
@@ -139,26 +139,32 @@ def test_pytest_runs_without_the_extra(tmp_path: Path) -> None:
         "import sys\n\ndef pytest_sessionfinish(session):\n"
         "    assert not {'starlette', 'uvicorn', 'httpx'} & sys.modules.keys()\n"
     )
-    result = run_pytest(tmp_path)
+    # Without those plugins that import httpx themselves.
+    result = run_pytest(tmp_path, options=(), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+class Config:
+    """As much of pytest's configuration as the plugin asks for."""
+
+    def __init__(self, speed: str) -> None:
+        self.speed = speed
+
+    def getini(self, name: str) -> str:
+        assert name == "superserve_speed"
+        return self.speed
 
 
 @pytest.mark.parametrize("speed", ["abc", "", "0", "-1", "nan", "inf", "10001"])
-def test_a_speed_that_cannot_work_is_a_usage_error_that_names_the_setting(tmp_path: Path, speed: str) -> None:
-    (tmp_path / "test_suite.py").write_text(SUITE)
-
-    result = run_pytest(tmp_path, "-o", f"superserve_speed={speed}")
-
-    assert result.returncode == pytest.ExitCode.USAGE_ERROR
-    message = f"superserve_speed must be a number more than 0 and at most 10000, not {speed!r}"
-    assert result.stderr.strip() == f"ERROR: {message}"
+def test_a_speed_that_cannot_work_is_a_usage_error_that_names_the_setting(speed: str) -> None:
+    with pytest.raises(pytest.UsageError) as caught:
+        pytest_plugin.pytest_configure(Config(speed))
+    assert (
+        str(caught.value) == f"superserve_speed must be a number more than 0 and at most 10000, not {speed!r}"
+    )
 
 
-def test_the_highest_speed_is_that_of_the_server(tmp_path: Path) -> None:
-    (tmp_path / "test_suite.py").write_text(SUITE)
-
-    result = run_pytest(tmp_path, "-o", "superserve_speed=10000")
-
-    assert result.returncode == 0, result.stdout + result.stderr
+def test_the_highest_speed_is_that_of_the_server() -> None:
+    pytest_plugin.pytest_configure(Config("10000"))
     with pytest.raises(ValueError, match="at most 10000"):
         LocalServer(speed=10_001)

@@ -15,7 +15,8 @@ HEADERS = {"X-API-Key": API_KEY}
 PATH = f"/templates/{TEMPLATE_ID}"
 
 SHARED_CONNECTION_CALLS = 100
-CALL_RATIO = 1.15
+# What a call may cost, in CPU time, of what plain httpx costs; a create checks its arguments besides.
+CALL_RATIOS = {"get_info": 1.10, "create": 1.20}
 # Longer lists are measured, too, but only this one has a target.
 LIST_LENGTHS = {5_000: 2.0, 10_000: None}
 
@@ -171,7 +172,7 @@ def _repeated(plain: Callable[[], object], ours: Callable[[], object], calls: in
 def _call_figure(name: str, found: Comparison, calls: int) -> Figure:
     cpu = f"{found.plain.cpu / calls * 1e6:.0f} -> {found.ours.cpu / calls * 1e6:.0f} µs CPU a call"
     note = f"{cpu}; {_clock(found, 1e6 / calls)} µs on the clock"
-    return Figure(name, found.ratio, "x plain CPU", at_most=CALL_RATIO, note=note)
+    return Figure(name, found.ratio, "x plain CPU", at_most=CALL_RATIOS[name.partition(",")[0]], note=note)
 
 
 def _clock(found: Comparison, scale: float) -> str:

@@ -22,6 +22,6 @@ def ensure_image(requirements: list[str]) -> TemplateInfo:
         )
         return template.wait_until_ready(timeout_s=900)
     except BuildError as error:
-        raise ImageError(f"step {error.step} of {error.step_count} failed: {error.message}") from error
+        raise ImageError(f"step {error.step} of {error.step_count} failed: {error.detail}") from error
     except SandboxError as error:
         raise ImageError(f"no image for jobs: {error}") from error

@@ -1,5 +1,6 @@
 """Waiting for a build: its row decides; its log is only for reading."""
 
+import contextlib
 import logging
 import time
 from collections import deque
@@ -15,11 +16,12 @@ from superserve_api.api.templates import (
 from superserve_api.models import ApiError
 
 from superserve import _arguments
+from superserve._arguments import LogCallback
 from superserve._async.build_logs import AsyncBuildLog, How
-from superserve._async.client import AsyncSuperserve
+from superserve._async.client import AsyncSuperserve, Send
 from superserve._async.reader import AsyncReader
 from superserve._http.policy import Options
-from superserve._http.tasks_async import CONNECT, LogCallback, Send, deliver, shielded, sleep
+from superserve._http.tasks_async import CONNECT, deliver, shielded, sleep
 from superserve._operations import builds, templates
 from superserve._operations.operation import Operation
 from superserve._polling import OUTAGE_S, Deadline, Outage, Pace
@@ -149,19 +151,23 @@ class AsyncBuildWait:
     async def _get_ready(self) -> TemplateInfo:
         """Return the template of a build that is ready: its row may lag behind."""
         until = time.monotonic() + min(TEMPLATE_LAG_S, self._deadline.left)
-        while True:
-            info = await self._get_template()
-            is_newer = info.latest_build_id not in (None, self._build_id)
-            if info.status in (TemplateStatus.READY, TemplateStatus.FAILED) or is_newer:
-                return info
+        info = await self._get_template()
+        while not (
+            info.status in (TemplateStatus.READY, TemplateStatus.FAILED)
+            or info.latest_build_id not in (None, self._build_id)
+        ):
             await sleep(max(0.0, min(self._poll_interval_s, until - time.monotonic())))
             if time.monotonic() >= until:
                 _log.warning(
                     "build %s is ready, and the row of its template still says %s",
                     self._build_id,
-                    info.status,
+                    self._show(info.status),
                 )
-                return info
+                break
+            # What was read stands, if the time is over before there is something newer.
+            with contextlib.suppress(SandboxTimeoutError):
+                info = await self._get_template()
+        return info
 
     async def _get_template(self) -> TemplateInfo:
         return await self._ask(
@@ -195,7 +201,7 @@ class AsyncBuildWait:
     async def _try(
         self, send: Send[P, ApiError | R], operation: Operation[R, T], *args: P.args, **kwargs: P.kwargs
     ) -> T | None:
-        """Make a call once; return None if it failed in a way that the wait bears with."""
+        """Make a call once; return None if it failed in a way that may pass."""
         options = self._outage.ask(self._within(self._client.timeout_s))
         try:
             answer = await self._client._call(send, operation.within(options), *args, **kwargs)
@@ -225,77 +231,89 @@ class AsyncBuildWait:
     # The log
 
     async def _follow(self, build_id: str, callback: LogCallback) -> None:
-        """Poll the build until it has ended, and hand over its log meanwhile."""
+        """Poll the build until it has ended, and hand over its log meanwhile; what was read comes before any error."""
         log = AsyncBuildLog(self._client, self._template_id, build_id)
         async with AsyncReader(log.read_beside) as reader:
-            ending = None
-            while True:
-                asked_at = time.monotonic()
-                if await self._poll():
-                    break
-                if not self._outage.is_on:
-                    log.goes_on_at = asked_at
-                    reader.poke()
-                next_poll = time.monotonic() + self._next_delay()
-                while (left := next_poll - time.monotonic()) > 0:
-                    await self._deliver(callback, await reader.get(left))
-                    # One may have come while the last poll was under way.
-                    if log.ending is not ending:
-                        ending = log.ending
-                        if ending is not None and ending.error is None:
-                            self._pace.hurry()
-                            next_poll = min(next_poll, time.monotonic() + self._next_delay())
-                if (
-                    time.monotonic() - log.heard_at > SILENCE_S
-                    and log.is_open
-                    and log.replay.count <= REPLAYED
-                ):
-                    log.heard_at = time.monotonic()
-                    await reader.restart()
+            try:
+                await self._poll_beside(log, reader, callback)
+            except SandboxError:
+                if not self._in_callback:
+                    await self._deliver_rest(reader, callback)
+                raise
             await self._read_rest(log, reader, callback)
+
+    async def _poll_beside(self, log: AsyncBuildLog, reader: AsyncReader, callback: LogCallback) -> None:
+        ending = None
+        while True:
+            asked_at = time.monotonic()
+            if await self._poll():
+                return
+            if not self._outage.is_on:
+                log.goes_on_at = asked_at
+                reader.poke()
+            next_poll = time.monotonic() + self._next_delay()
+            while (left := next_poll - time.monotonic()) > 0:
+                # Asked first: an event may be the last thing that it does.
+                is_over = reader.has_ended
+                events = await reader.get(left)
+                await self._deliver(callback, events)
+                # One may have come while the last poll was under way.
+                if log.ending is not ending:
+                    ending = log.ending
+                    if ending is not None and ending.error is None:
+                        self._pace.hurry()
+                        next_poll = min(next_poll, time.monotonic() + self._next_delay())
+                elif is_over and not events:
+                    await sleep(left)
+            if time.monotonic() - log.heard_at > SILENCE_S and log.is_open and log.replay.count <= REPLAYED:
+                log.heard_at = time.monotonic()
+                await reader.restart()
 
     async def _read_rest(self, log: AsyncBuildLog, reader: AsyncReader, callback: LogCallback) -> None:
         """Hand over what is left of the log of a build that has ended, within the times for that."""
         ended_at = time.monotonic()
         log.build_has_ended = True
-        if log.ending is None or log.ending.how is not How.CLOSED or log.is_open:
-            reader.poke()
-        else:
+        # There is one attempt more: the next one, or another in place of the one that is being made.
+        is_last = log.ending is not None
+        if log.ending is not None and log.ending.how is How.CLOSED:
             await reader.stop()
-        is_restarted = False
+        else:
+            reader.poke()
         while not reader.has_ended:
             now = time.monotonic()
             if log.is_open:
                 until = min(ended_at + FLOWING_S, max(log.heard_at, ended_at) + SILENT_S)
             else:
                 until = ended_at + NOT_OPEN_S
-                if now >= ended_at + NOT_OPEN_S / 2 and not is_restarted:
-                    is_restarted = True
+                if now >= ended_at + NOT_OPEN_S / 2 and not is_last:
+                    is_last = True
                     await reader.restart()
             until = min(until, now + self._deadline.left)
             if now >= until:
                 break
             await self._deliver(callback, await reader.get(min(until - now, 0.1)))
+        ending = log.ending
+        await self._deliver_rest(reader, callback)
+        if ending is None or ending.how not in (How.FINISHED, How.CLOSED):
+            reason = reader.failure or (ending and ending.error) or "it did not end in time"
+            _log.warning("the log of build %s was not read to its end: %s", self._build_id, reason)
+
+    async def _deliver_rest(self, reader: AsyncReader, callback: LogCallback) -> None:
+        """Stop reading, and hand over what has been read, however long the caller takes for it."""
         await reader.stop()
-        # What has been read is delivered, however long the caller takes for it.
         while events := await reader.get(0):
             await self._deliver(callback, events)
-        if log.ending is None or log.ending.how not in (How.FINISHED, How.CLOSED):
-            reason = (
-                log.ending.error if log.ending is not None and log.ending.error else "it did not end in time"
-            )
-            _log.warning("the log of build %s was not read to its end: %s", self._build_id, reason)
 
     async def _deliver(self, callback: LogCallback, events: list[BuildLogEvent]) -> None:
         if not events:
             return
         self._latest.extend(events)
         self._in_callback = True
-        has_time = await deliver(callback, events, self._deadline)
-        self._in_callback = False
+        is_in_time = await deliver(callback, events, self._deadline)
         # What the build has come to says more than that the time is over.
-        if not has_time and not self._has_ended:
+        if not is_in_time and not self._has_ended:
             raise self._time_out()
+        self._in_callback = False
 
     async def _read_tail(self) -> tuple[str, ...]:
         if self._on_log is None and self._wants_tail:

@@ -1,11 +1,13 @@
 """The client: key, address, connections, timeouts and retries, in one object."""
 
 import sys
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, NoReturn, ParamSpec, Self, TypeVar
 
 import httpx
 from superserve_api.models import ApiError
+from superserve_api.types import Response
 
 from superserve import _config
 from superserve._async.http import AsyncHTTPClient
@@ -16,7 +18,6 @@ from superserve._http.planes import control_plane
 from superserve._http.policy import Options
 from superserve._http.pools import PoolMaker
 from superserve._http.raw import RawClient
-from superserve._http.tasks_async import Send
 from superserve._operations.operation import Operation
 from superserve.errors import SandboxConnectionError, SandboxError, ValidationError
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+
+Send = Callable[P, Awaitable[Response[R]]]
+"""A generated function."""
 
 
 class AsyncSuperserve:
@@ -38,9 +42,10 @@ class AsyncSuperserve:
         api_key: The key; by default that of the environment variable SUPERSERVE_API_KEY.
         base_url: The API's address; by default SUPERSERVE_BASE_URL, else what the region in the key says, else
             `https://api.superserve.ai`.
-        timeout_s: Seconds that a whole call may take, repetitions and the waits between them included.
+        timeout_s: Seconds that a whole call may take, repetitions and the waits between them included; more than 0.
+            Default 30.
         max_attempts: How often a GET or DELETE is tried when the server is busy (429, 502, 503, 504) or the
-            connection breaks. A POST is sent once.
+            connection breaks, at least 1. A POST is sent once. Default 3.
 
     Raises:
         AuthenticationError: There is no API key.

@@ -20,10 +20,11 @@ from superserve_api.models import ApiError
 from superserve_api.types import UNSET
 
 from superserve import _arguments
+from superserve._arguments import LogCallback
 from superserve._async.build_logs import AsyncBuildLog
 from superserve._async.build_wait import AsyncBuildWait
-from superserve._async.client import AsyncSuperserve, client_for
-from superserve._http.tasks_async import LogCallback, Send, check_callback, deliver
+from superserve._async.client import AsyncSuperserve, Send, client_for
+from superserve._http.tasks_async import check_callback, deliver
 from superserve._operations import builds, templates
 from superserve._operations.operation import Operation
 from superserve._polling import Deadline
@@ -42,6 +43,9 @@ class AsyncTemplate(TemplateSnapshot):
 
     Made by `create` and `connect`, not by calling the class. Its properties are what the server said at that moment and
     never change; `get_info` asks again.
+
+    Any call may raise AuthenticationError, RateLimitError, ServerError, SandboxConnectionError and SandboxTimeoutError;
+    methods name what else they raise. GET and DELETE are repeated as the client's `max_attempts` says, POST never is.
 
     Example:
         >>> from superserve import AsyncTemplate
@@ -149,6 +153,12 @@ class AsyncTemplate(TemplateSnapshot):
     ) -> Self:
         """Load an existing template by its id, with `getTemplate`; names are found with `list`.
 
+        Args:
+            template_id: The template's id.
+            api_key: Instead of SUPERSERVE_API_KEY.
+            base_url: Instead of SUPERSERVE_BASE_URL.
+            client: Instead of the shared client for that key and address.
+
         Raises:
             ValidationError: `template_id` cannot be an id.
             NotFoundError: There is no such template, or it is another team's.
@@ -169,12 +179,15 @@ class AsyncTemplate(TemplateSnapshot):
         """Return the team's templates and the system's, newest first, with `listTemplates`.
 
         Args:
-            name_prefix: Only those whose name begins exactly so.
+            name_prefix: Only those whose name begins exactly so; by default all.
             api_key: Instead of SUPERSERVE_API_KEY.
             base_url: Instead of SUPERSERVE_BASE_URL.
             client: Instead of the shared client for that key and address.
+
+        Raises:
+            ValidationError: `name_prefix` is not a string.
         """
-        prefix = _arguments.optional_text("name_prefix", name_prefix, may_be_empty=True) or ""
+        prefix = _arguments.text("name_prefix", "" if name_prefix is None else name_prefix, may_be_empty=True)
         used = client_for(client, api_key=api_key, base_url=base_url)
         return await used._call(
             list_templates.asyncio_detailed,
@@ -194,11 +207,18 @@ class AsyncTemplate(TemplateSnapshot):
     ) -> None:
         """Delete a template by its id, with `deleteTemplate`; if there is none, that is fine too.
 
-        Others' templates, the system's among them, are none in this sense: nothing happens to them.
+        Templates of other teams and of the system count as missing: nothing happens to them.
 
         The server may take 30 s to answer: the client's `timeout_s` counts on top of that.
 
+        Args:
+            template_id: The template's id.
+            api_key: Instead of SUPERSERVE_API_KEY.
+            base_url: Instead of SUPERSERVE_BASE_URL.
+            client: Instead of the shared client for that key and address.
+
         Raises:
+            ValidationError: `template_id` cannot be an id.
             ConflictError: A sandbox that is not destroyed still uses it, or a build of it is going on.
         """
         checked_id = _arguments.identifier("template_id", template_id)
@@ -272,7 +292,7 @@ class AsyncTemplate(TemplateSnapshot):
             steps=self._steps,
             build_id=self._find_build(build_id),
             poll_interval_s=_arguments.seconds("poll_interval_s", poll_interval_s),
-            timeout_s=_arguments.optional_seconds("timeout_s", timeout_s),
+            timeout_s=_arguments.optional(_arguments.seconds, "timeout_s", timeout_s),
             on_log=on_log,
             log_tail=_arguments.flag("log_tail", log_tail),
             cancels=_arguments.flag("cancel_on_interrupt", cancel_on_interrupt),
@@ -284,7 +304,7 @@ class AsyncTemplate(TemplateSnapshot):
     ) -> None:
         """Call `on_event` for each event of a build's log, from its start, until the server says that it is finished.
 
-        Reads `streamTemplateBuildLogs` and nothing else. It also returns when the server closes the log in good order.
+        Reads `streamTemplateBuildLogs` and nothing else. It also returns when the server closes the log without an error.
         When the connection breaks, or the server is busy (429, 502, 503, 504), it asks again, and what the server replays
         is left out; after three attempts without anything new it gives up. The end of the log is not the end of the
         build: `wait_until_ready` waits for that.
@@ -313,10 +333,10 @@ class AsyncTemplate(TemplateSnapshot):
             async for events in batches:
                 await deliver(on_event, events, Deadline())
 
-    async def iter_build_logs(
+    def iter_build_logs(
         self, *, build_id: str | None = None, idle_timeout_s: float | None = None
     ) -> AsyncGenerator[BuildLogEvent]:
-        """Yield each event of a build's log, as `stream_build_logs` hands them over, with the same arguments and errors.
+        """Return an iterator of each event of a build's log, as `stream_build_logs` hands them over, with the same arguments.
 
         Close it (`contextlib.aclosing`) to stop reading early.
 
@@ -327,10 +347,7 @@ class AsyncTemplate(TemplateSnapshot):
             ...         print(event.text)
             hi
         """
-        async with aclosing(self._read_log(build_id, idle_timeout_s)) as batches:
-            async for events in batches:
-                for event in events:
-                    yield event
+        return _each(self._read_log(build_id, idle_timeout_s))
 
     async def rebuild(self) -> TemplateBuildInfo:
         """Queue a new build, or return the one that is going on already, with `createTemplateBuild`.
@@ -351,12 +368,15 @@ class AsyncTemplate(TemplateSnapshot):
         return build
 
     async def list_builds(self, *, limit: int | None = None) -> builtins.list[TemplateBuildInfo]:
-        """Return the template's recent builds, newest first, with `listTemplateBuilds`.
+        """Return the template's recent builds, newest first, with `listTemplateBuilds`; none for the system's templates.
 
         Args:
-            limit: At most so many; the server never returns more than its own limit (20).
+            limit: At most so many, from 1; the server never returns more than its own limit (20), the default.
+
+        Raises:
+            ValidationError: `limit` is not an integer of at least 1.
         """
-        count = _arguments.optional_count("limit", limit)
+        count = _arguments.optional(_arguments.count, "limit", limit)
         return await self._client._call(
             list_template_builds.asyncio_detailed,
             builds.list_builds(self._usable_id, count),
@@ -368,7 +388,11 @@ class AsyncTemplate(TemplateSnapshot):
     async def get_build(self, build_id: str) -> TemplateBuildInfo:
         """Return one build, with `getTemplateBuild`.
 
+        Args:
+            build_id: The build's id.
+
         Raises:
+            ValidationError: `build_id` cannot be an id.
             NotFoundError: The template has no such build.
         """
         checked_id = _arguments.identifier("build_id", build_id)
@@ -381,7 +405,14 @@ class AsyncTemplate(TemplateSnapshot):
         )
 
     async def cancel_build(self, build_id: str) -> None:
-        """Cancel a build, with `cancelTemplateBuild`; one that has ended, or does not exist, is fine too."""
+        """Cancel a build, with `cancelTemplateBuild`; one that has ended, or does not exist, is fine too.
+
+        Args:
+            build_id: The build's id.
+
+        Raises:
+            ValidationError: `build_id` cannot be an id.
+        """
         checked_id = _arguments.identifier("build_id", build_id)
         await _unless_gone(
             self._client,
@@ -411,7 +442,7 @@ class AsyncTemplate(TemplateSnapshot):
     def _read_log(
         self, build_id: str | None, idle_timeout_s: float | None
     ) -> AsyncGenerator[builtins.list[BuildLogEvent]]:
-        idle_s = _arguments.optional_seconds("idle_timeout_s", idle_timeout_s)
+        idle_s = _arguments.optional(_arguments.seconds, "idle_timeout_s", idle_timeout_s)
         build = self._find_build(build_id)
         if build is None:
             raise SandboxError(
@@ -438,7 +469,23 @@ class AsyncTemplates:
         start_cmd: str | None = None,
         ready_cmd: str | None = None,
     ) -> AsyncTemplate:
-        """Register a template and queue its first build; see `AsyncTemplate.create`."""
+        """Register a template and queue its first build, with `createTemplate`; see `AsyncTemplate.create`.
+
+        Args:
+            name: Unique in the team; lower-case letters, digits and `. _ / -`.
+            from_: The OCI image to start from, such as `python:3.11`.
+            vcpu: Virtual CPUs, 1 to 4; the server's default is 1.
+            memory_mib: Memory in MiB, 256 to 4096; the server's default is 1024.
+            disk_mib: Disk in MiB, 1024 to 8192; the server's default is 4096.
+            steps: What to do with the image, in order, as dicts or typed steps.
+            start_cmd: A process to start and keep running in the template.
+            ready_cmd: A command that succeeds once that process is ready; tried every 2 s.
+
+        Raises:
+            ValidationError: An argument is wrong, or the server refused one.
+            ConflictError: The name is taken.
+            RateLimitError: Too many requests, builds or templates (see `code`).
+        """
         return await AsyncTemplate.create(
             name=name,
             from_=from_,
@@ -452,16 +499,37 @@ class AsyncTemplates:
         )
 
     async def connect(self, template_id: str) -> AsyncTemplate:
-        """Load an existing template by its id; see `AsyncTemplate.connect`."""
+        """Load an existing template by its id, with `getTemplate`.
+
+        Raises:
+            ValidationError: `template_id` cannot be an id.
+            NotFoundError: There is no such template, or it is another team's.
+        """
         return await AsyncTemplate.connect(template_id, client=self._client)
 
     async def list(self, *, name_prefix: str | None = None) -> builtins.list[TemplateInfo]:
-        """Return the team's templates and the system's; see `AsyncTemplate.list`."""
+        """Return the team's templates and the system's, newest first, with `listTemplates`.
+
+        Args:
+            name_prefix: Only those whose name begins exactly so; by default all.
+        """
         return await AsyncTemplate.list(name_prefix=name_prefix, client=self._client)
 
     async def delete_by_id(self, template_id: str) -> None:
-        """Delete a template by its id; see `AsyncTemplate.delete_by_id`."""
+        """Delete a template by its id, with `deleteTemplate`; if there is none, that is fine too.
+
+        Raises:
+            ValidationError: `template_id` cannot be an id.
+            ConflictError: A sandbox that is not destroyed still uses it, or a build of it is going on.
+        """
         await AsyncTemplate.delete_by_id(template_id, client=self._client)
+
+
+async def _each(batches: AsyncGenerator[builtins.list[BuildLogEvent]]) -> AsyncGenerator[BuildLogEvent]:
+    async with aclosing(batches):
+        async for events in batches:
+            for event in events:
+                yield event
 
 
 async def _get(client: AsyncSuperserve, template_id: str) -> TemplateInfo:

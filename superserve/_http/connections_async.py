@@ -6,12 +6,11 @@ import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 import httpcore
-import sniffio
 
+from superserve._http.event_loop import running_loop
 from superserve._http.policy import CALLS_AT_ONCE
 from superserve.errors import SandboxError
 
-MakePool = Callable[[int], httpcore.AsyncConnectionPool]
 LoopPool = tuple[httpcore.AsyncConnectionPool, asyncio.Semaphore, AsyncGenerator[None]]
 
 
@@ -22,7 +21,7 @@ class Connections:
         is_closed: Whether further calls are refused.
     """
 
-    def __init__(self, make_pool: MakePool) -> None:
+    def __init__(self, make_pool: Callable[[int], httpcore.AsyncConnectionPool]) -> None:
         self.is_closed = False
         self._make_pool = make_pool
         self._of_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopPool] = (
@@ -35,7 +34,7 @@ class Connections:
 
     @contextlib.asynccontextmanager
     async def lease(self, _deadline: float) -> AsyncIterator[None]:
-        """Have the pool for one call, when its turn has come."""
+        """Hold the pool for one call, once it is its turn."""
         async with self._here()[1]:
             yield
 
@@ -46,20 +45,21 @@ class Connections:
         with contextlib.suppress(RuntimeError):
             if found := self._of_loop.pop(asyncio.get_running_loop(), None):
                 await found[2].aclose()
+                # Calls may have gone on since that was closed with the loop.
+                await found[0].aclose()
 
     def _here(self) -> LoopPool:
         if self.is_closed:
             raise SandboxError("this client is closed; make another")
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            raise SandboxError(_explain_loop()) from None
+        loop = running_loop()
         found = self._of_loop.get(loop)
         if found is None:
             # Connections keep the loop alive that they were made in: those of a loop that was closed without being
             # shut down are let go here.
-            for closed in [other for other in list(self._of_loop) if other.is_closed()]:
-                self._of_loop.pop(closed, None)
+            # Not by iterating: other threads may make and close loops meanwhile.
+            for reference in self._of_loop.keyrefs():
+                if (other := reference()) is not None and other.is_closed():
+                    self._of_loop.pop(other, None)
             pool = self._make_pool(CALLS_AT_ONCE)
             found = self._of_loop[loop] = (pool, asyncio.Semaphore(CALLS_AT_ONCE), _close_with_the_loop(pool))
             # Run it to its yield: an event loop that shuts down closes the generators that have begun.
@@ -73,11 +73,3 @@ async def _close_with_the_loop(pool: httpcore.AsyncConnectionPool) -> AsyncGener
         yield
     finally:
         await pool.aclose()
-
-
-def _explain_loop() -> str:
-    try:
-        library = sniffio.current_async_library()
-    except sniffio.AsyncLibraryNotFoundError:
-        return "an asynchronous client needs a running event loop, such as asyncio.run() gives"
-    return f"an asynchronous client needs asyncio, and this is {library}; use Superserve in a thread there"

@@ -6,15 +6,13 @@ import queue
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Final
 
 import httpcore
 import httpx
 
+from superserve._http.fork import begin_after_fork
 from superserve._http.policy import CALLS_AT_ONCE, time_left
 from superserve.errors import SandboxError
-
-MakePool = Callable[[int], httpcore.ConnectionPool]
 
 
 class Connections:
@@ -24,15 +22,16 @@ class Connections:
         is_closed: Whether further calls are refused.
     """
 
-    def __init__(self, make_pool: MakePool) -> None:
+    def __init__(self, make_pool: Callable[[int], httpcore.ConnectionPool]) -> None:
         self.is_closed = False
         self._make_pool = make_pool
         self.begin()
-        _all.add(self)
+        begin_after_fork(self)
 
-    def begin(self) -> None:
-        """Begin without a pool. In a forked process, the old one is the parent's: closing it would wait for its locks."""
-        # One at most, and a list, so that it can be closed when nobody has this object any more.
+    def begin(self) -> object:
+        """Begin without a pool, and return what stood there: in a forked process it is the parent's."""
+        inherited = getattr(self, "_pools", None)
+        # One at most, in a list, so that it can be closed when this object is gone.
         self._pools: list[httpcore.ConnectionPool] = []
         # Not a semaphore: an interrupt in it may leave it locked.
         self._slots: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -40,7 +39,8 @@ class Connections:
             self._slots.put(None)
         # The threads that are in a call, each with the pool that it uses.
         self._in_use: dict[int, httpcore.ConnectionPool] = {}
-        weakref.finalize(self, _close, self._pools, os.getpid())
+        self._end = weakref.finalize(self, _close, self._pools, os.getpid())
+        return inherited
 
     def pool(self) -> httpcore.ConnectionPool:
         """Return the pool to use here and now."""
@@ -49,14 +49,15 @@ class Connections:
         if (used := self._in_use.get(threading.get_ident())) is not None:
             return used
         if not self._pools:
-            self._pools.append(self._make_pool(CALLS_AT_ONCE))
+            # At the end of the process nobody comes any more who would close idle connections.
+            self._pools.append(self._make_pool(CALLS_AT_ONCE if self._end.alive else 0))
             # Of threads that come at once, the first one's is used.
             del self._pools[1:]
         return self._pools[0]
 
     @contextlib.contextmanager
     def lease(self, deadline: float) -> Iterator[None]:
-        """Have the pool for one call, when its turn has come."""
+        """Hold the pool for one call, once it is its turn."""
         thread = threading.get_ident()
         if (outer := self._in_use.get(thread)) is not None:
             # A signal handler or an object's finalizer within a call of the same thread, which may hold the pool's lock.
@@ -78,12 +79,12 @@ class Connections:
             raise
         except BaseException:
             # httpcore may count a connection as busy now that nobody uses. Calls of other threads go on with the old pool.
-            struck = self._pools.pop() if self._pools else None
-            if struck and list(self._in_use) == [thread]:
-                struck.close()
+            self._pools.clear()
             raise
         finally:
-            self._in_use.pop(thread, None)
+            left = self._in_use.pop(thread, None)
+            if left is not None and left not in [*self._pools, *self._in_use.values()]:
+                left.close()
             self._slots.put(None)
             if self.is_closed:
                 self.close()
@@ -98,18 +99,3 @@ class Connections:
 def _close(pools: list[httpcore.ConnectionPool], process: int) -> None:
     while pools and process == os.getpid():
         pools.pop().close()
-
-
-_all: Final[weakref.WeakSet[Connections]] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for connections in _all:
-        _inherited.append(connections._pools)  # noqa: SLF001 - kept, as their end would say good-bye to the server
-        connections.begin()
-
-
-_inherited: Final[list[list[httpcore.ConnectionPool]]] = []
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

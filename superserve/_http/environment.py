@@ -15,6 +15,7 @@ from superserve.errors import SandboxError
 
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _SOCKS = ("socks5", "socks5h")
+_PORTS = range(1, 65536)
 
 
 @attrs.frozen
@@ -96,15 +97,16 @@ def _read_proxy(variable: str, address: str) -> Proxy:
     )
     try:
         url = httpx.URL(address if "://" in address else f"http://{address}")
-        is_host = bool(url.host.encode("idna"))
+        is_usable = bool(url.host.encode("idna")) and (url.port is None or url.port in _PORTS)
+        shown = url.copy_with(username=None, password=None)
     except (ValueError, TypeError, httpx.InvalidURL):
         raise refusal from None
-    if not is_host or url.scheme not in ("http", "https", *_SOCKS):
+    if not is_usable or url.scheme not in ("http", "https", *_SOCKS):
         raise refusal
     if url.scheme in _SOCKS and importlib.util.find_spec("socksio") is None:
         raise SandboxError(f"{variable}: a SOCKS proxy needs the package socksio: pip install 'httpx[socks]'")
     auth = (url.username.encode(), url.password.encode()) if url.username or url.password else None
-    return Proxy(variable, url.copy_with(username=None, password=None), auth)
+    return Proxy(variable, shown, auth)
 
 
 def _is_exempt(host: str, port: int, no_proxy: str) -> bool:
@@ -121,6 +123,6 @@ def _matches(entry: str, host: str, port: int) -> bool:
             name.replace("[", "").replace("]", ""), strict=False
         )
     except ValueError:
-        # One of them is a name. An entry that cannot be read is like a name that nobody has.
+        # One of them is a name. An entry that cannot be read matches nothing.
         domain = name.removeprefix("*").removeprefix(".")
         return name == "*" or host == domain or (bool(domain) and host.endswith(f".{domain}"))

@@ -47,7 +47,7 @@ class Gate:
         turn = max(now, self._next_turn)
         if turn >= deadline:
             return turn - now
-        # Not on the stroke: several clients may share the limit.
+        # At uneven intervals: several clients may share the limit.
         self._next_turn = turn + random.uniform(0.5, 1.5) / rate  # noqa: S311 - not a secret
         return turn - now
 
@@ -56,7 +56,7 @@ class Gate:
         if not policy.is_rate_limited(response):
             self.answered_at = time.monotonic()
             return
-        if sent_at < self._changed_at:
+        if sent_at <= self._changed_at:
             # It was under way already when the rate was halved.
             return
         now = time.monotonic()

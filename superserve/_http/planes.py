@@ -18,7 +18,7 @@ class Plane:
         header: The header that carries the secret.
         secret: The secret.
         redactor: Takes the secret out of what is shown.
-        setting: What somebody changes who has the wrong address.
+        setting: The setting to change when the address is wrong.
     """
 
     base_url: str

@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 import attrs
+import httpcore
 import httpx
 
 import superserve
@@ -119,7 +120,9 @@ def set_timeouts(request: httpx.Request, seconds: float) -> None:
     """Bound each phase of a request by the time that its call has left, and by what was set before."""
     before = request.extensions.get("timeout", {})
     phase_s = min(seconds, LONGEST_PHASE_S)
-    bounds = {"connect": min(seconds, CONNECT_TIMEOUT_S), "read": phase_s, "write": phase_s, "pool": phase_s}
+    # Over before the call is, as far as can be: then it is known that nothing was sent.
+    connect_s = min(max(seconds - 0.1, seconds * 0.75), CONNECT_TIMEOUT_S)
+    bounds = {"connect": connect_s, "read": phase_s, "write": phase_s, "pool": phase_s}
     request.extensions["timeout"] = {
         phase: bound if (old := before.get(phase)) is None else min(old, bound)
         for phase, bound in bounds.items()
@@ -128,12 +131,16 @@ def set_timeouts(request: httpx.Request, seconds: float) -> None:
 
 def is_untrusted(error: BaseException) -> bool:
     """Whether a connection was refused by this side, for the server's certificate: trying again changes nothing."""
+    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes(error))
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what led to it, but nothing that the caller was handling before."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return True
-        cause = cause.__cause__
-    return False
+        yield cause
+        # httpcore's pool takes the cause of its own errors away; the context is what they were made from.
+        cause = cause.__cause__ or (cause.__context__ if isinstance(cause, httpcore.ConnectError) else None)
 
 
 def may_pass(error: httpx.RequestError) -> bool:
@@ -161,6 +168,11 @@ def refuse_by_headers(response: httpx.Response) -> None:
     header = response.headers.get("content-length", "")
     if header.isascii() and header.isdigit():
         refuse_length(response.request, int(header))
+    refuse_packing(response)
+
+
+def refuse_packing(response: httpx.Response) -> None:
+    """Raise if an answer is packed in a way not asked for."""
     # Unpacking a packed bomb fills the memory in a single step, and so may other ways of packing, which httpx knows
     # where certain libraries are installed. No honest server packs twice.
     if response.headers.get("content-encoding", "identity").strip().lower() not in _ENCODINGS:

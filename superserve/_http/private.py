@@ -13,7 +13,7 @@ import httpx
 class Transport(httpx.HTTPTransport):
     """httpx's transport over a pool that is chosen for each request. Libraries that mock httpx can patch it.
 
-    `_pool` is httpx's: there is no public way to give a transport a pool with a network backend of one's own.
+    `_pool` is httpx's: there is no public way to give a transport a pool with a network backend of ours.
     """
 
     def __init__(self, pool: Callable[[], httpcore.ConnectionPool]) -> None:

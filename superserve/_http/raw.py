@@ -1,6 +1,6 @@
 """The generated client, on the connections of one of ours."""
 
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self
 
 import httpx
 from superserve_api import AuthenticatedClient
@@ -20,6 +20,7 @@ class RawClient(AuthenticatedClient):
         self, plane: Plane, *, http: httpx.Client | None = None, async_http: httpx.AsyncClient | None = None
     ) -> None:
         super().__init__(base_url=plane.base_url, token=plane.secret)
+        self._address = plane.base_url
         self._http = http
         self._async_http = async_http
 
@@ -27,7 +28,7 @@ class RawClient(AuthenticatedClient):
         raise TypeError(f"{type(self).__name__} cannot be pickled or copied: it holds a key and connections")
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._base_url}>"
+        return f"<{type(self).__name__} {self._address}>"
 
     def get_httpx_client(self) -> httpx.Client:
         """Return the connections for the generated functions `sync` and `sync_detailed`."""
@@ -55,28 +56,12 @@ class RawClient(AuthenticatedClient):
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    def with_headers(self, headers: dict[str, str]) -> NoReturn:  # noqa: ARG002 - the signature it overrides
-        """Refuse: it would change the requests of everybody on these connections."""
-        self._refuse_to_differ()
-
-    def with_cookies(self, cookies: dict[str, str]) -> NoReturn:  # noqa: ARG002 - the signature it overrides
-        """Refuse: it would change the requests of everybody on these connections."""
-        self._refuse_to_differ()
-
-    def with_timeout(self, timeout: httpx.Timeout) -> NoReturn:  # noqa: ARG002 - the signature it overrides
-        """Refuse: it would change the requests of everybody on these connections."""
-        self._refuse_to_differ()
-
-    def set_httpx_client(self, client: httpx.Client) -> NoReturn:  # noqa: ARG002 - the signature it overrides
-        """Refuse: the connections are those of a `Superserve`."""
-        self._refuse_to_differ()
-
-    def set_async_httpx_client(self, async_client: httpx.AsyncClient) -> NoReturn:  # noqa: ARG002 - the same
-        """Refuse: the connections are those of an `AsyncSuperserve`."""
-        self._refuse_to_differ()
-
-    def _refuse_to_differ(self) -> NoReturn:
+    def _refuse_to_differ(self, *_: Any, **__: Any) -> NoReturn:
         raise SandboxError(
             "this raw client shares its connections; for other headers, cookies, timeouts or connections make a Superserve "
             "with timeout_s=, or a superserve_api.AuthenticatedClient of its own"
         )
+
+    # They would change the requests of everybody on these connections.
+    with_headers = with_cookies = with_timeout = _refuse_to_differ
+    set_httpx_client = set_async_httpx_client = _refuse_to_differ

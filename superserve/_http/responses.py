@@ -52,7 +52,7 @@ _NEVER_SENT = (
     httpx.UnsupportedProtocol,
     httpx.InvalidURL,
 )
-# Somebody in between has waited long enough: 499 is nginx's.
+# What a proxy says that has waited long enough: 499 is nginx's.
 _GIVEN_UP = (408, 499)
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-cloud-trace-context")
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -63,7 +63,7 @@ def result(operation: Operation[R, T], response: Response[ApiError | R], plane: 
     if not 200 <= response.status_code < 300:  # noqa: PLR2004 - 2xx
         raise refusal(operation, response, plane)
     if operation.read_empty is not None:
-        # Where no body is due, whatever came in its place is not worth an error.
+        # No body is expected: one that came all the same is no error.
         return operation.read_empty()
     parsed = response.parsed
     if parsed is None or isinstance(parsed, ApiError):
@@ -146,11 +146,11 @@ def _what_to_check(error: Exception, plane: Plane, proxy: environment.Proxy | No
 
 def _reason(error: BaseException) -> str:
     """Return what the last attempt to connect came to: anyio itself says only that all of them have failed."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in policy.causes(error):
         if isinstance(cause, BaseExceptionGroup):
             return _reason(cause.exceptions[-1])
-        cause = cause.__cause__
+        if isinstance(cause, OSError) and cause.errno is not None:
+            return str(cause)
     return str(error)
 
 
@@ -227,14 +227,14 @@ def _phrase(status: int) -> str:
 def _clean(error: BaseException, plane: Plane, handled: BaseException | None) -> None:
     """Take the secret out of an exception and those behind it: their texts may quote the server, requests hold it."""
     link: BaseException | None = error
-    # They may stand in a circle.
+    # The chain may lead back to its start.
     cleaned: list[BaseException | None] = [handled]
     while link is not None and not any(link is other for other in cleaned):
         cleaned.append(link)
         # One that was raised before there was a request says so with a RuntimeError.
         with contextlib.suppress(RuntimeError):
             if isinstance(link, httpx.RequestError):
-                # Nobody sends it again, but a program may show it.
+                # It is not sent again, but a program may show it.
                 link.request.headers[plane.header] = HIDDEN
         link.args = tuple(
             part if (text := str(part)) == (clean := plane.redactor.hide(text)) else clean

@@ -17,6 +17,9 @@ FIRST_DELAY_S: Final = 0.1
 LONGEST_DELAY_S: Final = 30.0
 """Seconds that a delay takes at most, whatever the server asks for: a mistaken header must not stop a program."""
 
+LEAST_S: Final = 0.1
+"""Seconds that an attempt needs: with less left, what is known already is told."""
+
 _log = logging.getLogger("superserve")
 
 P = ParamSpec("P")
@@ -52,7 +55,7 @@ def _delays(deadline: float) -> Generator[float, Repeatable, None]:
     while True:
         failures += 1
         delay = delay_s(failures, failure.retry_after_s)
-        if time.monotonic() + delay >= deadline:
+        if time.monotonic() + delay >= deadline - LEAST_S:
             return
         _log.info("%s; again in %.1f s", _describe(failure), delay)
         failure = yield delay

@@ -3,34 +3,32 @@
 import asyncio
 import contextlib
 import inspect
+import math
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final, Generic, ParamSpec, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Generic, TypeVar
 
 import anyio
 import httpx
-from superserve_api.types import Response
 
-from superserve import _arguments
+from superserve._arguments import LogCallback, function
+from superserve._http.event_loop import running_loop
 from superserve._polling import Deadline
 from superserve.types import BuildLogEvent
 
-P = ParamSpec("P")
-R = TypeVar("R")
 T = TypeVar("T")
 
-Send = Callable[P, Awaitable[Response[R]]]
-"""A generated function."""
 Done = Coroutine[Any, Any, None]
-"""What something that gives nothing returns."""
-LogCallback = Callable[[BuildLogEvent], object]
-"""A plain function or a coroutine function."""
+"""What a function without a result returns."""
 
 CONNECT: Final = "(await AsyncTemplate.connect({!r}))"
-"""How people get at a template, for texts."""
+"""How a caller gets the handle of a template, for messages."""
 
-check_callback = _arguments.function
+check_callback = function
+# For how long plain callbacks may keep other tasks waiting.
+_TURN_S: Final = 0.01
+
 sleep = asyncio.sleep
 
 
@@ -46,21 +44,28 @@ class Worker:
     `asyncio.timeout`, a failing TaskGroup), which can lose a connection to the pool: so the one becomes the other.
     """
 
-    def __init__(self, work: Callable[[], Done], timeout_s: float | None = None) -> None:
-        deadline = float("inf") if timeout_s is None else anyio.current_time() + timeout_s
-        self.scope = anyio.CancelScope(deadline=deadline)
-        self.task = asyncio.create_task(self._run(work))
+    def __init__(self) -> None:
+        self.task: asyncio.Task[None] | None = None
+
+    def start(self, work: Callable[[], Done], timeout_s: float = math.inf) -> asyncio.Task[None]:
+        """Begin, and return the task."""
+        loop = running_loop()
+        self._scope = anyio.CancelScope(deadline=loop.time() + timeout_s)
+        name = "superserve-log" if timeout_s == math.inf else "superserve-call"
+        self.task = loop.create_task(self._run(work), name=name)
         # Of an error that nobody looks at, asyncio logs the text, which may quote the server.
         self.task.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return self.task
 
     async def stop(self) -> None:
         """End it at once."""
-        self.scope.cancel()
-        with shielded():
-            await asyncio.wait([self.task])
+        if self.task is not None:
+            self._scope.cancel()
+            with shielded():
+                await asyncio.wait([self.task])
 
     async def _run(self, work: Callable[[], Done]) -> None:
-        with self.scope:
+        with self._scope:
             await work()
 
 
@@ -75,13 +80,14 @@ async def run_until(deadline: float, work: Callable[[], Coroutine[Any, Any, T]])
     async def run() -> None:
         results.append(await work())
 
-    worker = Worker(run, deadline - time.monotonic())
+    worker = Worker()
+    task = worker.start(run, deadline - time.monotonic())
     try:
-        await asyncio.wait([worker.task])
+        await asyncio.wait([task])
     except BaseException:
         await worker.stop()
         raise
-    worker.task.result()
+    task.result()
     if not results:
         raise httpx.ReadTimeout("the call's time is over")
     return results[0]
@@ -110,7 +116,8 @@ class Queue(Generic[T]):
 
 
 async def deliver(callback: LogCallback, events: list[BuildLogEvent], deadline: Deadline) -> bool:
-    """Hand events to the caller, and return whether there was time for all of them."""
+    """Hand events to the caller; end what a callback has to await at the deadline, and return False then."""
+    turn_ends = time.monotonic() + _TURN_S
     for event in events:
         result = callback(event)
         if result is not None and inspect.isawaitable(result):
@@ -121,6 +128,8 @@ async def deliver(callback: LogCallback, events: list[BuildLogEvent], deadline: 
             except TimeoutError:
                 if not timeout.expired():
                     raise
-        if deadline.is_over:
-            return False
+                return False
+        if time.monotonic() > turn_ends:
+            await sleep(0)
+            turn_ends = time.monotonic() + _TURN_S
     return True

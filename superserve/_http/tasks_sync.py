@@ -6,28 +6,22 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, Generic, ParamSpec, TypeAlias, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
-from superserve_api.types import Response
-
-from superserve import _arguments
+from superserve._arguments import LogCallback, plain_function
 from superserve._http.transport_sync import Call, during
 from superserve._polling import Deadline
 from superserve.errors import ValidationError
 from superserve.types import BuildLogEvent
 
-P = ParamSpec("P")
-R = TypeVar("R")
 T = TypeVar("T")
 
-Send = Callable[P, Response[R]]
 Done: TypeAlias = None
-LogCallback = Callable[[BuildLogEvent], object]
 
 CONNECT: Final = "Template.connect({!r})"
-"""How people get at a template, for texts."""
+"""How a caller gets the handle of a template, for messages."""
 
-check_callback = _arguments.plain_function
+check_callback = plain_function
 sleep = time.sleep
 shielded = contextlib.nullcontext
 
@@ -39,23 +33,22 @@ _END_S: Final = 5.0
 class Worker:
     """Work in a thread of its own, which can be stopped."""
 
-    def __init__(self, work: Callable[[], None]) -> None:
+    def __init__(self) -> None:
         self._call = Call()
         self._process = os.getpid()
+
+    def start(self, work: Callable[[], None]) -> None:
+        """Begin."""
         self._thread = threading.Thread(target=self._run, args=[work], name="superserve-log", daemon=True)
-        try:
-            self._thread.start()
-        except BaseException:
-            # An interrupt: the thread may run by now.
-            self._call.cut()
-            raise
+        self._thread.start()
 
     def stop(self) -> None:
         """End it at once; while it makes a connection, after that."""
         # Forked: thread and connection are the parent's.
         if os.getpid() == self._process:
             self._call.cut()
-            self._thread.join(_END_S if self._call.stream else 0)
+            if self._call.stream is not None:
+                self._thread.join(_END_S)
 
     def _run(self, work: Callable[[], None]) -> None:
         with during(self._call):
@@ -83,16 +76,14 @@ class Queue(Generic[T]):
             return None
 
 
-def deliver(callback: LogCallback, events: list[BuildLogEvent], deadline: Deadline) -> bool:
-    """Hand events to the caller, and return whether there was time for all of them."""
+def deliver(callback: LogCallback, events: list[BuildLogEvent], _deadline: Deadline) -> bool:
+    """Hand events to the caller; nothing can end what a callback does."""
     for event in events:
         result = callback(event)
         if result is not None and hasattr(result, "__await__"):
-            # A coroutine that nobody closes warns that nobody awaited it.
+            # A coroutine that is not closed warns that it was never awaited.
             getattr(result, "close", lambda: None)()
             raise ValidationError(
                 "the log callback returned something to await; use AsyncTemplate, or pass a plain function"
             )
-        if deadline.is_over:
-            return False
     return True

@@ -41,9 +41,7 @@ class Call:
         """End what it waits for on its connection. A look-up of a name, or an attempt to connect, ends by itself."""
         self.is_cut = True
         if self.stream is not None:
-            # Closing it would not do: its reader sleeps on. Nor that of an SSLSocket: it takes the TLS away.
-            with contextlib.suppress(OSError, TypeError):
-                socket.socket.shutdown(self.stream.get_extra_info("socket"), socket.SHUT_RDWR)
+            self.stream.shut_down()
 
     def run(
         self,
@@ -64,8 +62,12 @@ class Call:
             cause = error.__cause__
             # One that comes early is a signal handler's, unless the operating system has given the connection up.
             is_early = time.monotonic() - began < left - _SLACK_S
-            if is_early and isinstance(cause, TimeoutError) and cause.errno != errno.ETIMEDOUT:
-                raise cause from None
+            if is_early and isinstance(cause, TimeoutError):
+                if cause.errno != errno.ETIMEDOUT:
+                    raise cause from None
+                if passed is httpcore.ReadTimeout:
+                    # No time of ours is over: the connection broke.
+                    raise httpcore.ReadError(str(cause)) from cause
             raise
 
 
@@ -112,7 +114,6 @@ class Backend(httpcore.SyncBackend):
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
         addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
-        failure: Exception = httpcore.ConnectError(f"{host} has no address")
         for untried in range(len(addresses), 0, -1):
             address = addresses[-untried]
             share = (min(until, call.deadline) - time.monotonic()) / untried
@@ -124,9 +125,10 @@ class Backend(httpcore.SyncBackend):
                         httpcore.ConnectTimeout,
                     )
                 )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-        raise failure
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if untried == 1:
+                    raise
+        raise httpcore.ConnectError(f"{host} has no address")
 
 
 class Stream(httpcore.NetworkStream):
@@ -161,8 +163,15 @@ class Stream(httpcore.NetworkStream):
 
         return Stream(_current_call().run(start, timeout, httpcore.ConnectTimeout))
 
+    def shut_down(self) -> None:
+        """End the connection, and wake the thread that waits for it."""
+        # Not the method of an SSLSocket: it takes the TLS away.
+        with contextlib.suppress(OSError, TypeError):
+            socket.socket.shutdown(self.get_extra_info("socket"), socket.SHUT_RDWR)
+
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; a thread that reads a log over it, in a pool struck by an interrupt, would sleep on."""
+        self.shut_down()
         self._stream.close()
 
     def get_extra_info(self, info: str) -> Any:

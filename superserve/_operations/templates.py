@@ -1,6 +1,6 @@
 """Templates: create, get, list, delete."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from superserve_api.models import (
@@ -118,12 +118,12 @@ def write_create_request(
         build_spec=BuildSpec(
             from_=_arguments.base_image(from_),
             steps=UNSET if steps is None else [_write_step(step) for step in steps],
-            start_cmd=_unset_if_none(_arguments.optional_text("start_cmd", start_cmd)),
-            ready_cmd=_unset_if_none(_arguments.optional_text("ready_cmd", ready_cmd)),
+            start_cmd=_optional(_arguments.text, "start_cmd", start_cmd),
+            ready_cmd=_optional(_arguments.text, "ready_cmd", ready_cmd),
         ),
-        vcpu=_unset_if_none(_arguments.optional_count("vcpu", vcpu)),
-        memory_mib=_unset_if_none(_arguments.optional_count("memory_mib", memory_mib)),
-        disk_mib=_unset_if_none(_arguments.optional_count("disk_mib", disk_mib)),
+        vcpu=_optional(_arguments.count, "vcpu", vcpu),
+        memory_mib=_optional(_arguments.count, "memory_mib", memory_mib),
+        disk_mib=_optional(_arguments.count, "disk_mib", disk_mib),
     )
 
 
@@ -139,5 +139,5 @@ def _write_step(step: _arguments.TypedStep) -> RawStep:
     return RawStep(user=BuildUser(name=step.user.name, sudo=step.user.sudo or UNSET))
 
 
-def _unset_if_none(value: V | None) -> V | Unset:
-    return UNSET if value is None else value
+def _optional(check: Callable[[str, object], V], argument: str, value: object) -> V | Unset:
+    return UNSET if value is None else check(argument, value)

@@ -14,22 +14,26 @@ _log = logging.getLogger("superserve")
 
 
 class Replay:
-    """Turns the messages of one connection after the other into the log that the caller sees.
-
-    Attributes:
-        count: How many events have been handed over.
-        lasting: How many of them were neither heartbeats nor the server's own trouble.
-    """
+    """Turns the messages of one connection after the other into the log that the caller sees."""
 
     def __init__(self) -> None:
-        self.count = 0
-        self.lasting = 0
-        # A fingerprint for each event handed over, and whether a replay may lack it: 9 bytes.
+        # A fingerprint for each event handed over: 8 bytes.
         self._seen = array("q")
-        self._is_optional = bytearray()
+        # Which of them a replay may lack: a few.
+        self._optional: set[int] = set()
         self._cursor = 0
         self._is_comparing = False
         self._trouble: set[str] = set()
+
+    @property
+    def count(self) -> int:
+        """How many events have been handed over."""
+        return len(self._seen)
+
+    @property
+    def lasting(self) -> int:
+        """How many of them were neither heartbeats nor the server's own trouble."""
+        return len(self._seen) - len(self._optional)
 
     def begin(self) -> None:
         """Start with a new connection."""
@@ -37,7 +41,10 @@ class Replay:
         self._is_comparing = bool(self._seen)
 
     def take(self, data: str) -> BuildLogEvent | None:
-        """Return the event that a message is; None if it is none, or was handed over before."""
+        """Return the event that a message is; None if it is none, or was handed over before.
+
+        Trouble is returned each time: it ends the connection.
+        """
         found = read_event(data)
         if found is None:
             return None
@@ -45,16 +52,15 @@ class Replay:
         fingerprint = hash(key)
         if self._is_comparing:
             if self._matches(fingerprint):
-                return None
+                return event if is_trouble(event) else None
             if is_lasting:
                 self._is_comparing = False
                 if self._cursor < len(self._seen):
                     _log.warning("the build log has a hole: the server did not replay all of it")
                     event = _after_gap(event)
+        if not is_lasting:
+            self._optional.add(len(self._seen))
         self._seen.append(fingerprint)
-        self._is_optional.append(not is_lasting)
-        self.count += 1
-        self.lasting += is_lasting
         return event
 
     def is_told_again(self, event: BuildLogEvent) -> bool:
@@ -68,12 +74,12 @@ class Replay:
     def _matches(self, fingerprint: int) -> bool:
         """Whether this event was the next one; of those that a replay may lack, any number is passed over."""
         at = self._cursor
-        seen, is_optional, end = self._seen, self._is_optional, len(self._seen)
+        seen, end = self._seen, len(self._seen)
         while at < end:
             if seen[at] == fingerprint:
                 self._cursor = at + 1
                 return True
-            if not is_optional[at]:
+            if at not in self._optional:
                 break
             at += 1
         self._cursor = at

@@ -27,7 +27,6 @@ _LONGEST_LINE: Final = 500
 _log = logging.getLogger("superserve")
 _decode: Final = json.JSONDecoder().raw_decode
 _from_iso: Final = datetime.fromisoformat
-_SYSTEM: Final = BuildLogStream.SYSTEM
 _STREAMS: Final = {stream.value: stream for stream in BuildLogStream}
 
 Key = tuple[object, str, str]
@@ -69,11 +68,11 @@ def keep_alive(response: httpx.Response) -> None:
 def read_event(data: str) -> tuple[BuildLogEvent, Key, bool] | None:
     """Return the event that a message is, its key, and whether every replay has it; None if it is none."""
     payload = _payload(data)
-    stream, text = (payload.get("stream"), payload.get("text")) if payload is not None else (None, None)
-    if payload is None or type(stream) is not str or type(text) is not str:
+    get = payload.get
+    stream, text = get("stream"), get("text")
+    if type(stream) is not str or type(text) is not str:
         _log.warning("a message of the build log is no log event, and is skipped (%d characters)", len(data))
         return None
-    get = payload.get
     timestamp, status, finished = get("timestamp"), get("status"), get("finished") is True
     event = BuildLogEvent(
         _STREAMS.get(stream) or BuildLogStream(replace_surrogates(stream)),
@@ -82,13 +81,9 @@ def read_event(data: str) -> tuple[BuildLogEvent, Key, bool] | None:
         finished,
         replace_surrogates(status) if status and type(status) is str else None,
     )
-    # A heartbeat is one only while the build is queued, and the server tells its own trouble only once.
-    is_heartbeat = event.stream is _SYSTEM and "status" not in payload and not finished
-    return (
-        event,
-        (timestamp if type(timestamp) is str else None, stream, text),
-        not (is_heartbeat or is_trouble(event)),
-    )
+    # The server tells its own trouble only once, and a heartbeat is one only while the build is queued.
+    is_lasting = not is_trouble(event) if finished else stream != "system" or "status" in payload
+    return event, (timestamp if type(timestamp) is str else None, stream, text), is_lasting
 
 
 def is_trouble(event: BuildLogEvent) -> bool:
@@ -107,15 +102,16 @@ def last_lines(events: Iterable[BuildLogEvent]) -> tuple[str, ...]:
     )[-_LINES:]
 
 
-def _payload(data: str) -> dict[str, Any] | None:
+def _payload(data: str) -> dict[str, Any]:
+    """Return the object that a message is, or an empty one."""
     data = data.strip()
     try:
         # Twice as fast as json.loads.
         payload, end = _decode(data)
     except (ValueError, RecursionError):
         # Among them integers of more digits than Python takes.
-        return None
-    return payload if end == len(data) and type(payload) is dict else None
+        return {}
+    return payload if end == len(data) and type(payload) is dict else {}
 
 
 def _time(value: object) -> datetime | None:

@@ -17,7 +17,6 @@ from superserve._operations import builds
 from superserve._streams import sse
 from superserve._streams.resume import Replay
 from superserve._sync.client import Superserve
-from superserve._sync.http import read_whole
 from superserve._sync.reader import Reader
 from superserve.errors import SandboxError, SandboxTimeoutError
 from superserve.types import BuildLogEvent
@@ -65,10 +64,11 @@ class _Body(httpx.SyncByteStream):
 
     Attributes:
         is_over: Whether no further piece is wanted.
+        has_message: Whether a message has ended since that was last looked at.
     """
 
     def __init__(self, log: "BuildLog", reader: Reader, response: httpx.Response) -> None:
-        self.is_over = False
+        self.is_over = self.has_message = False
         self._pending = 0
         self._log = log
         self._reader = reader
@@ -82,6 +82,8 @@ class _Body(httpx.SyncByteStream):
             # The decoder is through with it.
             if self._log.events:
                 self._log.hand_over(self._reader, self._pending)
+            if self.has_message:
+                self.has_message = False
                 self._pending = 0
             if self.is_over:
                 return
@@ -95,7 +97,7 @@ class BuildLog:
         build_has_ended: Whether the build is known to have ended: one attempt more is made then, and no other.
         goes_on_at: When the build was last seen going on, on the clock of `time.monotonic`.
         heard_at: When the last events came.
-        ending: How the last connection ended; None while there is one.
+        ending: How the last connection ended; None before that, and while there is another one.
         replay: What has been read.
         events: What was read and is not yet handed over.
     """
@@ -119,18 +121,22 @@ class BuildLog:
             SandboxError: The log was refused, or broke three times without anything new.
             SandboxTimeoutError: Nothing has come for `idle_timeout_s`.
         """
-        self.heard_at = time.monotonic()
+        # What the caller takes for events is no silence: meanwhile the reader may not have had its turn.
+        asked_at = time.monotonic()
         with Reader(self._read_to_its_end) as reader:
             while True:
-                idle_s = (
-                    math.inf if idle_timeout_s is None else self.heard_at + idle_timeout_s - time.monotonic()
-                )
+                idle_s = math.inf
+                if idle_timeout_s is not None:
+                    idle_s = max(self.heard_at, asked_at) + idle_timeout_s - time.monotonic()
                 # Asked first: an event may be the last thing that it does.
                 has_ended = reader.has_ended
-                events = reader.get(idle_s)
+                events = reader.get(0 if has_ended else idle_s)
                 if events:
                     yield events
+                    asked_at = time.monotonic()
                 elif has_ended:
+                    if reader.failure is not None:
+                        raise reader.failure
                     return
                 elif idle_s <= 0:
                     raise SandboxTimeoutError(
@@ -145,7 +151,6 @@ class BuildLog:
         while not reader.is_stopped:
             is_last = self.build_has_ended
             before = self.replay.lasting
-            # How the connection before this one ended says nothing of how this one does.
             self.ending = None
             self.ending = self._read_once(reader)
             ended_at = time.monotonic()
@@ -190,8 +195,8 @@ class BuildLog:
         try:
             with http.stream(**self._request, headers=_HEADERS, timeout=_TIMEOUT) as response:
                 if not sse.is_event_stream(response):
-                    return self._refuse(read_whole(response))
-                policy.refuse_by_headers(response)
+                    return self._refuse(response)
+                policy.refuse_packing(response)
                 sse.keep_alive(response)
                 self.replay.begin()
                 self.is_open = True
@@ -201,7 +206,9 @@ class BuildLog:
                 self._operation,
                 error,
                 self._client._plane,
-                timeout_s=policy.CONNECT_TIMEOUT_S,
+                timeout_s=self._client.timeout_s
+                if isinstance(error, httpx.ReadTimeout)
+                else policy.CONNECT_TIMEOUT_S,
                 proxy=self._client._pool_maker.proxy,
             )
             return Ending(How.BROKEN, failure, may_pass=policy.may_pass(error))
@@ -216,8 +223,10 @@ class BuildLog:
         how = How.CLOSED
         body = _Body(self, reader, response)
         for message in EventSource(sse.wrap(response, body)).iter_sse():
+            body.has_message = True
+            data = message.data
             # What comes after the last event is not read.
-            if not message.data or body.is_over or (event := take(message.data)) is None:
+            if not data or body.is_over or (event := take(data)) is None:
                 continue
             if event.finished:
                 body.is_over = True

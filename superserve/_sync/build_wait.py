@@ -1,6 +1,7 @@
 # Written by scripts/unasync.py from superserve/_async/build_wait.py. Do not edit: change that, then run `nox -s generate`.
 """Waiting for a build: its row decides; its log is only for reading."""
 
+import contextlib
 import logging
 import time
 from collections import deque
@@ -16,14 +17,15 @@ from superserve_api.api.templates import (
 from superserve_api.models import ApiError
 
 from superserve import _arguments
+from superserve._arguments import LogCallback
 from superserve._http.policy import Options
-from superserve._http.tasks_sync import CONNECT, LogCallback, Send, deliver, shielded, sleep
+from superserve._http.tasks_sync import CONNECT, deliver, shielded, sleep
 from superserve._operations import builds, templates
 from superserve._operations.operation import Operation
 from superserve._polling import OUTAGE_S, Deadline, Outage, Pace
 from superserve._streams.sse import last_lines
 from superserve._sync.build_logs import BuildLog, How
-from superserve._sync.client import Superserve
+from superserve._sync.client import Send, Superserve
 from superserve._sync.reader import Reader
 from superserve.errors import (
     BuildCancelledError,
@@ -150,19 +152,23 @@ class BuildWait:
     def _get_ready(self) -> TemplateInfo:
         """Return the template of a build that is ready: its row may lag behind."""
         until = time.monotonic() + min(TEMPLATE_LAG_S, self._deadline.left)
-        while True:
-            info = self._get_template()
-            is_newer = info.latest_build_id not in (None, self._build_id)
-            if info.status in (TemplateStatus.READY, TemplateStatus.FAILED) or is_newer:
-                return info
+        info = self._get_template()
+        while not (
+            info.status in (TemplateStatus.READY, TemplateStatus.FAILED)
+            or info.latest_build_id not in (None, self._build_id)
+        ):
             sleep(max(0.0, min(self._poll_interval_s, until - time.monotonic())))
             if time.monotonic() >= until:
                 _log.warning(
                     "build %s is ready, and the row of its template still says %s",
                     self._build_id,
-                    info.status,
+                    self._show(info.status),
                 )
-                return info
+                break
+            # What was read stands, if the time is over before there is something newer.
+            with contextlib.suppress(SandboxTimeoutError):
+                info = self._get_template()
+        return info
 
     def _get_template(self) -> TemplateInfo:
         return self._ask(
@@ -196,7 +202,7 @@ class BuildWait:
     def _try(
         self, send: Send[P, ApiError | R], operation: Operation[R, T], *args: P.args, **kwargs: P.kwargs
     ) -> T | None:
-        """Make a call once; return None if it failed in a way that the wait bears with."""
+        """Make a call once; return None if it failed in a way that may pass."""
         options = self._outage.ask(self._within(self._client.timeout_s))
         try:
             answer = self._client._call(send, operation.within(options), *args, **kwargs)
@@ -226,77 +232,89 @@ class BuildWait:
     # The log
 
     def _follow(self, build_id: str, callback: LogCallback) -> None:
-        """Poll the build until it has ended, and hand over its log meanwhile."""
+        """Poll the build until it has ended, and hand over its log meanwhile; what was read comes before any error."""
         log = BuildLog(self._client, self._template_id, build_id)
         with Reader(log.read_beside) as reader:
-            ending = None
-            while True:
-                asked_at = time.monotonic()
-                if self._poll():
-                    break
-                if not self._outage.is_on:
-                    log.goes_on_at = asked_at
-                    reader.poke()
-                next_poll = time.monotonic() + self._next_delay()
-                while (left := next_poll - time.monotonic()) > 0:
-                    self._deliver(callback, reader.get(left))
-                    # One may have come while the last poll was under way.
-                    if log.ending is not ending:
-                        ending = log.ending
-                        if ending is not None and ending.error is None:
-                            self._pace.hurry()
-                            next_poll = min(next_poll, time.monotonic() + self._next_delay())
-                if (
-                    time.monotonic() - log.heard_at > SILENCE_S
-                    and log.is_open
-                    and log.replay.count <= REPLAYED
-                ):
-                    log.heard_at = time.monotonic()
-                    reader.restart()
+            try:
+                self._poll_beside(log, reader, callback)
+            except SandboxError:
+                if not self._in_callback:
+                    self._deliver_rest(reader, callback)
+                raise
             self._read_rest(log, reader, callback)
+
+    def _poll_beside(self, log: BuildLog, reader: Reader, callback: LogCallback) -> None:
+        ending = None
+        while True:
+            asked_at = time.monotonic()
+            if self._poll():
+                return
+            if not self._outage.is_on:
+                log.goes_on_at = asked_at
+                reader.poke()
+            next_poll = time.monotonic() + self._next_delay()
+            while (left := next_poll - time.monotonic()) > 0:
+                # Asked first: an event may be the last thing that it does.
+                is_over = reader.has_ended
+                events = reader.get(left)
+                self._deliver(callback, events)
+                # One may have come while the last poll was under way.
+                if log.ending is not ending:
+                    ending = log.ending
+                    if ending is not None and ending.error is None:
+                        self._pace.hurry()
+                        next_poll = min(next_poll, time.monotonic() + self._next_delay())
+                elif is_over and not events:
+                    sleep(left)
+            if time.monotonic() - log.heard_at > SILENCE_S and log.is_open and log.replay.count <= REPLAYED:
+                log.heard_at = time.monotonic()
+                reader.restart()
 
     def _read_rest(self, log: BuildLog, reader: Reader, callback: LogCallback) -> None:
         """Hand over what is left of the log of a build that has ended, within the times for that."""
         ended_at = time.monotonic()
         log.build_has_ended = True
-        if log.ending is None or log.ending.how is not How.CLOSED or log.is_open:
-            reader.poke()
-        else:
+        # There is one attempt more: the next one, or another in place of the one that is being made.
+        is_last = log.ending is not None
+        if log.ending is not None and log.ending.how is How.CLOSED:
             reader.stop()
-        is_restarted = False
+        else:
+            reader.poke()
         while not reader.has_ended:
             now = time.monotonic()
             if log.is_open:
                 until = min(ended_at + FLOWING_S, max(log.heard_at, ended_at) + SILENT_S)
             else:
                 until = ended_at + NOT_OPEN_S
-                if now >= ended_at + NOT_OPEN_S / 2 and not is_restarted:
-                    is_restarted = True
+                if now >= ended_at + NOT_OPEN_S / 2 and not is_last:
+                    is_last = True
                     reader.restart()
             until = min(until, now + self._deadline.left)
             if now >= until:
                 break
             self._deliver(callback, reader.get(min(until - now, 0.1)))
+        ending = log.ending
+        self._deliver_rest(reader, callback)
+        if ending is None or ending.how not in (How.FINISHED, How.CLOSED):
+            reason = reader.failure or (ending and ending.error) or "it did not end in time"
+            _log.warning("the log of build %s was not read to its end: %s", self._build_id, reason)
+
+    def _deliver_rest(self, reader: Reader, callback: LogCallback) -> None:
+        """Stop reading, and hand over what has been read, however long the caller takes for it."""
         reader.stop()
-        # What has been read is delivered, however long the caller takes for it.
         while events := reader.get(0):
             self._deliver(callback, events)
-        if log.ending is None or log.ending.how not in (How.FINISHED, How.CLOSED):
-            reason = (
-                log.ending.error if log.ending is not None and log.ending.error else "it did not end in time"
-            )
-            _log.warning("the log of build %s was not read to its end: %s", self._build_id, reason)
 
     def _deliver(self, callback: LogCallback, events: list[BuildLogEvent]) -> None:
         if not events:
             return
         self._latest.extend(events)
         self._in_callback = True
-        has_time = deliver(callback, events, self._deadline)
-        self._in_callback = False
+        is_in_time = deliver(callback, events, self._deadline)
         # What the build has come to says more than that the time is over.
-        if not has_time and not self._has_ended:
+        if not is_in_time and not self._has_ended:
             raise self._time_out()
+        self._in_callback = False
 
     def _read_tail(self) -> tuple[str, ...]:
         if self._on_log is None and self._wants_tail:

@@ -60,12 +60,19 @@ class HTTPClient(private.Unredirected, httpx.Client):
     def send(self, request: httpx.Request, *, stream: bool = False, **arguments: Any) -> httpx.Response:
         """Send a request as httpx does, within the time it may take.
 
-        With `stream`, it is sent once, and how long it may take is for its reader to say.
+        With `stream`, it is sent once, and how long it may take is for its reader to say; a refusal is read here.
         """
         arguments.pop("follow_redirects", None)
         if stream:
             return self._open(request, **arguments)
-        options = policy.current_options() or self._default
+        # Before anything is begun: where there can be no connections, it says why.
+        self._connections.pool()
+        options = policy.current_options()
+        if options is None:
+            options = self._default
+        else:
+            # What httpx has put there is what calls may take that say nothing else.
+            request.extensions.pop("timeout", None)
         deadline = time.monotonic() + options.timeout_s
         exchange = partial(self._exchange, request, deadline, super().send, **arguments)
         if options.attempts == 1 or request.method not in policy.REPEATED_METHODS:
@@ -91,8 +98,9 @@ class HTTPClient(private.Unredirected, httpx.Client):
     def _open(self, request: httpx.Request, **arguments: Any) -> httpx.Response:
         sent_at = time.monotonic()
         response = super().send(request, stream=True, **arguments)
-        if response.status_code in policy.REPEATED_STATUSES:
-            read_whole(response)
+        if not response.is_success:
+            deadline = time.monotonic() + self._default.timeout_s
+            run_until(deadline, partial(read_whole, response))
         self.gate.note(response, sent_at)
         return response
 

@@ -1,5 +1,5 @@
 # Written by scripts/unasync.py from superserve/_async/reader.py. Do not edit: change that, then run `nox -s generate`.
-"""Reading beside the caller: what has been read waits for him, up to a bound."""
+"""Reading beside the caller: what has been read is kept for the caller, up to a bound."""
 
 from collections.abc import Callable
 from types import TracebackType
@@ -24,16 +24,17 @@ class Reader:
         read: What reads: it is called with this object.
 
     Attributes:
+        failure: What has ended the reading, if that is an error.
         has_ended: Whether there is nothing more to read.
         is_stopped: Whether nothing more is wanted.
     """
 
     def __init__(self, read: Read) -> None:
+        self.failure: SandboxError | None = None
         self.has_ended = False
         self.is_stopped = False
         self._read = read
         self._worker: Worker | None = None
-        self._failure: SandboxError | None = None
         self._batches: Queue[tuple[list[BuildLogEvent], int]] = Queue()
         self._room: Queue[None] = Queue()
         self._pokes: Queue[None] = Queue()
@@ -43,10 +44,15 @@ class Reader:
 
     def __enter__(self) -> Self:
         self.has_ended = self.is_stopped = False
+        self._worker = Worker()
         try:
-            self._worker = Worker(self._run)
-        except RuntimeError as error:
-            raise SandboxError(f"the log cannot be read beside: {error}") from error
+            self._worker.start(self._run)
+        except BaseException as error:
+            # Interrupted, it may have begun all the same.
+            self.stop()
+            if isinstance(error, RuntimeError):
+                raise SandboxError(f"the log cannot be read beside: {error}") from error
+            raise
         return self
 
     def __exit__(
@@ -55,30 +61,24 @@ class Reader:
         self.stop()
 
     def get(self, timeout_s: float) -> list[BuildLogEvent]:
-        """Return the next events: none if the time runs out first, or something else has changed.
-
-        Raises:
-            SandboxError: Reading has failed, and all events before that have been taken.
-        """
+        """Return the next events: none if the time runs out first, or something else has changed."""
         # Everybody's turn, the reader's too: events may be taken faster than they come.
         sleep(0)
         events: list[BuildLogEvent] = []
-        batch = self._batches.get(0 if self.has_ended else timeout_s)
+        batch = self._batches.get(timeout_s)
         while batch is not None:
             events += batch[0]
             self._taken_bytes += batch[1]
             batch = self._batches.get(0) if len(events) < _BATCH else None
         if self._is_full:
             self._room.put(None)
-        if not events and self._failure is not None:
-            raise self._failure
         return events
 
     def put(self, events: list[BuildLogEvent], size: int) -> None:
         """Hand over what was read; wait while too much is held. Without events it says that something has changed."""
         self._read_bytes += size
         self._batches.put((events, size))
-        # Said before it is counted: who takes counts first, and looks then.
+        # Set before the bytes are compared: the taker counts first, and looks at this then.
         self._is_full = True
         while self._read_bytes - self._taken_bytes > READ_AHEAD and not self.is_stopped:
             self._room.get(60)
@@ -110,9 +110,9 @@ class Reader:
         try:
             self._read(self)
         except SandboxError as error:
-            self._failure = error
+            self.failure = error
         except Exception as error:  # noqa: BLE001 - nobody else would hear of it
-            self._failure = SandboxError(f"reading the log broke down: {type(error).__name__}: {error}")
+            self.failure = SandboxError(f"reading the log broke down: {type(error).__name__}: {error}")
         finally:
             self.has_ended = True
             self._batches.put(([], 0))

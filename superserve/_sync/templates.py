@@ -21,13 +21,14 @@ from superserve_api.models import ApiError
 from superserve_api.types import UNSET
 
 from superserve import _arguments
-from superserve._http.tasks_sync import LogCallback, Send, check_callback, deliver
+from superserve._arguments import LogCallback
+from superserve._http.tasks_sync import check_callback, deliver
 from superserve._operations import builds, templates
 from superserve._operations.operation import Operation
 from superserve._polling import Deadline
 from superserve._sync.build_logs import BuildLog
 from superserve._sync.build_wait import BuildWait
-from superserve._sync.client import Superserve, client_for
+from superserve._sync.client import Send, Superserve, client_for
 from superserve._template_snapshot import TemplateSnapshot
 from superserve.errors import NotFoundError, SandboxError
 from superserve.types import BuildLogEvent, BuildStep, TemplateBuildInfo, TemplateInfo
@@ -43,6 +44,9 @@ class Template(TemplateSnapshot):
 
     Made by `create` and `connect`, not by calling the class. Its properties are what the server said at that moment and
     never change; `get_info` asks again.
+
+    Any call may raise AuthenticationError, RateLimitError, ServerError, SandboxConnectionError and SandboxTimeoutError;
+    methods name what else they raise. GET and DELETE are repeated as the client's `max_attempts` says, POST never is.
 
     Example:
         >>> from superserve import Template
@@ -150,6 +154,12 @@ class Template(TemplateSnapshot):
     ) -> Self:
         """Load an existing template by its id, with `getTemplate`; names are found with `list`.
 
+        Args:
+            template_id: The template's id.
+            api_key: Instead of SUPERSERVE_API_KEY.
+            base_url: Instead of SUPERSERVE_BASE_URL.
+            client: Instead of the shared client for that key and address.
+
         Raises:
             ValidationError: `template_id` cannot be an id.
             NotFoundError: There is no such template, or it is another team's.
@@ -170,12 +180,15 @@ class Template(TemplateSnapshot):
         """Return the team's templates and the system's, newest first, with `listTemplates`.
 
         Args:
-            name_prefix: Only those whose name begins exactly so.
+            name_prefix: Only those whose name begins exactly so; by default all.
             api_key: Instead of SUPERSERVE_API_KEY.
             base_url: Instead of SUPERSERVE_BASE_URL.
             client: Instead of the shared client for that key and address.
+
+        Raises:
+            ValidationError: `name_prefix` is not a string.
         """
-        prefix = _arguments.optional_text("name_prefix", name_prefix, may_be_empty=True) or ""
+        prefix = _arguments.text("name_prefix", "" if name_prefix is None else name_prefix, may_be_empty=True)
         used = client_for(client, api_key=api_key, base_url=base_url)
         return used._call(
             list_templates.sync_detailed,
@@ -195,11 +208,18 @@ class Template(TemplateSnapshot):
     ) -> None:
         """Delete a template by its id, with `deleteTemplate`; if there is none, that is fine too.
 
-        Others' templates, the system's among them, are none in this sense: nothing happens to them.
+        Templates of other teams and of the system count as missing: nothing happens to them.
 
         The server may take 30 s to answer: the client's `timeout_s` counts on top of that.
 
+        Args:
+            template_id: The template's id.
+            api_key: Instead of SUPERSERVE_API_KEY.
+            base_url: Instead of SUPERSERVE_BASE_URL.
+            client: Instead of the shared client for that key and address.
+
         Raises:
+            ValidationError: `template_id` cannot be an id.
             ConflictError: A sandbox that is not destroyed still uses it, or a build of it is going on.
         """
         checked_id = _arguments.identifier("template_id", template_id)
@@ -273,7 +293,7 @@ class Template(TemplateSnapshot):
             steps=self._steps,
             build_id=self._find_build(build_id),
             poll_interval_s=_arguments.seconds("poll_interval_s", poll_interval_s),
-            timeout_s=_arguments.optional_seconds("timeout_s", timeout_s),
+            timeout_s=_arguments.optional(_arguments.seconds, "timeout_s", timeout_s),
             on_log=on_log,
             log_tail=_arguments.flag("log_tail", log_tail),
             cancels=_arguments.flag("cancel_on_interrupt", cancel_on_interrupt),
@@ -285,7 +305,7 @@ class Template(TemplateSnapshot):
     ) -> None:
         """Call `on_event` for each event of a build's log, from its start, until the server says that it is finished.
 
-        Reads `streamTemplateBuildLogs` and nothing else. It also returns when the server closes the log in good order.
+        Reads `streamTemplateBuildLogs` and nothing else. It also returns when the server closes the log without an error.
         When the connection breaks, or the server is busy (429, 502, 503, 504), it asks again, and what the server replays
         is left out; after three attempts without anything new it gives up. The end of the log is not the end of the
         build: `wait_until_ready` waits for that.
@@ -317,7 +337,7 @@ class Template(TemplateSnapshot):
     def iter_build_logs(
         self, *, build_id: str | None = None, idle_timeout_s: float | None = None
     ) -> Generator[BuildLogEvent]:
-        """Yield each event of a build's log, as `stream_build_logs` hands them over, with the same arguments and errors.
+        """Return an iterator of each event of a build's log, as `stream_build_logs` hands them over, with the same arguments.
 
         Close it (`contextlib.closing`) to stop reading early.
 
@@ -328,10 +348,7 @@ class Template(TemplateSnapshot):
             ...         print(event.text)
             hi
         """
-        with closing(self._read_log(build_id, idle_timeout_s)) as batches:
-            for events in batches:
-                for event in events:
-                    yield event
+        return _each(self._read_log(build_id, idle_timeout_s))
 
     def rebuild(self) -> TemplateBuildInfo:
         """Queue a new build, or return the one that is going on already, with `createTemplateBuild`.
@@ -352,12 +369,15 @@ class Template(TemplateSnapshot):
         return build
 
     def list_builds(self, *, limit: int | None = None) -> builtins.list[TemplateBuildInfo]:
-        """Return the template's recent builds, newest first, with `listTemplateBuilds`.
+        """Return the template's recent builds, newest first, with `listTemplateBuilds`; none for the system's templates.
 
         Args:
-            limit: At most so many; the server never returns more than its own limit (20).
+            limit: At most so many, from 1; the server never returns more than its own limit (20), the default.
+
+        Raises:
+            ValidationError: `limit` is not an integer of at least 1.
         """
-        count = _arguments.optional_count("limit", limit)
+        count = _arguments.optional(_arguments.count, "limit", limit)
         return self._client._call(
             list_template_builds.sync_detailed,
             builds.list_builds(self._usable_id, count),
@@ -369,7 +389,11 @@ class Template(TemplateSnapshot):
     def get_build(self, build_id: str) -> TemplateBuildInfo:
         """Return one build, with `getTemplateBuild`.
 
+        Args:
+            build_id: The build's id.
+
         Raises:
+            ValidationError: `build_id` cannot be an id.
             NotFoundError: The template has no such build.
         """
         checked_id = _arguments.identifier("build_id", build_id)
@@ -382,7 +406,14 @@ class Template(TemplateSnapshot):
         )
 
     def cancel_build(self, build_id: str) -> None:
-        """Cancel a build, with `cancelTemplateBuild`; one that has ended, or does not exist, is fine too."""
+        """Cancel a build, with `cancelTemplateBuild`; one that has ended, or does not exist, is fine too.
+
+        Args:
+            build_id: The build's id.
+
+        Raises:
+            ValidationError: `build_id` cannot be an id.
+        """
         checked_id = _arguments.identifier("build_id", build_id)
         _unless_gone(
             self._client,
@@ -412,7 +443,7 @@ class Template(TemplateSnapshot):
     def _read_log(
         self, build_id: str | None, idle_timeout_s: float | None
     ) -> Generator[builtins.list[BuildLogEvent]]:
-        idle_s = _arguments.optional_seconds("idle_timeout_s", idle_timeout_s)
+        idle_s = _arguments.optional(_arguments.seconds, "idle_timeout_s", idle_timeout_s)
         build = self._find_build(build_id)
         if build is None:
             raise SandboxError(
@@ -439,7 +470,23 @@ class Templates:
         start_cmd: str | None = None,
         ready_cmd: str | None = None,
     ) -> Template:
-        """Register a template and queue its first build; see `Template.create`."""
+        """Register a template and queue its first build, with `createTemplate`; see `Template.create`.
+
+        Args:
+            name: Unique in the team; lower-case letters, digits and `. _ / -`.
+            from_: The OCI image to start from, such as `python:3.11`.
+            vcpu: Virtual CPUs, 1 to 4; the server's default is 1.
+            memory_mib: Memory in MiB, 256 to 4096; the server's default is 1024.
+            disk_mib: Disk in MiB, 1024 to 8192; the server's default is 4096.
+            steps: What to do with the image, in order, as dicts or typed steps.
+            start_cmd: A process to start and keep running in the template.
+            ready_cmd: A command that succeeds once that process is ready; tried every 2 s.
+
+        Raises:
+            ValidationError: An argument is wrong, or the server refused one.
+            ConflictError: The name is taken.
+            RateLimitError: Too many requests, builds or templates (see `code`).
+        """
         return Template.create(
             name=name,
             from_=from_,
@@ -453,16 +500,37 @@ class Templates:
         )
 
     def connect(self, template_id: str) -> Template:
-        """Load an existing template by its id; see `Template.connect`."""
+        """Load an existing template by its id, with `getTemplate`.
+
+        Raises:
+            ValidationError: `template_id` cannot be an id.
+            NotFoundError: There is no such template, or it is another team's.
+        """
         return Template.connect(template_id, client=self._client)
 
     def list(self, *, name_prefix: str | None = None) -> builtins.list[TemplateInfo]:
-        """Return the team's templates and the system's; see `Template.list`."""
+        """Return the team's templates and the system's, newest first, with `listTemplates`.
+
+        Args:
+            name_prefix: Only those whose name begins exactly so; by default all.
+        """
         return Template.list(name_prefix=name_prefix, client=self._client)
 
     def delete_by_id(self, template_id: str) -> None:
-        """Delete a template by its id; see `Template.delete_by_id`."""
+        """Delete a template by its id, with `deleteTemplate`; if there is none, that is fine too.
+
+        Raises:
+            ValidationError: `template_id` cannot be an id.
+            ConflictError: A sandbox that is not destroyed still uses it, or a build of it is going on.
+        """
         Template.delete_by_id(template_id, client=self._client)
+
+
+def _each(batches: Generator[builtins.list[BuildLogEvent]]) -> Generator[BuildLogEvent]:
+    with closing(batches):
+        for events in batches:
+            for event in events:
+                yield event
 
 
 def _get(client: Superserve, template_id: str) -> TemplateInfo:

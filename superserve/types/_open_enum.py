@@ -5,7 +5,10 @@ from typing import Self
 
 
 class OpenStrEnum(StrEnum):
-    """A string enum that takes values it does not know: a newer server must not break an older client."""
+    """A string enum that takes values it does not know: a newer server must not break an older client.
+
+    Its subclasses have a member for type checkers alone, `_A_NEWER_VALUE`: a `match` over the others is not exhaustive.
+    """
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:

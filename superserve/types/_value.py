@@ -1,4 +1,4 @@
-"""What all values that people receive can do."""
+"""What all values can do."""
 
 from typing import Any
 
@@ -9,8 +9,14 @@ import attrs
 # takes twice as long.
 @attrs.frozen(slots=False)
 class Value:
-    """A frozen value, equal to others with the same content."""
+    """A frozen value, equal to others with the same content; it can be copied and pickled."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as a dict of its fields, with the types that they have here."""
+        """Return its fields as a dict, those of values in it too; times stay datetimes, statuses enums of strings."""
         return attrs.asdict(self)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: object, _handler: object) -> dict[str, Any]:
+        # So that pydantic takes it as it is, and FastAPI a function that is annotated with it.
+        to_dict = {"type": "function-plain", "function": cls.to_dict, "return_schema": {"type": "dict"}}
+        return {"type": "is-instance", "cls": cls, "serialization": to_dict}

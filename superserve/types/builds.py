@@ -1,6 +1,7 @@
 """Builds and their logs, as people receive them."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -17,6 +18,8 @@ class TemplateBuildStatus(OpenStrEnum):
     READY = "ready"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    if TYPE_CHECKING:
+        _A_NEWER_VALUE = "?"
 
     @property
     def is_terminal(self) -> bool:
@@ -29,17 +32,20 @@ _TERMINAL = frozenset({TemplateBuildStatus.READY, TemplateBuildStatus.FAILED, Te
 
 @attrs.frozen(slots=False)
 class TemplateBuildInfo(Value):
-    """A build as the server last told it (`GET /templates/{template_id}/builds/{build_id}`)."""
+    """A build as the server last described it (`GET /templates/{template_id}/builds/{build_id}`)."""
 
     id: str
     template_id: str
     status: TemplateBuildStatus
     build_spec_hash: str
+    """The same for builds of the same image, steps and commands."""
     created_at: datetime
     error_message: str | None = None
     """`<code>: <detail>` of a failed build; see `BuildError.parse`."""
     started_at: datetime | None = None
+    """When it began to run; None if it has only been in the queue."""
     finalized_at: datetime | None = None
+    """When it ended; None before that."""
 
     @property
     def has_ended(self) -> bool:
@@ -55,6 +61,8 @@ class BuildLogStream(OpenStrEnum):
     STDERR = "stderr"
     SYSTEM = "system"
     ERROR = "error"
+    if TYPE_CHECKING:
+        _A_NEWER_VALUE = "?"
 
 
 @attrs.frozen(slots=False)

@@ -4,46 +4,49 @@ from typing import Required, TypedDict
 
 import attrs
 
+from superserve.types._value import Value
 
-@attrs.frozen
-class RunStep:
-    """Run a shell command."""
+
+@attrs.frozen(slots=False)
+class RunStep(Value):
+    """Run a shell command. The build fails if it exits with anything but 0."""
 
     run: str
 
 
-@attrs.frozen
-class EnvStepValue:
-    """An environment variable."""
+@attrs.frozen(slots=False)
+class EnvStepValue(Value):
+    """An environment variable. The key has neither `=` nor spaces; the value may be empty."""
 
     key: str
     value: str
 
 
-@attrs.frozen
-class EnvStep:
+@attrs.frozen(slots=False)
+class EnvStep(Value):
     """Set an environment variable for the steps that follow and for the template."""
 
     env: EnvStepValue
 
 
-@attrs.frozen
-class WorkdirStep:
+@attrs.frozen(slots=False)
+class WorkdirStep(Value):
     """Create a folder and make it the working directory of what follows."""
 
     workdir: str
 
 
-@attrs.frozen
-class UserStepValue:
-    """A user of the template."""
+@attrs.frozen(slots=False)
+class UserStepValue(Value):
+    """A user of the template. The name has at most 31 of `a-z`, `0-9`, `_` and `-`, and starts with a letter or `_`."""
 
     name: str
     sudo: bool = False
+    """Whether the user may use `sudo`."""
 
 
-@attrs.frozen
-class UserStep:
+@attrs.frozen(slots=False)
+class UserStep(Value):
     """Create a user, if need be, and run what follows as that user."""
 
     user: UserStepValue

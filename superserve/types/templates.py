@@ -1,6 +1,7 @@
 """Templates as people receive them."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -15,19 +16,25 @@ class TemplateStatus(OpenStrEnum):
     BUILDING = "building"
     READY = "ready"
     FAILED = "failed"
+    if TYPE_CHECKING:
+        _A_NEWER_VALUE = "?"
 
 
 @attrs.frozen(slots=False)
 class TemplateInfo(Value):
-    """A template as the server last told it (`GET /templates/{template_id}`)."""
+    """A template as the server last described it (`GET /templates/{template_id}`)."""
 
     id: str
     name: str
+    """Unique in the team."""
     team_id: str
     status: TemplateStatus
     vcpu: int
+    """Virtual CPUs."""
     memory_mib: int
+    """Memory in MiB."""
     disk_mib: int
+    """Disk in MiB."""
     created_at: datetime
     size_bytes: int | None = None
     """Size of the snapshot in bytes; None until a build has succeeded."""
@@ -36,4 +43,4 @@ class TemplateInfo(Value):
     built_at: datetime | None = None
     """When the latest successful build ended; None until one has."""
     latest_build_id: str | None = None
-    """The most recent build, where the server tells it."""
+    """The most recent build; None if the server does not name it."""

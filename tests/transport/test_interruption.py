@@ -23,7 +23,6 @@ from superserve import (
     Superserve,
     Template,
 )
-from superserve._streams.resume import LogFeed
 from tests.conftest import Belongings
 from tests.script import BUILD_ID, LINE, TEMPLATE_ID, Script
 from tests.wire import STREAM_HEAD, Peer, Request, Wire, chunk, reply, reset, sse, stall
@@ -91,15 +90,16 @@ def interrupt(peer: Peer, _request: Request) -> None:
 
 
 @pytest.mark.parametrize("what", ["wait", "wait with a log", "iterate"])
-def test_a_signal_that_raises_at_any_moment_stops_everything_and_leaves_nothing(what):
+@pytest.mark.parametrize("times", [10, pytest.param(80, marks=pytest.mark.slow)])
+def test_a_signal_that_raises_at_any_moment_stops_everything_and_leaves_nothing(what, times):
     # In a process of its own: what measures coverage doesn't survive such moments.
     env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     program = subprocess.run(
-        [sys.executable, "-m", "tests.interrupts", what],
+        [sys.executable, "-m", "tests.interrupts", what, str(times)],
         capture_output=True, text=True, timeout=60, env=env, check=False,
     )  # fmt: skip
     assert program.returncode == 0, program.stderr
-    assert program.stdout == "80 interrupts, nothing left\n"
+    assert program.stdout == f"{times} interrupts, nothing left\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -222,11 +222,14 @@ async def test_a_cancelled_create_says_that_the_template_may_exist(serve, key):
 # Cancelled tasks
 
 
-async def test_a_task_cancelled_at_any_moment_stops_waiting_and_leaves_nothing(restless, key, belongings):
+@pytest.mark.parametrize("times", [40, pytest.param(200, marks=pytest.mark.slow)])
+async def test_a_task_cancelled_at_any_moment_stops_waiting_and_leaves_nothing(
+    restless, key, belongings, times
+):
     _, wire = restless
     async with AsyncSuperserve(api_key=key, base_url=wire.url) as client:
         template = await AsyncTemplate.connect(TEMPLATE_ID, client=client)
-        for number in range(200):
+        for number in range(times):
             log = {"on_log": lambda event: None} if number % 2 else {}
             waiting = asyncio.create_task(template.wait_until_ready(poll_interval_s=0.001, **log))
             await asyncio.sleep(MOMENTS.uniform(0, 0.02))
@@ -235,13 +238,14 @@ async def test_a_task_cancelled_at_any_moment_stops_waiting_and_leaves_nothing(r
                 await waiting
             assert belongings.readers() == set()
             assert getattr(caught.value, "__notes__", [GO_ON["async"]]) == [GO_ON["async"]]
-        pool = client._pool.get()._transport._pool
+        pool = client._connections.pool()
         assert pool._requests == []
         assert (await template.get_info()).id == TEMPLATE_ID
     assert belongings.left() == set()
 
 
-async def test_calls_cancelled_at_any_moment_give_their_connections_back(serve, key):
+@pytest.mark.parametrize("times", [3, pytest.param(12, marks=pytest.mark.slow)])
+async def test_calls_cancelled_at_any_moment_give_their_connections_back(serve, key, times):
     # httpcore alone loses one now and then: cancelled between two steps of giving it back.
     def slow(peer, _request):
         threading.Event().wait(0.002)
@@ -250,13 +254,13 @@ async def test_calls_cancelled_at_any_moment_give_their_connections_back(serve, 
     wire = serve(slow)
     async with AsyncSuperserve(api_key=key, base_url=wire.url) as client:
         await AsyncTemplate.list(client=client)
-        for _ in range(12):
+        for _ in range(times):
             calls = [asyncio.create_task(AsyncTemplate.list(client=client)) for _ in range(120)]
             await asyncio.sleep(MOMENTS.uniform(0.02, 0.2))
             for call in calls:
                 call.cancel()
             await asyncio.wait(calls)
-            pool = client._pool.get()._transport._pool
+            pool = client._connections.pool()
             assert pool._requests == []
             assert not [connection for connection in pool.connections if not connection.is_idle()]
         assert await AsyncTemplate.list(client=client) == []
@@ -324,7 +328,8 @@ async def test_a_timeout_while_one_address_after_the_other_is_tried_leaves_no_co
             async with asyncio.timeout(0.4):
                 await AsyncTemplate.list(client=client)
         assert not isinstance(caught.value, SandboxError)
-        assert belongings.left() == set()
+        # asyncio has its own threads for looking up names.
+        assert not {left for left in belongings.left(patience_s=0.5) if "asyncio" not in left}
 
 
 async def test_a_failing_sibling_in_a_group_ends_a_wait(template, belongings):
@@ -453,35 +458,6 @@ async def test_plain_callbacks_let_other_tasks_have_their_turn(serve, key):
     assert len(set(turns)) > 10
 
 
-async def test_what_a_signal_handler_raises_in_the_reading_task_comes_out_of_the_wait(template, monkeypatch):
-    class TerminatedError(BaseException):
-        pass
-
-    def interrupt(_feed, _data):
-        raise TerminatedError
-
-    monkeypatch.setattr(LogFeed, "take", interrupt)
-    with pytest.raises(TerminatedError) as caught:
-        await template.wait_until_ready(on_log=print, poll_interval_s=0.01)
-    assert caught.value.__notes__ == [GO_ON["async"]]
-
-
-async def test_what_a_signal_handler_raises_amid_asyncios_own_code_comes_out_of_the_wait(
-    template, monkeypatch
-):
-    class TerminatedError(BaseException):
-        pass
-
-    def interrupt(_protocol, _data):
-        raise TerminatedError
-
-    # asyncio takes it for an error of the connection's.
-    monkeypatch.setattr("anyio._backends._asyncio.StreamProtocol.data_received", interrupt)
-    with pytest.raises(TerminatedError) as caught:
-        await template.wait_until_ready(poll_interval_s=0.01, timeout_s=10)
-    assert caught.value.__notes__ == [GO_ON["async"]]
-
-
 # Without a signal
 
 
@@ -497,34 +473,9 @@ def test_a_thread_that_cannot_be_started_is_told(serve, key, monkeypatch):
     with Superserve(api_key=key, base_url=wire.url) as client:
         template = Template.connect(TEMPLATE_ID, client=client)
         monkeypatch.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(SandboxError, match="no thread to read the log with: can't start new thread"):
+        with pytest.raises(SandboxError, match="the log cannot be read beside: can't start new thread"):
             template.wait_until_ready(on_log=print)
         monkeypatch.undo()
-
-
-def test_a_name_that_is_looked_up_for_ever_holds_up_no_wait(serve, key, belongings, named, unresolved):
-    wire = serve(Script(logs=[stall(STREAM_HEAD + EVENT)]))
-    with Superserve(api_key=key, base_url=named(wire.port, heard="127.0.0.1").url) as client:
-        template = Template.connect(TEMPLATE_ID, client=client)
-        unresolved()
-        events = []
-        template.wait_until_ready(on_log=events.append)
-        assert [event.gap for event in events] == [True]
-        assert belongings.readers() == set()
-
-
-def test_a_signal_handler_that_raises_while_a_name_is_looked_up_ends_the_call_at_once(unresolved, key):
-    before = signal.signal(signal.SIGALRM, Handler().method)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
-        with (
-            Superserve(api_key=key, base_url=unresolved().url, timeout_s=10) as client,
-            pytest.raises(TimeoutError, match="from the handler"),
-        ):
-            Template.list(client=client)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.parametrize("started", [True, False])
@@ -547,6 +498,10 @@ def test_an_interrupt_while_the_thread_is_started_leaves_no_thread(
             patch.setattr(threading.Thread, "start", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 template.wait_until_ready(on_log=print)
+        # One that had begun ends by itself.
+        until = time.monotonic() + 5
+        while belongings.readers() and time.monotonic() < until:
+            time.sleep(0.005)
         assert belongings.readers() == set()
 
 
@@ -573,22 +528,22 @@ def test_an_interrupt_within_a_callback_comes_out_as_it_is(serve, key, belonging
     assert caught.value.__notes__ == [GO_ON["sync"]]
 
 
-def test_a_callback_that_overruns_ends_the_wait_right_after(serve, key):
+def test_a_callback_that_overruns_gets_what_was_read_before_the_wait_ends(serve, key):
     wire = serve(Script(build=["building"], logs=[stall(STREAM_HEAD + EVENT * 3)]))
     seen = []
 
     def overrun(event):
         seen.append(event)
-        time.sleep(1.5)
+        time.sleep(0.4)
 
     with Superserve(api_key=key, base_url=wire.url) as client:
         template = Template.connect(TEMPLATE_ID, client=client)
         with pytest.raises(SandboxTimeoutError):
-            template.wait_until_ready(on_log=overrun, poll_interval_s=0.01, timeout_s=1)
-    assert len(seen) == 1
+            template.wait_until_ready(on_log=overrun, poll_interval_s=0.01, timeout_s=0.3)
+    assert len(seen) == 3
 
 
-@pytest.mark.parametrize("kind", [TimeoutError, ConnectionResetError, OSError])
+@pytest.mark.parametrize("kind", [TimeoutError, LookupError])
 @pytest.mark.parametrize("answer", [stall(), stall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")])
 def test_what_a_signal_handler_raises_is_not_taken_for_an_error_of_the_socket(serve, key, kind, answer):
     # TimeoutError is what the usual handler of SIGALRM raises, and what a socket raises whose time is over.
@@ -631,19 +586,6 @@ def test_a_signal_handler_that_raises_while_connecting_is_not_taken_for_a_refusa
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-def test_who_has_a_pool_that_is_replaced_after_an_interrupt_is_served_by_the_new_one(serve, key):
-    wire = serve(reply(json=[]))
-    with Superserve(api_key=key, base_url=wire.url) as client:
-        # As a thread has it between two steps of a call.
-        spoilt = client._pool.get()
-        spoilt.is_spoilt = True
-        other = client._pool.get()
-        assert spoilt.is_closed
-        assert spoilt.get("/templates").json() == []
-        assert not other.is_closed
-        assert wire.connections == 1
 
 
 def test_an_interrupted_call_leaves_the_calls_of_other_threads_alone(serve, key):

@@ -14,7 +14,7 @@ from superserve import (
     Superserve,
     Template,
 )
-from superserve._http import policy
+from superserve._http import environment as network
 from tests.script import LINE, TEMPLATE_ID, Script
 from tests.wire import Wire, log
 
@@ -60,15 +60,16 @@ def wire(authority):
 @pytest.fixture(autouse=True)
 def _fresh_context():
     """Read certificates anew, and let other tests do so."""
-    policy.ssl_context.cache_clear()
+    network._ssl_context.cache_clear()
     yield
-    policy.ssl_context.cache_clear()
+    network._ssl_context.cache_clear()
 
 
 @pytest.fixture
 def _trusted(authority, environment, tmp_path):
     """Name the authority's certificate as programs do."""
     file = tmp_path / "authority.pem"
+    environment.delenv("SSL_CERT_DIR", raising=False)
     authority.cert_pem.write_to_path(file)
     environment.setenv("SSL_CERT_FILE", str(file))
 
@@ -146,3 +147,19 @@ def test_a_log_over_tls_is_left_at_once(wire, key, belongings):
             break
     assert belongings.readers() == set()
     wire.until(lambda: wire.open_connections == 0)
+
+
+async def test_a_certificate_named_while_the_process_runs_is_seen_by_the_next_client(
+    wire, key, authority, environment, tmp_path
+):
+    with Superserve(api_key=key, base_url=wire.url) as before:
+        with pytest.raises(SandboxConnectionError):
+            Template.connect(TEMPLATE_ID, client=before)
+        file = tmp_path / "authority.pem"
+        authority.cert_pem.write_to_path(file)
+        environment.delenv("SSL_CERT_DIR", raising=False)
+        environment.setenv("SSL_CERT_FILE", str(file))
+        with Superserve(api_key=key, base_url=wire.url) as client:
+            assert Template.connect(TEMPLATE_ID, client=client).name == "my-env"
+        async with AsyncSuperserve(api_key=key, base_url=wire.url) as client:
+            assert (await AsyncTemplate.connect(TEMPLATE_ID, client=client)).name == "my-env"

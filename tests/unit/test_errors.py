@@ -1,17 +1,22 @@
 """The errors as values: what they hold, how they read, and that they can be copied and pickled."""
 
 import copy
+import errno
 import inspect
 import pickle
+import ssl
 import traceback
 
+import httpcore
 import httpx
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from superserve import (
+    BuildCancelledError,
     BuildError,
+    ConflictError,
     NotFoundError,
     RateLimitError,
     SandboxConnectionError,
@@ -20,11 +25,14 @@ from superserve import (
     _config,
     errors,
 )
+from superserve._http import policy
+from superserve._http.environment import Proxy
+from superserve._http.planes import control_plane
 from superserve._http.responses import failure
-from superserve._operations.templates import Call, nothing
+from superserve._operations.operation import Operation, read_nothing
 
 CLASSES = [getattr(errors, name) for name in errors.__all__]
-PLAIN = [kind for kind in CLASSES if kind is not BuildError]
+PLAIN = [kind for kind in CLASSES if kind not in (BuildError, BuildCancelledError)]
 COPIES = [copy.copy, copy.deepcopy] + [
     lambda error, protocol=protocol: pickle.loads(pickle.dumps(error, protocol))
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
@@ -98,6 +106,44 @@ def test_a_build_error_survives_being_copied(copied):
     assert other.__notes__ == ["a note"]
 
 
+@pytest.mark.parametrize("copied", COPIES)
+def test_a_cancelled_builds_error_is_a_conflict_and_survives_being_copied(copied):
+    error = BuildCancelledError("build b-1 of template t-1 was cancelled", "b-1", "t-1")
+    error.add_note("a note")
+    assert isinstance(error, ConflictError)
+    assert str(error) == "build b-1 of template t-1 was cancelled; rebuild() starts another"
+    other = copied(error)
+    assert (type(other), str(other), vars(other)) == (type(error), str(error), vars(error))
+    assert (other.build_id, other.template_id, other.__notes__) == ("b-1", "t-1", ["a note"])
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "image_pull_failed",
+        "step_failed",
+        "boot_failed",
+        "ready_cmd_failed",
+        "start_cmd_failed",
+        "build_failed",
+    ],
+)
+def test_what_to_do_about_a_failed_build_stands_at_the_end(code):
+    error = parse(f"{code}: it did not work")
+    assert error.hint
+    assert str(error).endswith(f"{code}: it did not work; {error.hint}")
+
+
+def test_a_failed_build_tells_the_templates_name_and_the_command_where_they_are_known():
+    error = parse("step_failed: step 1/2 failed after 3s: exited with code 100")
+    error.template_name, error.command, error.hint = "my-env", "make all", None
+    assert str(error) == (
+        "build b-1 of template 'my-env' t-1 failed: step_failed: step 1/2 failed after 3s: exited with code 100; "
+        "the command was 'make all'"
+    )
+    assert error.message == "step 1/2 failed after 3s: exited with code 100"
+
+
 def test_an_error_says_what_was_done_what_came_of_it_and_what_to_do():
     error = RateLimitError(
         "at most 5 builds", **(EVERYTHING | {"code": "too_many_builds", "action": "rebuild template t"})
@@ -128,7 +174,7 @@ def test_an_error_says_what_was_done_what_came_of_it_and_what_to_do():
         (
             httpx.ProxyError("407"),
             SandboxConnectionError,
-            f"cannot connect to https://api.superserve.ai: 407; {CHECK}",
+            "the proxy refused: 407; check the proxy, and what it asks for",
         ),
         (httpx.ReadError(""), SandboxConnectionError, f"the connection to the server broke: ReadError{LOST}"),
         (httpx.WriteError("x"), SandboxConnectionError, f"the connection to the server broke: x{LOST}"),
@@ -142,11 +188,106 @@ def test_an_error_says_what_was_done_what_came_of_it_and_what_to_do():
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
 def test_every_failure_on_the_way_is_told_apart_by_whether_the_server_may_have_acted(cause, kind, message):
-    call = Call({}, "create template 'a'", nothing, if_lost="it may exist")
-    cause.request = httpx.Request("POST", "https://api.superserve.ai/templates")
-    error = failure(call, cause, _config.resolve("k" * 20), timeout_s=5.0)
+    cause.request = REQUEST
+    error = failure(CREATE, cause, PLANE, timeout_s=5.0)
     assert type(error) is kind
     assert str(error) == f"could not create template 'a': {message}"
+
+
+CREATE = Operation("create template 'a'", read_nothing, if_lost="it may exist")
+PLANE = control_plane(_config.resolve("k" * 20, "https://api.superserve.ai"))
+REQUEST = httpx.Request("POST", "https://api.superserve.ai/templates")
+PROXY = Proxy("HTTPS_PROXY", httpx.URL("http://proxy.test:3128"), (b"me", b"hunter2"))
+
+
+@pytest.mark.parametrize(
+    ("cause", "message"),
+    [
+        (
+            httpx.ConnectError("refused"),
+            (
+                "cannot connect to https://api.superserve.ai through the proxy proxy.test:3128 of HTTPS_PROXY: "
+                f"refused; {CHECK.replace('network', 'network, HTTPS_PROXY')}"
+            ),
+        ),
+        (
+            httpx.ConnectTimeout(""),
+            "no connection through the proxy proxy.test:3128 of HTTPS_PROXY within the timeout of 5 s",
+        ),
+        (
+            httpx.ProxyError("407 Proxy Authentication Required"),
+            (
+                "the proxy proxy.test:3128 of HTTPS_PROXY refused: 407 Proxy Authentication Required; "
+                "check the proxy, and what it asks for"
+            ),
+        ),
+    ],
+)
+def test_a_proxy_is_named_where_nothing_was_sent_and_its_password_is_not(cause, message):
+    error = failure(CREATE, cause, PLANE, timeout_s=5.0, proxy=PROXY)
+    assert str(error) == f"could not create template 'a': {message}"
+    assert "hunter2" not in repr(PROXY) + str(PROXY)
+
+
+def raised(error, cause=None):
+    """Return an error as it is after it was raised from another."""
+    error.__cause__ = cause
+    return error
+
+
+def through_a_pool(cause):
+    """Return what httpx raises for a failure to connect: httpcore's pool takes the cause of its own error away."""
+    mapped = httpcore.ConnectError(str(cause))
+    mapped.__context__ = cause
+    return raised(httpx.ConnectError(str(mapped), request=REQUEST), mapped)
+
+
+REFUSED = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+UNREACHABLE = OSError(errno.ENETUNREACH, "Network is unreachable")
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (REFUSED, f"[Errno {errno.ECONNREFUSED}] Connection refused"),
+        # As anyio says it of one address, and of several.
+        (
+            raised(OSError("All connection attempts failed"), REFUSED),
+            f"[Errno {errno.ECONNREFUSED}] Connection refused",
+        ),
+        (
+            raised(
+                OSError("All connection attempts failed"),
+                ExceptionGroup("multiple connection attempts failed", [REFUSED, UNREACHABLE]),
+            ),
+            f"[Errno {errno.ENETUNREACH}] Network is unreachable",
+        ),
+        (OSError("odd"), "odd"),
+    ],
+)
+def test_a_failure_to_connect_says_what_the_operating_system_said(cause, words):
+    error = failure(CREATE, through_a_pool(cause), PLANE, timeout_s=5.0)
+    assert error.message == f"cannot connect to https://api.superserve.ai: {words}"
+
+
+def test_a_certificate_that_is_not_trusted_says_where_others_are_named():
+    untrusted = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error = through_a_pool(untrusted)
+    assert policy.is_untrusted(error)
+    assert not policy.may_pass(error)
+    assert failure(CREATE, error, PLANE, timeout_s=5.0).hint == (
+        "where certificates of your own are needed, SSL_CERT_FILE or SSL_CERT_DIR names them"
+    )
+
+
+def test_a_call_whose_turn_comes_too_late_was_not_sent_and_says_when_it_would_come():
+    error = failure(CREATE, policy.OutOfTurnError(12.34, REQUEST), PLANE, timeout_s=5.0)
+    assert type(error) is RateLimitError
+    assert error.retry_after == 12.34
+    assert str(error) == (
+        "could not create template 'a': not sent: its turn, at the rate that the server allows, would come in 12.3 s; "
+        "make fewer calls, or raise timeout_s"
+    )
 
 
 def test_the_repr_of_an_error_says_as_much_as_its_text():
@@ -161,7 +302,8 @@ def test_a_build_error_can_be_made_by_hand():
     assert (error.step, error.step_count, error.exit_code) == (2, 3, 7)
     assert error.status_code is None
     assert str(error) == (
-        "build b-1 of template t-1 failed: step_failed: step 2/3 failed after 1s: exited with code 7"
+        "build b-1 of template t-1 failed: step_failed: step 2/3 failed after 1s: exited with code 7; "
+        "the build's log shows why: on_log=, or log_tail=True, of wait_until_ready"
     )
     assert "step_failed" in traceback.format_exception_only(error)[0]
 
@@ -205,7 +347,13 @@ def test_a_build_error_can_be_made_by_hand():
 )
 def test_a_builds_message_is_split_into_code_and_detail(message, code, detail):
     error = parse(message)
-    assert (error.code, error.message) == (code, detail)
+    # Without a code the text is the server's to tell and no message of this package's.
+    assert (error.code, error.message) == (
+        code,
+        detail if code != "build_failed" else "Template build failed",
+    )
+    assert detail in (error.detail, error.message)
+    assert detail in str(error)
     assert (error.step, error.step_count, error.exit_code) == (None, None, None)
 
 
@@ -248,5 +396,7 @@ def test_any_message_of_a_build_becomes_an_error_that_loses_nothing(message):
         assert said.startswith(f"{error.code}:")
     if error.message != "Template build failed":
         assert said.endswith(error.message)
+    assert (error.detail or "") in said
+    assert error.code != "build_failed" or (error.detail or "") == said
     other = pickle.loads(pickle.dumps(error))
     assert vars(other) == vars(error)

@@ -1,479 +1,292 @@
-"""LogFeed: whatever the connections of a log stream bring, each event comes once and in order, and holes are told."""
+"""What the messages of a log stream say, and how the replay of a log is told from what is new. No I/O."""
 
 import json
-import math
-import re
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from itertools import accumulate, pairwise
+import logging
+import socket
+from datetime import UTC, datetime
 
-import attrs
+import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from superserve import BuildLogEvent, BuildLogStream
-from superserve._streams import resume
-from superserve._streams.resume import LogFeed
+from superserve._streams import sse
+from superserve._streams.resume import Replay
 
-# The server's figures are 256 and 10,000; holes and trims show as well with smaller ones.
-REPLAYED = 4
-KEPT = 12
-REMEMBERED = 16
 
-START = datetime(2026, 5, 1, 12, tzinfo=UTC)
+def line(text, second=1, /, **fields):
+    """Return a line of output; a field that is None is left out."""
+    event = {
+        "timestamp": f"2026-05-01T10:00:{second:02}Z",
+        "stream": "stdout",
+        "text": text,
+        "finished": False,
+        "status": "",
+        **fields,
+    }
+    return json.dumps({name: value for name, value in event.items() if value is not None})
 
-# How many seconds the host's clock is ahead of ours.
-AHEAD = [0, 0.3, -0.3, 1, -1, 20, -20, 1e6, -1e6]
 
+def end(status="ready", **fields):
+    return line(status, 59, **{"stream": "system", "finished": True, "status": status, **fields})
 
-class Clock:
-    """Our clock: it says when events arrive."""
 
-    now = 0.0
+def heartbeat(second=0, **fields):
+    return line("queued", second, **{"stream": "system", "status": None, **fields})
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _our_clock():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resume, "monotonic", lambda: Clock.now)
-        yield
+def trouble(text="log stream ended with error: rpc error: code = NotFound"):
+    return end("failed", text=text, timestamp=None)
 
 
-def at(seconds: float) -> str:
-    return (START + timedelta(seconds=seconds)).isoformat()
+def read(replay, *messages):
+    """Read one connection, and return what is handed over."""
+    replay.begin()
+    return [event for message in messages if (event := replay.take(message)) is not None]
 
 
-def line(number: int, text: str = "line", *, timestamp: str | None = "", **fields: object) -> str:
-    """Return the event that the server emits in second `number`."""
-    payload = {"finished": False, "status": "", "stream": "stdout", "text": text, **fields}
-    if timestamp is not None:
-        payload["timestamp"] = timestamp or at(number)
-    return json.dumps(payload)
+def read_texts(replay, *messages):
+    """Do the same, and return the texts, with a sign before an event that follows a hole."""
+    return [("(gap) " if event.after_gap else "") + event.text for event in read(replay, *messages)]
 
 
-def end(number: int, status: str = "ready") -> str:
-    return line(number, status, stream="system", status=status, finished=True)
+def warnings(caplog):
+    return [record.getMessage() for record in caplog.records if record.name == "superserve"]
 
 
-def heartbeat(number: float) -> str:
-    return json.dumps({"finished": False, "stream": "system", "text": "queued", "timestamp": at(number)})
+@pytest.fixture(autouse=True)
+def _hear(caplog):
+    caplog.set_level(logging.WARNING, logger="superserve")
 
 
-def trouble() -> str:
-    text = "log stream ended with error: rpc error: code = NotFound"
-    return json.dumps({"finished": True, "status": "failed", "stream": "system", "text": text})
+# A replay
 
 
-def opened(feed: LogFeed, answered_at: float, *, after_end: bool = False) -> None:
-    Clock.now = answered_at
-    feed.opened(answered_within_s=0.45, after_end=after_end)
+def test_the_first_connection_gives_each_event_as_it_comes(caplog):
+    messages = [heartbeat(0), heartbeat(1), line("a"), line("a"), trouble(), end()]
+    assert read_texts(Replay(), *messages) == [json.loads(message)["text"] for message in messages]
+    assert not warnings(caplog)
 
 
-def take(feed: LogFeed, *events: str, ahead: float = 0) -> list[BuildLogEvent]:
-    """Read events, none before it was written."""
-    shown = []
-    for event in events:
-        Clock.now = max(Clock.now, written(event) - ahead)
-        shown += feed.take(event)
-    return shown
+def test_what_was_handed_over_does_not_come_again():
+    replay = Replay()
+    read(replay, line("a", 1), line("b", 2))
+    assert read_texts(replay, line("a", 1), line("b", 2), line("c", 3)) == ["c"]
+    assert read_texts(replay, line("a", 1)) == []
+    assert read_texts(replay, line("a", 1), line("b", 2), line("c", 3), line("d", 4)) == ["d"]
 
 
-def written(event: str) -> float:
-    """Return the second in which an event was written, by the clock of its host."""
-    found = re.search('"timestamp": "(.+?)"', event)
-    try:
-        return (datetime.fromisoformat(found[1]) - START).total_seconds() if found else -math.inf
-    except ValueError:
-        return -math.inf
+def test_identical_lines_are_told_apart_by_their_position():
+    replay = Replay()
+    assert read_texts(replay, *[line("same")] * 3) == ["same"] * 3
+    assert read_texts(replay, *[line("same")] * 5) == ["same"] * 2
+    assert read_texts(replay, *[line("same")] * 2) == []
+    assert read_texts(replay, *[line("same")] * 6) == ["same"]
 
 
-def texts(events: list[BuildLogEvent]) -> list[str]:
-    return ["(gap)" if event.gap else event.text for event in events]
+@pytest.mark.parametrize(
+    "other",
+    [line("b"), line("a", 2), line("a", stream="stderr"), line("a", timestamp="2026-05-01T10:00:01.0Z")],
+)
+def test_events_differ_by_their_time_as_it_was_sent_their_stream_and_their_text(other):
+    replay = Replay()
+    read(replay, line("a"))
+    [event] = read(replay, other)
+    assert event.after_gap
 
 
-# Any log over any connections
+def test_events_do_not_differ_by_what_else_they_say():
+    replay = Replay()
+    read(replay, line("a"))
+    assert read(replay, line("a", status=None, level=3)) == []
 
 
-@attrs.frozen
-class Connection:
-    """What one connection brings: the log as it was when the server began to replay it, and live events after that."""
-
-    attached: int
-    """How many events there were."""
-    heartbeats: int
-    read: int
-    """How much of it arrives before the connection breaks."""
-
-
-def replay(log: list[str], attached: int, *, limit: int | None, kept: int | None) -> list[int]:
-    first = 0 if kept is None else max(0, attached - kept)
-    return list(range(first, attached))[:limit]
-
-
-def connections(
-    draw: st.DrawFn, log: list[str], *, limit: int | None, kept: int | None
-) -> Iterator[Connection]:
-    attached = 0
-    for _ in range(draw(st.integers(0, 5))):
-        attached = draw(st.integers(attached, len(log)))
-        replayed = replay(log, attached, limit=limit, kept=kept)
-        read = draw(st.integers(0, len(replayed) + len(log) - attached))
-        yield Connection(attached, draw(st.integers(0, 2)) if attached == 0 else 0, read)
-        attached += max(0, read - len(replayed))
-
-
-def run(
-    log: list[str], history: list[Connection], *, limit: int | None, kept: int | None
-) -> tuple[list[BuildLogEvent], set[int]]:
-    """Read a log over these connections, then, after the build's end, as often as the feed wants.
-
-    Tells what came, and what had to come: all that was sent, but for what turned up after something later.
-    """
-    feed = LogFeed()
-    due: set[int] = set()
-    shown: list[BuildLogEvent] = []
-    for connection in history:
-        if feed.complete:
-            break
-        opened(feed, connection.attached + 0.5)
-        beats = [heartbeat(connection.attached + beat / 10) for beat in range(connection.heartbeats)]
-        shown += take(feed, *beats)
-        indices = replay(log, connection.attached, limit=limit, kept=kept) + list(
-            range(connection.attached, len(log))
-        )
-        for index in indices[: connection.read]:
-            due |= {index} if index > max(due, default=-1) else set()
-            shown += take(feed, log[index])
-        feed.closed(in_order=False)
-    for _ in range(3):
-        if feed.complete:
-            break
-        opened(feed, len(log) + 0.5, after_end=True)
-        for index in replay(log, len(log), limit=limit, kept=kept):
-            due |= {index} if index > max(due, default=-1) else set()
-            shown += take(feed, log[index])
-            if feed.finished:
-                break
-        feed.closed(in_order=True)
-    assert feed.complete, "after the end of the build a few connections are enough"
-    shown += feed.leftovers()
-    return [event for event in shown if event.text != "queued"], due
-
-
-@st.composite
-def repetitive_logs(draw: st.DrawFn) -> tuple[list[str], list[Connection]]:
-    """A log of few different texts, at times that are exact, coarse or missing, and connections that replay it all."""
-    clock = draw(st.sampled_from([lambda number: "", lambda number: at(number // 7), lambda number: None]))
-    words = draw(st.lists(st.sampled_from(["a", "b"]), max_size=24))
-    log = [line(number, word, timestamp=clock(number)) for number, word in enumerate(words, 1)]
-    if draw(st.booleans()):
-        log.append(end(len(log) + 1))
-    return log, list(connections(draw, log, limit=None, kept=None))
-
-
-@given(repetitive_logs())
-def test_a_log_that_is_always_replayed_whole_comes_whole_although_lines_repeat(case):
-    log, history = case
-    shown, _ = run(log, history, limit=None, kept=None)
-    assert [event.text for event in shown if not event.gap] == [json.loads(event)["text"] for event in log]
-    if log and json.loads(log[-1])["finished"]:
-        assert not any(event.gap for event in shown)
-
-
-@st.composite
-def long_logs(draw: st.DrawFn) -> tuple[list[str], list[Connection]]:
-    """A log too long to be replayed, and connections with the server's holes."""
-    count = draw(st.integers(0, 40))
-    log = [line(number) for number in range(1, count + 1)]
-    if draw(st.booleans()):
-        log.append(end(count + 1))
-    return log, list(connections(draw, log, limit=REPLAYED, kept=KEPT))
-
-
-@settings(max_examples=400)
-@given(long_logs())
-def test_what_the_server_sends_comes_once_and_in_order_and_what_it_leaves_out_is_told_in_its_place(case):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resume, "REPLAYED", REPLAYED)
-        patch.setattr(resume, "_REMEMBERED", REMEMBERED)
-        log, history = case
-        shown, due = run(log, history, limit=REPLAYED, kept=KEPT)
-    second = {event: index for index, event in enumerate(at(number + 1) for number in range(len(log)))}
-    places = [None if event.gap else second[event.timestamp.isoformat()] for event in shown]
-    came = [place for place in places if place is not None]
-    assert came == sorted(due)
-    # Nobody can tell whether something was before the first event.
-    told: set[tuple[int, int]] = set()
-    before = came[0] if came else len(log)
-    for index, place in enumerate(places):
-        if place is None:
-            after = next((other for other in places[index:] if other is not None), len(log))
-            told.add((before, after))
-        else:
-            before = place
-    missing = {(first, second) for first, second in pairwise([*came, len(log)]) if second > first + 1}
-    assert missing <= told
-
-
-@given(st.integers(0, REPLAYED), st.data())
-def test_a_log_short_enough_to_be_replayed_comes_without_any_notice(count, data):
-    log = [*(line(number) for number in range(1, count)), end(count)] if count else []
-    history = list(connections(data.draw, log, limit=REPLAYED, kept=KEPT)) if log else []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resume, "REPLAYED", REPLAYED)
-        shown, _ = run(log, history, limit=REPLAYED, kept=KEPT)
-    assert texts(shown) == [json.loads(event)["text"] for event in log] if log else ["(gap)"]
-
-
-# Holes, with the server's own figures
-
-
-def read(feed: LogFeed, answered_at: float, *events: str, ahead: float = 0) -> list[BuildLogEvent]:
-    """Read one connection that then breaks."""
-    opened(feed, answered_at)
-    shown = take(feed, *events, ahead=ahead)
-    feed.closed(in_order=False)
-    return shown
-
-
-def lines(first: int, last: int) -> list[str]:
-    return [line(number, f"line {number}") for number in range(first, last + 1)]
-
-
-def test_a_first_connection_that_comes_late_tells_where_the_replay_has_its_hole():
-    shown = read(LogFeed(), 300.5, *lines(1, 256), *lines(301, 303))
-    assert texts(shown)[254:] == ["line 255", "line 256", "(gap)", "line 301", "line 302", "line 303"]
-    assert "hole" in shown[256].text
-
-
-@pytest.mark.parametrize("ahead", AHEAD)
-def test_a_hole_is_told_whatever_the_hosts_clock_says(ahead):
-    shown = read(LogFeed(), 300.5 - ahead, *lines(1, 256), *lines(301, 303), ahead=ahead)
-    assert texts(shown)[255:] == ["line 256", "(gap)", "line 301", "line 302", "line 303"]
-
-
-@pytest.mark.parametrize("ahead", AHEAD)
-def test_a_single_event_that_is_lost_is_told_whatever_the_hosts_clock_says(ahead):
-    shown = read(LogFeed(), 257.5 - ahead, *lines(1, 256), line(258), ahead=ahead)
-    assert texts(shown)[255:] == ["line 256", "(gap)", "line"]
-
-
-@pytest.mark.parametrize("ahead", AHEAD)
-def test_who_was_there_from_the_start_is_told_of_no_hole_whatever_the_hosts_clock_says(ahead):
-    assert not any(event.gap for event in read(LogFeed(), -ahead, *lines(1, 600), ahead=ahead))
-
-
-@pytest.mark.parametrize("ahead", AHEAD)
-def test_who_came_before_the_log_was_too_long_is_told_of_no_hole_whatever_the_hosts_clock_says(ahead):
-    assert not any(event.gap for event in read(LogFeed(), 254.9 - ahead, *lines(1, 600), ahead=ahead))
-
-
-def fast(count: int) -> list[str]:
-    """Return events a millisecond apart, from second 0 on."""
-    return [line(0, f"line {number}", timestamp=at(number / 1000)) for number in range(count)]
-
-
-def test_a_fast_log_read_from_its_start_is_told_to_have_no_hole():
-    # Its host has something to say of each build before a step can flood the log.
-    assert not any(event.gap for event in read(LogFeed(), -1, line(-1), *fast(600)))
-
-
-def test_a_hole_in_a_fast_log_is_told_although_what_is_live_waits_behind_the_replay():
-    feed = LogFeed()
-    log = fast(400)
-    opened(feed, 0.3)
-    take(feed, *log[:256])
-    Clock.now = 0.7
-    assert texts(take(feed, *log[310:])) == ["(gap)", *(f"line {number}" for number in range(310, 400))]
-
-
-def test_a_log_that_becomes_too_long_at_the_moment_of_its_replay_may_have_a_hole():
-    # Nothing is missing, but nobody can know: the next event may have been written before the replay or after it.
-    assert texts(read(LogFeed(), 256.01, *lines(1, 258)))[255:] == [
-        "line 256",
-        "(gap)",
-        "line 257",
-        "line 258",
+@pytest.mark.parametrize("seen_more", [True, False])
+def test_heartbeats_may_be_missing_from_a_replay(seen_more, caplog):
+    replay = Replay()
+    read(replay, heartbeat(0), heartbeat(1), line("a", 2), line("b", 3))
+    if seen_more:
+        read(replay, line("a", 2))
+    assert read_texts(replay, line("a", 2), line("b", 3), line("c", 4)) == ["c"]
+    assert not warnings(caplog)
+
+
+def test_heartbeats_at_the_end_may_be_missing_too(caplog):
+    replay = Replay()
+    read(replay, heartbeat(0))
+    assert read_texts(replay, line("a", 2)) == ["a"]
+    assert not warnings(caplog)
+
+
+def test_a_heartbeat_that_comes_again_is_not_handed_over_again():
+    replay = Replay()
+    read(replay, heartbeat(0), line("a"))
+    assert read_texts(replay, heartbeat(0), line("a"), line("b")) == ["b"]
+
+
+def test_a_new_heartbeat_does_not_end_the_comparison(caplog):
+    replay = Replay()
+    read(replay, line("a", 1), line("b", 2))
+    assert read_texts(replay, heartbeat(5), line("a", 1), heartbeat(6), line("b", 2), line("c", 3)) == [
+        "queued",
+        "queued",
+        "c",
+    ]
+    assert read_texts(replay, line("a", 1), line("b", 2), line("c", 3), line("d", 4)) == ["d"]
+    assert not warnings(caplog)
+
+
+def test_trouble_may_be_missing_from_a_replay(caplog):
+    replay = Replay()
+    read(replay, line("a", 1), trouble())
+    assert read_texts(replay, line("a", 1), line("b", 2)) == ["b"]
+    assert not warnings(caplog)
+
+
+def test_trouble_is_returned_each_time_as_it_ends_its_connection():
+    replay = Replay()
+    [first] = read(replay, trouble())
+    [second] = read(replay, trouble())
+    assert first == second
+    assert not replay.is_told_again(first)
+    assert replay.is_told_again(second)
+
+
+def test_trouble_of_another_kind_has_not_been_told():
+    replay = Replay()
+    [first, other] = read(replay, trouble(), trouble("another"))
+    assert [replay.is_told_again(event) for event in (first, other, first, other)] == [
+        False,
+        False,
+        True,
+        True,
     ]
 
 
-def test_what_an_earlier_connection_has_shown_of_the_clocks_counts_when_a_later_one_is_slow():
-    feed = LogFeed()
-    read(feed, 20, *lines(1, 2), ahead=-20)
-    opened(feed, 300)
-    take(feed, line(1, "line 1"))
-    Clock.now = 310
-    take(feed, *lines(2, 255), line(256, "line 256", timestamp=at(279.9)))
-    assert texts(take(feed, line(400, "live", timestamp=at(280.6)))) == ["(gap)", "live"]
+def test_only_trouble_is_ever_told_again():
+    replay = Replay()
+    events = read(replay, line("a"), heartbeat(), end("failed"))
+    assert not any(replay.is_told_again(event) for event in events * 2)
 
 
-@pytest.mark.parametrize("ahead", AHEAD)
-def test_the_clock_that_heartbeats_go_by_means_nothing(ahead):
-    # They are the API's, the log is the host's.
-    feed = LogFeed()
-    opened(feed, 0)
-    feed.take(heartbeat(ahead))
-    assert not any(event.gap for event in take(feed, *lines(1, 300)))
+def test_output_without_a_status_that_is_not_the_systems_is_no_heartbeat():
+    replay = Replay()
+    read(replay, line("a", 1, status=None), line("b", 2, status=None))
+    assert read_texts(replay, line("b", 2, status=None)) == ["(gap) b"]
 
 
-def test_who_was_there_while_the_build_was_queued_may_have_missed_the_end_of_a_flood():
-    # The server looks every 2 s whether the build is still queued; until then its output waits for the replay.
-    feed = LogFeed()
-    read(feed, -0.5, heartbeat(-0.5))
-    Clock.now = 1.5
-    shown = take(feed, *fast(256), line(3, "live"))
-    assert texts(shown)[255:] == ["line 255", "(gap)", "live"]
+def test_a_system_event_with_a_status_is_no_heartbeat():
+    replay = Replay()
+    read(replay, line("step 1/2", 1, stream="system"), line("step 2/2", 2, stream="system"))
+    assert read_texts(replay, line("step 2/2", 2, stream="system")) == ["(gap) step 2/2"]
 
 
-def test_what_a_build_says_while_a_connection_is_made_belongs_to_its_replay():
-    feed = LogFeed()
-    opened(feed, 100)
-    Clock.now = 300.5
-    assert "(gap)" in texts(take(feed, *lines(1, 256), line(301)))
+def test_the_first_event_that_does_not_match_ends_the_comparison_and_tells_of_the_hole(caplog):
+    replay = Replay()
+    read(replay, line("a", 1), line("b", 2), line("c", 3))
+    assert read_texts(replay, line("a", 1), line("d", 4), line("b", 2), line("e", 5)) == ["(gap) d", "b", "e"]
+    [warning] = warnings(caplog)
+    assert "hole" in warning
 
 
-def test_a_log_without_times_may_have_a_hole():
-    log = [line(number, timestamp=None) for number in range(257)]
-    assert texts(read(LogFeed(), 0, *log)) == ["line"] * 256 + ["(gap)", "line"]
-
-
-@attrs.frozen
-class Reading:
-    """A log, read by a client whose clock is not the host's, over a connection that takes its time."""
-
-    written: list[float]
-    attached_at: float
-    ahead: float
-    first_delay: float
-    delay: float
-
-    @property
-    def received(self) -> list[int]:
-        """The events that the server sends: 256 of those that are there, and all that come after."""
-        replayable = [index for index, second in enumerate(self.written) if second <= self.attached_at]
-        return replayable[:256] + list(range(len(replayable), len(self.written)))
-
-    def shown(self) -> list[BuildLogEvent]:
-        feed = LogFeed()
-        shown = []
-        Clock.now = self.attached_at + self.first_delay
-        feed.opened(answered_within_s=0.45, after_end=False)
-        for index in self.received:
-            second = self.written[index]
-            if second > self.attached_at:
-                Clock.now = max(Clock.now, second + self.delay)
-            shown += feed.take(line(index, str(index), timestamp=at(second + self.ahead)))
-        return shown
-
-
-@st.composite
-def readings(draw: st.DrawFn) -> Reading:
-    paces = draw(
-        st.lists(st.tuples(st.integers(1, 256), st.sampled_from([0.0005, 0.01, 0.1, 2])), min_size=2)
+def test_a_hole_is_told_on_the_events_own_fields():
+    replay = Replay()
+    read(replay, line("a", 1))
+    [event] = read(replay, end("failed"))
+    assert event == BuildLogEvent(
+        stream=BuildLogStream.SYSTEM,
+        text="failed",
+        timestamp=datetime(2026, 5, 1, 10, 0, 59, tzinfo=UTC),
+        finished=True,
+        status="failed",
+        after_gap=True,
     )
-    pauses = [pause for count, pause in paces for _ in range(count)][:320]
-    pauses += [draw(st.sampled_from([0.0005, 0.01, 2]))] * (320 - len(pauses))
-    written = list(accumulate(pauses))
-    attached_at = written[draw(st.integers(0, 319))] + draw(st.floats(-1, 1))
-    ahead = draw(st.sampled_from(AHEAD) | st.floats(-1e6, 1e6))
-    return Reading(written, attached_at, ahead, draw(st.floats(0, 0.4)), draw(st.floats(0, 0.4)))
 
 
-@given(readings())
-def test_holes_are_told_whatever_the_clocks_say_and_none_is_where_the_log_came_late_enough(reading):
-    shown = reading.shown()
-    assert [event.text for event in shown if not event.gap] == [str(index) for index in reading.received]
-    is_told = any(event.gap for event in shown)
-    if len(reading.received) < 320 and reading.received[-1] != 255:
-        assert is_told
-        assert texts(shown)[256] == "(gap)"
-    elif reading.written[255] > max(reading.attached_at, reading.written[0]) + 1:
-        assert not is_told
+def test_a_replay_that_has_all_has_no_hole_however_much_follows(caplog):
+    replay = Replay()
+    read(replay, *(line(str(number), number % 60) for number in range(300)))
+    found = read(replay, *(line(str(number), number % 60) for number in range(900)))
+    assert [event.text for event in found] == [str(number) for number in range(300, 900)]
+    assert not any(event.after_gap for event in found)
+    assert not warnings(caplog)
 
 
-@pytest.mark.parametrize("timestamp", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
-def test_times_at_the_end_of_time_are_no_obstacle(timestamp):
-    beat = json.dumps({"stream": "system", "text": "queued", "timestamp": timestamp})
-    shown = read(LogFeed(), 0, beat, *(line(0, timestamp=timestamp) for _ in range(300)))
-    assert len([event for event in shown if not event.gap]) == 301
+def test_each_connection_can_tell_of_a_hole_of_its_own(caplog):
+    replay = Replay()
+    read(replay, line("a", 1), line("b", 2))
+    assert read_texts(replay, line("c", 3)) == ["(gap) c"]
+    assert read_texts(replay, line("a", 1), line("d", 4), line("e", 5)) == ["(gap) d", "e"]
+    assert len(warnings(caplog)) == 2
 
 
-def test_a_server_that_replays_everything_is_taken_for_one_whose_clock_is_behind():
-    # The 257th event may as well be live. Who has read it before is told nothing.
-    feed = LogFeed()
-    assert texts(read(feed, 1000, *lines(1, 600)))[255:258] == ["line 256", "(gap)", "line 257"]
-    assert texts(read(feed, 1000.5, *lines(1, 600), line(1001))) == ["line"]
+def test_a_message_that_is_no_event_has_no_part_in_the_comparison():
+    replay = Replay()
+    read(replay, line("a", 1), "nonsense", line("b", 2))
+    assert read_texts(replay, line("a", 1), line("b", 2), "nonsense", line("c", 3)) == ["c"]
 
 
-def test_a_second_connection_that_comes_late_tells_of_the_hole_after_what_it_brought():
-    feed = LogFeed()
-    read(feed, 0, *lines(1, 100))
-    shown = read(feed, 400.5, *lines(1, 256), *lines(401, 402))
-    assert texts(shown) == [
-        *(f"line {number}" for number in range(101, 257)),
-        "(gap)",
-        "line 401",
-        "line 402",
+def test_events_without_a_time_are_compared_by_stream_and_text():
+    replay = Replay()
+    read(replay, line("a", timestamp=None), line("a", timestamp=None))
+    assert read_texts(replay, *[line("a", timestamp=None)] * 3) == ["a"]
+
+
+def test_it_is_counted_how_many_events_were_handed_over_and_how_many_of_them_last():
+    replay = Replay()
+    read(replay, heartbeat(), line("a", 1), line("b", 2), trouble())
+    read(replay, line("a", 1), "nonsense", line("b", 2), end())
+    assert (replay.count, replay.lasting) == (5, 3)
+
+
+@st.composite
+def histories(draw):
+    """A log of few different texts, at times that are exact, coarse or absent, and connections that replay all of it."""
+    time_of = draw(st.sampled_from([lambda number: number, lambda number: number // 7, lambda _: None]))
+    words = draw(st.lists(st.sampled_from(["a", "b"]), max_size=20))
+    log = [
+        line(word, timestamp=None) if time_of(number) is None else line(word, time_of(number))
+        for number, word in enumerate(words)
+    ]
+    beats = iter(range(20, 60))
+    connections = []
+    for _ in range(draw(st.integers(0, 5))):
+        before = [heartbeat(next(beats)) for _ in range(draw(st.integers(0, 2)))]
+        after = [trouble()] if draw(st.booleans()) else []
+        connections.append([*before, *log[: draw(st.integers(0, len(log)))], *after])
+    return words, [*connections, log]
+
+
+@given(histories())
+def test_a_log_that_is_always_replayed_comes_whole_and_once_although_its_lines_repeat(history):
+    words, connections = history
+    replay = Replay()
+    found = [event for connection in connections for event in read(replay, *connection)]
+    assert [event.text for event in found if event.stream == "stdout"] == words
+    assert not any(event.after_gap for event in found)
+
+
+@given(st.lists(st.integers(0, 2), max_size=6), st.lists(st.integers(0, 2), max_size=6))
+def test_of_a_log_that_is_replayed_in_any_way_nothing_new_is_lost_and_nothing_is_made_up(first, second):
+    replay = Replay()
+    read(replay, *(line(str(number)) for number in first))
+    found = read(replay, *(line(str(number)) for number in second))
+    same = next(
+        (n for n, (one, other) in enumerate(zip(first, second, strict=False)) if one != other),
+        min(len(first), len(second)),
+    )
+    assert [event.text for event in found] == [str(number) for number in second[same:]]
+    assert [event.after_gap for event in found] == [
+        number == 0 and same < len(first) for number in range(len(found))
     ]
 
 
-def test_a_second_connection_may_find_the_first_exactly_as_long_as_a_replay():
-    feed = LogFeed()
-    read(feed, 0, *lines(1, 256))
-    assert texts(read(feed, 300.5, *lines(1, 256), line(301))) == ["(gap)", "line"]
+# An event
 
 
-def test_text_lost_between_two_connections_of_a_long_log_is_told_before_what_follows():
-    feed = LogFeed()
-    read(feed, 0, *lines(1, 300))
-    shown = read(feed, 400.5, *lines(1, 256), *lines(401, 402))
-    assert texts(shown) == ["(gap)", "line 401", "line 402"]
-
-
-def test_a_log_that_the_server_has_trimmed_meanwhile_tells_what_is_lost_in_its_place():
-    feed = LogFeed()
-    read(feed, 0, *lines(1, 300))
-    shown = read(feed, 11_000.5, *lines(1_001, 1_256), line(11_001, "now"))
-    assert texts(shown) == ["(gap)", *(f"line {number}" for number in range(1_001, 1_257)), "(gap)", "now"]
-
-
-def test_a_replay_of_all_that_the_server_keeps_repeats_nothing():
-    feed = LogFeed()
-    read(feed, 0, *lines(1, 60_000))
-    assert read(feed, 60_000.5, *lines(50_001, 60_000)) == []
-    assert texts(read(feed, 60_000.5, *lines(50_001, 60_001))) == ["line 60001"]
-
-
-def test_what_is_remembered_of_a_log_has_a_bound():
-    feed = LogFeed()
-    opened(feed, 0)
-    for number in range(100_000):
-        feed.take(line(1, timestamp=str(number)))
-    assert len(feed._seen) < 40_000
-
-
-def test_heartbeats_are_not_missed_in_a_replay():
-    feed = LogFeed()
-    read(feed, 0, heartbeat(1), line(2, "a"), line(3, "b"))
-    read(feed, 3.1, line(2, "a"))
-    assert texts(read(feed, 3.5, line(2, "a"), line(3, "b"), line(4, "c"))) == ["c"]
-
-
-def test_heartbeats_without_a_time_of_their_own_are_repeated_rather_than_lost():
-    feed = LogFeed()
-    beat = json.dumps({"stream": "system", "text": "queued", "finished": False})
-    assert texts(read(feed, 0, beat, beat)) == ["queued", "queued"]
-    assert texts(read(feed, 1, beat, beat, line(2, "a"))) == ["queued", "queued", "a"]
-
-
-# What an event says
-
-
-def only(data: str) -> BuildLogEvent:
-    feed = LogFeed()
-    opened(feed, 0)
-    [event] = feed.take(data)
+def only(message):
+    [event] = read(Replay(), message)
     return event
 
 
@@ -484,11 +297,16 @@ def test_an_event_says_when_where_and_what():
     assert event == BuildLogEvent(
         stream=BuildLogStream.STDERR, text="oh", timestamp=datetime(2026, 5, 1, 8, 0, 0, 123456, tzinfo=UTC)
     )
+    assert event.status is None
 
 
 def test_the_last_event_says_so_and_gives_its_verdict():
-    event = only(end(1, "failed"))
+    event = only(end("failed"))
     assert (event.finished, event.status, event.text) == (True, "failed", "failed")
+
+
+def test_a_verdict_that_nobody_knows_is_kept():
+    assert only(end("exploded")).status == "exploded"
 
 
 @pytest.mark.parametrize("timestamp", ["", "yesterday", 5, None, True, [], "2026-13-01T00:00:00Z"])
@@ -497,174 +315,215 @@ def test_an_event_without_a_usable_time_has_none(timestamp):
     assert (event.timestamp, event.text) == (None, "x")
 
 
+def test_an_event_may_lack_its_time_altogether():
+    assert only('{"stream":"stdout","text":"x"}').timestamp is None
+
+
 @pytest.mark.parametrize("digits", range(1, 10))
 def test_a_time_may_have_any_number_of_digits(digits):
-    event = only(json.dumps({"timestamp": f"2026-05-01T10:00:00.{'5' * digits}Z", "text": "x"}))
+    event = only(line("x", timestamp=f"2026-05-01T10:00:00.{'5' * digits}Z"))
     assert event.timestamp.microsecond == int(("5" * digits + "000000")[:6])
 
 
-def test_a_stream_and_fields_that_nobody_knows_are_no_obstacle():
-    event = only('{"stream":"telemetry","text":"cpu","level":3,"more":{"a":[null]},"status":null}')
-    assert event.stream == "telemetry"
-    assert event.text == "cpu"
+def test_a_time_without_an_offset_is_in_utc():
+    assert only(line("x", timestamp="2026-05-01T10:00:00")).timestamp == datetime(2026, 5, 1, 10, tzinfo=UTC)
 
 
-def test_nulls_count_as_absent():
-    event = only('{"stream":null,"text":null,"timestamp":null,"status":null,"finished":null}')
-    assert event == BuildLogEvent(stream=BuildLogStream.SYSTEM, text="")
+@pytest.mark.parametrize("timestamp", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_may_be_at_the_end_of_time(timestamp):
+    assert only(line("x", timestamp=timestamp)).timestamp == datetime.fromisoformat(timestamp)
+
+
+@pytest.mark.parametrize("stream", ["telemetry", "", "STDOUT"])
+def test_a_stream_that_nobody_knows_is_kept(stream):
+    event = only(line("x", stream=stream))
+    assert event.stream == stream
+    assert isinstance(event.stream, BuildLogStream)
+
+
+def test_fields_that_nobody_knows_are_no_obstacle():
+    assert only('{"stream":"stdout","text":"cpu","level":3,"more":{"a":[null]},"status":null}').text == "cpu"
+
+
+@pytest.mark.parametrize("digits", ["9" * 5000, "-" + "9" * 5000])
+def test_a_number_too_long_for_python_makes_it_no_event(digits):
+    assert read(Replay(), f'{{"stream":"stdout","text":"x","added":{digits}}}') == []
 
 
 @pytest.mark.parametrize("finished", ["true", 1, "yes", {}])
 def test_only_true_means_finished(finished):
-    assert not only(json.dumps({"text": "x", "finished": finished})).finished
+    assert not only(line("x", finished=finished)).finished
 
 
-def test_half_of_a_surrogate_pair_is_replaced_because_it_cannot_be_printed():
-    event = only('{"stream":"std\\ud800out","text":"a\\ud83d b\\ude00 \\ud83d\\ude00","status":""}')
+@pytest.mark.parametrize("status", [5, [], {}, True])
+def test_a_status_that_is_no_text_is_none(status):
+    assert only(end(status=status, text="ready")).status is None
+
+
+def test_half_of_a_surrogate_pair_is_replaced_because_no_file_can_hold_it():
+    event = only(
+        '{"stream":"std\\ud800out","text":"a\\ud83d b\\ude00 \\ud83d\\ude00","finished":true,"status":"\\ud800"}'
+    )
     assert event.text == "a\ufffd b\ufffd \N{GRINNING FACE}"
     assert event.stream == "std\ufffdout"
-    event.text.encode()
+    assert event.status == "\ufffd"
 
 
 def test_white_space_around_an_event_is_none_of_it():
-    assert only(' \t{"text":"x"} \n').text == "x"
+    assert only(' \t{"stream":"stdout","text":" x "} \n').text == " x "
 
 
 @pytest.mark.parametrize(
-    "data",
+    "message",
     [
         "not json",
         "[1]",
         "null",
         '"text"',
         "5",
+        "{}",
         '{"text":"cut',
-        '{"text":"x"} {"text":"y"}',
-        '{"text":5}',
+        '{"stream":"stdout","text":"x"} {"stream":"stdout","text":"y"}',
+        '{"text":"x"}',
+        '{"stream":"stdout"}',
+        '{"stream":null,"text":"x"}',
+        '{"stream":"stdout","text":null}',
+        '{"stream":"stdout","text":5}',
         '{"stream":["stdout"],"text":"x"}',
         "[" * 100_000,
         '{"a":' * 100_000,
         "9" * 5_000,
+        "secret ss_live_0123",
     ],
 )
-def test_an_event_that_cannot_be_read_is_told_once_and_what_follows_is_read(data):
-    feed = LogFeed()
-    shown = read(feed, 0, line(1, "a"), data, line(2, "b"))
-    assert texts(shown) == ["a", "(gap)", "b"]
-    assert shown[1].stream == "system"
-    assert data[:30] in shown[1].text
-    assert len(shown[1].text) < 300
-    assert texts(read(feed, 2.5, line(1, "a"), data, line(2, "b"), line(3, "c"))) == ["c"]
-
-
-# The end
-
-
-def test_the_last_event_completes_the_log_whatever_it_says():
-    feed = LogFeed()
-    read(feed, 0, line(1), end(2, "failed"))
-    assert feed.finished
-    assert feed.complete
-    assert feed.leftovers() == []
-
-
-def test_a_last_event_without_a_time_is_one_if_its_text_is_its_verdict():
-    feed = LogFeed()
-    shown = read(
-        feed, 0, json.dumps({"stream": "system", "text": "failed", "status": "failed", "finished": True})
-    )
-    assert texts(shown) == ["failed"]
-    assert feed.finished
-
-
-def test_trouble_of_the_server_with_the_log_is_not_its_end():
-    feed = LogFeed()
-    assert read(feed, 0, line(1, "a"), trouble()) == take(LogFeed(), line(1, "a"))
-    assert not feed.complete
-    assert texts(read(feed, 1.5, line(1, "a"), line(2, "b"), end(3))) == ["b", "ready"]
-    assert feed.leftovers() == []
-
-
-def test_a_log_that_the_server_cannot_read_at_its_end_tells_so_in_the_servers_words():
-    feed = LogFeed()
-    read(feed, 0, line(1, "a"))
-    opened(feed, 2, after_end=True)
-    assert feed.take(trouble()) == []
-    feed.closed(in_order=True)
-    assert feed.complete
-    notice, event = feed.leftovers()
-    assert notice.gap
-    assert (event.text, event.status, event.gap) == (json.loads(trouble())["text"], "failed", False)
-
-
-def test_trouble_that_has_passed_is_not_told():
-    feed = LogFeed()
-    read(feed, 0, trouble())
-    read(feed, 0, line(1))
-    [notice] = feed.leftovers()
-    assert notice.gap
-
-
-def test_the_log_of_a_cancelled_build_tells_that_its_host_may_go_on():
-    [notice] = LogFeed().leftovers(cancelled=True)
-    assert notice.gap
-    assert "cancelled" in notice.text
-
-
-def closed_after_end(feed: LogFeed, *events: str) -> bool:
-    opened(feed, 1000, after_end=True)
-    take(feed, *events)
-    feed.closed(in_order=True)
-    return feed.complete
-
-
-def test_a_connection_after_the_end_that_brings_something_new_may_not_have_brought_all():
-    feed = LogFeed()
-    assert not closed_after_end(feed, *lines(1, 3))
-    assert closed_after_end(feed, *lines(1, 3))
-
-
-def test_a_connection_after_the_end_that_broke_off_has_not_brought_all():
-    feed = LogFeed()
-    opened(feed, 1000, after_end=True)
-    take(feed, *lines(1, 3))
-    feed.closed(in_order=False)
-    opened(feed, 1000, after_end=True)
-    take(feed, *lines(1, 3))
-    feed.closed(in_order=False)
-    assert not feed.complete
-
-
-def test_a_connection_after_the_end_that_replays_less_than_before_has_not_brought_all():
-    feed = LogFeed()
-    read(feed, 0, *lines(1, 3))
-    assert not closed_after_end(feed, *lines(1, 2))
-
-
-def test_a_connection_after_the_end_with_a_full_replay_has_brought_all_that_can_be_had():
-    assert closed_after_end(LogFeed(), *lines(1, 256))
-
-
-def test_a_connection_from_before_the_end_may_miss_what_came_after_it():
-    feed = LogFeed()
-    opened(feed, 0)
-    feed.closed(in_order=True)
-    assert not feed.complete
-
-
-def test_a_short_log_can_be_had_again_and_a_long_one_cannot():
-    feed = LogFeed()
-    read(feed, 0, *lines(1, 200))
-    assert feed.is_replayable
-    read(feed, 0, *lines(201, 256))
-    assert not feed.is_replayable
+def test_a_message_that_is_no_event_is_skipped_with_one_warning_that_does_not_quote_it(message, caplog):
+    assert read_texts(Replay(), line("a"), message, line("b")) == ["a", "b"]
+    [warning] = warnings(caplog)
+    assert "no log event" in warning
+    assert len(warning) < 100
+    assert "secret" not in warning
 
 
 @pytest.mark.parametrize(
-    ("data", "shown"),
-    [("x" * 200, "x" * 200), ("x" * 201, "x" * 199 + "…"), ("\ud800", "\ufffd"), ("[1]", "[1]")],
+    ("event", "is_trouble"),
+    [
+        (trouble(), True),
+        (trouble("failed"), False),
+        (end("failed", text="oh"), False),
+        (end("ready", text="oh", timestamp=None), False),
+        (end("failed", text="oh", timestamp=None, finished=False), False),
+    ],
 )
-def test_what_cannot_be_read_is_shown_as_far_as_it_is_short(data, shown):
-    [notice] = LogFeed().take(data)
-    assert notice.gap
-    assert notice.text == f"an event of the build log could not be read: {shown}"
+def test_trouble_is_a_failure_without_a_time_whose_text_is_more_than_its_status(event, is_trouble):
+    assert sse.is_trouble(only(event)) is is_trouble
+
+
+# An answer
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_stream"),
+    [
+        ("text/event-stream", True),
+        ("Text/Event-Stream ; charset=utf-8", True),
+        ("text/plain; charset=utf-8", True),
+        ("", True),
+        (None, True),
+        ("text/html", False),
+        ("application/json", False),
+        ("application/xhtml+xml; was=text/event-stream", False),
+    ],
+)
+def test_an_event_stream_is_known_by_its_type_and_a_mock_may_leave_that_out(kind, is_stream):
+    headers = {} if kind is None else {"Content-Type": kind}
+    assert sse.is_event_stream(httpx.Response(200, headers=headers)) is is_stream
+
+
+@pytest.mark.parametrize("status", [201, 204, 206, 301, 404, 503])
+def test_only_a_200_is_an_event_stream(status):
+    assert not sse.is_event_stream(httpx.Response(status, headers={"Content-Type": "text/event-stream"}))
+
+
+class Network:
+    """What httpcore tells of a connection."""
+
+    def __init__(self, sock):
+        self._socket = sock
+
+    def get_extra_info(self, info):
+        return self._socket if info == "socket" else None
+
+
+def test_the_system_looks_whether_the_other_end_of_a_silent_log_is_there():
+    with socket.socket() as sock:
+        assert not sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        sse.keep_alive(httpx.Response(200, extensions={"network_stream": Network(sock)}))
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    # It is closed now.
+    sse.keep_alive(httpx.Response(200, extensions={"network_stream": Network(sock)}))
+
+
+@pytest.mark.parametrize("extensions", [{}, {"network_stream": Network(None)}])
+def test_a_mock_has_no_socket_and_needs_none(extensions):
+    sse.keep_alive(httpx.Response(200, extensions=extensions))
+
+
+# The last lines
+
+
+def outputs(*texts, stream=BuildLogStream.STDOUT):
+    return [BuildLogEvent(stream=stream, text=text) for text in texts]
+
+
+def test_the_last_lines_are_those_of_output():
+    events = [
+        *outputs("out\nput"),
+        *outputs("oh", stream=BuildLogStream.STDERR),
+        *outputs("step 1/1", stream=BuildLogStream.SYSTEM),
+        *outputs("step_failed", stream=BuildLogStream.ERROR),
+    ]
+    assert sse.last_lines(events) == ("out", "put", "oh")
+
+
+def test_there_are_twenty_of_them_and_none_is_blank():
+    assert sse.last_lines(outputs(*(f"{number}\n\n  \n" for number in range(30)))) == tuple(
+        str(number) for number in range(10, 30)
+    )
+
+
+def test_none_of_them_is_longer_than_a_page():
+    [short, cut] = sse.last_lines(outputs("x" * 500, "y" * 501))
+    assert short == "x" * 500
+    assert cut == "y" * 499 + "…"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\x1b[31mred\x1b[0m",
+        "\x1b[38;2;1;2;3mred\x1b[K",
+        "\x1b]0;a title\x07red",
+        "\x1b]8;;http://example.com\x1b\\red\x1b]8;;\x1b\\",
+        "\x1bPdevice control\x1b\\red",
+        "\x1b^private\x1b\\red",
+        "\x1b_application\x1b\\red",
+        "\x1bXstring\x1b\\red",
+        "\x9b31mred\x9b0m",
+        "\x9d0;a title\x9cred",
+        "\x1b(Bred\x1b7\x1b8\x1b=\x1bc",
+        "\x1b#8red\x1bM",
+        "red\x1b[",
+        "red\x1b",
+        "red\x1b]0;never ends",
+        "r\x08\x08ed\x08\x07\x00\x7f",
+        "blue\rgreen\rred",
+        "blue\rred\r",
+        "blue\r\x1b[2Kred\r\n",
+    ],
+)
+def test_a_last_line_has_nothing_that_a_terminal_obeys(text):
+    assert sse.last_lines(outputs(text)) == ("red",)
+
+
+def test_tabs_and_every_script_stay_in_a_last_line():
+    assert sse.last_lines(outputs("a\tß \N{GRINNING FACE} 木")) == ("a\tß \N{GRINNING FACE} 木",)

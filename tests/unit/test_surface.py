@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from pathlib import Path
 
 import pytest
 
@@ -11,10 +12,11 @@ from superserve import (
     Superserve,
     Template,
 )
-from superserve._http import connections_async, connections_sync
-from superserve._streams import reader_async, reader_sync
+from superserve._async.templates import AsyncTemplates
+from superserve._http import connections_async, connections_sync, tasks_async, tasks_sync
+from superserve._sync.templates import Templates
 
-PAIRS = [(AsyncTemplate, Template), (AsyncSuperserve, Superserve)]
+PAIRS = [(AsyncTemplate, Template), (AsyncSuperserve, Superserve), (AsyncTemplates, Templates)]
 # Names that Python itself spells differently.
 SPELLED = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}
 
@@ -74,20 +76,29 @@ def test_every_option_has_to_be_named(asynchronous, plain):
                 ), f"{name}({parameter})"
 
 
-def test_the_hand_written_halves_offer_the_same_names():
-    """What the written shells import from one they must find in the other."""
-    for name in (
-        "HTTPClient",
-        "LogCallback",
-        "Pool",
-        "check_callback",
-        "deliver",
-        "raw_client",
-        "read_whole",
-        "shielded",
-        "sleep",
-    ):
-        assert hasattr(connections_async, name)
-        assert hasattr(connections_sync, name)
-    for pump in (reader_async, reader_sync):
-        assert hasattr(pump, "LogPump")
+@pytest.mark.parametrize(
+    ("asynchronous", "plain"), [(connections_async, connections_sync), (tasks_async, tasks_sync)]
+)
+def test_what_the_hand_written_half_imports_is_in_the_other_half(asynchronous, plain):
+    for shell in (Path(__file__).parents[2] / "superserve" / "_async").glob("*.py"):
+        for imported in re.findall(
+            rf"from {re.escape(asynchronous.__name__)} import ([^(\n]+|\([^)]+\))", shell.read_text()
+        ):
+            for name in re.findall(r"\w+", imported):
+                assert hasattr(plain, name), f"{shell.name} imports {name}"
+
+
+@pytest.mark.parametrize(("whole", "door"), [(Template, Templates), (AsyncTemplate, AsyncTemplates)])
+def test_the_doors_of_a_client_are_the_class_methods_without_a_connection(whole, door):
+    connection = {"api_key", "base_url", "client"}
+    factories = {
+        name: getattr(whole, name) for name, member in vars(whole).items() if isinstance(member, classmethod)
+    }
+    assert factories.keys() == {name for name in members(door) if name != "__init__"}
+    for name, factory in factories.items():
+        offered = inspect.signature(getattr(door, name)).parameters
+        assert [str(parameter) for key, parameter in offered.items() if key != "self"] == [
+            str(parameter)
+            for key, parameter in inspect.signature(factory).parameters.items()
+            if key not in connection
+        ], name

@@ -90,7 +90,7 @@ def test_values_show_what_they_hold(make):
 
 def test_what_is_not_given_is_absent():
     event = BuildLogEvent(BuildLogStream.SYSTEM, "queued")
-    assert (event.timestamp, event.finished, event.status, event.gap) == (None, False, None, False)
+    assert (event.timestamp, event.finished, event.status, event.after_gap) == (None, False, None, False)
     assert UserStepValue("app").sudo is False
     info = MAKERS[1]()
     assert (info.size_bytes, info.error_message, info.built_at, info.latest_build_id) == (None,) * 4

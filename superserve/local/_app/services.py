@@ -31,10 +31,9 @@ class Services:
 
     def resource(self, kind: type[P]) -> P:
         """Return the resource of a class, made when it is first asked for."""
-        if kind not in self._resources:
-            self._resources[kind] = kind(self)
-        found = self._resources[kind]
-        assert isinstance(found, kind)  # noqa: S101 - for the type checker: it was made two lines above
+        found = self._resources.get(kind)
+        if not isinstance(found, kind):
+            found = self._resources[kind] = kind(self)
         return found
 
     def resources(self) -> Iterable["Resource"]:

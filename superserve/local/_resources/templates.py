@@ -89,6 +89,7 @@ class Builder(Protocol):
 
     def start(self, template: TemplateRow) -> str:
         """Queue a build of a template and return its id."""
+        ...
 
     def latest(self, template_id: str) -> str | None:
         """Return the id of a template's newest build."""

@@ -1,30 +1,30 @@
-"""Build logs: every event once and in order, whatever happens to the connections, and whatever the bytes look like."""
+"""Reading the log of a build: which events come, however they are sent, and what is asked for."""
 
 import gzip
 import json
+import logging
+import threading
 import time
 from contextlib import aclosing
-from datetime import UTC, datetime
-from email.utils import formatdate
+from datetime import datetime
 
 import pytest
 
 from superserve import (
     AsyncTemplate,
-    AuthenticationError,
     BuildLogEvent,
     BuildLogStream,
     NotFoundError,
     SandboxError,
-    ServerError,
     ValidationError,
-    _polling,
 )
-from superserve._http import policy, retry
-from superserve._streams import sse as log_stream
-from superserve._streams.resume import LogFeed
-from tests.script import BUILD_ID, Script, template_row
-from tests.wire import STREAM_HEAD, chunk, cut, envelope, head, log, reply, reset, sse, stall
+from superserve._async import reader
+from superserve._http import policy
+from superserve._http.tasks_async import sleep
+from tests.script import BUILD_ID, TEMPLATE_ID, Script, template_row
+from tests.wire import PATIENCE_S, STREAM_HEAD, chunk, cut, head, log, reply, sse, stall
+
+pytestmark = pytest.mark.usefixtures("no_backoff")
 
 HELLO = {
     "timestamp": "2026-05-01T10:00:01.5Z",
@@ -33,13 +33,7 @@ HELLO = {
     "finished": False,
     "status": "",
 }
-WORLD = {
-    "timestamp": "2026-05-01T10:00:02.5Z",
-    "stream": "stderr",
-    "text": "wörld",
-    "finished": False,
-    "status": "",
-}
+WORLD = {**HELLO, "timestamp": "2026-05-01T10:00:02.5Z", "stream": "stderr", "text": "wörld"}
 READY = {
     "timestamp": "2026-05-01T10:00:03.5Z",
     "stream": "system",
@@ -51,511 +45,406 @@ WHOLE = log(HELLO, WORLD, READY)
 TEXTS = ["hello", "wörld", "ready"]
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch, no_backoff):
-    """Wait for the tail of a log for a moment only."""
-    monkeypatch.setattr(_polling, "TAIL_QUIET_S", (0.2, 0.2))
-    monkeypatch.setattr(_polling, "TAIL_LONG_QUIET_S", 0.2)
-    monkeypatch.setattr(_polling, "TAIL_REFUSED_S", 0.3)
-    monkeypatch.setattr(_polling, "TAIL_UNANSWERED_S", 0.6)
-    monkeypatch.setattr(_polling, "LOG_POLL_INTERVAL_S", 0.05)
-
-
-def texts(events):
-    return ["(gap)" if event.gap else event.text for event in events]
-
-
-async def read(template, **options):
-    """Return all that the iterator yields."""
+async def iterated(template, **options):
     return [event async for event in template.iter_build_logs(**options)]
 
 
-async def followed(template, **options):
-    """Return all that a wait hands to its callback."""
+async def streamed(template, **options):
     events = []
-    await template.wait_until_ready(on_log=events.append, poll_interval_s=0.05, **options)
+    await template.stream_build_logs(on_event=events.append, **options)
     return events
 
 
-# Three ways to the same events
+BOTH = pytest.mark.parametrize("read", [iterated, streamed])
 
 
-async def test_the_iterator_yields_the_events_and_ends_with_the_last(scripted):
-    template = await scripted(Script(build=["building"], logs=[WHOLE]))
-    events = await read(template)
-    assert events[1] == BuildLogEvent(
-        stream=BuildLogStream.STDERR, text="wörld", timestamp=events[1].timestamp, finished=False, status=None
-    )
-    assert texts(events) == TEXTS
-    assert (events[2].finished, events[2].status) == (True, "ready")
+def texts(events):
+    return [event.text for event in events]
 
 
-async def test_the_callback_gets_the_same_events(scripted):
-    template = await scripted(Script(build=["building"], logs=[WHOLE]))
-    events = []
-    await template.stream_build_logs(on_event=events.append)
-    assert events == await read(template)
+async def until(condition):
+    """Wait until something is true."""
+    give_up = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < give_up
+        await sleep(0.005)
 
 
-async def test_a_wait_hands_on_the_same_events(scripted):
-    template = await scripted(Script(build=["building", "ready"], logs=[WHOLE]))
-    assert texts(await followed(template)) == TEXTS
+@pytest.fixture
+async def read_bytes(scripted):
+    """Read a log of which the server sends exactly these bytes."""
+
+    async def read_bytes(answer):
+        return await iterated(await scripted(Script(logs=[answer])))
+
+    return read_bytes
 
 
-async def test_a_real_build_comes_the_same_in_all_three_ways(client):
+# What is asked for
+
+
+@BOTH
+async def test_the_log_of_a_connected_template_is_asked_for_once_and_nothing_else(scripted, read):
+    script = Script(logs=[WHOLE])
+    template = await scripted(script)
+    assert texts(await read(template)) == TEXTS
+    assert script.seen == ["template", "logs"]
+    assert script.paths[1] == f"/templates/{TEMPLATE_ID}/builds/{BUILD_ID}/logs"
+
+
+@BOTH
+async def test_the_log_of_a_created_template_is_asked_for_once_and_nothing_else(serve, connect, read):
+    wire = serve(reply(202, json=template_row("building", build_id=BUILD_ID)), WHOLE, reply(500))
+    template = await AsyncTemplate.create(name="my-env", from_="python:3.11", client=connect(wire))
+    assert texts(await read(template)) == TEXTS
+    assert [(request.method, request.path) for request in wire.requests] == [
+        ("POST", "/templates"),
+        ("GET", f"/templates/{TEMPLATE_ID}/builds/{BUILD_ID}/logs"),
+    ]
+
+
+@BOTH
+async def test_the_log_of_a_build_that_is_named_needs_no_latest_build(scripted, read):
+    script = Script(template=[reply(json=template_row())], logs=[WHOLE])
+    template = await scripted(script)
+    assert texts(await read(template, build_id="named")) == TEXTS
+    assert script.seen == ["template", "logs"]
+    assert script.paths[1] == f"/templates/{TEMPLATE_ID}/builds/named/logs"
+
+
+@BOTH
+async def test_where_no_build_is_known_the_error_says_how_to_name_one(scripted, read):
+    script = Script(template=[reply(json=template_row())], logs=[WHOLE])
+    template = await scripted(script)
+    with pytest.raises(SandboxError, match="pass build_id=, list_builds"):
+        await read(template)
+    assert script.seen == ["template"]
+
+
+async def test_the_log_is_that_of_the_build_named_or_else_of_the_one_started_last(scripted):
+    script = Script(template=[reply(json=template_row(latest_build_id="latest"))], logs=[WHOLE])
+    template = await scripted(script)
+    await iterated(template)
+    await template.rebuild()
+    await iterated(template)
+    await iterated(template, build_id="named")
+    builds = [path.split("/")[4] for path in script.paths if path.endswith("/logs")]
+    assert builds == ["latest", BUILD_ID, "named"]
+
+
+async def test_a_log_is_asked_for_as_an_event_stream_that_is_not_packed(serve, connect, key):
+    wire = serve(reply(json=template_row(latest_build_id=BUILD_ID)), WHOLE)
+    await iterated(await AsyncTemplate.connect(TEMPLATE_ID, client=connect(wire)))
+    headers = wire.requests[1].headers
+    assert headers["accept"] == "text/event-stream"
+    assert headers["accept-encoding"] == "identity"
+    assert headers["x-api-key"] == key
+
+
+async def test_a_wrong_argument_is_refused_before_anything_is_sent(scripted):
+    script = Script(logs=[WHOLE])
+    template = await scripted(script)
+    with pytest.raises(ValidationError, match="on_event"):
+        await template.stream_build_logs(on_event="print")
+    for read in (iterated, streamed):
+        with pytest.raises(ValidationError, match="build_id"):
+            await read(template, build_id="../x")
+        with pytest.raises(ValidationError, match="build_id"):
+            await read(template, build_id="")
+        with pytest.raises(ValidationError, match="idle_timeout_s"):
+            await read(template, idle_timeout_s=0)
+    assert script.seen == ["template"]
+
+
+async def test_a_log_of_a_build_that_is_not_there_is_not_found(client):
+    template = await AsyncTemplate.create(name="my-env", from_="debian:12", client=client)
+    with pytest.raises(NotFoundError):
+        await iterated(template, build_id=BUILD_ID)
+
+
+# Which events come
+
+
+@BOTH
+async def test_an_event_has_all_that_the_server_says_of_it(scripted, read):
+    events = await read(await scripted(Script(logs=[WHOLE])))
+    assert events == [
+        BuildLogEvent(
+            stream=BuildLogStream(sent["stream"]),
+            text=sent["text"],
+            timestamp=datetime.fromisoformat(sent["timestamp"]),
+            finished=sent["finished"],
+            status=sent["status"] or None,
+            after_gap=False,
+        )
+        for sent in (HELLO, WORLD, READY)
+    ]
+
+
+async def test_a_real_build_comes_the_same_by_the_iterator_the_callback_and_the_wait(client):
     template = await AsyncTemplate.create(
         name="my-env",
         from_="python:3.11",
         steps=[{"run": "echo hello"}, {"run": "echo oh >&2"}],
         client=client,
     )
-    waited = [event for event in await followed(template) if "queued" not in event.text]
-    streamed = []
-    await template.stream_build_logs(on_event=streamed.append)
-    assert waited == streamed == await read(template)
-    assert [event.text for event in waited if event.stream == "stderr"] == ["oh"]
-    assert waited[-1].status == "ready"
+    waited = []
+    await template.wait_until_ready(on_log=waited.append, poll_interval_s=0.05)
+    lasting = [event for event in waited if "queued" not in event.text]
+    assert lasting == await streamed(template) == await iterated(template)
+    assert [event.text for event in lasting if event.stream == "stderr"] == ["oh"]
+    assert lasting[-1].status == "ready"
 
 
-async def test_stopping_early_stops_reading(scripted, belongings):
-    template = await scripted(Script(build=["building"], logs=[stall(STREAM_HEAD + chunk(sse(HELLO)))]))
+async def test_twenty_thousand_events_at_once_come_exactly_as_they_were_sent(scripted):
+    sent = [
+        {
+            "timestamp": f"2026-05-01T10:{number // 6000:02}:{number // 100 % 60:02}Z",
+            "stream": ("stdout", "stderr")[number % 2],
+            "text": f"line {number // 3}",
+            "finished": False,
+            "status": "",
+        }
+        for number in range(20_000)
+    ]
+    body = sse(*sent, READY)
+    pieces = [chunk(body[start : start + 65536]) for start in range(0, len(body), 65536)]
+    script = Script(logs=[STREAM_HEAD + b"".join(pieces) + chunk(b"")])
+    *lines, last = await streamed(await scripted(script))
+    assert last.finished
+    assert [(event.stream, event.text) for event in lines] == [
+        (event["stream"], event["text"]) for event in sent
+    ]
+    assert all(
+        event.timestamp == datetime.fromisoformat(told["timestamp"])
+        for event, told in zip(lines[::100], sent[::100], strict=True)
+    )
+    assert not any(event.after_gap for event in lines)
+    assert script.count("logs") == 1
+
+
+async def test_heartbeats_and_the_servers_own_errors_are_handed_over(read_bytes):
+    told = [
+        {"timestamp": "2026-05-01T10:00:00Z", "stream": "system", "text": "queued", "finished": False},
+        {"timestamp": "2026-05-01T10:00:01Z", "stream": "system", "text": "queued", "finished": False},
+        HELLO,
+        {**HELLO, "stream": "error", "text": "step_failed: step 1/1 failed after 3s: exited with code 100"},
+        {**READY, "text": "failed", "status": "failed"},
+    ]
+    events = await read_bytes(log(*told))
+    assert [(event.stream, event.text) for event in events] == [
+        (event["stream"], event["text"]) for event in told
+    ]
+    assert events[-1].status == "failed"
+
+
+async def test_an_event_without_a_time_has_none_and_what_nobody_knows_is_kept(read_bytes):
+    odd = {"stream": "telemetry", "text": "cpu", "level": 3}
+    [event, _] = await read_bytes(log(odd, READY))
+    assert (event.stream, event.text, event.timestamp) == ("telemetry", "cpu", None)
+
+
+@pytest.mark.parametrize("odd", ["nonsense", 5, None, [HELLO], {"text": "x"}, {**HELLO, "text": None}])
+async def test_a_message_that_is_no_log_event_is_skipped_with_one_warning(read_bytes, caplog, odd):
+    caplog.set_level(logging.WARNING, logger="superserve")
+    assert texts(await read_bytes(log(HELLO, odd, WORLD, READY))) == TEXTS
+    [warning] = [record for record in caplog.records if record.name == "superserve"]
+    assert "no log event" in warning.getMessage()
+
+
+async def test_events_come_as_soon_as_they_are_sent(scripted):
+    told = threading.Event()
+
+    def answer(peer, _request):
+        peer.send(STREAM_HEAD + chunk(sse(HELLO)))
+        peer.wait(told)
+        peer.send(chunk(sse(READY)) + chunk(b""))
+
+    events = []
+
+    def see(event):
+        events.append(event)
+        told.set()
+
+    template = await scripted(Script(logs=[answer]))
+    await template.stream_build_logs(on_event=see)
+    assert texts(events) == ["hello", "ready"]
+
+
+# Who reads
+
+
+async def test_an_iterator_that_is_closed_stops_reading(serve, connect, belongings):
+    wire = serve(Script(logs=[stall(STREAM_HEAD + chunk(sse(HELLO)))]))
+    template = await AsyncTemplate.connect(TEMPLATE_ID, client=connect(wire))
     async with aclosing(template.iter_build_logs()) as events:
         async for event in events:
             assert event.text == "hello"
             break
-    assert not [left for left in belongings.left(patience_s=0) if left.startswith("thread superserve")]
+    assert belongings.readers() == set()
+    wire.until(lambda: wire.open_connections <= 1)
 
 
-async def test_what_the_callback_raises_ends_the_reading_and_comes_out(scripted):
-    template = await scripted(Script(build=["building"], logs=[stall(STREAM_HEAD + chunk(sse(HELLO)))]))
-
-    def refuse(event):
-        raise LookupError(event.text)
-
-    with pytest.raises(LookupError, match="hello"):
-        await template.stream_build_logs(on_event=refuse)
-
-
-async def test_a_wrong_argument_is_refused_before_anything_is_sent(scripted):
-    script = Script()
+async def test_an_iterator_that_is_never_begun_asks_for_nothing(scripted):
+    script = Script(logs=[WHOLE])
     template = await scripted(script)
-    with pytest.raises(ValidationError, match="on_event"):
-        await template.stream_build_logs(on_event="print")
-    with pytest.raises(ValidationError, match="build_id"):
-        await template.stream_build_logs(on_event=print, build_id="../x")
-    with pytest.raises(ValidationError, match="build_id"):
-        template.iter_build_logs(build_id="")
+    await template.iter_build_logs().aclose()
     assert script.seen == ["template"]
 
 
-async def test_where_no_build_is_known_the_error_says_how_to_name_one(scripted):
-    template = await scripted(Script(template=[reply(json=template_row())]))
-    with pytest.raises(SandboxError, match="list_builds"):
-        await template.stream_build_logs(on_event=print)
+async def test_two_readers_of_one_log_know_nothing_of_each_other(scripted):
+    template = await scripted(Script(logs=[WHOLE]))
+    async with aclosing(template.iter_build_logs()) as events:
+        async for event in events:
+            assert event.text == "hello"
+            assert texts(await iterated(template)) == TEXTS
+            break
 
 
-async def test_the_log_is_that_of_the_build_named_or_else_of_the_one_started_last(scripted):
-    script = Script(
-        template=[reply(json=template_row(latest_build_id="latest"))], build=["building"], logs=[WHOLE]
-    )
-    template = await scripted(script)
-    await read(template)
-    await template.rebuild()
-    await read(template)
-    await read(template, build_id="named")
-    builds = [path.split("/")[4] for path in script.paths if path.endswith("/logs")]
-    assert builds == ["latest", BUILD_ID, "named"]
-
-
-# Connections that break
-
-
-async def test_a_stream_cut_at_any_byte_yields_the_whole_log(scripted):
-    script = Script(build=["building"])
-    template = await scripted(script)
-    for length in range(len(WHOLE)):
-        for broken in (
-            (cut(WHOLE[:length]), reset(WHOLE[:length])) if length % 10 == 0 else (cut(WHOLE[:length]),)
-        ):
-            script.then(logs=[broken, WHOLE])
-            assert texts(await read(template)) == TEXTS, length
-
-
-async def test_a_stream_cut_at_any_byte_yields_the_whole_log_to_a_wait(scripted):
-    script = Script()
-    template = await scripted(script)
-    for length in range(0, len(WHOLE), 7):
-        script.then(logs=[cut(WHOLE[:length]), cut(WHOLE[: length // 2]), WHOLE], build=["building", "ready"])
-        assert texts(await followed(template)) == TEXTS, length
-
-
-async def test_a_stream_without_a_length_cut_at_any_byte_yields_the_whole_log_of_an_ended_build(scripted):
-    # Where the end of the connection is the end of the body, a cut looks like an end.
-    whole = head(200, {"Content-Type": "text/event-stream", "Connection": "close"}) + sse(HELLO, WORLD, READY)
-    script = Script(build=["ready"])
-    template = await scripted(script)
-    for length in range(0, len(whole), 5):
-        script.then(logs=[cut(whole[:length]), cut(whole)])
-        assert texts(await read(template)) == TEXTS, length
-
-
-@pytest.mark.parametrize(
-    "refusal",
-    [
-        reply(502, "<html>Bad Gateway</html>", content_type="text/html"),
-        reply(503, json=envelope("unavailable", "later"), headers={"Retry-After": "0"}),
-        reply(504),
-        reply(500, json=envelope("internal_error", "oops")),
-        reply(429, json=envelope("rate_limited", "slow down"), headers={"Retry-After": "0"}),
-        reset(),
-        cut(),
-        cut(b"HTTP/1.1 2"),
-        b"not http at all\r\n\r\n",
-        reply(
-            200, b"this is not gzip", headers={"Content-Encoding": "gzip"}, content_type="text/event-stream"
-        ),
-    ],
-)
-async def test_a_stream_that_is_refused_for_a_while_is_asked_for_again(scripted, monkeypatch, refusal):
-    monkeypatch.setattr(log_stream, "_REOPENED_EVERY_S", 0.01)
-    script = Script(build=["building"], logs=[refusal, cut(WHOLE[:-20]), refusal, refusal, WHOLE])
-    template = await scripted(script)
-    assert texts(await read(template)) == TEXTS
-    assert script.count("logs") == 5
-
-
-async def test_a_stream_may_be_refused_for_long_after_the_builds_end_and_is_still_read(scripted, monkeypatch):
-    monkeypatch.setattr(_polling, "TAIL_QUIET_S", (5.0, 5.0))
-    refusals = [reply(503)] * 40
-    template = await scripted(Script(build=["ready"], logs=[*refusals, WHOLE]))
-    assert texts(await read(template)) == TEXTS
-
-
-async def test_a_stream_that_ends_in_order_but_too_early_is_opened_again(scripted):
-    script = Script(build=["building"], logs=[log(HELLO), log(HELLO), log(HELLO, WORLD), WHOLE])
-    assert texts(await read(await scripted(script))) == TEXTS
-
-
-@pytest.mark.parametrize("length", [0, 30, len(STREAM_HEAD), len(WHOLE) - 120])
-async def test_a_stream_that_stalls_is_opened_again_when_the_build_has_ended(scripted, length):
-    script = Script(build=["building", "ready"], logs=[stall(WHOLE[:length]), WHOLE])
-    assert texts(await followed(await scripted(script))) == TEXTS
-
-
-async def test_a_stream_that_stalls_early_is_opened_again_while_the_build_goes_on(scripted, monkeypatch):
-    monkeypatch.setattr(_polling, "SILENCE_S", 0.05)
-    script = Script(build=["building"], logs=[stall(), stall(STREAM_HEAD + chunk(sse(HELLO))), WHOLE])
-    events = []
-    template = await scripted(script)
-    with pytest.raises(LookupError):
-        await template.wait_until_ready(
-            on_log=lambda event: events.append(event) or stop_at(event, "ready"), poll_interval_s=0.02
-        )
-    assert texts(events) == TEXTS
-
-
-def stop_at(event, text):
-    if event.text == text:
-        raise LookupError(text)
-
-
-async def test_a_stream_that_stalls_late_is_left_open_as_its_events_could_not_be_had_again(
-    scripted, monkeypatch
+@pytest.mark.parametrize("kind", [LookupError, KeyboardInterrupt])
+async def test_what_the_callback_raises_stops_the_reading_at_once_and_comes_out(
+    serve, connect, belongings, kind
 ):
-    lines = [{**HELLO, "timestamp": f"2026-05-01T10:00:00.{number:03}Z"} for number in range(256)]
-    script = Script(build=["building"], logs=[stall(STREAM_HEAD + chunk(sse(*lines))), log(*lines)])
+    wire = serve(Script(logs=[stall(STREAM_HEAD + chunk(sse(HELLO, WORLD)))]))
+    template = await AsyncTemplate.connect(TEMPLATE_ID, client=connect(wire))
     events = []
 
-    def run_out_of_patience(event):
+    def refuse(event):
         events.append(event)
-        if len(events) == len(lines):
-            monkeypatch.setattr(_polling, "SILENCE_S", 0.0)
-            script.then(build=[*["building"] * 5, "ready"])
+        raise kind(event.text)
 
-    # The second connection is answered at once, but a busy machine may take its time to read it.
-    monkeypatch.setattr(_polling, "TAIL_QUIET_S", (0.5, 10.0, 10.0, 10.0))
+    with pytest.raises(kind, match="hello"):
+        await template.stream_build_logs(on_event=refuse)
+    assert texts(events) == ["hello"]
+    assert belongings.readers() == set()
+    wire.until(lambda: wire.open_connections <= 1)
+
+
+async def test_an_error_of_ours_that_the_callback_raises_is_the_callers_own(scripted):
+    script = Script(logs=[WHOLE])
     template = await scripted(script)
-    await template.wait_until_ready(on_log=run_out_of_patience, poll_interval_s=0.05)
-    assert texts(events) == ["hello"] * 256 + ["(gap)"]
-    assert script.count("logs") == 2
+    error = SandboxError("mine")
+
+    def refuse(event):
+        raise error
+
+    with pytest.raises(SandboxError) as caught:
+        await template.stream_build_logs(on_event=refuse)
+    assert caught.value is error
+    assert script.count("logs") == 1
 
 
-async def test_a_stream_that_stays_open_after_the_builds_end_holds_nobody_up(scripted):
-    script = Script(build=["building", "ready"], logs=[stall(STREAM_HEAD + chunk(sse(HELLO, WORLD)))])
-    events = await followed(await scripted(script))
-    assert texts(events) == ["hello", "wörld", "(gap)"]
-    assert script.count("logs") == 2
+async def test_reading_goes_on_while_the_callback_takes_its_time(scripted):
+    all_is_sent = threading.Event()
+    # More than what the system holds for both sides.
+    lines = [{**HELLO, "text": f"{number} {'x' * 2**17}"} for number in range(200)]
+
+    def answer(peer, _request):
+        peer.send(log(*lines, READY))
+        all_is_sent.set()
+
+    events = []
+
+    async def dawdle(event):
+        events.append(event)
+        if len(events) == 1:
+            await until(all_is_sent.is_set)
+
+    template = await scripted(Script(logs=[answer]))
+    await template.stream_build_logs(on_event=dawdle)
+    assert texts(events) == [*(line["text"] for line in lines), "ready"]
 
 
-async def test_a_log_that_never_falls_silent_is_read_for_a_while_after_the_builds_end(scripted, monkeypatch):
-    monkeypatch.setattr(_polling, "TAIL_S", 0.2)
+async def test_who_is_far_behind_lets_the_server_wait_and_loses_nothing(scripted, monkeypatch):
+    monkeypatch.setattr(reader, "READ_AHEAD", 2**20)
+    # Twice as much as what the system holds for both sides, and more.
+    line = chunk(sse({**HELLO, "text": "x" * 2**17}))
+    count = 256
+    sent = []
 
-    def endless(peer, _request):
+    def answer(peer, _request):
         peer.send(STREAM_HEAD)
-        peer.drip(chunk(sse(HELLO)) * 1000, 0.0002)
-
-    events = await followed(await scripted(Script(build=["building", "ready"], logs=[endless])))
-    assert texts(events[-2:]) == ["hello", "(gap)"]
-
-
-async def test_what_has_been_read_is_delivered_however_long_the_caller_takes_for_it(scripted, monkeypatch):
-    monkeypatch.setattr(_polling, "TAIL_S", 0.1)
-    lines = [{**HELLO, "timestamp": f"2026-05-01T10:00:01.{number:03}Z"} for number in range(600)]
-    template = await scripted(Script(build=["ready"], logs=[log(*lines, READY)]))
-    events = []
-
-    def dawdle(event):
-        events.append(event)
-        if len(events) in (10, 300):
-            time.sleep(0.15)
-
-    await template.wait_until_ready(on_log=dawdle)
-    # Too much for a replay of the server: where its hole would be there is a notice.
-    assert texts(event for event in events if not event.gap) == ["hello"] * 600 + ["ready"]
-
-
-async def test_a_breakdown_of_the_reading_is_told_and_ends_no_wait(scripted, monkeypatch):
-    def break_down(feed, data):
-        raise ZeroDivisionError("of course")
-
-    monkeypatch.setattr(LogFeed, "take", break_down)
-    script = Script(build=["building"], logs=[WHOLE])
-    template = await scripted(script)
-    with pytest.raises(SandboxError, match="ZeroDivisionError: of course"):
-        await read(template)
-    script.then(build=["building", "ready"])
-    [notice] = await followed(template)
-    assert notice.gap
-    assert "broke down" in notice.text
-
-
-async def test_a_stream_on_which_nothing_ever_comes_ends_with_the_build(scripted):
-    script = Script(build=["ready"], logs=[stall()])
-    assert texts(await read(await scripted(script))) == ["(gap)"]
-
-
-async def test_a_stream_that_breaks_for_good_is_given_up_when_the_build_has_ended(scripted):
-    script = Script(build=["building", "ready"], logs=[WHOLE[:-100], reset()])
-    assert texts(await followed(await scripted(script))) == ["hello", "wörld", "(gap)"]
-
-
-# What the stream says is for reading; the row decides
-
-
-@pytest.mark.parametrize("verdict", ["failed", "cancelled", "ready", "exploded"])
-async def test_the_streams_verdict_does_not_decide(scripted, verdict):
-    end = {**READY, "text": verdict, "status": verdict}
-    template = await scripted(Script(build=["building", "building", "ready"], logs=[log(HELLO, end)]))
-    assert texts(await followed(template)) == ["hello", verdict]
-
-
-TROUBLE = {
-    "stream": "system",
-    "text": "log stream ended with error: rpc error: code = NotFound desc = no such build",
-    "finished": True,
-    "status": "failed",
-}
-
-
-async def test_a_log_that_the_host_has_lost_tells_so_and_the_build_is_what_its_row_says(scripted):
-    script = Script(build=["building", "ready"], logs=[cut(log(HELLO)[:-5]), log(TROUBLE)])
-    events = await followed(await scripted(script))
-    assert texts(events) == ["hello", "(gap)", TROUBLE["text"]]
-
-
-async def test_trouble_right_after_the_start_passes(scripted):
-    script = Script(build=["building"], logs=[log(TROUBLE), log(TROUBLE), WHOLE])
-    assert texts(await read(await scripted(script))) == TEXTS
-
-
-async def test_the_reason_of_a_failure_is_on_a_stream_of_its_own(scripted):
-    reason = {
-        **HELLO,
-        "stream": "error",
-        "text": "step_failed: step 1/1 failed after 3s: exited with code 100",
-    }
-    template = await scripted(Script(build=["building"], logs=[log(reason, {**READY, "status": "failed"})]))
-    events = await read(template)
-    assert events[0].stream is BuildLogStream.ERROR
-    assert events[0].text.startswith("step_failed")
-
-
-async def test_a_log_without_a_last_event_ends_with_the_build_and_says_that_it_may_lack_something(scripted):
-    script = Script(build=["building", "ready"], logs=[log(HELLO, WORLD)])
-    assert texts(await followed(await scripted(script))) == ["hello", "wörld", "(gap)"]
-
-
-async def test_what_is_put_in_cannot_be_taken_for_output(scripted):
-    template = await scripted(Script(build=["building", "ready"], logs=[log(HELLO, "nonsense")]))
-    assert [(event.stream, event.gap, event.finished) for event in await followed(template)] == [
-        ("stdout", False, False),
-        ("system", True, False),
-        ("system", True, False),
-    ]
-
-
-async def test_a_log_too_long_for_the_servers_replay_says_where_lines_are_missing(server, client):
-    server.builds.hold()
-    template = await AsyncTemplate.create(name="long", from_="debian:12", client=client)
-    build = template.latest_build_id
-    server.builds.write(build, *[f"early {number}" for number in range(300)])
-    seen = []
-
-    def react(event):
-        seen.append(event)
-        if event.text == "early 200":
-            server.builds.write(build, "late", wait=False)
-            server.builds.finish(build)
-
-    await template.wait_until_ready(on_log=react, poll_interval_s=0.05)
-    shown = texts(seen)
-    place = shown.index("(gap)")
-    assert shown[place - 1].startswith("early 2")
-    assert shown[place + 1 :] == ["late", "ready"]
-
-
-@pytest.mark.parametrize("api_ahead", [0, -0.5, 20])
-@pytest.mark.parametrize("host_ahead", [0, -0.3, 0.3, -1.5, 1.5, 20, -20])
-async def test_a_hole_is_told_in_its_place_whatever_the_servers_clocks_say(scripted, host_ahead, api_ahead):
-    def printed(number, at):
-        when = datetime.fromtimestamp(at + host_ahead, UTC).isoformat()
-        return {**HELLO, "text": f"line {number}", "timestamp": when}
-
-    def hole(peer, _request):
-        now = time.time()
-        fields = {"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked"}
-        date = formatdate(now + api_ahead, usegmt=True)
-        replay = [printed(number, now - 40 + number / 10) for number in range(256)]
-        peer.send(head(200, fields | {"Date": date}) + chunk(sse(*replay)))
-        for number in range(400, 403):
-            time.sleep(0.01)
-            peer.send(chunk(sse(printed(number, time.time()))))
+        for _ in range(count):
+            peer.send(line)
+            sent.append(time.monotonic())
         peer.send(chunk(sse(READY)) + chunk(b""))
 
-    events = await read(await scripted(Script(build=["building"], logs=[hole])))
-    assert texts(events)[255:] == ["line 255", "(gap)", "line 400", "line 401", "line 402", "ready"]
+    events = []
+
+    async def dawdle(event):
+        events.append(event)
+        if len(events) == 1:
+            await until(lambda: sent and time.monotonic() - sent[-1] > 0.3)
+            assert len(sent) < count * 3 / 4
+
+    template = await scripted(Script(logs=[answer]))
+    await template.stream_build_logs(on_event=dawdle)
+    assert len(events) == count + 1
+    assert len(sent) == count
 
 
-# A log that cannot be read
+def test_what_is_held_for_the_caller_is_64_mib():
+    assert reader.READ_AHEAD == 64 * 2**20
 
 
-@pytest.mark.parametrize(
-    ("refusal", "error", "times"),
-    [
-        (reply(404, json=envelope("not_found", "Build not found")), NotFoundError, 1),
-        (reply(403, json=envelope("forbidden", "no")), AuthenticationError, 1),
-        (reply(204), SandboxError, 1),
-        (reply(302, headers={"Location": "/elsewhere"}), SandboxError, 1),
-        # These may have been somebody in between, or an outage.
-        (reply(200, "<html>Sign in</html>", content_type="text/html"), SandboxError, 3),
-        (reply(401, json=envelope("auth_failed", "API key is not known")), AuthenticationError, 3),
-        (reply(408), SandboxError, 3),
-        (reply(425), SandboxError, 3),
-    ],
-)
-async def test_a_log_that_cannot_be_read_is_an_error_for_readers_and_a_notice_in_a_wait(
-    scripted, refusal, error, times
-):
-    script = Script(build=["building"], logs=[refusal])
-    template = await scripted(script)
-    with pytest.raises(error):
-        await read(template)
-    with pytest.raises(error):
-        await template.stream_build_logs(on_event=print)
-    script.then(build=["building", "building", "ready"])
-    [notice] = await followed(template)
-    assert notice.gap
-    assert "cannot be read" in notice.text
-    assert script.count("logs") == 3 * times
+async def test_a_client_that_is_closed_reads_no_log(scripted, connect, serve):
+    wire = serve(Script(logs=[WHOLE]))
+    client = connect(wire)
+    template = await AsyncTemplate.connect(TEMPLATE_ID, client=client)
+    await client.aclose()
+    with pytest.raises(SandboxError, match="closed"):
+        await iterated(template)
+
+
+# Answers
 
 
 @pytest.mark.parametrize(
-    "odd",
-    [
-        reply(200, "<html>Back soon</html>", content_type="text/html"),
-        reply(200, "<html>Back soon</html>", content_type="application/xhtml+xml; was=text/event-stream"),
-        reply(401, json=envelope("auth_failed", "API key is not known")),
-        reply(408),
-        reply(425),
-    ],
+    "kind", [None, "text/plain", "text/plain; charset=utf-8", "Text/Event-Stream ; charset=utf-8"]
 )
-async def test_an_odd_answer_or_two_in_a_logs_place_lose_nothing_of_it(scripted, odd):
-    logs = [odd, odd, cut(WHOLE[:-120]), odd, odd, WHOLE]
-    assert texts(await read(await scripted(Script(build=["building"], logs=logs)))) == TEXTS
+async def test_a_log_may_lack_its_type_or_be_called_plain_text_as_mocks_do(read_bytes, kind):
+    assert texts(await read_bytes(reply(200, sse(HELLO, WORLD, READY), content_type=kind))) == TEXTS
 
 
-async def test_a_log_is_known_by_its_type_however_that_is_written(scripted):
-    whole = WHOLE.replace(b"text/event-stream", b"Text/Event-Stream ; charset=utf-8")
-    assert texts(await read(await scripted(Script(build=["building"], logs=[whole])))) == TEXTS
+async def test_a_log_may_be_packed(read_bytes):
+    packed = head(
+        200, {"Content-Type": "text/event-stream", "Content-Encoding": "gzip", "Connection": "close"}
+    )
+    assert texts(await read_bytes(packed + gzip.compress(sse(HELLO, WORLD, READY)))) == TEXTS
 
 
-async def test_a_log_that_is_answered_slowly_after_the_builds_end_is_read(scripted, monkeypatch):
-    monkeypatch.setattr(_polling, "TAIL_UNANSWERED_S", 10.0)
-
-    def slow(peer, _request):
-        # Its headers take longer than the log may be silent.
-        peer.drip(WHOLE[:60], 0.008)
-        peer.send(WHOLE[60:])
-
-    events = await followed(await scripted(Script(build=["ready"], logs=[slow])))
-    assert texts(events) == TEXTS
-
-
-async def test_a_log_that_is_refused_while_the_build_ends_is_asked_for_at_once(scripted, monkeypatch):
-    # The next try would be made long after the wait has given up.
-    monkeypatch.setattr(retry, "FIRST_DELAY_S", 1e9)
-    script = Script(build=["building", "building", "ready"], logs=[reply(503), WHOLE])
-    assert texts(await followed(await scripted(script))) == TEXTS
-
-
-async def test_a_log_that_unpacks_to_too_much_is_not_read(scripted, monkeypatch):
+async def test_a_log_that_unpacks_to_too_much_is_not_read(read_bytes, monkeypatch):
     monkeypatch.setattr(policy, "ANSWER_LIMIT", 2**20)
     bomb = gzip.compress(sse({**HELLO, "text": "x" * 2**21}))
-    packed = head(200, {"Content-Type": "text/event-stream", "Content-Encoding": "gzip"})
-    script = Script(build=["building", "ready"], logs=[cut(packed + bomb)])
-    assert texts(await followed(await scripted(script))) == ["(gap)"]
+    headers = {"Content-Encoding": "gzip"}
+    with pytest.raises(SandboxError, match="larger than 1 MiB"):
+        await read_bytes(reply(200, bomb, headers=headers, content_type="text/event-stream"))
 
 
-async def test_a_log_may_be_packed(scripted):
-    packed = head(200, {"Content-Type": "text/event-stream", "Content-Encoding": "gzip"})
-    body = gzip.compress(sse(HELLO, WORLD, READY))
-    script = Script(build=["building", "ready"], logs=[cut(packed + body)])
-    assert texts(await followed(await scripted(script))) == TEXTS
+async def test_a_line_that_never_ends_does_not_fill_the_memory(read_bytes, monkeypatch):
+    monkeypatch.setattr(policy, "ANSWER_LIMIT", 2**20)
+    endless = STREAM_HEAD + chunk(sse(HELLO)) + chunk(b"data: " + b"x" * 2**19) * 4
+    with pytest.raises(SandboxError, match="larger than 1 MiB"):
+        await read_bytes(stall(endless))
 
 
-async def test_output_without_a_status_comes_once_all_the_same(scripted):
-    # Today's server leaves the status out of its heartbeats only.
-    lines = [
-        {"timestamp": f"2026-05-01T10:00:0{number}Z", "stream": "system", "text": f"line {number}"}
-        for number in range(5)
-    ]
-    whole = log(*lines, READY)
-    logs = [cut(log(*lines[:3])), cut(log(*lines[:4])), whole]
-    events = await read(await scripted(Script(build=["building"], logs=logs)))
-    assert texts(events) == [*(f"line {number}" for number in range(5)), "ready"]
+LONG = [{**HELLO, "text": f"{number} {'x' * 1_000}"} for number in range(200)]
 
 
-@pytest.mark.parametrize("field", ["9" * 5000, "-" + "9" * 5000])
-async def test_a_number_that_is_too_long_in_a_field_that_nobody_reads_loses_no_event(scripted, field):
-    event = json.dumps(HELLO)[:-1] + f', "added": {field}}}'
-    body = STREAM_HEAD + chunk(f"data: {event}\n\n".encode()) + chunk(sse(WORLD, READY)) + chunk(b"")
-    events = await read(await scripted(Script(build=["building"], logs=[body])))
-    assert texts(events) == TEXTS
-
-
-async def test_a_log_of_a_build_that_is_not_there_is_not_found(client):
-    template = await AsyncTemplate.create(name="my-env", from_="debian:12", client=client)
-    with pytest.raises(NotFoundError):
-        await read(template, build_id="0c1f9e77-5678-4e21-9999-1b2c3d4e5f60")
-
-
-async def test_a_log_is_not_read_for_ever_while_nothing_tells_of_the_build(scripted, monkeypatch):
-    monkeypatch.setattr(_polling, "OUTAGE_S", 0.1)
-    monkeypatch.setattr(_polling, "_LONGEST_RETRY_S", 0.02)
-    template = await scripted(Script(build=[reply(500)], logs=[reset()]))
-    with pytest.raises(ServerError) as caught:
-        await read(template)
-    assert "no good answer" in caught.value.__notes__[0]
+@pytest.mark.parametrize(
+    "logs",
+    [
+        [log(*LONG, READY)],
+        [reply(200, sse(*LONG, READY), content_type="text/event-stream")],
+        # All but the last of what is replayed has been handed over.
+        [cut(log(*LONG)[:-5]), log(*LONG, READY)],
+    ],
+    ids=["in chunks", "with its length", "replayed"],
+)
+async def test_a_log_may_be_longer_than_any_other_answer(scripted, monkeypatch, logs):
+    monkeypatch.setattr(policy, "ANSWER_LIMIT", 100_000)
+    events = await iterated(await scripted(Script(logs=logs)))
+    assert texts(events) == [*(line["text"] for line in LONG), "ready"]
 
 
 # Bytes
@@ -598,9 +487,8 @@ LINES = [data(HELLO), data(WORLD), data(READY)]
         *["empty and unfinished", "gzip", "wrong charset"],
     ],
 )
-async def test_events_are_read_however_they_are_framed(scripted, stream):
-    template = await scripted(Script(build=["building"], logs=[stream]))
-    events = await read(template)
+async def test_events_are_read_however_they_are_framed(read_bytes, stream):
+    events = await read_bytes(stream)
     assert [(event.stream, event.text) for event in events] == [
         ("stdout", "hello"),
         ("stderr", "wörld"),
@@ -609,40 +497,24 @@ async def test_events_are_read_however_they_are_framed(scripted, stream):
 
 
 @pytest.mark.parametrize("separator", ["\x85", "\u2028", "\u2029", "\x0b", "\x0c", "\x1c", "\x1e"])
-async def test_only_line_ends_of_the_standard_end_a_line(scripted, separator):
+async def test_only_line_ends_of_the_standard_end_a_line(read_bytes, separator):
     line = {**HELLO, "text": f"one{separator}two"}
-    template = await scripted(
-        Script(build=["building"], logs=[framed(data(line) + b"\n\n" + LINES[2] + b"\n\n")])
-    )
-    assert texts(await read(template)) == [f"one{separator}two", "ready"]
+    assert texts(await read_bytes(framed(data(line) + b"\n\n" + LINES[2] + b"\n\n"))) == [
+        f"one{separator}two",
+        "ready",
+    ]
 
 
-async def test_a_character_may_be_split_between_pieces_and_half_of_one_is_replaced(scripted):
+async def test_a_character_may_be_split_between_pieces_and_half_of_one_is_replaced(read_bytes):
     line = data({**HELLO, "text": "a\N{GRINNING FACE}b"})
     middle = line.index(b"\x9f") + 1
     broken = data({**WORLD, "text": "c"}).replace(b'"c"', b'"\xf0\x9f"')
     stream = framed(line[:middle], line[middle:] + b"\n\n", broken + b"\n\n" + LINES[2] + b"\n\n")
-    template = await scripted(Script(build=["building"], logs=[stream]))
-    assert texts(await read(template)) == ["a\N{GRINNING FACE}b", "\ufffd", "ready"]
+    assert texts(await read_bytes(stream)) == ["a\N{GRINNING FACE}b", "\ufffd", "ready"]
 
 
-async def test_a_line_may_be_very_long(scripted):
+async def test_a_line_may_be_very_long(read_bytes):
     line = {**HELLO, "text": "x" * (16 * 1024 * 1024)}
-    template = await scripted(Script(build=["building"], logs=[log(line, READY)]))
-    first, last = await read(template)
+    first, last = await read_bytes(log(line, READY))
     assert first.text == line["text"]
     assert last.finished
-
-
-async def test_a_line_that_never_ends_does_not_fill_the_memory(scripted, monkeypatch):
-    monkeypatch.setattr(policy, "ANSWER_LIMIT", 100_000)
-    endless = STREAM_HEAD + b"".join(chunk(b"data: " + b"x" * 50_000) for _ in range(10))
-    script = Script(build=["building"], logs=[stall(endless), WHOLE])
-    assert texts(await read(await scripted(script))) == TEXTS
-
-
-async def test_a_log_may_be_longer_than_any_single_answer(scripted, monkeypatch):
-    monkeypatch.setattr(policy, "ANSWER_LIMIT", 100_000)
-    lines = [{**HELLO, "text": "x" * 1_000} for _ in range(200)]
-    template = await scripted(Script(build=["building"], logs=[log(*lines, READY)]))
-    assert len(await read(template)) == 201

@@ -86,7 +86,7 @@ async def test_a_single_request_may_be_given_less_time_than_its_client_gives(ser
         peer.wait(released)
         peer.send(reply(json=[]))
 
-    http = connect(serve(late), timeout_s=60)._pool.get()
+    http = connect(serve(late), timeout_s=60)._http
     timer = threading.Timer(5, released.set)
     timer.start()
     try:

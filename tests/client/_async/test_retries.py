@@ -133,10 +133,25 @@ async def test_what_takes_something_away_is_sent_again_and_finding_it_gone_is_su
 
 
 @pytest.mark.parametrize("call", REMOVALS.values(), ids=REMOVALS)
-async def test_a_404_that_is_not_the_apis_own_takes_nothing_away(template, call):
-    handle, _ = await template(reply(404, "<html>Not Found</html>", content_type="text/html"))
-    with pytest.raises(NotFoundError, match="check base_url= or SUPERSERVE_BASE_URL"):
-        await call(handle)
+@pytest.mark.parametrize(
+    "answer", [reply(404), reply(404, "<html>Not Found</html>", content_type="text/html")]
+)
+async def test_a_404_that_is_not_the_apis_own_is_success_and_a_warning_that_names_the_address(
+    template, caplog, call, answer
+):
+    handle, wire = await template(answer)
+    assert await call(handle) is None
+    (warning,) = [record for record in caplog.records if record.name == "superserve"]
+    assert warning.levelname == "WARNING"
+    assert f"taken for success. Is {wire.url} the address of the API?" in warning.getMessage()
+    assert len(wire.requests) == 1
+
+
+@pytest.mark.parametrize("call", REMOVALS.values(), ids=REMOVALS)
+async def test_the_apis_own_404_is_success_without_a_word(template, caplog, call):
+    handle, _ = await template(reply(404, json=envelope("not_found", "not found")))
+    assert await call(handle) is None
+    assert [record for record in caplog.records if record.name == "superserve"] == []
 
 
 @pytest.mark.parametrize("call", CREATIONS.values(), ids=CREATIONS)
@@ -226,7 +241,7 @@ async def test_retry_after_is_obeyed_and_not_shortened(template, monkeypatch):
         handle, wire = await template(reply(503, headers={"Retry-After": wait}), GOOD)
         await handle.get_info()
         first, second = wire.requests
-        # Up to the cap, without jitter.
+        # Up to the cap; jitter comes on top of it.
         assert second.at - first.at >= 0.2
 
 

@@ -332,8 +332,8 @@ async def test_get_info_is_fresh_and_changes_nothing(server, template):
     assert (template.status, template.error_message) == ("building", None)
 
 
-async def test_repr_is_short_and_tells_which_template(template):
-    assert repr(template) == f"<AsyncTemplate 'my-env' {template.id} building>"
+async def test_repr_is_short_and_tells_which_template_and_no_status_that_may_be_old(template):
+    assert repr(template) == f"<AsyncTemplate 'my-env' {template.id}>"
 
 
 async def test_deleting_what_is_gone_is_fine(client, template):
@@ -359,6 +359,36 @@ async def test_cancelling_what_has_ended_or_is_gone_is_fine(template):
     assert (await template.get_build(build_id)).status is TemplateBuildStatus.CANCELLED
     await template.cancel_build(build_id)
     await template.cancel_build(NOBODYS_ID)
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_the_apis"),
+    [
+        (NOT_FOUND, True),
+        (reply(404), False),
+        (reply(404, "<html>Not here</html>", content_type="text/html"), False),
+        (reply(404, "404 page not found", content_type="text/plain"), False),
+        (reply(404, json={"detail": "Not Found"}), False),
+        (reply(404, json=[]), False),
+    ],
+    ids=["the API's", "empty", "a page", "plain text", "other JSON", "a list"],
+)
+@pytest.mark.parametrize("what", ["delete", "delete_by_id", "cancel_build"])
+async def test_any_404_means_that_it_is_gone_and_one_that_is_not_the_apis_is_warned_of(
+    handle, caplog, what, answer, is_the_apis
+):
+    template, wire = await handle(answer)
+    if what == "delete":
+        assert await template.delete() is None
+    elif what == "delete_by_id":
+        assert await AsyncTemplate.delete_by_id(ID, client=template._client) is None
+    else:
+        assert await template.cancel_build(BUILD_ID) is None
+    assert len(wire.requests) == 1
+    warnings = [record.getMessage() for record in caplog.records if record.name == "superserve"]
+    assert len(warnings) == (0 if is_the_apis else 1)
+    for warning in warnings:
+        assert warning.endswith(f"; taken for success. Is {wire.url} the address of the API?")
 
 
 async def test_only_404_means_that_something_is_gone(handle):

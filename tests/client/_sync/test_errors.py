@@ -1,10 +1,8 @@
 # Written by scripts/unasync.py from tests/client/_async/test_errors.py. Do not edit: change that, then run `nox -s generate`.
 """From a response to an error: its class, what it says, and what it holds."""
 
-import email.utils
 import pickle
 import ssl
-import time
 import traceback
 
 import pytest
@@ -59,97 +57,6 @@ def throw(error):
 
 def create(client):
     return Template.create(name="my-env", from_="python:3.11", client=client)
-
-
-@pytest.mark.parametrize(
-    ("status", "kind"),
-    [
-        (400, ValidationError),
-        (401, AuthenticationError),
-        (402, SandboxError),
-        (403, AuthenticationError),
-        (404, NotFoundError),
-        (405, SandboxError),
-        (409, ConflictError),
-        (410, SandboxError),
-        (418, SandboxError),
-        (422, ValidationError),
-        (429, RateLimitError),
-        (431, SandboxError),
-        (500, ServerError),
-        (501, ServerError),
-        (502, ServerError),
-        (503, ServerError),
-        (504, ServerError),
-        (520, ServerError),
-        (599, ServerError),
-        (600, SandboxError),
-        (999, SandboxError),
-        (304, SandboxError),
-    ],
-)
-def test_each_status_has_its_class(failing, status, kind):
-    error = failing(reply(status, json=envelope("some_code", "What happened.")))
-    assert type(error) is kind
-    assert (error.status_code, error.code) == (status, "some_code" if status != 304 else None)
-
-
-BODIES = [
-    # The API's own envelope, with and without more in it.
-    (reply(409, json=envelope("conflict", "The name is taken.")), "conflict", "The name is taken."),
-    (reply(409, json={"error": {"code": "conflict", "message": "Taken.", "errno": 5}}), "conflict", "Taken."),
-    # What other parts of the platform answer with.
-    (reply(409, json={"error": "no such file"}), None, "no such file"),
-    (reply(409, '{"error": "no such file"}\n', content_type="text/plain"), None, "no such file"),
-    (reply(409, json={"code": "not_now", "message": "Later."}), "not_now", "Later."),
-    (
-        reply(409, "too many connections\n", content_type="text/plain; charset=utf-8"),
-        None,
-        "too many connections",
-    ),
-    # Something between us and the platform.
-    (reply(409, "<html><h1>Conflict</h1></html>", content_type="text/html"), None, "Conflict"),
-    (reply(409, "  <!doctype html><h1>No</h1>", content_type="text/plain"), None, "Conflict"),
-    # Less than there should be.
-    (reply(409), None, "Conflict"),
-    (reply(520), None, "no reason given"),
-    (reply(409, b"\xff\xfe\x00", content_type="text/plain"), None, "\ufffd\ufffd"),
-    (reply(409, "x" * 5, content_type="application/octet-stream"), None, "Conflict"),
-    (reply(409, '{"error": {"code": "conf', content_type="application/json"), None, "Conflict"),
-    (reply(409, json=None), None, "Conflict"),
-    (reply(409, json=[]), None, "Conflict"),
-    (reply(409, json="conflict"), None, "Conflict"),
-    (reply(409, json={}), None, "Conflict"),
-    (reply(409, json={"error": None}), None, "Conflict"),
-    (reply(409, json={"error": ["no"]}), None, "Conflict"),
-    (reply(409, json=envelope("", "")), None, "Conflict"),
-    (reply(409, json={"error": {"code": 5, "message": {"a": 1}}}), None, "Conflict"),
-    (reply(409, json=envelope("two words", "Taken.")), None, "Taken."),
-    (reply(409, json=envelope("x" * 65, "Taken.")), None, "Taken."),
-    (reply(409, json={"error": {"message": "Taken."}}), None, "Taken."),
-    (reply(409, json={"error": {"code": "conflict"}}), "conflict", "Conflict"),
-    (reply(409, "[" * 200_000), None, "Conflict"),
-]
-
-
-@pytest.mark.parametrize(("answer", "code", "message"), BODIES, ids=range(len(BODIES)))
-def test_every_kind_of_body_is_understood(failing, answer, code, message):
-    error = failing(answer)
-    assert (error.code, error.message) == (code, message)
-
-
-def test_a_message_is_shown_on_one_line_and_not_too_long(failing):
-    error = failing(reply(404, json=envelope("not_found", "one\n two\t\tthree " + "x" * 5000)))
-    assert error.message.startswith("one two three xxx")
-    assert error.message.endswith("…")
-    assert len(error.message) == 500
-
-
-def test_a_message_cannot_command_a_terminal_and_can_be_printed(failing):
-    body = r'{"error": {"message": "a\u001b[2Jb\u0000c\u009bd\ud800e\u2028f"}}'
-    error = failing(reply(404, body))
-    assert error.message == "a [2Jb c d e f"
-    str(error).encode()
 
 
 def test_an_error_says_what_was_done_to_which_object(client, failing):
@@ -221,27 +128,19 @@ def test_the_responses_headers_and_request_id_are_there(failing):
 
 
 @pytest.mark.parametrize(
-    ("header", "seconds"),
+    ("status", "kind"),
     [
-        ("7", 7.0),
-        (" 0 ", 0.0),
-        ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
-        ("soon", None),
-        ("-1", None),
-        ("1.5", None),
-        ("", None),
-        ("Mon, 01 Jan 2024 00:00:00 +999999999999999", None),
-        ("\u00b2", None),
-        (None, None),
+        (400, ValidationError),
+        (404, NotFoundError),
+        (409, ConflictError),
+        (429, RateLimitError),
+        (500, ServerError),
     ],
 )
-def test_a_rate_limit_tells_when_to_try_again(failing, header, seconds):
-    headers = {} if header is None else {"Retry-After": header}
-    error = failing(reply(429, json=envelope("rate_limited", "Slow down."), headers=headers), max_attempts=1)
-    assert type(error) is RateLimitError
-    assert error.retry_after == seconds
-    assert error.hint == (None if seconds is None else f"the server asks to wait {seconds:g} s")
-    assert pickle.loads(pickle.dumps(error)).retry_after == seconds
+def test_each_status_has_its_class(failing, status, kind):
+    error = failing(reply(status, json=envelope("some_code", "What happened.")), max_attempts=1)
+    assert (type(error), error.status_code, error.code) == (kind, status, "some_code")
+    assert error.message == "What happened."
 
 
 def test_what_to_do_next_stands_apart_and_at_the_end(failing):
@@ -249,13 +148,6 @@ def test_what_to_do_next_stands_apart_and_at_the_end(failing):
     assert (error.message, error.hint) == ("No.", "check api_key= or SUPERSERVE_API_KEY")
     assert str(error).endswith("No. [401 unauthorized]; check api_key= or SUPERSERVE_API_KEY")
     assert pickle.loads(pickle.dumps(error)).hint == error.hint
-
-
-@pytest.mark.parametrize("zone", ["GMT", "-0000", "+0000"])
-def test_a_rate_limit_may_tell_a_time_of_day(failing, zone):
-    date = email.utils.formatdate(time.time() + 3600).replace("-0000", zone)
-    error = failing(reply(429, headers={"Retry-After": date}), max_attempts=1)
-    assert 3500 < error.retry_after <= 3600
 
 
 def test_a_used_up_quota_says_what_to_do(failing):
@@ -357,7 +249,10 @@ def test_a_create_without_an_answer_in_time_says_that_the_template_may_exist(fai
 
 def test_a_create_that_was_refused_does_not_say_that_the_template_may_exist(failing):
     error = failing(reply(409, json=envelope("conflict", "The name is taken.")), call=create)
-    assert str(error) == "could not create template 'my-env': The name is taken. [409 conflict]"
+    assert str(error) == (
+        "could not create template 'my-env': The name is taken. [409 conflict]; "
+        "choose another name, or find the template that has it with Template.list(name_prefix='my-env')"
+    )
 
 
 @pytest.mark.parametrize("status", [408, 499, 600])
@@ -381,7 +276,9 @@ def test_a_key_that_is_quoted_in_another_form_is_not_shown_either(serve):
 def test_a_server_that_cannot_be_reached_through_a_proxy_is_told_so(connect, environment):
     environment.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     with pytest.raises(
-        SandboxConnectionError, match=r"cannot connect to http://api\.test: .* the proxies of the env"
+        SandboxConnectionError,
+        match=r"cannot connect to http://api\.test through the proxy 127\.0\.0\.1:9 of HTTP_PROXY: \[Errno \d+\] .*; "
+        r"check the network, HTTP_PROXY and base_url= or SUPERSERVE_BASE_URL$",
     ):
         Template.list(api_key="k", base_url="http://api.test")
 

@@ -87,7 +87,7 @@ def test_a_single_request_may_be_given_less_time_than_its_client_gives(serve, co
         peer.wait(released)
         peer.send(reply(json=[]))
 
-    http = connect(serve(late), timeout_s=60)._pool.get()
+    http = connect(serve(late), timeout_s=60)._http
     timer = threading.Timer(5, released.set)
     timer.start()
     try:

@@ -1,0 +1,56 @@
+"""A template's handle: what it is equal to, what it shows, and the doors of a client."""
+
+from superserve import AsyncTemplate, TemplateInfo
+from tests.script import BUILD_ID, TEMPLATE_ID, Script, template_row
+from tests.wire import reply
+
+OTHER_ID = "7a3f2b8c-0000-4000-8000-000000000009"
+
+
+async def test_handles_of_one_template_through_one_client_are_equal(serve, connect):
+    wire = serve(reply(json=template_row("building")), reply(json=template_row("ready", name="renamed")))
+    client = connect(wire)
+    one = await AsyncTemplate.connect(TEMPLATE_ID, client=client)
+    same = await AsyncTemplate.connect(TEMPLATE_ID, client=client)
+    assert one == same
+    assert hash(one) == hash(same)
+    assert {one, same} == {one}
+
+
+async def test_handles_of_other_templates_or_through_other_clients_differ(serve, connect):
+    wire = serve(reply(json=template_row()))
+    client = connect(wire)
+    one = await AsyncTemplate.connect(TEMPLATE_ID, client=client)
+    assert one != await AsyncTemplate.connect(TEMPLATE_ID, client=connect(wire))
+    wire.then(reply(json=template_row(id=OTHER_ID)))
+    assert one != await AsyncTemplate.connect(OTHER_ID, client=client)
+    assert one != TEMPLATE_ID
+    assert one != await one.get_info()
+
+
+async def test_a_handle_shows_its_name_and_id_and_no_status_that_may_be_old(serve, connect):
+    wire = serve(reply(json=template_row("building")))
+    template = await AsyncTemplate.connect(TEMPLATE_ID, client=connect(wire))
+    assert repr(template) == str(template) == f"<AsyncTemplate 'my-env' {TEMPLATE_ID}>"
+
+
+async def test_a_handles_properties_stay_as_they_were(scripted):
+    script = Script(template=[reply(json=template_row("building", latest_build_id=BUILD_ID))])
+    template = await scripted(script)
+    script.then(template=[reply(json=template_row("ready", latest_build_id=BUILD_ID, size_bytes=7))])
+    assert (await template.get_info()).status == "ready"
+    assert (await template.wait_until_ready()).size_bytes == 7
+    assert (template.status, template.size_bytes) == ("building", None)
+
+
+async def test_a_client_has_the_same_doors_as_the_class(client):
+    template = await client.templates.create(name="my-env", from_="python:3.11", steps=[{"run": "make"}])
+    assert isinstance(template, AsyncTemplate)
+    assert template == await client.templates.connect(template.id)
+    (info,) = await client.templates.list(name_prefix="my-")
+    assert isinstance(info, TemplateInfo)
+    assert info.id == template.id
+    assert await client.templates.list(name_prefix="other") == []
+    await template.wait_until_ready()
+    assert await client.templates.delete_by_id(template.id) is None
+    assert await client.templates.list() == []
