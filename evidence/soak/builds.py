@@ -12,7 +12,10 @@ import attrs
 from superserve import BuildLogEvent
 
 REPLAYED_EVENTS: Final = 256
-"""As many events of a log does the server replay to a reader that comes late; those after them have a hole before."""
+"""How many events of a log the server replays to a reader that comes late; of those after them it sends only what is new.
+
+Such a hole shows in nothing that the server sends on a first connection, so nobody can flag it there.
+"""
 
 # What the local server's logs say around the steps' own output.
 _EVENTS_AROUND: Final = 5
@@ -116,71 +119,80 @@ def _command(lines: Sequence[str], sleep_s: float) -> str:
     return " && ".join([f"sleep {sleep_s:.2f}", *echoes])
 
 
-GAP: Final = object()
-"""Stands before an event that says that text is missing before it."""
-
-
-def tokens(events: Sequence[BuildLogEvent]) -> Iterator[object]:
-    """Yield what each event amounts to: a text of `Build.log`, after `GAP` where it says that text is missing."""
+def tokens(events: Sequence[BuildLogEvent]) -> Iterator[tuple[str, bool]]:
+    """Yield each event as `Build.log` has it, and whether it says that text is missing before it."""
     for event in events:
-        if event.after_gap:
-            yield GAP
+        text = event.text
         if event.stream == "error":
-            yield event.text.partition(" ")[0]
-        elif event.stream != "system":
-            yield event.text
-        elif event.text.startswith("$ "):
-            yield event.text[:_COMMAND_SHOWN]
-        elif " completed (" in event.text:
-            yield event.text.partition(" (")[0]
-        elif not event.text.startswith("build queued"):
-            # Those come for as long as a build waits in line, and belong to no log.
-            yield event.text
+            text = text.partition(" ")[0]
+        elif event.stream == "system":
+            if text.startswith("build queued"):
+                # Those come for as long as a build waits in line, and belong to no log.
+                continue
+            if text.startswith("$ "):
+                text = text[:_COMMAND_SHOWN]
+            elif " completed (" in text:
+                text = text.partition(" (")[0]
+        yield text, event.after_gap
 
 
 @attrs.frozen
 class Reading:
     """How well a log was read."""
 
-    problem: str | None
-    """What is wrong with it: an event twice, out of order, made up, or missing of a log that is replayed whole."""
-    missing: int
-    """How many events are missing where a flag says so."""
-    untold: int
-    """How many are missing without a flag: the server dropped them within a connection, or the end was not read."""
-    flags: int
-    needless: int
-    """How many flags stand where nothing is missing."""
+    problem: str | None = None
+    """What is wrong with it: an event twice, out of order, made up, or missing without a reason."""
+    missing: int = 0
+    """How many events are missing before an event with `after_gap`."""
+    flags: int = 0
+    """How many events have `after_gap`."""
+    needless: int = 0
+    """How many of them come right after the one before."""
+    dropped: int = 0
+    """How many events are missing without a flag, after as many as the server replays."""
+    lost: int = 0
+    """How many events are missing at the end, where the wait's warning says so."""
 
 
-def judge(build: Build, events: Sequence[BuildLogEvent], *, whole: bool = True) -> Reading:
-    """Compare the log that was read with the one that the build wrote; `whole` tells that it was read to its end."""
+def judge(
+    build: Build, events: Sequence[BuildLogEvent], *, whole: bool = True, may_lack_end: bool = False
+) -> Reading:
+    """Compare the log that was read with the one that the build wrote.
+
+    Args:
+        build: What was built.
+        events: What was read.
+        whole: Whether the log was read to its end, as far as the reader knows.
+        may_lack_end: Whether the reader has said that it did not get the end.
+    """
     expected = build.log
-    position = missing = untold = flags = needless = 0
-    told = False
-    for token in tokens(events):
-        if token is GAP:
-            flags += 1
-            told = True
-            continue
-        if position < len(expected) and token == expected[position]:
-            needless += told
-        elif token in expected[position:] and (told or not build.is_replayed_whole):
-            found = expected.index(str(token), position)
-            missing += (found - position) * told
-            untold += (found - position) * (not told)
-            position = found
+    position = missing = flags = needless = dropped = lost = 0
+    problem = None
+    for text, after_gap in tokens(events):
+        flags += after_gap
+        if after_gap and build.is_replayed_whole:
+            problem = f"event {position} has after_gap in a log that the server replays whole"
+            break
+        if position < len(expected) and text == expected[position]:
+            needless += after_gap
+        elif text in expected[position:] and (after_gap or position >= REPLAYED_EVENTS):
+            hole = expected.index(text, position) - position
+            missing, dropped = (missing + hole, dropped) if after_gap else (missing, dropped + hole)
+            position += hole
         else:
             due = expected[position] if position < len(expected) else "the end"
-            problem = f"event {position}: {str(token)[:99]!r} where {due[:99]!r} was due"
-            return Reading(problem, missing, untold, flags, needless)
+            problem = f"event {position}: {text[:99]!r} where {due[:99]!r} was due"
+            break
         position += 1
-        told = False
-    left = len(expected) - position if whole else 0
-    if left and build.is_replayed_whole:
-        problem = f"the last {left} of {len(expected)} events are missing"
-        return Reading(problem, missing, untold, flags, needless)
-    return Reading(None, missing, untold + left, flags, needless)
+    left = len(expected) - position
+    if whole and left and problem is None:
+        if may_lack_end:
+            lost = left
+        elif position >= REPLAYED_EVENTS:
+            dropped += left
+        else:
+            problem = f"the last {left} of {len(expected)} events are missing"
+    return Reading(problem, missing, flags, needless, dropped, lost)
 
 
 def judge_advice(advice: str, status: str) -> str | None:

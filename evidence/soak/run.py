@@ -316,8 +316,10 @@ def report(soak: Soak, tally: Mapping[str, object], *, seconds: float) -> None:
     print(f"faults: {struck} ({struck / tally['requests']:.1%}): {_counts(faults)}")
     print(f"raised to the caller, and borne with as the message says: {_counts(figures.raised)}")
     print(
-        f"logs: {figures.events} events; {figures.missing} more are missing where one of {figures.flags} flags says so, and "
-        f"{figures.untold} of long logs without one; {figures.needless} flags were needless"
+        f"logs: {figures.logs} read, {figures.events} events; {figures.missing} more are missing before {figures.flags} "
+        f"events that say so, {figures.needless} of them needlessly; {figures.dropped} were dropped by the server after "
+        f"the first {builds.REPLAYED_EVENTS} of a log; {figures.logs_without_end} logs lack their last {figures.lost} "
+        "events, and a warning says so"
     )
     print(f"\n{'':>8}{'fds':>10}{'threads':>10}{'tasks':>10}{'objects':>10}{'MiB':>10}   (medians)")
     for tenth in range(_TENTHS):

@@ -32,13 +32,30 @@ def build(builds):
     return next(
         build
         for build in (builds.make("soak-7", builds.Kind.READY, dice) for _ in range(99))
-        if len(build.log) > 40 and build.is_replayed_whole
+        if len(build.log) > 40
     )
 
 
 @pytest.fixture
+def flooding(builds):
+    """A build that prints more than the server replays."""
+    return builds.make("soak-8", builds.Kind.FLOODING, random.Random(8))
+
+
+@pytest.fixture
 def log(build):
-    """All events of its log, as the server writes them."""
+    """All events of the log of `build`."""
+    return write_log(build)
+
+
+@pytest.fixture
+def flood(flooding):
+    """All events of the log of `flooding`."""
+    return write_log(flooding)
+
+
+def write_log(build):
+    """Return all events of a build's log, as the server writes them."""
     streams = [
         "system"
         if text in ("ready", "image ready", "saving template", "starting environment")
@@ -70,7 +87,7 @@ def test_builds_come_out_right_through_a_proxy_that_spoils_every_tenth_request()
 def test_the_soak_accepts_a_whole_log(builds, build, log):
     reading = builds.judge(build, log)
 
-    assert reading == builds.Reading(problem=None, missing=0, untold=0, flags=0, needless=0)
+    assert reading == builds.Reading()
 
 
 @pytest.mark.parametrize("index", [0, 20, -1])
@@ -99,16 +116,44 @@ def test_the_soak_notices_an_event_that_was_changed(builds, build, log):
     assert "was due" in builds.judge(build, log).problem
 
 
-def test_the_soak_counts_what_is_missing_where_an_event_says_so(builds, build, log):
+def test_the_soak_does_not_accept_a_hole_in_a_log_that_is_replayed_whole(builds, build, log):
     log[10:16] = [attrs.evolve(log[15], after_gap=True)]
 
-    assert builds.judge(build, log) == builds.Reading(problem=None, missing=5, untold=0, flags=1, needless=0)
+    assert "replays whole" in builds.judge(build, log).problem
 
 
-def test_the_soak_counts_flags_where_nothing_is_missing(builds, build, log):
-    log[10] = attrs.evolve(log[10], after_gap=True)
+def test_the_soak_counts_what_is_missing_where_an_event_says_so(builds, flooding, flood):
+    flood[10:16] = [attrs.evolve(flood[15], after_gap=True)]
 
-    assert builds.judge(build, log) == builds.Reading(problem=None, missing=0, untold=0, flags=1, needless=1)
+    assert builds.judge(flooding, flood) == builds.Reading(missing=5, flags=1)
+
+
+def test_the_soak_counts_events_that_say_so_where_nothing_is_missing(builds, flooding, flood):
+    flood[10] = attrs.evolve(flood[10], after_gap=True)
+
+    assert builds.judge(flooding, flood) == builds.Reading(flags=1, needless=1)
+
+
+def test_the_soak_notices_a_hole_that_no_event_tells_of(builds, flooding, flood):
+    del flood[255]
+
+    assert "event 255" in builds.judge(flooding, flood).problem
+
+
+@pytest.mark.parametrize("end", [257, None])
+def test_the_soak_counts_what_the_server_drops_after_its_replay(builds, flooding, flood, end):
+    dropped = len(flood[256:end])
+    del flood[256:end]
+
+    assert builds.judge(flooding, flood) == builds.Reading(dropped=dropped)
+
+
+def test_the_soak_accepts_a_log_without_its_end_only_if_a_warning_says_so(builds, build, log):
+    del log[-3:]
+
+    assert "the last 3" in builds.judge(build, log).problem
+    assert builds.judge(build, log, may_lack_end=True) == builds.Reading(lost=3)
+    assert builds.judge(build, log, whole=False) == builds.Reading()
 
 
 UNKNOWN = (
