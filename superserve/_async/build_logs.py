@@ -95,7 +95,7 @@ class AsyncBuildLog:
         is_open: Whether the server sends it just now.
         build_has_ended: Whether the build is known to have ended: one attempt more is made then, and no other.
         goes_on_at: When the build was last seen going on, on the clock of `time.monotonic`.
-        heard_at: When the last events came.
+        heard_at: When the last events came, or a wait has begun to open it since.
         ending: How the last connection ended; None before that, and while there is another one.
         replay: What has been read.
         events: What was read and is not yet handed over.
@@ -151,6 +151,7 @@ class AsyncBuildLog:
             is_last = self.build_has_ended
             before = self.replay.lasting
             self.ending = None
+            self.heard_at = time.monotonic()
             self.ending = await self._read_once(reader)
             ended_at = time.monotonic()
             # Who waits may ask for the build sooner.

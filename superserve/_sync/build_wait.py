@@ -266,7 +266,10 @@ class BuildWait:
                         next_poll = min(next_poll, time.monotonic() + self._next_delay())
                 elif is_over and not events:
                     sleep(left)
-            if time.monotonic() - log.heard_at > SILENCE_S and log.is_open and log.replay.count <= REPLAYED:
+            # Also one whose headers have not come: the server holds them back until the first event, and making the
+            # connection takes less time than that.
+            is_connected = log.ending is None
+            if time.monotonic() - log.heard_at > SILENCE_S and is_connected and log.replay.count <= REPLAYED:
                 log.heard_at = time.monotonic()
                 reader.restart()
 
