@@ -266,7 +266,7 @@ def test_the_deadline_is_not_waited_over(template, monkeypatch):
 
 def test_all_attempts_share_one_deadline(template):
     handle, wire = template(reply(503, headers={"Retry-After": "0"}), stall(), timeout_s=0.3)
-    with pytest.raises(SandboxTimeoutError, match="no complete answer within the timeout of 0.3 s"):
+    with pytest.raises(SandboxTimeoutError, match=r"no complete answer within the timeout of 0\.3 s"):
         handle.get_info()
     assert len(wire.requests) == 2
 
