@@ -33,7 +33,11 @@ SCHEMATHESIS = "schemathesis==4.32.5"
 OFFICIAL_PYTHON = "superserve==0.11.4"
 OFFICIAL_NODE = "@superserve/sdk@0.8.1"
 INTERRUPTION_TESTS = "tests/transport/test_interruption.py"
-HOSTILE_TESTS = ["tests/client/_async/test_hostile.py", "tests/client/_sync/test_hostile.py"]
+HOSTILE_TESTS = [
+    "tests/client/_async/test_hostile.py",
+    "tests/client/_sync/test_hostile.py",
+    "tests/contract/test_generated_client.py",
+]
 # What `nox -s wheel` runs, and all that it needs.
 MOCK_TESTS = ["conftest.py", "script.py", "wire.py", "transport/test_mocks.py"]
 MOCK_TOOLS = ["pytest>=8.3", "pytest-asyncio>=1.0", "pytest-httpx>=0.35", "respx>=0.22"]
