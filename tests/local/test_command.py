@@ -39,13 +39,20 @@ class Ended:
 @pytest.fixture
 def run(capfd):
     """Run a command line to its end, in this process: what it starts writes to the same descriptors."""
+    root, requests = logging.getLogger(), logging.getLogger("superserve.local.requests")
 
     def run(*arguments):
         capfd.readouterr()
+        handlers, level = list(root.handlers), requests.level
         try:
             code = command_line.main(arguments)
         except SystemExit as ended:
             code = ended.code
+        finally:
+            # A command line logs for as long as its process lasts.
+            for handler in [handler for handler in root.handlers if handler not in handlers]:
+                root.removeHandler(handler)
+            requests.setLevel(level)
         sys.stdout.flush()
         return Ended(code, *capfd.readouterr())
 
