@@ -323,6 +323,7 @@ def missing(model, names):
     ]
 
 
+@pytest.mark.slow
 def test_fields_taken_out_of_the_contract_fail_the_type_check_and_are_named(tmp_path):
     pytest.importorskip("mypy", reason="needs mypy")
     root = pathlib.Path(__file__).parents[2]
