@@ -5,12 +5,14 @@ import contextlib
 import socket
 import threading
 from collections.abc import Coroutine
-from typing import TypeVar
+from concurrent.futures import CancelledError, Future
+from typing import Any, TypeVar
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from superserve.local._app.backend import Backend
+from superserve.local._app.clock import UnfrozenLoop
 from superserve.local._app.connection import Connection
 from superserve.local._app.recorder import Record
 from superserve.local._app.services import Services
@@ -27,6 +29,8 @@ GRACE_S = 0.2
 CALL_LIMIT_S = 30.0
 BACKLOG = 2048
 
+_STOPPED = "the server was stopped while this was waited for"
+
 
 class ServerThread:
     """The thread that owns a server's event loop and everything in it."""
@@ -40,6 +44,9 @@ class ServerThread:
         self._thread = threading.Thread(target=self._run, name="superserve-local", daemon=True)
         self._started = threading.Event()
         self._failure: BaseException | None = None
+        self._calling = threading.Lock()
+        self._calls: set[Future[Any]] = set()
+        self._has_ended = False
         self._loop: asyncio.AbstractEventLoop
         self._server: _Uvicorn
         self.backend: Backend
@@ -65,17 +72,37 @@ class ServerThread:
         self._thread.join()
 
     def call(self, work: Coroutine[object, object, T]) -> T:
-        """Run a coroutine in the server's event loop and return its result; TimeoutError after 30 s."""
-        return asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, CALL_LIMIT_S), self._loop).result()
+        """Run a coroutine in the server's event loop and return its result; TimeoutError after 30 s.
+
+        RuntimeError if the server is stopped meanwhile.
+        """
+        with self._calling:
+            if self._has_ended:
+                work.close()
+                raise RuntimeError(_STOPPED)
+            call = asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, CALL_LIMIT_S), self._loop)
+            self._calls.add(call)
+        try:
+            return call.result()
+        except CancelledError:
+            raise RuntimeError(_STOPPED) from None
+        finally:
+            self._calls.discard(call)
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._serve())
+            with asyncio.Runner(loop_factory=UnfrozenLoop) as runner:
+                runner.run(self._serve())
         except BaseException as error:  # noqa: BLE001 - raised again by start(), in the caller's thread
             self._failure = error
         finally:
             self._listener.close()
             self._started.set()
+            with self._calling:
+                self._has_ended = True
+                # What came when the loop had run its last turn.
+                for call in tuple(self._calls):
+                    call.cancel()
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -108,6 +135,9 @@ class _Uvicorn(uvicorn.Server):
                 lifespan="off",
                 interface="asgi3",
                 proxy_headers=False,
+                # What isn't given here, uvicorn reads from the environment, where it is meant for another server.
+                workers=1,
+                forwarded_allow_ips="",
                 h11_max_incomplete_event_size=HEADER_BYTES,
                 server_header=False,
                 timeout_keep_alive=KEEP_ALIVE_S,

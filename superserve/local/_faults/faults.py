@@ -61,6 +61,7 @@ class Faults:
                 `LocalServer(seed=)`.
 
         """
+        self._registry.process.check()
         return RequestFaults(self._add, self._operations, on, Aim.read(times, share, skip, seed))
 
     def on_build(
@@ -85,6 +86,7 @@ class Faults:
         """
         if template is not None:
             arguments.check_text("template", template)
+        self._registry.process.check()
         return BuildFaults(self._add, template, Aim.read(times, share, skip, seed))
 
     def clear(self) -> None:
@@ -99,6 +101,8 @@ class Faults:
         return len(self._registry.faults())
 
     def __repr__(self) -> str:
+        if self._registry.process.is_forked:
+            return "<Faults of a server in another process>"
         return "<Faults>" + "".join(f"\n  {fault!r}" for fault in self)
 
     def _add(

@@ -1,7 +1,6 @@
 """The faults that are set: which requests and builds they strike, and how often they did."""
 
 import threading
-import time
 from collections.abc import Mapping
 from random import Random
 from types import TracebackType
@@ -10,7 +9,9 @@ from typing import Generic, Self, TypeVar
 import attrs
 
 from superserve.local._app import arguments
+from superserve.local._app.clock import monotonic
 from superserve.local._app.patterns import Pattern
+from superserve.local._app.process import Process
 from superserve.local._faults.effects import Effect
 from superserve.local._faults.outcomes import BuildFault
 from superserve.local._machines.jobs import BuildJob
@@ -105,7 +106,8 @@ class Strike(Generic[E]):
 class Registry:
     """The faults of one server in the order in which they were set, for any thread."""
 
-    def __init__(self, seed: int | None) -> None:
+    def __init__(self, seed: int | None, process: Process) -> None:
+        self.process = process
         self.changed = threading.Condition()
         self.entries: list[Entry] = []
         self._seed = seed
@@ -116,6 +118,7 @@ class Registry:
         self, kind: str, options: Mapping[str, object], target: tuple[Pattern, Effect] | BuildFault, aim: Aim
     ) -> "Fault":
         """Set a fault."""
+        self.process.check()
         with self.changed:
             self._count += 1
             seed = f"{self._seed} {self._count}" if aim.seed is None and self._seed is not None else aim.seed
@@ -126,11 +129,13 @@ class Registry:
 
     def faults(self) -> list["Fault"]:
         """Return the faults that are set, those that won't strike any more included."""
+        self.process.check()
         with self.changed:
             return [Fault(self, entry) for entry in self.entries]
 
     def remove(self, entry: Entry) -> None:
         """Forget a fault."""
+        self.process.check()
         with self.changed:
             for entries in (self.entries, self._active):
                 if entry in entries:
@@ -138,6 +143,7 @@ class Registry:
 
     def clear(self) -> None:
         """Forget all faults."""
+        self.process.check()
         with self.changed:
             self.entries.clear()
             self._active.clear()
@@ -205,11 +211,13 @@ class Fault:
 
         A cut after 1,000 bytes makes none to an answer of 100, though that is one of its `times`.
         """
+        self._registry.process.check()
         return self._entry.struck
 
     @property
     def left(self) -> int | None:
         """How many more requests or builds it may strike; None for no end."""
+        self._registry.process.check()
         return self._entry.left
 
     def remove(self) -> None:
@@ -224,10 +232,11 @@ class Fault:
             timeout_s: Seconds after which TimeoutError is raised; 10 by default.
 
         """
-        until = time.monotonic() + timeout_s
+        self._registry.process.check()
+        until = monotonic() + timeout_s
         with self._registry.changed:
             while self.struck < struck:
-                left = until - time.monotonic()
+                left = until - monotonic()
                 if left <= 0:
                     raise TimeoutError(f"{self!r} has not struck {struck} times in {timeout_s:g} s")
                 self._registry.changed.wait(left)
@@ -254,4 +263,4 @@ class Fault:
 
     def __repr__(self) -> str:
         options = "".join(f" {name}={value!r}" for name, value in self._entry.options.items())
-        return f"<Fault {self.id}: {self.kind}{options}, struck {self.struck}>"
+        return f"<Fault {self.id}: {self.kind}{options}, struck {self._entry.struck}>"
