@@ -35,6 +35,7 @@ INTERRUPTION_TESTS = "tests/transport/test_interruption.py"
 TEST_TOOLS = [
     "coverage>=7.10",
     "fastapi>=0.115",
+    "freezegun>=1.5",
     "hypothesis>=6.100",
     "jedi>=0.19.2",
     "jsonschema>=4",
@@ -47,6 +48,7 @@ TEST_TOOLS = [
     "pyyaml>=6",
     "respx>=0.22",
     "socksio>=1.0",
+    "time-machine>=2.16",
     "trio>=0.27",
     "trustme>=1.2",
     *GENERATORS,

@@ -3,9 +3,9 @@
 import logging
 import math
 import random
-import time
 from typing import Final
 
+from superserve import _clock as time
 from superserve._http.gate import Gate
 from superserve._http.policy import Options
 from superserve.errors import (

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Final, ParamSpec, TypeVar
@@ -16,6 +15,7 @@ from superserve_api.api.templates import (
 from superserve_api.models import ApiError
 
 from superserve import _arguments
+from superserve import _clock as time
 from superserve._arguments import LogCallback
 from superserve._async.build_logs import AsyncBuildLog, How
 from superserve._async.client import AsyncSuperserve, Send

@@ -2,11 +2,11 @@
 
 import math
 import random
-import time
 from typing import Final
 
 import httpx
 
+from superserve import _clock as time
 from superserve._http import policy
 
 FIRST_RATE: Final = 20.0

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import platform
 import ssl
-import time
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ import httpcore
 import httpx
 
 import superserve
+from superserve import _clock as time
 
 ANSWER_LIMIT: Final = 64 * 1024 * 1024
 """Bytes, after decompression, above which an answer is refused before it fills the memory."""

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import inspect
 import math
-import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Generic, TypeVar
@@ -12,6 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 import anyio
 import httpx
 
+from superserve import _clock as time
 from superserve._arguments import LogCallback, function
 from superserve._http.event_loop import running_loop
 from superserve._polling import Deadline

@@ -3,7 +3,6 @@
 
 import enum
 import math
-import time
 from collections.abc import Generator, Iterator
 from typing import Final
 
@@ -12,6 +11,7 @@ import httpx
 from httpx_sse import EventSource
 from superserve_api.api.templates import stream_template_build_logs
 
+from superserve import _clock as time
 from superserve._http import policy, responses, retry
 from superserve._operations import builds
 from superserve._streams import sse

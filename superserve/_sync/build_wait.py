@@ -3,7 +3,6 @@
 
 import contextlib
 import logging
-import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Final, ParamSpec, TypeVar
@@ -17,6 +16,7 @@ from superserve_api.api.templates import (
 from superserve_api.models import ApiError
 
 from superserve import _arguments
+from superserve import _clock as time
 from superserve._arguments import LogCallback
 from superserve._http.policy import Options
 from superserve._http.tasks_sync import CONNECT, deliver, shielded, sleep

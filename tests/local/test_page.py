@@ -139,9 +139,18 @@ def test_the_api_takes_any_name_that_leads_here_as_the_real_server_does(http):
         assert http.get(path, headers={"Host": "host.docker.internal:8080"}).status_code == 200
 
 
-@pytest.mark.parametrize("method", ["POST", "HEAD", "PUT", "OPTIONS"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "OPTIONS"])
 def test_other_methods_meet_no_page(http, method):
     assert http.request(method, "/").status_code == 404
+
+
+def test_a_head_of_the_page_is_answered_as_a_get_without_a_body(keyless):
+    got, headed = keyless.get("/"), keyless.head("/")
+
+    assert (headed.status_code, headed.content) == (200, b"")
+    without_date = [{**answer.headers, "date": ""} for answer in (got, headed)]
+    assert without_date[0] == without_date[1]
+    assert headed.headers["content-length"] == str(len(got.content))
 
 
 def test_a_page_that_is_open_changes_nothing_for_a_test(server, http):

@@ -44,7 +44,9 @@ _HEADERS = {
 
 def is_for_page(method: str, path: str) -> bool:
     """Whether a request is for the page, or comes from it."""
-    return method == "GET" and (path in {PATH, OVERVIEW} or _LOGS.fullmatch(path) is not None)
+    if path == PATH:
+        return method in {"GET", "HEAD"}
+    return method == "GET" and (path == OVERVIEW or _LOGS.fullmatch(path) is not None)
 
 
 class Page:

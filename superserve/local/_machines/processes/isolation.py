@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 
+from superserve.local._app.clock import monotonic
 from superserve.local._machines.processes.scratch import Scratch
 
 # -I and -S: no variable, folder or package of the user's has a say in what the agent runs.
@@ -49,10 +50,10 @@ class Unisolated:
     def kill_strays(self, scratch: Scratch) -> None:
         """Kill what an agent that was killed itself has left: whatever has this build's TMPDIR (not without /proc)."""
         mark = f"TMPDIR={self.variables(scratch)['TMPDIR']}\0".encode()
-        end = time.monotonic() + _KILL_LIMIT_S
+        end = monotonic() + _KILL_LIMIT_S
         # A process shows no environment while it turns into another program, so one look is not enough.
         clean_looks = 0
-        while clean_looks < _CLEAN_LOOKS and time.monotonic() < end:
+        while clean_looks < _CLEAN_LOOKS and monotonic() < end:
             pids = _find_pids(mark)
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
