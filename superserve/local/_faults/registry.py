@@ -32,15 +32,20 @@ class Aim:
     skip: int
     """How many are let go first."""
     seed: int | None
+    optional: bool
+    """Whether it may go by that it strikes none."""
 
     @classmethod
-    def read(cls, times: int | None, share: float | None, skip: int, seed: int | None) -> Self:
+    def read(
+        cls, times: int | None, share: float | None, skip: int, seed: int | None, optional: bool
+    ) -> Self:
         """Return what callers give, checked."""
         return cls(
             times=None if times is None else arguments.check_whole("times", times, 1),
             share=None if share is None else arguments.check_positive("share", share, 1),
             skip=arguments.check_whole("skip", skip, 0),
             seed=None if seed is None else arguments.check_whole("seed", seed, 0),
+            optional=arguments.check_flag("optional", optional),
         )
 
     @property
@@ -51,7 +56,13 @@ class Aim:
     @property
     def given(self) -> dict[str, object]:
         """What was said about it."""
-        return {"times": self.times, "share": self.share, "skip": self.skip or None, "seed": self.seed}
+        return {
+            "times": self.times,
+            "share": self.share,
+            "skip": self.skip or None,
+            "seed": self.seed,
+            "optional": self.optional,
+        }
 
 
 @attrs.define(eq=False)
@@ -67,6 +78,11 @@ class Entry:
     seen: int = 0
     taken: int = 0
     struck: int = 0
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether it was to strike, and never did."""
+        return not (self.struck or self.aim.optional)
 
     @property
     def left(self) -> int | None:
@@ -113,6 +129,7 @@ class Registry:
         self._seed = seed
         self._count = 0
         self._active: list[Entry] = []
+        self._missed: list[Entry] = []
 
     def add(
         self, kind: str, options: Mapping[str, object], target: tuple[Pattern, Effect] | BuildFault, aim: Aim
@@ -133,10 +150,19 @@ class Registry:
         with self.changed:
             return [Fault(self, entry) for entry in self.entries]
 
+    def missed(self) -> list["Fault"]:
+        """Return the faults that never struck though they were to, removed ones first."""
+        self.process.check()
+        with self.changed:
+            now = [entry for entry in self.entries if entry.is_missed]
+            return [Fault(self, entry) for entry in (*self._missed, *now)]
+
     def remove(self, entry: Entry) -> None:
         """Forget a fault."""
         self.process.check()
         with self.changed:
+            if entry in self.entries and entry.is_missed:
+                self._missed.append(entry)
             for entries in (self.entries, self._active):
                 if entry in entries:
                     entries.remove(entry)
@@ -145,6 +171,7 @@ class Registry:
         """Forget all faults."""
         self.process.check()
         with self.changed:
+            self._missed += [entry for entry in self.entries if entry.is_missed]
             self.entries.clear()
             self._active.clear()
 
@@ -152,6 +179,7 @@ class Registry:
         """Forget all faults; those to come get numbers and seeds as at the start."""
         with self.changed:
             self.clear()
+            self._missed.clear()
             self._count = 0
 
     def strike_request(self, method: str, path: str) -> Strike[Effect] | None:
