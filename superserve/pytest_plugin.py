@@ -122,7 +122,6 @@ def superserve_server(pytestconfig: pytest.Config) -> "Iterator[LocalServer]":
 def superserve_api(
     superserve_server: "LocalServer",
     request: pytest.FixtureRequest,
-    pytestconfig: pytest.Config,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[SuperserveApi]:
     """Give the test a server in its first state, a key of its own, and both in the environment.
@@ -130,13 +129,9 @@ def superserve_api(
     A fault that the test sets has to strike, unless it is set with `optional=True`.
     """
     from superserve._async.client import forget_shared as forget_shared_async
-    from superserve._polling import Pace
     from superserve._sync.client import forget_shared
 
     superserve_server.reset()
-    speed, next_delay = _speed(pytestconfig), Pace.next_delay
-    # The server is faster than the real one, so its builds are polled sooner.
-    monkeypatch.setattr(Pace, "next_delay", lambda pace, outage: next_delay(pace, outage) / speed)
     api_key = superserve_server.add_team().api_key
     monkeypatch.setenv("SUPERSERVE_BASE_URL", superserve_server.base_url)
     monkeypatch.setenv("SUPERSERVE_API_KEY", api_key)

@@ -157,7 +157,7 @@ class BuildWait:
             info.status in (TemplateStatus.READY, TemplateStatus.FAILED)
             or info.latest_build_id not in (None, self._build_id)
         ):
-            sleep(max(0.0, min(self._poll_interval_s, until - time.monotonic())))
+            sleep(max(0.0, min(self._outage.scaled(self._poll_interval_s), until - time.monotonic())))
             if time.monotonic() >= until:
                 _log.warning(
                     "build %s is ready, and the row of its template still says %s",

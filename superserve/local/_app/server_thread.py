@@ -28,6 +28,7 @@ GRACE_S = 0.2
 # A call into the server's thread changes some rows, or waits for a state that its caller expects.
 CALL_LIMIT_S = 30.0
 BACKLOG = 2048
+_TOLD_SPEED = 2
 
 _STOPPED = "the server was stopped while this was waited for"
 
@@ -107,7 +108,7 @@ class ServerThread:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.backend = Backend(self._settings, self._faults, self._record)
-        self._server = _Uvicorn(self.backend, self._started)
+        self._server = _Uvicorn(self.backend, self._started, self._settings.speed)
         supervising = asyncio.create_task(self.backend.run())
         try:
             await self._server.serve(sockets=[self._listener])
@@ -125,8 +126,10 @@ class _Config(uvicorn.Config):
 class _Uvicorn(uvicorn.Server):
     """A uvicorn that tells when it is ready, and that stops at once, whatever its clients do."""
 
-    def __init__(self, backend: Backend, started: threading.Event) -> None:
+    def __init__(self, backend: Backend, started: threading.Event, speed: float) -> None:
         app: ASGIApp = backend.app
+        # The SDK polls as much faster.
+        headers = [("superserve-local-speed", str(int(speed)))] if speed >= _TOLD_SPEED else []
         super().__init__(
             _Config(
                 app,
@@ -140,6 +143,7 @@ class _Uvicorn(uvicorn.Server):
                 forwarded_allow_ips="",
                 h11_max_incomplete_event_size=HEADER_BYTES,
                 server_header=False,
+                headers=headers,
                 timeout_keep_alive=KEEP_ALIVE_S,
                 backlog=BACKLOG,
             )
