@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
+from importlib import resources
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -30,7 +30,8 @@ PATH = "/"
 OVERVIEW = "/_local/overview"
 
 _LOGS = re.compile(r"/_local/builds/([^/]+)/logs")
-_FILE = Path(__file__).with_name("page.html")
+# Not a path: the package may lie in an archive (zipapp).
+_FILE = resources.files(__package__) / "page.html"
 _BUILDS = 20
 _HEADERS = {
     "cache-control": "no-store",
