@@ -30,6 +30,9 @@ _FOLDERS = ("home", "root", "run", "srv", "tmp", "var/tmp")
 # This machine's programs. Not here: homes, data, and /run, whose sockets would lead out.
 _PROGRAMS = ("bin", "etc", "lib", "lib32", "lib64", "libx32", "nix", "opt", "sbin", "usr")
 
+# How much of them is copied for a build whose steps work right there.
+_COPIED_BYTES = 256 << 20
+
 _PROBE_LIMIT_S = 10.0
 _KILL_LIMIT_S = 5.0
 _CLEAN_LOOKS = 3
@@ -102,8 +105,8 @@ class Bwrap:
     def agent_command(self, scratch: Scratch, workdirs: Iterable[str]) -> list[str]:
         """Prepare the scratch folder and return the command that starts agent.py.
 
-        Its settings are to be appended. `workdirs` are the absolute paths that the build's steps work in: they stay
-        writable where they lie among this machine's programs.
+        Its settings are to be appended. `workdirs` are the absolute paths that the build's steps work in: they are
+        writable where they lie among this machine's programs, which takes copies of those that are there.
         """
         _make_folders(scratch)
         python = os.path.realpath(sys.executable)
@@ -183,26 +186,47 @@ def _make_folders(scratch: Scratch) -> None:
 
 
 def _bind_programs(root: pathlib.Path, workdirs: Iterable[str]) -> Iterator[str]:
-    ways = {parent for workdir in workdirs for parent in pathlib.Path(workdir).parents}
+    # A workdir may be named by a link, as /lib is to /usr/lib.
+    places = {pathlib.Path(name) for workdir in workdirs for name in (workdir, os.path.realpath(workdir))}
+    ways = {parent for place in places for parent in place.parents}
     for name in _PROGRAMS:
-        yield from _bind_read_only(pathlib.Path("/", name), root, ways)
+        yield from _bind(pathlib.Path("/", name), root, places, ways)
 
 
-def _bind_read_only(path: pathlib.Path, root: pathlib.Path, ways: set[pathlib.Path]) -> Iterator[str]:
-    """Yield the options that show `path` read-only, but leave the `ways` to working directories writable.
+def _bind(
+    path: pathlib.Path, root: pathlib.Path, places: set[pathlib.Path], ways: set[pathlib.Path]
+) -> Iterator[str]:
+    """Yield the options that show `path` read-only, but leave working directories and the `ways` to them writable.
 
-    A template may well work in /usr/src/app or /opt/app: then /usr/src is a folder of the scratch folder, with what
-    /usr/src has on this machine bound into it.
+    A template may well work in /usr/src, or in /usr/src/app, which isn't there yet. What is there is copied for the
+    first. For the second, /usr/src is a folder of the scratch folder with what /usr/src has bound into it, as for the
+    first where that is too much to copy.
     """
     inside = root / path.relative_to("/")
     if path.is_symlink():
         inside.symlink_to(path.readlink())
-    elif path.is_dir() and path in ways:
-        inside.mkdir()
+    elif path.is_dir() and path in places and _count_bytes(path, _COPIED_BYTES) <= _COPIED_BYTES:
+        # Without what this user can't read, which no step could read either.
+        with contextlib.suppress(OSError):
+            shutil.copytree(path, inside, symlinks=True)
+    elif path.is_dir() and path in places | ways:
+        inside.mkdir(parents=True)
         for child in sorted(path.iterdir()):
-            yield from _bind_read_only(child, root, ways)
+            yield from _bind(child, root, places, ways)
     elif path.exists():
         yield from ("--ro-bind", str(path), str(path))
+
+
+def _count_bytes(folder: pathlib.Path, enough: int) -> int:
+    """Return how large the files below a folder are, or a number that is more than enough."""
+    count = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                count += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118 - there may be many
+        if count > enough:
+            break
+    return count
 
 
 def _bind_python() -> Iterator[str]:
