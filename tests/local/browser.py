@@ -151,6 +151,11 @@ class Browser:
         x, y = self.run(f"{box} return [box.x + box.width / 2, box.y + box.height / 2]", selector)
         self._tell("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
+    def press_tab(self) -> None:
+        """Go on to what the keyboard reaches next."""
+        for kind in ("keyDown", "keyUp"):
+            self._tell("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
+
     def allow_clipboard(self, origin: str) -> None:
         """Let the pages of an origin read and write the clipboard, as a person would say who is asked."""
         permissions = ["clipboardReadWrite", "clipboardSanitizedWrite"]

@@ -459,6 +459,7 @@ def test_times_are_told_as_how_long_ago_and_in_full(server, browser, look):
     assert said == ["just now", "11 s ago", "1 min ago", "1 min ago", "1 h ago", "2 h ago"]
     assert browser.run("return ago('2020-01-02T03:04:05Z') === moment('2020-01-02T03:04:05Z')")
     spans = browser.run("return [0.0421, 12.7, 60, 754, 3600, 86399].map(duration)")
+    assert browser.text("#builds time + span") == "0 ms"
     assert spans == ["42 ms", "12 s", "1 min 0 s", "12 min 34 s", "1 h 0 min", "23 h 59 min"]
 
 
@@ -733,6 +734,36 @@ def test_the_keyboard_focus_stays_where_it_is_when_rows_change(server, browser, 
     browser.wait_for_text("nav", "another")
 
     assert browser.run("return document.activeElement.innerText").startswith("demo")
+
+
+@in_browser
+def test_the_keyboard_reaches_everything_in_the_order_of_the_page(server, browser, look, create):
+    _, build_id = create(steps=[{"run": "true"}])
+    server.builds.wait_for(build_id, "ready")
+    look()
+    browser.wait_for_text("#log-state", "The log has ended")
+    browser.run("document.querySelector('#filter').focus()")
+
+    reached = []
+    for _ in range(9):
+        browser.press_tab()
+        reached.append(
+            browser.run(
+                "const { tagName, id, ariaLabel, parentElement } = document.activeElement;"
+                "return `${tagName} ${id || ariaLabel || parentElement.id || parentElement.parentElement.id}`"
+            )
+        )
+    assert reached == [
+        "A own",
+        "SUMMARY system",
+        "BUTTON Copy the template's id",
+        "SUMMARY spec",
+        "UL Spec",
+        "A builds",
+        "BUTTON Copy the build's id",
+        "INPUT times",
+        "DIV log",
+    ]
 
 
 @in_browser

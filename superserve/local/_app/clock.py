@@ -33,7 +33,7 @@ class Clock:
 
     def __init__(self, speed: float, *, real_work: bool = False) -> None:
         self.speed = speed
-        self._work_speed = 1.0 if real_work else speed
+        self.work_speed = 1.0 if real_work else speed
 
     def now(self) -> datetime:
         """Return the time of day in UTC."""
@@ -41,11 +41,11 @@ class Clock:
 
     def age(self, since: float) -> float:
         """Return how old a build is, in seconds, given when it began on the clock of `monotonic`."""
-        return (monotonic() - since) * self._work_speed
+        return (monotonic() - since) * self.work_speed
 
     def limit(self, seconds: float) -> float:
         """Return how long a build that may take some seconds may really take."""
-        return seconds / self._work_speed
+        return seconds / self.work_speed
 
     def real(self, seconds: float) -> float:
         """Return how long a wait of the server's clock really takes, in seconds."""

@@ -86,7 +86,13 @@ class Page:
 
     def _overview(self, team: TeamRow) -> bytes:
         templates = [self._describe(row, team) for row in self._templates.visible(team)]
-        return go_json.write({"about": str(self._services.settings), "templates": templates})
+        return go_json.write(
+            {
+                "about": str(self._services.settings),
+                "speed": self._services.clock.work_speed,
+                "templates": templates,
+            }
+        )
 
     def _describe(self, row: TemplateRow, team: TeamRow) -> dict[str, object]:
         builds = [
