@@ -120,12 +120,29 @@ def test_faults_end_with_their_test(superserve_api):
 
 
 ASYNCHRONOUS = """
-from superserve import AsyncTemplate
+from datetime import datetime
+
+import freezegun
+import pytest
+import time_machine
+from superserve import AsyncTemplate, Template
+
+
+@pytest.fixture(autouse=True, params=[freezegun.freeze_time, time_machine.travel])
+def moment(request):
+    options = {"real_asyncio": True} if request.param is freezegun.freeze_time else {"tick": False}
+    with request.param("2040-01-01T00:00:00Z", **options):
+        yield datetime.fromisoformat("2040-01-01T00:00:00Z")
+
+
+def test_a_build_while_time_stands_still(moment, superserve_api):
+    template = Template.create(name="mine", from_="python:3.11")
+    assert template.wait_until_ready(timeout_s=30).created_at == moment
 
 
 async def test_a_build(superserve_api):
     template = await AsyncTemplate.create(name="mine", from_="python:3.11")
-    assert (await template.wait_until_ready()).status == "ready"
+    assert (await template.wait_until_ready(timeout_s=30)).status == "ready"
 """
 
 
@@ -135,7 +152,7 @@ def test_tests_do_not_see_each_other_and_asynchronous_ones_have_the_same_fixture
     auto = ("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function")
     result = run_pytest(tmp_path, options=auto)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "10 passed" in outcome(result)
+    assert "13 passed" in outcome(result)
 
 
 MISSES = """
