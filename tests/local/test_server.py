@@ -423,6 +423,30 @@ def test_a_forked_process_may_have_a_server_of_its_own_and_read_one_that_was_sto
     assert in_a_fork(work) == [200, 1]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_a_forked_process_does_not_keep_the_port_of_a_server_that_was_stopped():
+    reader, writer = os.pipe()
+    with LocalServer() as server:
+        child = os.fork()
+        if not child:
+            os.close(writer)
+            os.read(reader, 1)  # until the parent has closed its end
+            os._exit(0)
+        answer = httpx.get(server.base_url + "/health", verify=False)
+    try:
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(server.base_url + "/health", verify=False)
+        with LocalServer(port=httpx.URL(server.base_url).port) as again:
+            assert httpx.get(again.base_url + "/health", verify=False).status_code == 200
+    finally:
+        os.close(writer)
+        os.close(reader)
+        os.waitpid(child, 0)
+
+    assert answer.status_code == 200
+
+
 def in_a_fork(work):
     """Do work in a forked process; gives its result, which JSON can show."""
     reader, writer = os.pipe()

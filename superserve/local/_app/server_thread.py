@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import threading
+import weakref
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
@@ -20,6 +22,18 @@ from superserve.local._app.settings import Settings
 from superserve.local._faults.registry import Registry
 
 T = TypeVar("T")
+
+_listeners: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+
+def _close_listeners() -> None:
+    """Close what a forked process has inherited: it would keep the port of a server that was stopped."""
+    for listener in tuple(_listeners):
+        listener.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_listeners)
 
 KEEP_ALIVE_S = 60
 HEADER_BYTES = 1 << 20
@@ -40,6 +54,7 @@ class ServerThread:
         self.port: int = listener.getsockname()[1]
         self._settings = settings
         self._listener = listener
+        _listeners.add(listener)
         self._faults = faults
         self._record = record
         self._thread = threading.Thread(target=self._run, name="superserve-local", daemon=True)
