@@ -3,7 +3,7 @@
 It is loaded by every pytest run where this package is installed, so it imports what it needs when a test asks for it.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -54,10 +54,10 @@ def pytest_configure(config: pytest.Config) -> None:
         _block_network(patch)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+# The last one comes after the test itself, if that has passed.
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
     """Fail a test that passed although a fault that it set never struck: it did not see what it is about."""
-    result = yield
     api = item.stash.get(_API, None)
     if api is not None and (missed := api.server.faults.missed):
         shown = "".join(f"\n  {fault!r}" for fault in missed)
@@ -65,7 +65,6 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
             f"never struck, and not set with optional=True:{shown}\nWhat arrived: {api.server.requests!r}",
             pytrace=False,
         )
-    return result
 
 
 def _block_network(patch: pytest.MonkeyPatch) -> None:
