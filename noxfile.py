@@ -44,6 +44,7 @@ MOCK_TOOLS = ["pytest>=8.3", "pytest-asyncio>=1.0", "pytest-httpx>=0.35", "respx
 TEST_TOOLS = [
     "coverage>=7.10",
     "fastapi>=0.115",
+    "freezegun>=1.5",
     "hypothesis>=6.100",
     "jedi>=0.19.2",
     "jsonschema>=4",
@@ -56,6 +57,7 @@ TEST_TOOLS = [
     "pyyaml>=6",
     "respx>=0.22",
     "socksio>=1.0",
+    "time-machine>=2.16",
     "trio>=0.23",
     "trustme>=1.2",
     *GENERATORS,

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypeAlias
 
+import superserve
 from superserve.local import LocalServer, StateError
 from superserve.local._app.terminal import show_log
 
@@ -28,6 +29,7 @@ KILLED_BY_SIGNAL = 128
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    _fill_streams()
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.action not in {None, "run"}:
@@ -37,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         server = LocalServer(
             port=options.port,
+            api_key=options.api_key,
             execute=options.execute,
             speed=options.speed,
             limits=not options.no_limits,
@@ -56,6 +59,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _fill_streams() -> None:
+    """Give a program whose streams were closed (`>&-`) ones that lead nowhere; files would get their numbers otherwise."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            # It gets the lowest number that is free, which is that of the stream.
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(nowhere, True)
+            setattr(sys, name, os.fdopen(nowhere, "w" if number else "r", closefd=False))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
@@ -66,8 +79,16 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.set_defaults(
-        action=None, port=0, execute=False, speed=1.0, no_limits=False, state=None, json_logs=False
+        action=None,
+        port=0,
+        api_key=None,
+        execute=False,
+        speed=1.0,
+        no_limits=False,
+        state=None,
+        json_logs=False,
     )
+    parser.add_argument("--version", action="version", version=f"superserve {superserve.__version__}")
     # A subparser for run would refuse another word with a list of one choice.
     parser.add_argument(
         "action",
@@ -131,6 +152,9 @@ def _options() -> argparse.ArgumentParser:
         options.add_argument(name, action="store_true", default=argparse.SUPPRESS, help=meaning)
 
     options.add_argument("--port", type=int, metavar="PORT", help="port to listen on (default: a free one)")
+    options.add_argument(
+        "--api-key", metavar="KEY", help="the key that clients have to send (default: a random one)"
+    )
     flag("--execute", "run build steps as processes of this machine (default: make builds up)")
     options.add_argument(
         "--speed", type=float, metavar="N", help="shorten every wait N times (default: 1, at most 10000)"

@@ -149,6 +149,22 @@ class Browser:
     def click(self, selector: str) -> None:
         self._post(f"element/{self._find(selector)}/click")
 
+    def hover(self, selector: str) -> None:
+        """Put the mouse in the middle of an element."""
+        box = "const box = document.querySelector(arguments[0]).getBoundingClientRect();"
+        x, y = self.run(f"{box} return [box.x + box.width / 2, box.y + box.height / 2]", selector)
+        self._tell("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
+    def press_tab(self) -> None:
+        """Go on to what the keyboard reaches next."""
+        for kind in ("keyDown", "keyUp"):
+            self._tell("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
+
+    def allow_clipboard(self, origin: str) -> None:
+        """Let the pages of an origin read and write the clipboard, as a person would say who is asked."""
+        permissions = ["clipboardReadWrite", "clipboardSanitizedWrite"]
+        self._tell("Browser.grantPermissions", origin=origin, permissions=permissions)
+
     def type(self, selector: str, text: str) -> None:
         self._post(f"element/{self._find(selector)}/value", text=text)
 

@@ -13,6 +13,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import attrs
@@ -552,3 +553,121 @@ def test_a_state_file_that_is_no_use_is_one_line_of_error(run, tmp_path):
         assert ended.stderr == (
             f"python -m superserve.local: {other} is not a state file of superserve.local: choose another file\n"
         )
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_it_serves_though_its_streams_were_closed(start_shell, tmp_path, closed):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    state = tmp_path / "state"
+    process = start_shell(
+        f"exec {shlex.join(COMMAND)} --port {port} --api-key chosen --state {state} {closed}"
+    )
+
+    exported = {"SUPERSERVE_BASE_URL": f"http://127.0.0.1:{port}", "SUPERSERVE_API_KEY": "chosen"}
+    answer = wait_for_answer(exported, "/templates", process)
+    process.terminate()
+
+    assert answer.status_code == 200
+    assert process.wait(timeout=20) == 0
+
+
+def wait_for_answer(exported, path, process):
+    end = time.monotonic() + 20
+    while True:
+        try:
+            return get(exported, path)
+        except httpx.TransportError:
+            assert process.poll() is None, "it has ended"
+            assert time.monotonic() < end, "it does not answer"
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def start_shell():
+    started = []
+
+    def start_shell(line):
+        started.append(subprocess.Popen(["sh", "-c", line], env=ENVIRONMENT, start_new_session=True))
+        return started[-1]
+
+    yield start_shell
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_what_run_starts_has_no_file_of_the_server_for_a_stream_that_was_closed():
+    tell = "import os; os.write(2, os.readlink('/proc/self/fd/1').encode())"
+    line = shlex.join([*COMMAND, "run", "--", sys.executable, "-c", tell])
+
+    ended = subprocess.run(
+        ["sh", "-c", f"{line} >&-"],
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+
+    assert ended.stderr == "/dev/null"
+
+
+def test_a_key_can_be_chosen_on_both_sides_of_run():
+    show = ["--", "sh", "-c", "echo $SUPERSERVE_API_KEY"]
+
+    assert run("--api-key", "chosen", "run", *show).stdout == "chosen\n"
+    assert run("run", "--api-key", "chosen", *show).stdout == "chosen\n"
+
+
+def test_a_key_that_cannot_be_sent_is_not_repeated():
+    ended = run("--api-key", "two words")
+
+    assert ended.returncode == 2
+    assert "api_key must be printable ASCII characters without spaces" in ended.stderr
+    assert "two words" not in ended.stderr
+
+
+def test_the_version_is_that_of_the_package():
+    assert run("--version").stdout == f"superserve {superserve.__version__}\n"
+
+
+USER = """
+import httpx, os
+
+http = httpx.Client(base_url=os.environ["SUPERSERVE_BASE_URL"], verify=False)
+http.headers["X-API-Key"] = os.environ["SUPERSERVE_API_KEY"]
+print("<title>" in http.get("/").text)
+spec = {"from": "debian:12", "steps": [{"run": "expr 6 '*' 7"}]}
+made = http.post("/templates", json={"name": "demo", "build_spec": spec}).json()
+log = http.get("/templates/{id}/builds/{build_id}/logs".format(**made)).text
+print('"text":"42"' in log, '"status":"ready"' in log)
+"""
+
+ARCHIVED = """
+from superserve.local.__main__ import __file__, main
+
+assert "local.pyz" in __file__
+raise SystemExit(main())
+"""
+
+
+def test_from_an_archive_the_page_is_there_and_steps_are_run(tmp_path):
+    # What it depends on comes from where it is installed.
+    package = Path(superserve.local.__file__).parents[1]
+    archive = tmp_path / "local.pyz"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in package.rglob("*"):
+            if path.suffix in {".py", ".html"}:
+                file.write(path, path.relative_to(package.parent))
+        file.writestr("__main__.py", ARCHIVED)
+    command = [sys.executable, archive, "run", "--execute", "--speed", "100"]
+
+    ended = subprocess.run(
+        [*command, "--", sys.executable, "-c", USER],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert (ended.stdout, ended.stderr) == ("True\nTrue True\n", "")

@@ -100,6 +100,11 @@ def test_errors_and_types_are_public_whole():
     assert {name for name in superserve.types.__all__ if not name.endswith("Dict")} < set(superserve.__all__)
 
 
+def test_dir_can_be_the_first_thing_that_is_asked():
+    # freezegun asks every module for it.
+    assert "superserve.types" in loaded_by("import superserve\ndir(superserve)")
+
+
 def test_dir_shows_what_there_is_and_nothing_of_how_it_is_made():
     assert set(superserve.__all__) < set(dir(superserve))
     assert "__version__" in dir(superserve)

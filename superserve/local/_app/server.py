@@ -11,6 +11,7 @@ from typing import Self, TypeVar
 from superserve.local._app import arguments
 from superserve.local._app.auth import Team, Teams, new_key
 from superserve.local._app.limits import Limits, TeamLimits
+from superserve.local._app.process import Process
 from superserve.local._app.recorder import Record, Requests
 from superserve.local._app.server_thread import BACKLOG, ServerThread
 from superserve.local._app.settings import Settings
@@ -52,7 +53,7 @@ class LocalServer:
             By default nothing is kept.
 
     Arguments that make no sense raise ValueError or TypeError. What needs a running server raises RuntimeError before
-    `start()` and after `stop()`.
+    `start()` and after `stop()`, and in a process that was forked while it runs.
 
     Attributes:
         templates: `Templates`: adds and changes templates past the API.
@@ -101,8 +102,9 @@ class LocalServer:
         )
         self.templates = Templates(TemplateResource, self._running)
         self.builds = Builds(BuildResource, self._running)
-        self._faults = Registry(seed)
-        self._record = Record(OPERATIONS)
+        self._process = Process()
+        self._faults = Registry(seed, self._process)
+        self._record = Record(OPERATIONS, self._process)
         self.faults = Faults(self._faults, OPERATIONS, self._running)
         self.requests = Requests(self._record)
 
@@ -135,6 +137,7 @@ class LocalServer:
         thread = ServerThread(self._settings, listener, self._faults, self._record)
         thread.start()
         self._thread = thread
+        self._process.begin()
         self._base_url = f"http://{HOST}:{thread.port}"
         self._api_key = thread.services.teams.api_key
         # A server that nobody stops must still kill its builds' processes.
@@ -143,10 +146,13 @@ class LocalServer:
 
     def stop(self) -> None:
         """Stop serving: ends log streams, builds and connections. Does nothing if the server doesn't run."""
+        # A forked process has no part in it: it ends, as it began, with its parent's.
+        if self._thread is None or self._process.is_forked:
+            return
         thread, self._thread = self._thread, None
-        if thread is not None:
-            atexit.unregister(self.stop)
-            thread.stop()
+        self._process.end()
+        atexit.unregister(self.stop)
+        thread.stop()
 
     def __enter__(self) -> Self:
         """Start the server."""
@@ -212,6 +218,7 @@ class LocalServer:
     def _running(self) -> ServerThread:
         if self._thread is None:
             raise RuntimeError("the server does not run: call start(), or use it in a with statement")
+        self._process.check()
         return self._thread
 
 
