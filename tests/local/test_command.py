@@ -615,14 +615,14 @@ def test_what_run_starts_has_no_file_of_the_server_for_a_stream_that_was_closed(
     assert ended.stderr == "/dev/null"
 
 
-def test_a_key_can_be_chosen_on_both_sides_of_run():
+def test_a_key_can_be_chosen_on_both_sides_of_run(run):
     show = ["--", "sh", "-c", "echo $SUPERSERVE_API_KEY"]
 
     assert run("--api-key", "chosen", "run", *show).stdout == "chosen\n"
     assert run("run", "--api-key", "chosen", *show).stdout == "chosen\n"
 
 
-def test_a_key_that_cannot_be_sent_is_not_repeated():
+def test_a_key_that_cannot_be_sent_is_not_repeated(run):
     ended = run("--api-key", "two words")
 
     assert ended.returncode == 2
@@ -630,7 +630,7 @@ def test_a_key_that_cannot_be_sent_is_not_repeated():
     assert "two words" not in ended.stderr
 
 
-def test_the_version_is_that_of_the_package():
+def test_the_version_is_that_of_the_package(run):
     assert run("--version").stdout == f"superserve {superserve.__version__}\n"
 
 

@@ -17,6 +17,7 @@ from superserve.local._app.server_thread import BACKLOG, ServerThread
 from superserve.local._app.settings import Settings
 from superserve.local._faults.faults import Faults
 from superserve.local._faults.registry import Registry
+from superserve.local._official.addresses import OfficialAddresses
 from superserve.local._resources import OPERATIONS
 from superserve.local._resources.build_steering import Builds
 from superserve.local._resources.builds import BuildResource
@@ -105,6 +106,7 @@ class LocalServer:
         self._process = Process()
         self._faults = Registry(seed, self._process)
         self._record = Record(OPERATIONS, self._process)
+        self._official = OfficialAddresses()
         self.faults = Faults(self._faults, OPERATIONS, self._running)
         self.requests = Requests(self._record)
 
@@ -134,7 +136,7 @@ class LocalServer:
         listener = _listen(self._port)
         self._faults.reset()
         self.requests.clear()
-        thread = ServerThread(self._settings, listener, self._faults, self._record)
+        thread = ServerThread(self._settings, listener, self._faults, self._record, self._official)
         thread.start()
         self._thread = thread
         self._process.begin()
@@ -153,6 +155,7 @@ class LocalServer:
         self._process.end()
         atexit.unregister(self.stop)
         thread.stop()
+        self._official.close()
 
     def __enter__(self) -> Self:
         """Start the server."""
@@ -177,6 +180,24 @@ class LocalServer:
         """
         thread = self._running()
         thread.call(thread.backend.reset())
+
+    def official_environment(self, *, tunnel: bool = False) -> dict[str, str]:
+        """Answer for the real service's addresses too, and return the variables that lead a program here.
+
+        A program with an official SDK asks for `https://api.superserve.ai` and the like. With these variables in its
+        environment it takes this server for its HTTPS proxy, which answers in their place; its code stays as it is. It
+        has to start with them: SDKs read them once. The server does so until it stops, with a certificate authority
+        that is made now and trusted by nobody else.
+
+        Needs the extra `official`; raises ImportError without it.
+
+        Args:
+            tunnel: Whether a program may reach all other hosts through this server as well; by default they are refused.
+
+        """
+        self._running()
+        self._official.open(tunnels=arguments.check_flag("tunnel", tunnel))
+        return self._official.environment(self.base_url, self.api_key)
 
     def add_team(self, *, limits: TeamLimits | bool = False) -> Team:
         """Add a team with a key of its own; by default it has no limits.

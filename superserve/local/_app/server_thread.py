@@ -15,11 +15,12 @@ from starlette.types import ASGIApp
 
 from superserve.local._app.backend import Backend
 from superserve.local._app.clock import UnfrozenLoop
-from superserve.local._app.connection import Connection
 from superserve.local._app.recorder import Record
 from superserve.local._app.services import Services
 from superserve.local._app.settings import Settings
 from superserve.local._faults.registry import Registry
+from superserve.local._official.addresses import OfficialAddresses
+from superserve.local._official.connection import ProxyConnection
 
 T = TypeVar("T")
 
@@ -50,13 +51,21 @@ _STOPPED = "the server was stopped while this was waited for"
 class ServerThread:
     """The thread that owns a server's event loop and everything in it."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, faults: Registry, record: Record) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        listener: socket.socket,
+        faults: Registry,
+        record: Record,
+        official: OfficialAddresses,
+    ) -> None:
         self.port: int = listener.getsockname()[1]
         self._settings = settings
         self._listener = listener
         _listeners.add(listener)
         self._faults = faults
         self._record = record
+        self._official = official
         self._thread = threading.Thread(target=self._run, name="superserve-local", daemon=True)
         self._started = threading.Event()
         self._failure: BaseException | None = None
@@ -123,7 +132,7 @@ class ServerThread:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.backend = Backend(self._settings, self._faults, self._record)
-        self._server = _Uvicorn(self.backend, self._started, self._settings.speed)
+        self._server = _Uvicorn(self.backend, self._started, self._settings.speed, self._official)
         supervising = asyncio.create_task(self.backend.run())
         try:
             await self._server.serve(sockets=[self._listener])
@@ -141,14 +150,20 @@ class _Config(uvicorn.Config):
 class _Uvicorn(uvicorn.Server):
     """A uvicorn that tells when it is ready, and that stops at once, whatever its clients do."""
 
-    def __init__(self, backend: Backend, started: threading.Event, speed: float) -> None:
+    def __init__(
+        self, backend: Backend, started: threading.Event, speed: float, official: OfficialAddresses
+    ) -> None:
         app: ASGIApp = backend.app
         # The SDK polls as much faster.
         headers = [("superserve-local-speed", str(int(speed)))] if speed >= _TOLD_SPEED else []
+
+        class ServersConnection(ProxyConnection):
+            addresses = official
+
         super().__init__(
             _Config(
                 app,
-                http=Connection,
+                http=ServersConnection,
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
@@ -198,6 +213,9 @@ class _Uvicorn(uvicorn.Server):
                 transport.abort()
             elif transport is not None:
                 transport.close()
+                if transport.get_extra_info("ssl_object") is not None:
+                    # The end is told by now. One with TLS waits for its client to agree.
+                    transport.abort()
         await self._wait_for_requests()
         for server in self.servers:
             await server.wait_closed()
