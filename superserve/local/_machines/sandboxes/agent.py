@@ -6,18 +6,25 @@ connections that were opened here, so that nothing is copied in between.
 """
 
 import contextlib
+import errno
 import json
 import os
+import pathlib
+import resource
 import selectors
 import signal
 import socket
 import subprocess
 import sys
 import threading
+from typing import Any
 
 MESSAGE_BYTES = 200_000
 MOST_DESCRIPTORS = 3
 DIAL_LIMIT_S = 5.0
+MOST_PROCESSES = 1024
+# Set to 1 where processes have a space of their own.
+ISOLATED = "SUPERSERVE_ISOLATED"
 
 
 class Agent:
@@ -26,8 +33,13 @@ class Agent:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._commands: dict[int, subprocess.Popen[bytes]] = {}
+        # Of commands that the server has let go of: what they left in the background may still run.
+        self._groups: set[int] = set()
+        self._forgotten: set[int] = set()
         self._frozen: list[int] = []
+        self._lost: list[int] = []
         self._lock = threading.Lock()
+        self._is_alone = os.environ.get(ISOLATED) == "1"
 
     def serve(self) -> None:
         """Do what is asked for until nobody can ask any more."""
@@ -64,35 +76,37 @@ class Agent:
                 os.close(descriptor)
         return True
 
-    def _do(self, message: dict, descriptors: list[int]) -> None:
+    def _do(self, message: dict[str, Any], descriptors: list[int]) -> None:
         what = message["do"]
         if what == "spawn":
             self._spawn(message, descriptors)
         elif what == "signal":
             self._signal(message["command"], message["number"])
+        elif what == "forget":
+            self._forget(message["command"])
         elif what == "open":
             self._open(message)
         elif what == "remove":
-            os.remove(message["path"])
+            pathlib.Path(message["path"]).unlink()
             self._answer(message)
         elif what == "dial":
             threading.Thread(target=self._dial, args=[message], daemon=True).start()
         elif what == "freeze":
-            self._freeze()
+            self._freeze(message["lost"])
             self._answer(message)
         elif what == "thaw":
-            self._thaw(message["lost"])
+            self._thaw()
             self._answer(message)
 
-    def _answer(self, message: dict, descriptors: tuple = (), **facts: object) -> None:
+    def _answer(self, message: dict[str, Any], descriptors: tuple[int, ...] = (), **facts: object) -> None:
         data = json.dumps({"answer": message["id"], **facts}).encode()
         with self._lock:
             socket.send_fds(self._sock, [data], list(descriptors))
 
-    def _spawn(self, message: dict, descriptors: list[int]) -> None:
+    def _spawn(self, message: dict[str, Any], descriptors: list[int]) -> None:
         stdin, stdout, stderr = descriptors
         try:
-            command = subprocess.Popen(
+            command = subprocess.Popen(  # noqa: S603 - what the sandbox is for
                 message["argv"],
                 executable=message.get("executable"),
                 stdin=stdin,
@@ -103,7 +117,11 @@ class Agent:
                 process_group=0,
             )
         except (OSError, ValueError) as error:
-            self._answer(message, refused=f"{getattr(error, 'strerror', None) or error}")
+            text = getattr(error, "strerror", None) or str(error)
+            is_cwd = getattr(error, "filename", None) == message["cwd"]
+            what = f"chdir {message['cwd']}" if is_cwd else f"fork/exec {message['argv'][0]}"
+            is_missing = isinstance(error, FileNotFoundError) and not is_cwd
+            self._answer(message, refused=f"{what}: {text.lower()}", is_missing=is_missing)
             return
         self._commands[message["id"]] = command
         self._answer(message, pid=command.pid)
@@ -112,8 +130,18 @@ class Agent:
         command = self._commands.get(number)
         if command is not None:
             # The group lives on as long as anything in it does, the command itself may have ended.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(command.pid, what)
+            _kill(command.pid, what)
+
+    def _forget(self, number: int) -> None:
+        command = self._commands.get(number)
+        if command is None:
+            return
+        if command.returncode is None:
+            self._forgotten.add(number)
+            return
+        del self._commands[number]
+        # Gone, or not ours any more: nothing to end later.
+        self._groups = {group for group in (*self._groups, command.pid) if _is_alive(group)}
 
     def _reap(self) -> None:
         for number, command in list(self._commands.items()):
@@ -121,60 +149,90 @@ class Agent:
                 data = json.dumps({"ended": number, "code": command.returncode}).encode()
                 with self._lock, contextlib.suppress(OSError):
                     self._sock.send(data)
+                if number in self._forgotten:
+                    self._forgotten.discard(number)
+                    self._forget(number)
 
-    def _open(self, message: dict) -> None:
+    def _open(self, message: dict[str, Any]) -> None:
         path, flags = message["path"], message["flags"]
+        # What a link leads to must be as allowed as what it was asked for by.
+        real = os.path.realpath(path)
+        if any(real == each or real.startswith(f"{each}/") for each in message["denied"]):
+            self._answer(message, errno=errno.EACCES, text=f"access denied: {real}")
+            return
         if message["parents"]:
-            os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+            pathlib.Path(path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
         try:
             self._answer(message, (descriptor,))
         finally:
             os.close(descriptor)
 
-    def _dial(self, message: dict) -> None:
+    def _dial(self, message: dict[str, Any]) -> None:
         for host in ("127.0.0.1", "::1"):
-            with contextlib.suppress(OSError), socket.create_connection(
-                (host, message["port"]), DIAL_LIMIT_S
-            ) as sock:
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection((host, message["port"]), DIAL_LIMIT_S) as sock,
+            ):
                 sock.settimeout(None)
                 self._answer(message, (sock.fileno(),))
                 return
-        self._answer(message, errno=111, text=f"nothing listens on port {message['port']}")
+        self._answer(message, errno=errno.ECONNREFUSED, text=f"nothing listens on port {message['port']}")
 
-    def _freeze(self) -> None:
+    def _freeze(self, lost: list[int]) -> None:
         """Stop every process here but this one: all of them where they have a space of their own, else the groups."""
-        self._frozen = self._others()
-        for pid in self._frozen:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGSTOP)
+        self._lost = [self._commands[number].pid for number in lost if number in self._commands]
+        # A process that was just being made is found the next time.
+        while found := [pid for pid in self._others() if pid not in self._frozen]:
+            for pid in found:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGSTOP)
+            self._frozen += found
 
-    def _thaw(self, lost: list[int]) -> None:
+    def _thaw(self) -> None:
         """Go on, but for the commands whose connections were lost meanwhile: they are killed."""
-        for number in lost:
-            self._signal(number, signal.SIGKILL)
+        for group in self._lost:
+            _kill(group, signal.SIGKILL)
         for pid in self._frozen:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGCONT)
-        self._frozen = []
+        self._frozen, self._lost = [], []
 
     def _others(self) -> list[int]:
-        groups = {command.pid for command in self._commands.values()}
+        groups = self._groups | {command.pid for command in self._commands.values()}
         found = []
-        is_alone = os.environ.get("SUPERSERVE_ISOLATED") == "1"
-        for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
-            if name.isdigit() and int(name) not in (1, os.getpid()):
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            pid = int(process.name)
+            if pid not in (1, os.getpid()):
                 with contextlib.suppress(OSError):
-                    if is_alone or os.getpgid(int(name)) in groups:
-                        found.append(int(name))
+                    if self._is_alone or os.getpgid(pid) in groups:
+                        found.append(pid)
         return found
 
     def _end_all(self) -> None:
-        for number in self._commands:
-            self._signal(number, signal.SIGKILL)
+        for group in (*self._groups, *(command.pid for command in self._commands.values())):
+            _kill(group, signal.SIGKILL)
+
+
+def _kill(group: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def _is_alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 if __name__ == "__main__":
+    # Inside a space of its own only: elsewhere the limit would count everything that this user runs.
+    if os.environ.get(ISOLATED) == "1":
+        _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+        limit = MOST_PROCESSES if hard == resource.RLIM_INFINITY else min(hard, MOST_PROCESSES)
+        resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
     # What a command inherits must not be the way to the server.
     with socket.socket(fileno=os.dup(0)) as server:
         nothing = os.open(os.devnull, os.O_RDWR)

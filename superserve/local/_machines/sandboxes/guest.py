@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import json
 import os
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import attrs
 
@@ -22,12 +23,19 @@ _HELD_PIECES = 8
 _STOP_LIMIT_S = 5.0
 # What something that keeps the pipes of a killed command open may still say.
 _PIPES_LIMIT_S = 1.0
+# When the way to the agent is full, it is tried again after so long.
+_FULL_S = 0.001
 
 Output = tuple[str, bytes]
+Deliver = Callable[[str, bytes], Awaitable[None]]
 
 
 class Refused(Exception):  # noqa: N818 - an answer of the sandbox, not a fault of the server
-    """A command that could not be started; the text says why."""
+    """A command that could not be started; the text says why, `is_missing` whether there is no such program."""
+
+    def __init__(self, text: str, *, is_missing: bool = False) -> None:
+        super().__init__(text)
+        self.is_missing = is_missing
 
 
 class Lost(Exception):  # noqa: N818 - as above
@@ -83,7 +91,7 @@ class Command:
             os.close(self.stdin)
             self.stdin = None
 
-    async def finish(self, timeout_s: float | None, deliver: "Deliver") -> int:
+    async def finish(self, timeout_s: float | None, deliver: Deliver) -> int:
         """Hand over the output until both streams have ended, and return the exit code; kill it all when time is over."""
         try:
             async with asyncio.timeout(timeout_s):
@@ -105,18 +113,16 @@ class Command:
         """End it and its group at once, and let go of its pipes."""
         if not self.is_lost:
             self.signal(signal.SIGKILL)
+        await self.let_go()
+
+    async def let_go(self) -> None:
+        """Let go of its pipes; what it left in the background goes on."""
         self.close_stdin()
         for reader in self.readers:
             reader.cancel()
         await asyncio.gather(*self.readers, return_exceptions=True)
         self._guest.commands.pop(self.number, None)
-
-
-class Deliver:
-    """What takes pieces of output."""
-
-    async def __call__(self, stream: str, data: bytes) -> None:
-        """Take one."""
+        self._guest.tell(do="forget", command=self.number)
 
 
 _TIMED_OUT = 124
@@ -141,7 +147,13 @@ class Guest:
         return self.space.root(self.scratch) + inside
 
     async def spawn(
-        self, argv: Sequence[str], *, executable: str | None, env: Mapping[str, str], cwd: str, has_stdin: bool
+        self,
+        argv: Sequence[str],
+        *,
+        executable: str | None,
+        env: Mapping[str, str],
+        cwd: str,
+        has_stdin: bool,
     ) -> Command:
         """Start a command; raises Refused if it cannot be started, and Lost if the machine is gone."""
         loop = asyncio.get_running_loop()
@@ -158,10 +170,12 @@ class Guest:
             answer, _ = await self._ask(
                 theirs, number, do="spawn", argv=list(argv), executable=executable, env=dict(env), cwd=cwd
             )
-            if "refused" in answer or "errno" in answer:
-                raise Refused(str(answer.get("refused") or answer.get("text")))
+            _check_started(answer)
         except BaseException:
-            self.commands.pop(number, None)
+            if self.commands.pop(number, None) is not None:
+                # Whoever asked may have left before the answer.
+                self.tell(do="signal", command=number, number=signal.SIGKILL)
+                self.tell(do="forget", command=number)
             for reading, _ in pipes:
                 os.close(reading)
             if own_stdin is not None:
@@ -177,14 +191,25 @@ class Guest:
             command.readers.append(loop.create_task(_read(reading, stream, command, left)))
         return command
 
-    async def open(self, path: str, flags: int, *, parents: bool = False) -> int:
-        """Open a file as the sandbox sees it, and return its descriptor; raises OSError."""
-        answer, descriptors = await self._ask([], None, do="open", path=path, flags=flags, parents=parents)
+    async def open(self, path: str, flags: int, *, parents: bool = False, denied: Sequence[str] = ()) -> int:
+        """Open a file as the sandbox sees it, and return its descriptor; raises OSError.
+
+        Args:
+            path: Absolute, as seen inside.
+            flags: Of os.open.
+            parents: Whether folders on the way are made.
+            denied: What must not be opened, links followed, nor anything below it: PermissionError.
+
+        """
+        denied = [self.path(each) for each in denied]
+        answer, descriptors = await self._ask(
+            [], None, do="open", path=self.path(path), flags=flags, parents=parents, denied=denied
+        )
         return _take(answer, descriptors)
 
     async def remove(self, path: str) -> None:
         """Remove a file; raises OSError."""
-        answer, _ = await self._ask([], None, do="remove", path=path)
+        answer, _ = await self._ask([], None, do="remove", path=self.path(path))
         _check(answer)
 
     async def dial(self, port: int) -> socket.socket:
@@ -195,7 +220,7 @@ class Guest:
     async def freeze(self) -> None:
         """Stop all processes, and give up the commands that somebody is connected to."""
         if self._sock is not None:
-            await self._ask([], None, do="freeze")
+            await self._ask([], None, do="freeze", lost=list(self.commands))
         for command in self.commands.values():
             command.is_lost = True
             _end(command)
@@ -203,8 +228,7 @@ class Guest:
     async def thaw(self) -> None:
         """Let the processes go on, but for those commands."""
         if self._sock is not None:
-            lost = [number for number, command in self.commands.items() if command.is_lost]
-            await self._ask([], None, do="thaw", lost=lost)
+            await self._ask([], None, do="thaw")
 
     async def stop(self) -> None:
         """End everything in it, and remove its folder."""
@@ -219,9 +243,14 @@ class Guest:
 
     def tell(self, **message: object) -> None:
         """Send the agent what needs no answer."""
-        if self._sock is not None:
-            with contextlib.suppress(OSError):
-                self._sock.send(json.dumps(message).encode())
+        if self._sock is None:
+            return
+        try:
+            self._sock.send(json.dumps(message).encode())
+        except BlockingIOError:
+            asyncio.get_running_loop().call_later(_FULL_S, functools.partial(self.tell, **message))
+        except OSError:
+            return
 
     def _remove(self, agent: "subprocess.Popen[bytes] | None") -> None:
         if agent is not None:
@@ -239,31 +268,33 @@ class Guest:
     ) -> tuple[dict[str, object], list[int]]:
         if self._is_stopped:
             raise Lost
-        if self._sock is None:
-            self._start()
+        sock = self._sock or self._start()
         number = next(self._numbers) if number is None else number
         data = json.dumps({"id": number, **message}).encode()
         if len(data) > MESSAGE_BYTES:
             raise Refused("argument list too long")
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         try:
-            assert self._sock is not None
-            socket.send_fds(self._sock, [data], descriptors)
-            return await answer
+            # The agent takes what came before within no time, and says nothing of it.
+            while not _send(sock, data, descriptors):  # noqa: ASYNC110
+                await asyncio.sleep(_FULL_S)
+            result: tuple[dict[str, object], list[int]] = await answer
         except OSError as error:
             raise Lost from error
         finally:
             del self._answers[number]
+        return result
 
-    def _start(self) -> None:
-        self._agent, self._sock = start_agent(self.space.command(self.scratch))
-        self._sock.setblocking(False)
-        asyncio.get_running_loop().add_reader(self._sock, self._receive)
+    def _start(self) -> socket.socket:
+        self._agent, sock = start_agent(self.space.command(self.scratch))
+        self._sock = sock
+        sock.setblocking(False)
+        asyncio.get_running_loop().add_reader(sock, self._receive, sock)
+        return sock
 
-    def _receive(self) -> None:
-        assert self._sock is not None
+    def _receive(self, sock: socket.socket) -> None:
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._sock, MESSAGE_BYTES, 1)
+            data, descriptors, _, _ = socket.recv_fds(sock, MESSAGE_BYTES, 1)
         except BlockingIOError:
             return
         except OSError:
@@ -333,9 +364,23 @@ def _end(command: Command) -> None:
     command.output.put_nowait(None)
 
 
+def _send(sock: socket.socket, data: bytes, descriptors: list[int]) -> bool:
+    try:
+        socket.send_fds(sock, [data], descriptors)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _resolve(future: "asyncio.Future[None]") -> None:
     if not future.done():
         future.set_result(None)
+
+
+def _check_started(answer: Mapping[str, object]) -> None:
+    if "refused" in answer or "errno" in answer:
+        text = str(answer.get("refused") or answer.get("text"))
+        raise Refused(text, is_missing=bool(answer.get("is_missing")))
 
 
 def _check(answer: Mapping[str, object]) -> None:

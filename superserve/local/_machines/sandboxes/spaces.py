@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from superserve.local._machines.processes.scratch import Scratch
+from superserve.local._machines.sandboxes.agent import MESSAGE_BYTES
 
 _AGENT = pathlib.Path(__file__).with_name("agent.py")
 _PYTHON_OPTIONS = ("-I", "-S", "-X", "utf8")
@@ -24,12 +25,13 @@ class Bwrap:
     """A root, processes and a network of the sandbox's own, by bwrap."""
 
     is_isolated = True
-    name = "bwrap"
+    programs = ""
+    """Where programs are besides the usual folders."""
 
     def __init__(self, program: str) -> None:
         self._program = program
 
-    def root(self, scratch: Scratch) -> str:
+    def root(self, scratch: Scratch) -> str:  # noqa: ARG002 - processes see it as the root
         """Return what absolute paths begin with for processes of the sandbox."""
         return ""
 
@@ -56,7 +58,7 @@ class Unisolated:
     """No space of its own: absolute paths in commands are this machine's."""
 
     is_isolated = False
-    name = "none"
+    programs = os.environ.get("PATH", "")
 
     def root(self, scratch: Scratch) -> str:
         """Return what absolute paths of the files API begin with."""
@@ -88,13 +90,19 @@ def find_space() -> Space | str:
 def start_agent(command: Sequence[str]) -> "tuple[subprocess.Popen[bytes], socket.socket]":
     """Start an agent, and return its process and the socket to speak with it over."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for sock in (ours, theirs):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MESSAGE_BYTES)
     with theirs:
         # An interpreter that was built with a shared library may need to be told where that is.
         names = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
         environment = {name: value for name in names if (value := os.environ.get(name))}
         try:
-            process = subprocess.Popen(
-                command, stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
+            process = subprocess.Popen(  # noqa: S603 - bwrap, or this Python
+                command,
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=environment,
             )
         except BaseException:
             ours.close()
@@ -102,9 +110,10 @@ def start_agent(command: Sequence[str]) -> "tuple[subprocess.Popen[bytes], socke
     return process, ours
 
 
-def make_folders(scratch: Scratch) -> None:
-    """Make what any image has, where a template's build did not."""
-    for name in _FOLDERS:
+def make_folders(scratch: Scratch, *others: str) -> None:
+    """Make what any image has, where a template's build did not, and other folders."""
+    ways = [path.strip("/") for path in others]
+    for name in (*_FOLDERS, *(way for way in ways if way.partition("/")[0] not in _PROGRAMS)):
         folder = scratch.root / name
         if not folder.is_symlink():
             folder.mkdir(mode=0o755, parents=True, exist_ok=True)
