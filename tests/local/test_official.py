@@ -50,11 +50,14 @@ def connect(server, *pieces):
     return received.decode()
 
 
-@pytest.mark.parametrize(
-    "host", [*(f"{name}.superserve.ai" for name in HOSTS), "boxd-1.sandbox.superserve.ai"]
-)
-def test_official_addresses_are_served_with_tls(official, host):
-    assert official.get(f"https://{host}/health").json()["status"] == "ok"
+@pytest.mark.parametrize("name", HOSTS)
+def test_official_addresses_are_served_with_tls(official, name):
+    assert official.get(f"https://{name}.superserve.ai/health").json()["status"] == "ok"
+
+
+def test_a_sandboxes_own_address_leads_to_the_sandbox(official):
+    answer = official.get("https://boxd-1.sandbox.superserve.ai/files?path=/x")
+    assert answer.text == "missing X-Access-Token header\n"
 
 
 def test_a_connection_serves_more_than_one_request(server, official):

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from superserve.local._app.backend import Backend
 from superserve.local._app.clock import UnfrozenLoop
+from superserve.local._app.connection import WebSocket
 from superserve.local._app.recorder import Record
 from superserve.local._app.services import Services
 from superserve.local._app.settings import Settings
@@ -38,6 +39,7 @@ if hasattr(os, "register_at_fork"):
 
 KEEP_ALIVE_S = 60
 HEADER_BYTES = 1 << 20
+FRAME_BYTES = 4 << 20
 # How long a stopping server lets requests finish by themselves.
 GRACE_S = 0.2
 # A call into the server's thread changes some rows, or waits for a state that its caller expects.
@@ -164,7 +166,11 @@ class _Uvicorn(uvicorn.Server):
             _Config(
                 app,
                 http=ServersConnection,
-                ws="none",
+                ws=WebSocket,
+                ws_max_size=FRAME_BYTES,
+                ws_ping_interval=30,
+                ws_ping_timeout=10,
+                ws_per_message_deflate=False,
                 lifespan="off",
                 interface="asgi3",
                 proxy_headers=False,
