@@ -44,7 +44,7 @@ _CLASSES: dict[int, type[SandboxError]] = {
     422: ValidationError,
     429: RateLimitError,
 }
-_NEVER_SENT = (
+NEVER_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
     httpx.PoolTimeout,
@@ -113,7 +113,7 @@ def failure(
     _clean(error, plane, handled)
     action = plane.redactor.hide(operation.action)
     words = _reason(error).rstrip(".") or type(error).__name__
-    never_sent = isinstance(error, _NEVER_SENT)
+    never_sent = isinstance(error, NEVER_SENT)
     hint = None if never_sent else plane.redactor.hide(operation.if_lost)
     if isinstance(error, policy.OutOfTurnError):
         late = RateLimitError(
