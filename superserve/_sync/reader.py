@@ -12,7 +12,9 @@ from superserve.types import BuildLogEvent
 READ_AHEAD: Final = 64 * 1024 * 1024
 """Bytes of text that are held for a caller who takes them slowly; then the server has to wait."""
 
-_BATCH: Final = 256
+# More events than a reader can find in one turn (64 KiB of chunks, 125 bytes each): a caller who took fewer of them in a
+# turn would fall behind for as long as the log comes quickly.
+_BATCH: Final = 1024
 
 Read = Callable[["Reader"], Done]
 

@@ -109,11 +109,11 @@ class BuildLogEvent:
             status = check_build_log_status(status)
 
         build_log_event = cls(
-            stream=stream,
-            text=text,
-            timestamp=timestamp,
-            finished=finished,
-            status=status,
+            stream,
+            text,
+            timestamp,
+            finished,
+            status,
         )
 
         if not _FIELDS.issuperset(src_dict):

@@ -101,10 +101,10 @@ class BuildStep:
             raise wire.in_field(src_dict, "user", unreadable) from None
 
         build_step = cls(
-            run=run,
-            env=env,
-            workdir=workdir,
-            user=user,
+            run,
+            env,
+            workdir,
+            user,
         )
 
         return build_step

@@ -130,15 +130,15 @@ class CreateTemplateResponse:
             raise wire.unexpected("build_id", build_id, "a string")
 
         create_template_response = cls(
-            id=id,
-            team_id=team_id,
-            name=name,
-            status=status,
-            vcpu=vcpu,
-            memory_mib=memory_mib,
-            disk_mib=disk_mib,
-            created_at=created_at,
-            build_id=build_id,
+            id,
+            team_id,
+            name,
+            status,
+            vcpu,
+            memory_mib,
+            disk_mib,
+            created_at,
+            build_id,
         )
 
         if not _FIELDS.issuperset(src_dict):

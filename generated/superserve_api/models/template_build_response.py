@@ -152,14 +152,14 @@ class TemplateBuildResponse:
             raise wire.in_field(src_dict, "finalized_at", unreadable) from None
 
         template_build_response = cls(
-            id=id,
-            template_id=template_id,
-            status=status,
-            build_spec_hash=build_spec_hash,
-            created_at=created_at,
-            error_message=error_message,
-            started_at=started_at,
-            finalized_at=finalized_at,
+            id,
+            template_id,
+            status,
+            build_spec_hash,
+            created_at,
+            error_message,
+            started_at,
+            finalized_at,
         )
 
         if not _FIELDS.issuperset(src_dict):

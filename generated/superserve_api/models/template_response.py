@@ -186,18 +186,18 @@ class TemplateResponse:
             raise wire.unexpected("latest_build_id", latest_build_id, "a string")
 
         template_response = cls(
-            id=id,
-            team_id=team_id,
-            name=name,
-            status=status,
-            vcpu=vcpu,
-            memory_mib=memory_mib,
-            disk_mib=disk_mib,
-            created_at=created_at,
-            size_bytes=size_bytes,
-            error_message=error_message,
-            built_at=built_at,
-            latest_build_id=latest_build_id,
+            id,
+            team_id,
+            name,
+            status,
+            vcpu,
+            memory_mib,
+            disk_mib,
+            created_at,
+            size_bytes,
+            error_message,
+            built_at,
+            latest_build_id,
         )
 
         if not _FIELDS.issuperset(src_dict):
