@@ -233,14 +233,15 @@ if _{{ property.python_name }} is not None and _{{ property.python_name }} is no
 """,
     ),
     (DATETIME, "datetime.datetime.fromisoformat({{ source }})", "wire.parse_datetime({{ source }})"),
-    # A stream of events is read as it comes, by a reader that makes the request itself.
+    # A stream of events, or a file, is read as it comes, by a reader that makes the request itself.
     (
         ENDPOINT,
         "    return _kwargs\n",
         """\
     return _kwargs
 
-{% if "text/event-stream" in endpoint.responses.patterns | map(attribute="data.content") | select | map("list") | sum(start=[]) %}
+{% set kinds = endpoint.responses.patterns | map(attribute="data.content") | select | map("list") | sum(start=[]) %}
+{% if "text/event-stream" in kinds or "application/octet-stream" in kinds %}
 def request_arguments(
     {{ arguments(endpoint, include_client=False) | indent(4) }}
 ) -> dict[str, Any]:

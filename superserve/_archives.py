@@ -5,7 +5,7 @@ import shutil
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
@@ -45,13 +45,12 @@ def check(file: IO[bytes]) -> None:
         pass
 
 
-def extract(file: IO[bytes], target: Path, *, on_entry: Callable[[str], None]) -> None:
+def extract(file: IO[bytes], target: Path) -> None:
     """Write what is in an archive of a folder to another one, which is made if it is missing.
 
     Args:
         file: The archive. All its names begin with the name of the folder, which is left out.
         target: Where to.
-        on_entry: Called with the name of each file that has been written.
 
     Raises:
         SandboxError: The archive is damaged or leads out of the target, or a file cannot be written.
@@ -67,7 +66,6 @@ def extract(file: IO[bytes], target: Path, *, on_entry: Callable[[str], None]) -
                 else:
                     _make(target, path.parent, checked)
                     _write(archive, info, target / path)
-                    on_entry(str(path))
         except OSError as error:
             raise SandboxError(f"cannot write to {str(target)!r}: {error}") from error
 
@@ -99,10 +97,12 @@ def _relative(info: zipfile.ZipInfo) -> PurePosixPath:
         not path.is_absolute()
         and ".." not in path.parts
         and kind in (0, stat.S_IFREG, stat.S_IFDIR)
-        and not (os.name == "nt" and set(info.filename) & set('\\:'))
+        and not (os.name == "nt" and set(info.filename) & set("\\:"))
     )
     if not is_safe or not path.parts or (len(path.parts) == 1 and not info.is_dir()):
-        raise SandboxError(f"the archive of the folder leads out of it: {info.filename!r}; nothing was written")
+        raise SandboxError(
+            f"the archive of the folder leads out of it: {info.filename!r}; nothing was written"
+        )
     return PurePosixPath(*path.parts[1:])
 
 
@@ -127,7 +127,9 @@ def _write(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> None:
             with archive.open(info) as entry:
                 shutil.copyfileobj(entry, output, _PIECE)
         except _DAMAGES as error:
-            raise SandboxError(f"the archive of the folder is damaged at {info.filename!r}: {error}") from error
+            raise SandboxError(
+                f"the archive of the folder is damaged at {info.filename!r}: {error}"
+            ) from error
         if output.tell() != info.file_size:
             raise SandboxError(
                 f"the archive of the folder is damaged at {info.filename!r}: "
@@ -137,4 +139,6 @@ def _write(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> None:
 
 def _refuse_link(path: Path) -> None:
     if path.is_symlink():
-        raise SandboxError(f"{str(path)!r} is a link, which may lead out of the target; remove it, or choose another")
+        raise SandboxError(
+            f"{str(path)!r} is a link, which may lead out of the target; remove it, or choose another"
+        )

@@ -51,11 +51,11 @@ def source(argument: str, content: object) -> Source:
     """
     if isinstance(content, str):
         try:
-            return _Buffer(memoryview(content.encode()))
+            return _Buffer(content.encode())
         except UnicodeEncodeError:
             raise ValidationError(f"{argument}: must not contain half of a surrogate pair") from None
     if isinstance(content, bytes | bytearray | memoryview):
-        return _Buffer(memoryview(content).cast("B"))
+        return _Buffer(content)
     if isinstance(content, os.PathLike):
         return LocalFile(argument, Path(content))
     if isinstance(content, io.TextIOBase):
@@ -66,7 +66,7 @@ def source(argument: str, content: object) -> Source:
         return _Pieces(argument, content)
     try:
         # Arrays, for example.
-        return _Buffer(memoryview(content).cast("B"))  # type: ignore[arg-type]  # refused if it isn't one
+        return _Buffer(content)  # type: ignore[arg-type]  # refused if it isn't one
     except TypeError:
         raise ValidationError(f"{argument}: expected {_KINDS}, got {type(content).__name__}") from None
 
@@ -83,7 +83,7 @@ class LocalFile(Source):
                 raise ValidationError(f"{argument}: {str(path)!r} is {what}")
             self.size = path.stat().st_size
         except OSError as error:
-            raise self._failure(error) from error
+            raise unreadable(argument, path, error) from error
 
     def pieces(self) -> Iterator[bytes]:
         """Yield its bytes."""
@@ -92,16 +92,14 @@ class LocalFile(Source):
                 while piece := file.read(PIECE):
                     yield piece
         except OSError as error:
-            raise self._failure(error) from error
-
-    def _failure(self, error: OSError) -> ValidationError:
-        return ValidationError(f"{self._argument}: cannot read {str(self._path)!r}: {error.strerror or error}")
+            raise unreadable(self._argument, self._path, error) from error
 
 
 class _Buffer(Source):
-    def __init__(self, data: memoryview) -> None:
-        self._data = data
-        self.size = len(data)
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        view = memoryview(data)
+        self._data = view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
+        self.size = len(self._data)
 
     def pieces(self) -> Iterator[bytes]:
         for start in range(0, len(self._data), PIECE):
@@ -150,6 +148,11 @@ class _Pieces(Source):
             yield _checked(self._argument, piece)
 
 
+def unreadable(argument: str, path: Path, error: OSError) -> ValidationError:
+    """Return the error for a file of this machine that cannot be read."""
+    return ValidationError(f"{argument}: cannot read {str(path)!r}: {error.strerror or error}")
+
+
 def _checked(argument: str, piece: object) -> bytes:
     if not isinstance(piece, bytes | bytearray | memoryview):
         raise ValidationError(f"{argument}: expected pieces of bytes, got {type(piece).__name__}")
@@ -161,4 +164,3 @@ def _gone(argument: str) -> SandboxError:
         f"{argument}: it has to be sent again, and it could be read only once",
         hint="pass bytes, a path, or a file that can be wound back",
     )
-

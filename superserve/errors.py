@@ -168,17 +168,19 @@ class CommandError(SandboxError):
 
     result: "CommandResult | CommandBytesResult"
 
-    def __init__(self, message: str, result: "CommandResult | CommandBytesResult", **details: str) -> None:
-        super().__init__(message, **details)
+    def __init__(
+        self, message: str, result: "CommandResult | CommandBytesResult", *, action: str | None = None
+    ) -> None:
+        super().__init__(message, action=action)
         self.result = result
 
 
-class _WithOutput(SandboxError):
+class _OutputError(SandboxError):
     stdout: str | bytes = ""
     stderr: str | bytes = ""
 
 
-class CommandStartError(_WithOutput):
+class CommandStartError(_OutputError):
     """A command could not be started: there is no such program, no such working directory, or it may not be run.
 
     A shell line whose program is missing has started: its shell has, and exits with 127.
@@ -189,7 +191,7 @@ class CommandStartError(_WithOutput):
     """
 
 
-class OutcomeUnknownError(_WithOutput):
+class OutcomeUnknownError(_OutputError):
     """A command or a write was sent, and what became of it is not known: it may have run, in part, or not at all.
 
     It was not sent again. What happened on the way is the error's `__cause__`, where there was anything.

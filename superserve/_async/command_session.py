@@ -220,5 +220,7 @@ class AsyncCommandSession:
         except httpcore.NetworkError as error:
             if after_the_end:
                 raise SandboxConnectionError(
-                    f"its input cannot be written: {error}", action=self._action, hint="wait() tells what became of it"
+                    f"its input cannot be written: {error}",
+                    action=self._action,
+                    hint="wait() tells what became of it",
                 ) from error

@@ -13,7 +13,7 @@ from superserve_api.models import ExecRequest
 
 from superserve._async.command_session import MARGIN_S, AsyncCommandSession, Callbacks
 from superserve._async.exec_connection import AsyncExecConnection
-from superserve._async.exec_stream import AsyncExecStream
+from superserve._async.exec_stream import SILENCE_S, AsyncExecStream
 from superserve._http.tasks_async import Worker, call, check_callback, shielded
 from superserve._operations import exec as operations
 from superserve._operations.exec import LONGEST_SILENT_S
@@ -195,7 +195,9 @@ class AsyncCommands:
         action = f"run {operations.describe(command)} in sandbox {self._sandbox.id}"
         return await self._connect(request, action, output, callbacks, timeout_s, wake=wake)
 
-    async def wait_for_port(self, port: int, timeout_s: float = DEFAULT_TIMEOUT_S, *, wake: bool = True) -> None:
+    async def wait_for_port(
+        self, port: int, timeout_s: float = DEFAULT_TIMEOUT_S, *, wake: bool = True
+    ) -> None:
         """Wait until something in the sandbox listens on a TCP port, on whatever address.
 
         Runs one command, a loop of the sandbox's `/bin/sh` that reads /proc/net/tcp, as `run` does.
@@ -217,7 +219,9 @@ class AsyncCommands:
         if result.timed_out:
             raise SandboxTimeoutError(f"nothing listens there within {timeout_s:g} s", action=action)
         if not result.ok:
-            raise CommandError(result.stderr.strip() or f"exited with {result.exit_code}", result, action=action)
+            raise CommandError(
+                result.stderr.strip() or f"exited with {result.exit_code}", result, action=action
+            )
 
     async def _run(
         self, request: dict[str, Any], action: str, output: TextOutput, timeout_s: int, *, wake: bool
@@ -249,7 +253,12 @@ class AsyncCommands:
         arguments = exec_stream.request_arguments(body=ExecRequest.from_dict(request))
         try:
             response = await self._sandbox._data.open(
-                operation, arguments, headers=operations.STREAM_HEADERS, timeout_s=timeout_s + MARGIN_S, wake=wake
+                operation,
+                arguments,
+                headers=lambda _token: operations.STREAM_HEADERS,
+                timeout_s=timeout_s + MARGIN_S,
+                silence_s=SILENCE_S,
+                wake=wake,
             )
         except SandboxError as error:
             raise operations.explain(error, output) from error.__cause__

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections import deque
 from typing import Final
 
@@ -23,6 +24,9 @@ SILENCE_S: Final = 90.0
 _LARGEST_MESSAGE: Final = 16 * 1024 * 1024
 _READ_AT_ONCE: Final = 64 * 1024
 _WAIT_S: Final = 60.0
+# The same for reading and writing: of a socket that two threads use, each would change the other's timeout. Silence is
+# noticed by who waits.
+_ENDLESS_S: Final = 86_400.0
 # Not one of the program's: the library writes all that passes into it.
 _SILENT: Final = logging.Logger("superserve.websocket", logging.CRITICAL + 1)
 _DATA: Final = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
@@ -54,6 +58,8 @@ class AsyncExecConnection:
         self._room: Queue[None] = Queue()
         # Each is counted by one side alone.
         self._read_bytes = self._taken_bytes = 0
+        self._heard_at = time.monotonic()
+        self._is_full = False
         self._worker = Worker()
         self._worker.start(self._read)
 
@@ -61,11 +67,16 @@ class AsyncExecConnection:
         """Return what has come: nothing if the time runs out first, or nothing more will come."""
         if self.is_over:
             return []
-        events = await self._events.get(timeout_s)
+        silent_s = SILENCE_S - (time.monotonic() - self._heard_at)
+        events = await self._events.get(max(0.0, min(timeout_s, silent_s)))
+        if events is None and time.monotonic() - self._heard_at >= SILENCE_S and not self._is_full:
+            events = [Failure(f"nothing has come for {SILENCE_S:g} s", None, has_started=True)]
         if events is None:
             return []
+        # Counted first: the one who reads looks at it once it has said that it may have to wait.
         self._taken_bytes += _size(events)
-        self._room.put(None)
+        if self._is_full:
+            self._room.put(None)
         self.is_over = not events or isinstance(events[-1], Exit | Failure)
         return events
 
@@ -101,7 +112,9 @@ class AsyncExecConnection:
     def _put(self, frame: str | bytes) -> None:
         with self._mutex:
             if self._has_ended or self._protocol.state is not OPEN:
-                raise httpcore.WriteError("the command has ended" if self._has_ended else "the connection is closed")
+                raise httpcore.WriteError(
+                    "the command has ended" if self._has_ended else "the connection is closed"
+                )
             if isinstance(frame, str):
                 self._protocol.send_text(frame.encode())
             else:
@@ -111,7 +124,8 @@ class AsyncExecConnection:
     async def _read(self) -> None:
         try:
             while self._protocol.state is OPEN:
-                data = await self._stream.read(_READ_AT_ONCE, SILENCE_S)
+                data = await self._stream.read(_READ_AT_ONCE, _ENDLESS_S)
+                self._heard_at = time.monotonic()
                 events = self._receive(data)
                 await self._flush_if_free()
                 if events:
@@ -120,8 +134,11 @@ class AsyncExecConnection:
                     self._events.put(events)
                     if self._has_ended:
                         return
+                self._is_full = True
                 while self._read_bytes - self._taken_bytes > READ_AHEAD and self._protocol.state is OPEN:
                     await self._room.get(_WAIT_S)
+                self._heard_at = time.monotonic()
+                self._is_full = False
             self._events.put([Failure(self._reason(), None, has_started=True)])
         except (httpcore.NetworkError, httpcore.TimeoutException) as error:
             self._events.put([Failure(f"the connection broke: {error}", None, has_started=True)])
@@ -144,7 +161,9 @@ class AsyncExecConnection:
                 try:
                     events += self._take(frame)
                 except NoEventError as error:
-                    events.append(Failure(f"what it says cannot be understood: {error}", None, has_started=True))
+                    events.append(
+                        Failure(f"what it says cannot be understood: {error}", None, has_started=True)
+                    )
                 if events and isinstance(events[-1], Exit | Failure):
                     # Nothing that comes after the end says anything.
                     break
@@ -172,7 +191,7 @@ class AsyncExecConnection:
                 data = self._unsent.popleft() if self._unsent else b""
             # Without data it stands for the end of what this side sends, which closing the connection says as well.
             if data:
-                await self._stream.write(data)
+                await self._stream.write(data, _ENDLESS_S)
 
     def _reason(self) -> str:
         if (error := self._protocol.parser_exc) is not None and not isinstance(error, EOFError):

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 import platform
 import ssl
 import time
@@ -58,10 +59,12 @@ class Options:
     Attributes:
         timeout_s: Seconds for all of it.
         attempts: How often it may be sent.
+        silence_s: Seconds that a single operation on the network may take.
     """
 
     timeout_s: float
     attempts: int
+    silence_s: float = math.inf
 
 
 _options: ContextVar[Options | None] = ContextVar("superserve_options", default=None)
@@ -116,10 +119,10 @@ class OutOfTurnError(httpx.PoolTimeout):
         self.delay_s = delay_s
 
 
-def set_timeouts(request: httpx.Request, seconds: float) -> None:
+def set_timeouts(request: httpx.Request, seconds: float, silence_s: float = math.inf) -> None:
     """Bound each phase of a request by the time that its call has left, and by what was set before."""
     before = request.extensions.get("timeout", {})
-    phase_s = min(seconds, LONGEST_PHASE_S)
+    phase_s = min(seconds, silence_s, LONGEST_PHASE_S)
     # Over before the call is, as far as can be: then it is known that nothing was sent.
     connect_s = min(max(seconds - 0.1, seconds * 0.75), CONNECT_TIMEOUT_S)
     bounds = {"connect": connect_s, "read": phase_s, "write": phase_s, "pool": phase_s}

@@ -1,7 +1,7 @@
 """What becomes of a request to a sandbox that was refused or lost: the table that decides what is sent again. No I/O."""
 
 import enum
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
@@ -26,6 +26,8 @@ class Verdict(enum.Enum):
 
 
 _ASLEEP: Final = ("sandbox is paused", "sandbox is stopped")
+# What a proxy says that has waited long enough.
+_GIVEN_UP: Final = frozenset({408, 499})
 _DONE_BEFORE_IT_RAN: Final = frozenset({500, 501, 505, 507})
 
 
@@ -43,12 +45,23 @@ def judge(error: SandboxError) -> Verdict:
             return Verdict.RAISE if is_quota else Verdict.BACK_OFF
         case 503 if error.code == "sandbox_unavailable" or _is_text(error, _ASLEEP):
             return Verdict.WAKE
-        case status if 300 <= status < 500 and status != 408 and status != 499:  # noqa: PLR2004 - of HTTP
+        case status if 300 <= status < 500 and status not in _GIVEN_UP:  # noqa: PLR2004 - of HTTP
             return Verdict.RAISE
         case status if status in _DONE_BEFORE_IT_RAN:
             return Verdict.RAISE
     # Among them a 2xx that cannot be understood.
     return Verdict.UNKNOWN
+
+
+def details(error: SandboxError) -> dict[str, Any]:
+    """Return what an error knows of the request and its answer, for another one in its place."""
+    return {
+        "action": error.action,
+        "status_code": error.status_code,
+        "code": error.code,
+        "headers": error.headers,
+        "request_id": error.request_id,
+    }
 
 
 def _judge_failure(error: SandboxError) -> Verdict:

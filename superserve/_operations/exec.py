@@ -14,7 +14,7 @@ from superserve_api.models import ExecResult
 
 from superserve import _arguments
 from superserve._http.policy import Options
-from superserve._http.resend import Verdict, judge
+from superserve._http.resend import Verdict, details, judge
 from superserve._operations.operation import Operation, UnreadableError, none_if_unset, read_nothing
 from superserve._redact import Redactor, replace_surrogates
 from superserve._streams import sse
@@ -83,7 +83,9 @@ def write_request(
     if env is not None:
         request["env"] = _checked_env(env)
     if cwd is not None:
-        request["working_dir"] = _arguments.text("cwd", fspath(cwd) if isinstance(cwd, PurePosixPath) else cwd)
+        request["working_dir"] = _arguments.text(
+            "cwd", fspath(cwd) if isinstance(cwd, PurePosixPath) else cwd
+        )
     if timeout_s is not None:
         request["timeout_s"] = timeout_s
     return request
@@ -174,9 +176,7 @@ def max_output_bytes(value: object) -> int:
     return 0 if value == 0 and not isinstance(value, bool) else _arguments.count("max_output_bytes", value)
 
 
-def checked_result(
-    result: CommandResult | CommandBytesResult, action: str, *, check: bool
-) -> None:
+def checked_result(result: CommandResult | CommandBytesResult, action: str, *, check: bool) -> None:
     """Raise if a command that has to succeed has not.
 
     Raises:
@@ -197,7 +197,9 @@ def read_failure(failure: Failure, action: str, output: Output[Any], redactor: R
     return error
 
 
-def unknown(message: str, action: str, output: Output[Any], *, code: str | None = None) -> OutcomeUnknownError:
+def unknown(
+    message: str, action: str, output: Output[Any], *, code: str | None = None
+) -> OutcomeUnknownError:
     """Return the error that says that nobody knows what became of a command."""
     error = OutcomeUnknownError(message, action=action, code=code, hint=IF_UNKNOWN)
     error.stdout, error.stderr = output.stdout, output.stderr
@@ -209,10 +211,10 @@ def explain(error: SandboxError, output: Output[Any]) -> SandboxError:
     verdict = judge(error)
     if verdict is Verdict.UNKNOWN:
         told: CommandStartError | OutcomeUnknownError = OutcomeUnknownError(
-            error.message, hint=IF_UNKNOWN, **_details(error)
+            error.message, hint=IF_UNKNOWN, **details(error)
         )
     elif _is_start_failure(error):
-        told = CommandStartError(error.message, **_details(error))
+        told = CommandStartError(error.message, **details(error))
     else:
         return error
     told.stdout, told.stderr = output.stdout, output.stderr
@@ -249,16 +251,6 @@ def _is_start_failure(error: SandboxError) -> bool:
         case 500:
             return error.code == "exec_failed" or error.message.startswith("internal: ")
     return False
-
-
-def _details(error: SandboxError) -> dict[str, Any]:
-    return {
-        "action": error.action,
-        "status_code": error.status_code,
-        "code": error.code,
-        "headers": error.headers,
-        "request_id": error.request_id,
-    }
 
 
 def _encoded(argument: str, text: str) -> bytes:

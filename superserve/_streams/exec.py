@@ -26,7 +26,6 @@ LARGEST_EXIT_CODE: Final = 2**31
 """Numbers above which a code is none."""
 
 
-
 @attrs.frozen
 class Text:
     """A piece of output that is text already."""

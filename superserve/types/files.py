@@ -54,13 +54,18 @@ class FileInfo(Value):
         """Whether it is a directory."""
         return self.kind is FileKind.DIRECTORY
 
+    @property
+    def is_symlink(self) -> bool:
+        """Whether it is a symbolic link."""
+        return self.kind is FileKind.SYMLINK
+
 
 @attrs.frozen(slots=False)
 class TransferProgress(Value):
     """How far an upload or a download has come."""
 
     path: str
-    """The file that is being transferred: its path in the sandbox, or of a folder's download its path in the archive."""
+    """The file that is being transferred, or the folder whose archive is: its path in the sandbox."""
     transferred_bytes: int
     """Bytes transferred so far, of all files."""
     total_bytes: int | None = None

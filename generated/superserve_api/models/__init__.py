@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from .create_template_request import CreateTemplateRequest
     from .create_template_response import CreateTemplateResponse
     from .create_template_status import CreateTemplateStatus
+    from .exec_request import ExecRequest
+    from .exec_request_env import ExecRequestEnv
+    from .exec_result import ExecResult
+    from .file_write_result import FileWriteResult
     from .health import Health
+    from .read_file_format import ReadFileFormat
     from .sort_order import SortOrder
     from .template_build_response import TemplateBuildResponse
     from .template_build_status import TemplateBuildStatus
@@ -39,7 +44,12 @@ _MODULES = {
     "CreateTemplateRequest": ".create_template_request",
     "CreateTemplateResponse": ".create_template_response",
     "CreateTemplateStatus": ".create_template_status",
+    "ExecRequest": ".exec_request",
+    "ExecRequestEnv": ".exec_request_env",
+    "ExecResult": ".exec_result",
+    "FileWriteResult": ".file_write_result",
     "Health": ".health",
+    "ReadFileFormat": ".read_file_format",
     "SortOrder": ".sort_order",
     "TemplateBuildResponse": ".template_build_response",
     "TemplateBuildStatus": ".template_build_status",
@@ -62,7 +72,12 @@ __all__ = (
     "CreateTemplateRequest",
     "CreateTemplateResponse",
     "CreateTemplateStatus",
+    "ExecRequest",
+    "ExecRequestEnv",
+    "ExecResult",
+    "FileWriteResult",
     "Health",
+    "ReadFileFormat",
     "SortOrder",
     "TemplateBuildResponse",
     "TemplateBuildStatus",
