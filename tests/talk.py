@@ -1,11 +1,11 @@
 """The server's side of the WebSocket of a command, on a scripted server of tests/wire.py.
 
-    def script(talk):
-        assert talk.start == {"command": "cat"}
-        talk.send(b"\x01hello")
-        talk.send('{"exit_code":0,"finished":true}')
+def script(talk):
+    assert talk.start == {"command": "cat"}
+    talk.send(b"\x01hello")
+    talk.send('{"exit_code":0,"finished":true}')
 
-    with Wire(talking(script)) as wire: ...
+with Wire(talking(script)) as wire: ...
 """
 
 import json

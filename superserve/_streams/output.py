@@ -12,8 +12,9 @@ T = TypeVar("T", str, bytes)
 MOST_KEPT: Final = 10 * 1024 * 1024
 """Bytes of output that are kept for the result where nothing else is said, of both streams together."""
 
-# What the server stops a command with whose time is over; a program may exit with it as well.
-_TIMED_OUT: Final = 124
+TIMED_OUT: Final = 124
+"""What a command ends with that the server stops as its time is over; a program may exit with it as well."""
+
 # The clocks of two machines count a second differently.
 _SLACK_S: Final = 0.05
 
@@ -143,4 +144,4 @@ class BytesOutput(Output[bytes]):
 
 
 def _timed_out(end: Exit, timeout_s: float | None, duration_s: float) -> bool:
-    return end.code == _TIMED_OUT and timeout_s is not None and duration_s >= timeout_s - _SLACK_S
+    return end.code == TIMED_OUT and timeout_s is not None and duration_s >= timeout_s - _SLACK_S

@@ -17,7 +17,7 @@ from superserve._operations import exec as operations
 from superserve._operations.exec import LONGEST_SILENT_S
 from superserve._streams import exec as messages
 from superserve._streams.exec import Exit, Failure, NoEventError
-from superserve._streams.output import BytesOutput, TextOutput
+from superserve._streams.output import TIMED_OUT, BytesOutput, TextOutput
 from superserve._sync.command_session import MARGIN_S, Callbacks, CommandSession
 from superserve._sync.exec_connection import ExecConnection
 from superserve._sync.exec_stream import SILENCE_S, ExecStream
@@ -213,7 +213,8 @@ class Commands:
         number = operations.port(port)
         result = self.run(operations.wait_for_port(number), timeout_seconds=timeout_s, wake=wake, cwd="/")
         action = f"wait for port {number} of sandbox {self._sandbox.id}"
-        if result.timed_out:
+        if result.exit_code == TIMED_OUT:
+            # Nothing in that loop ends so by itself.
             raise SandboxTimeoutError(f"nothing listens there within {timeout_s:g} s", action=action)
         if not result.ok:
             raise CommandError(

@@ -58,7 +58,9 @@ async def test_the_first_frame_says_what_to_run_and_no_more(box):
     sandbox, _ = await box(talking(script))
     async with await sandbox.commands.spawn("x") as session:
         await session.wait()
-    async with await sandbox.commands.spawn(["a", "b"], cwd="/tmp", env={"A": ""}, timeout_seconds=0.5) as session:
+    async with await sandbox.commands.spawn(
+        ["a", "b"], cwd="/tmp", env={"A": ""}, timeout_seconds=0.5
+    ) as session:
         await session.wait()
     assert starts == [
         {"command": "x"},
@@ -324,7 +326,9 @@ async def test_input_is_written_while_output_is_taken(box):
 
     sandbox, _ = await box(talking(script))
     data = b"0123456789" * 1_000_000
-    result = await sandbox.commands.run(["cat", "-"], input=data, encoding=None, max_output_bytes=math.ceil(3e7))
+    result = await sandbox.commands.run(
+        ["cat", "-"], input=data, encoding=None, max_output_bytes=math.ceil(3e7)
+    )
     assert len(result.stdout) == 2 * len(data)
 
 
