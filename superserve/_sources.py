@@ -51,24 +51,23 @@ def source(argument: str, content: object) -> Source:
     """
     if isinstance(content, str):
         try:
-            return _Buffer(content.encode())
+            return _Buffer(memoryview(content.encode()))
         except UnicodeEncodeError:
             raise ValidationError(f"{argument}: must not contain half of a surrogate pair") from None
-    if isinstance(content, bytes | bytearray | memoryview):
-        return _Buffer(content)
     if isinstance(content, os.PathLike):
         return LocalFile(argument, Path(content))
     if isinstance(content, io.TextIOBase):
         raise ValidationError(f"{argument}: a file opened as text; open it with 'rb'")
     if callable(getattr(content, "read", None)):
         return _OpenFile(argument, content)  # type: ignore[arg-type]  # what it reads is looked at
-    if isinstance(content, Iterable):
-        return _Pieces(argument, content)
     try:
-        # Arrays, for example.
-        return _Buffer(content)  # type: ignore[arg-type]  # refused if it isn't one
+        # Among them arrays, which could be gone through as well, but give numbers then.
+        view = memoryview(content)  # type: ignore[arg-type]  # refused if it has no bytes
     except TypeError:
+        if isinstance(content, Iterable):
+            return _Pieces(argument, content)
         raise ValidationError(f"{argument}: expected {_KINDS}, got {type(content).__name__}") from None
+    return _Buffer(view)
 
 
 class LocalFile(Source):
@@ -96,8 +95,7 @@ class LocalFile(Source):
 
 
 class _Buffer(Source):
-    def __init__(self, data: bytes | bytearray | memoryview) -> None:
-        view = memoryview(data)
+    def __init__(self, view: memoryview) -> None:
         self._data = view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
         self.size = len(self._data)
 

@@ -29,6 +29,7 @@ from superserve.errors import (
     SandboxError,
     SandboxTimeoutError,
     ServerError,
+    StorageFullError,
     ValidationError,
 )
 
@@ -43,6 +44,7 @@ _CLASSES: dict[int, type[SandboxError]] = {
     409: ConflictError,
     422: ValidationError,
     429: RateLimitError,
+    507: StorageFullError,
 }
 NEVER_SENT = (
     httpx.ConnectError,
