@@ -158,7 +158,7 @@ _FIELDS: frozenset[str] = frozenset([
     (
         MACROS,
         "if isinstance(_{{ property.python_name }},  Unset):",
-        "if _{{ property.python_name }} is None or isinstance(_{{ property.python_name }}, Unset):",
+        "if _{{ property.python_name }} is None or _{{ property.python_name }} is UNSET:",
     ),
     (
         LIST,

@@ -3,8 +3,9 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Final, Literal, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 
 import httpcore
 import httpx
@@ -268,16 +269,17 @@ class AsyncCommands:
         end: Exit | Failure | None = None
         try:
             operations.check_event_stream(response, operation.action, output)
-            async for event in stream.read():
-                if isinstance(event, Exit | Failure):
-                    end = event
-                    break
-                text = output.add(event)
-                callback = callbacks.get(event.stream)
-                if callback is not None:
-                    called_at = time.monotonic()
-                    await call(callback, text)
-                    stream.until += time.monotonic() - called_at
+            async with aclosing(stream.read()) as events:
+                async for event in events:
+                    if isinstance(event, Exit | Failure):
+                        end = event
+                        break
+                    text = output.add(event)
+                    callback = callbacks.get(event.stream)
+                    if callback is not None:
+                        called_at = time.monotonic()
+                        await call(callback, text)
+                        stream.until += time.monotonic() - called_at
         except NoEventError as error:
             raise operations.unknown(f"what it says cannot be understood: {error}", action, output) from error
         except httpx.HTTPError as error:

@@ -1,19 +1,18 @@
 """Reading the event stream of one command, in the caller's own thread or task."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
 import httpx
-from httpx_sse import EventSource
 
 from superserve._http import policy
-from superserve._http.tasks_async import next_piece
+from superserve._http.tasks_async import messages, next_piece
 from superserve._streams import sse
 from superserve._streams.exec import Event, Exit, Failure, read_message
 
+# Seconds without a byte, of which the server sends some every 15, after which the stream is dead.
 SILENCE_S: Final = 45.0
-"""Seconds without a byte, of which the server sends some every 15, after which the stream is dead."""
 
 
 class AsyncExecStream:
@@ -28,8 +27,9 @@ class AsyncExecStream:
     def __init__(self, response: httpx.Response, until: float) -> None:
         self.until = until
         self._response = response
+        self._unfinished = 0
 
-    async def read(self) -> AsyncIterator[Event]:
+    async def read(self) -> AsyncGenerator[Event]:
         """Yield what the command says; its end, which nothing follows, is the last.
 
         Raises:
@@ -38,39 +38,21 @@ class AsyncExecStream:
         """
         policy.refuse_packing(self._response)
         sse.keep_alive(self._response)
-        body = _Body(self)
-        async for message in EventSource(sse.wrap(self._response, body)).aiter_sse():
-            body.unfinished = 0
-            if not message.data:
-                continue
-            for event in read_message(message.data):
-                yield event
-                if isinstance(event, Exit | Failure):
-                    return
+        async with messages(sse.wrap(self._response, self._bounded())) as found:
+            async for message in found:
+                self._unfinished = 0
+                for event in read_message(message.data) if message.data else ():
+                    yield event
+                    if isinstance(event, Exit | Failure):
+                        return
 
-    def pieces(self) -> AsyncIterator[bytes]:
-        """Return the body as it comes."""
-        return self._response.aiter_bytes()
-
-
-class _Body(httpx.AsyncByteStream):
-    """The body of the stream, each piece of which has its time.
-
-    Attributes:
-        unfinished: Bytes since the last message ended.
-    """
-
-    def __init__(self, stream: AsyncExecStream) -> None:
-        self.unfinished = 0
-        self._stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        pieces = self._stream.pieces()
+    async def _bounded(self) -> AsyncIterator[bytes]:
+        """Yield the body, each piece within its time, unless a message has no end."""
+        pieces = self._response.aiter_bytes()
         while True:
-            deadline = min(self._stream.until, time.monotonic() + SILENCE_S)
-            piece = await next_piece(pieces, deadline)
+            piece = await next_piece(pieces, min(self.until, time.monotonic() + SILENCE_S))
             if piece is None:
                 return
-            self.unfinished += len(piece)
-            policy.refuse_length(self._stream._response.request, self.unfinished)
+            self._unfinished += len(piece)
+            policy.refuse_length(self._response.request, self._unfinished)
             yield piece

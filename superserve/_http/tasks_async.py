@@ -7,10 +7,12 @@ import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Generic, TypeVar
 
 import anyio
 import httpx
+from httpx_sse import EventSource, ServerSentEvent
 
 from superserve._arguments import LogCallback, function
 from superserve._http.event_loop import running_loop
@@ -19,18 +21,16 @@ from superserve.types import BuildLogEvent
 
 T = TypeVar("T")
 
+# What a function without a result returns.
 Done = Coroutine[Any, Any, None]
-"""What a function without a result returns."""
-
+# How a caller gets the handle of a template, for messages.
 CONNECT: Final = "(await AsyncTemplate.connect({!r}))"
-"""How a caller gets the handle of a template, for messages."""
 
 check_callback = function
-# For how long plain callbacks may keep other tasks waiting.
-_TURN_S: Final = 0.01
-
 Lock = asyncio.Lock
 sleep = asyncio.sleep
+# For how long plain callbacks may keep other tasks waiting.
+_TURN_S: Final = 0.01
 
 
 def shielded() -> contextlib.AbstractContextManager[object]:
@@ -71,11 +71,7 @@ class Worker:
 
 
 async def run_until(deadline: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Await work; when cancelled, return when it has ended.
-
-    Raises:
-        httpx.ReadTimeout: `deadline`, of `time.monotonic`, has passed.
-    """
+    """Await work, for httpx.ReadTimeout until a deadline of `time.monotonic`; when cancelled, return when it has ended."""
     results: list[T] = []
 
     async def run() -> None:
@@ -132,6 +128,11 @@ class Queue(Generic[T]):
                 async with asyncio.timeout(timeout_s):
                     await self._news.wait()
         return self._items.popleft() if self._items else None
+
+
+def messages(response: httpx.Response) -> AbstractAsyncContextManager[AsyncIterator[ServerSentEvent]]:
+    """Return the messages of an event stream, to be left at any time."""
+    return contextlib.aclosing(EventSource(response).aiter_sse())
 
 
 async def deliver(callback: LogCallback, events: list[BuildLogEvent], deadline: Deadline) -> bool:

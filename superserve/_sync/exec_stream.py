@@ -2,19 +2,18 @@
 """Reading the event stream of one command, in the caller's own thread or task."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Final
 
 import httpx
-from httpx_sse import EventSource
 
 from superserve._http import policy
-from superserve._http.tasks_sync import next_piece
+from superserve._http.tasks_sync import messages, next_piece
 from superserve._streams import sse
 from superserve._streams.exec import Event, Exit, Failure, read_message
 
+# Seconds without a byte, of which the server sends some every 15, after which the stream is dead.
 SILENCE_S: Final = 45.0
-"""Seconds without a byte, of which the server sends some every 15, after which the stream is dead."""
 
 
 class ExecStream:
@@ -29,8 +28,9 @@ class ExecStream:
     def __init__(self, response: httpx.Response, until: float) -> None:
         self.until = until
         self._response = response
+        self._unfinished = 0
 
-    def read(self) -> Iterator[Event]:
+    def read(self) -> Generator[Event]:
         """Yield what the command says; its end, which nothing follows, is the last.
 
         Raises:
@@ -39,39 +39,21 @@ class ExecStream:
         """
         policy.refuse_packing(self._response)
         sse.keep_alive(self._response)
-        body = _Body(self)
-        for message in EventSource(sse.wrap(self._response, body)).iter_sse():
-            body.unfinished = 0
-            if not message.data:
-                continue
-            for event in read_message(message.data):
-                yield event
-                if isinstance(event, Exit | Failure):
-                    return
+        with messages(sse.wrap(self._response, self._bounded())) as found:
+            for message in found:
+                self._unfinished = 0
+                for event in read_message(message.data) if message.data else ():
+                    yield event
+                    if isinstance(event, Exit | Failure):
+                        return
 
-    def pieces(self) -> Iterator[bytes]:
-        """Return the body as it comes."""
-        return self._response.iter_bytes()
-
-
-class _Body(httpx.SyncByteStream):
-    """The body of the stream, each piece of which has its time.
-
-    Attributes:
-        unfinished: Bytes since the last message ended.
-    """
-
-    def __init__(self, stream: ExecStream) -> None:
-        self.unfinished = 0
-        self._stream = stream
-
-    def __iter__(self) -> Iterator[bytes]:
-        pieces = self._stream.pieces()
+    def _bounded(self) -> Iterator[bytes]:
+        """Yield the body, each piece within its time, unless a message has no end."""
+        pieces = self._response.iter_bytes()
         while True:
-            deadline = min(self._stream.until, time.monotonic() + SILENCE_S)
-            piece = next_piece(pieces, deadline)
+            piece = next_piece(pieces, min(self.until, time.monotonic() + SILENCE_S))
             if piece is None:
                 return
-            self.unfinished += len(piece)
-            policy.refuse_length(self._stream._response.request, self.unfinished)
+            self._unfinished += len(piece)
+            policy.refuse_length(self._response.request, self._unfinished)
             yield piece

@@ -92,7 +92,7 @@ class ExecRequest:
         try:
             _env = src_dict.get("env", UNSET)
             env: ExecRequestEnv | Unset
-            if _env is None or isinstance(_env, Unset):
+            if _env is None or _env is UNSET:
                 env = UNSET
             else:
                 env = ExecRequestEnv.from_dict(_env)
