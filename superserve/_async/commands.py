@@ -95,7 +95,7 @@ class AsyncCommands:
         encoding: str | None = "utf-8",
         wake: bool = True,
     ) -> CommandResult | CommandBytesResult:
-        """Run a command to its end, and return what became of it; a command that fails is no error.
+        r"""Run a command to its end, and return what became of it; a command that fails is no error.
 
         Calls `execRun` (POST /exec); with callbacks, or for more than 60 s, `execStream` (POST /exec/stream); with
         `input`, or for bytes, `execConnect` (the WebSocket /exec/connect). Once: see the class for when it is sent again.
@@ -130,7 +130,7 @@ class AsyncCommands:
             >>> from superserve import AsyncSandbox
             >>> async with await AsyncSandbox.create(name="my-box") as sandbox:
             ...     result = await sandbox.commands.run("echo hello; exit 3")
-            ...     same = await sandbox.commands.run(["sort", "-u"], input="b\\na\\nb\\n")
+            ...     same = await sandbox.commands.run(["sort", "-u"], input="b\na\nb\n")
             >>> print(result.stdout.strip(), result.exit_code, same.stdout.split())
             hello 3 ['a', 'b']
         """

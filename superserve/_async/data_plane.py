@@ -87,7 +87,9 @@ class AsyncDataPlane:
     ) -> httpx.Response:
         async def once() -> httpx.Response:
             timeout = httpx.Timeout(connect=10.0, read=silence_s, write=silence_s, pool=None)
-            built = self._http.build_request(**{**request, "headers": headers(self._token), "timeout": timeout})
+            built = self._http.build_request(
+                **{**request, "headers": headers(self._token), "timeout": timeout}
+            )
             deadline = time.monotonic() + timeout_s
             try:
                 response = await run_until(deadline, partial(self._http.send, built, stream=True))

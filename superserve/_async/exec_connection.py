@@ -28,7 +28,7 @@ _WAIT_S: Final = 60.0
 # noticed by who waits.
 _ENDLESS_S: Final = 86_400.0
 # Not one of the program's: the library writes all that passes into it.
-_SILENT: Final = logging.Logger("superserve.websocket", logging.CRITICAL + 1)
+_SILENT: Final = logging.Logger("superserve.websocket", logging.CRITICAL + 1)  # noqa: LOG001 - nobody is to find it
 _DATA: Final = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 
 

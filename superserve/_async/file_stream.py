@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import httpx
 
-from superserve._http import policy
 from superserve._http.tasks_async import next_piece, shielded
 from superserve._operations.operation import Operation
 from superserve.errors import SandboxConnectionError, SandboxError, SandboxTimeoutError

@@ -18,12 +18,13 @@ from superserve_api.models import ApiError, FileWriteResult
 from superserve_api.types import UNSET, File, Response
 
 from superserve import _archives, _arguments, _local_files, _sources
+from superserve._async.client import Send
 from superserve._async.file_stream import AsyncFileStream
 from superserve._http.tasks_async import call, check_callback, shielded
 from superserve._local_files import Ignore, Replacement
 from superserve._operations import files as operations
 from superserve._operations.files import RemotePath
-from superserve._operations.operation import UnreadableError
+from superserve._operations.operation import Operation, UnreadableError
 from superserve._sources import Content, LocalFile, Source
 from superserve.errors import (
     CommandError,
@@ -393,17 +394,7 @@ class AsyncFiles:
             return await write_file.asyncio_detailed(body=File(payload=payload), path=place, client=client)
 
         try:
-            try:
-                size = await self._sandbox._data.call(send, operation)
-            except BaseException as error:
-                if body.failure is not None:
-                    # The caller's own, or of this machine: it ended the sending.
-                    raise body.failure from None
-                if isinstance(error, SandboxError):
-                    raise operations.explain_write(error, target) from error.__cause__
-                raise
-            if size != body.sent:
-                raise operations.other_size(target, operation.action, sent=body.sent, written=size)
+            await self._send(send, operation, body, target)
             if permissions is not None:
                 await self._command(operations.change_mode(place, permissions), target)
             if atomic:
@@ -412,6 +403,25 @@ class AsyncFiles:
             if atomic:
                 await self._discard(place)
             raise
+
+    async def _send(
+        self,
+        send: Send[..., ApiError | FileWriteResult],
+        operation: Operation[FileWriteResult, int],
+        body: "_Upload",
+        target: str,
+    ) -> None:
+        try:
+            size = await self._sandbox._data.call(send, operation)
+        except BaseException as error:
+            if body.failure is not None:
+                # The caller's own, or of this machine: it ended the sending.
+                raise body.failure from None
+            if isinstance(error, SandboxError):
+                raise operations.explain_write(error, target) from error.__cause__
+            raise
+        if size != body.sent:
+            raise operations.other_size(target, operation.action, sent=body.sent, written=size)
 
     async def _discard(self, path: str) -> None:
         """Remove what an atomic write has left, if that can be done: something else has gone wrong."""

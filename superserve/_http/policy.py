@@ -45,9 +45,7 @@ _ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
 
 @attrs.frozen
 class Options:
-    """What one call may take, repetitions included: seconds for all of it, how often it may be sent, and seconds in which
-    a single operation on the network has to get somewhere.
-    """
+    """What one call may take: seconds in all, how often it may be sent, seconds of one operation on the network."""
 
     timeout_s: float
     attempts: int

@@ -31,7 +31,7 @@ _GIVEN_UP: Final = frozenset({408, 499})
 _DONE_BEFORE_IT_RAN: Final = frozenset({500, 501, 505, 507})
 
 
-def judge(error: SandboxError) -> Verdict:
+def judge(error: SandboxError) -> Verdict:  # noqa: PLR0911 - a table, row by row
     """Return what an error of the data plane means for the request that it came from."""
     match error.status_code:
         case None:

@@ -246,7 +246,8 @@ def _names_archive(response: httpx.Response, path: str) -> bool:
     name = _FILE_NAME.search(response.headers.get("content-disposition", ""))
     if name is None:
         return kind == "application/zip"
-    return bool(name["name"] == f"{PurePosixPath(path).name}.zip")
+    is_named_so: bool = name["name"] == f"{PurePosixPath(path).name}.zip"
+    return is_named_so
 
 
 def _read_info(top: str, fields: Sequence[str]) -> FileInfo:

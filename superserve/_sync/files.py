@@ -23,8 +23,9 @@ from superserve._http.tasks_sync import call, check_callback, shielded
 from superserve._local_files import Ignore, Replacement
 from superserve._operations import files as operations
 from superserve._operations.files import RemotePath
-from superserve._operations.operation import UnreadableError
+from superserve._operations.operation import Operation, UnreadableError
 from superserve._sources import Content, LocalFile, Source
+from superserve._sync.client import Send
 from superserve._sync.file_stream import FileStream
 from superserve.errors import (
     CommandError,
@@ -392,17 +393,7 @@ class Files:
             return write_file.sync_detailed(body=File(payload=payload), path=place, client=client)
 
         try:
-            try:
-                size = self._sandbox._data.call(send, operation)
-            except BaseException as error:
-                if body.failure is not None:
-                    # The caller's own, or of this machine: it ended the sending.
-                    raise body.failure from None
-                if isinstance(error, SandboxError):
-                    raise operations.explain_write(error, target) from error.__cause__
-                raise
-            if size != body.sent:
-                raise operations.other_size(target, operation.action, sent=body.sent, written=size)
+            self._send(send, operation, body, target)
             if permissions is not None:
                 self._command(operations.change_mode(place, permissions), target)
             if atomic:
@@ -411,6 +402,25 @@ class Files:
             if atomic:
                 self._discard(place)
             raise
+
+    def _send(
+        self,
+        send: Send[..., ApiError | FileWriteResult],
+        operation: Operation[FileWriteResult, int],
+        body: "_Upload",
+        target: str,
+    ) -> None:
+        try:
+            size = self._sandbox._data.call(send, operation)
+        except BaseException as error:
+            if body.failure is not None:
+                # The caller's own, or of this machine: it ended the sending.
+                raise body.failure from None
+            if isinstance(error, SandboxError):
+                raise operations.explain_write(error, target) from error.__cause__
+            raise
+        if size != body.sent:
+            raise operations.other_size(target, operation.action, sent=body.sent, written=size)
 
     def _discard(self, path: str) -> None:
         """Remove what an atomic write has left, if that can be done: something else has gone wrong."""

@@ -294,7 +294,7 @@ async def test_s4_what_can_be_read_only_once_is_not_sent_again(box):
     read_end, write_end = os.pipe()
     os.write(write_end, b"abc")
     os.close(write_end)
-    with open(read_end, "rb") as pipe:
+    with os.fdopen(read_end, "rb") as pipe:
         for content in (pipe, pieces()):
             sandbox, wire = await box(ASLEEP, wrote)
             with pytest.raises(SandboxError, match="read only once"):
@@ -450,7 +450,7 @@ async def test_nonsense_instead_of_a_description_is_an_error(box):
             await sandbox.files.stat("/tmp")
 
 
-GONE = failed("find: ‘/x’: No such file or directory\n")
+GONE = failed("find: '/x': No such file or directory\n")
 
 
 async def test_whether_something_is_there_is_told(box):
@@ -485,7 +485,7 @@ async def test_what_is_missing_or_cannot_be_done_is_told(box):
         with pytest.raises(FileNotFoundInSandboxError) as caught:
             await call(sandbox.files)
         assert caught.value.path == "/x"
-        sandbox, _ = await box(failed("find: ‘/x’: Permission denied\n"))
+        sandbox, _ = await box(failed("find: '/x': Permission denied\n"))
         with pytest.raises(CommandError, match="Permission denied"):
             await call(sandbox.files)
 

@@ -295,7 +295,7 @@ def test_s4_what_can_be_read_only_once_is_not_sent_again(box):
     read_end, write_end = os.pipe()
     os.write(write_end, b"abc")
     os.close(write_end)
-    with open(read_end, "rb") as pipe:
+    with os.fdopen(read_end, "rb") as pipe:
         for content in (pipe, pieces()):
             sandbox, wire = box(ASLEEP, wrote)
             with pytest.raises(SandboxError, match="read only once"):
@@ -451,7 +451,7 @@ def test_nonsense_instead_of_a_description_is_an_error(box):
             sandbox.files.stat("/tmp")
 
 
-GONE = failed("find: ‘/x’: No such file or directory\n")
+GONE = failed("find: '/x': No such file or directory\n")
 
 
 def test_whether_something_is_there_is_told(box):
@@ -486,7 +486,7 @@ def test_what_is_missing_or_cannot_be_done_is_told(box):
         with pytest.raises(FileNotFoundInSandboxError) as caught:
             call(sandbox.files)
         assert caught.value.path == "/x"
-        sandbox, _ = box(failed("find: ‘/x’: Permission denied\n"))
+        sandbox, _ = box(failed("find: '/x': Permission denied\n"))
         with pytest.raises(CommandError, match="Permission denied"):
             call(sandbox.files)
 

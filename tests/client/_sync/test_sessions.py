@@ -1,6 +1,7 @@
 # Written by scripts/unasync.py from tests/client/_async/test_sessions.py. Do not edit: change that, then run `nox -s generate`.
 """Commands that are talked to while they run."""
 
+import json
 import math
 
 import pytest
@@ -128,7 +129,9 @@ def test_signals_are_sent_by_their_whole_name(box, signal):
         session.kill(signal)
         assert (session.wait()).exit_code == 130
         session.kill(signal)
-    assert said == ['{"type":"signal","name":"SIG%s"}' % signal.removeprefix("SIG")]
+    assert [json.loads(frame) for frame in said] == [
+        {"type": "signal", "name": f"SIG{signal.removeprefix('SIG')}"}
+    ]
 
 
 @pytest.mark.parametrize("signal", ["KILL", "SIGKILL", "USR1", "9", "", "sigint", 9, None])
