@@ -242,7 +242,7 @@ def read_infos(path: str, output: bytes) -> list[FileInfo]:
 
 def _names_archive(response: httpx.Response, path: str) -> bool:
     """Whether the server says that it sends an archive of a folder, and not a file, as it does for a file's path."""
-    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind: str = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     name = _FILE_NAME.search(response.headers.get("content-disposition", ""))
     if name is None:
         return kind == "application/zip"
