@@ -34,6 +34,10 @@ class Source:
 
     size: int | None = None
 
+    def whole(self) -> bytes | None:
+        """Return all of them if they are few, and in memory: their number can be said in advance then."""
+        return None
+
     def pieces(self) -> Iterator[bytes]:
         """Yield them, from the start.
 
@@ -98,6 +102,9 @@ class _Buffer(Source):
     def __init__(self, view: memoryview) -> None:
         self._data = view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
         self.size = len(self._data)
+
+    def whole(self) -> bytes | None:
+        return None if len(self._data) > PIECE else self._data.tobytes()
 
     def pieces(self) -> Iterator[bytes]:
         for start in range(0, len(self._data), PIECE):

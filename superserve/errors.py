@@ -175,12 +175,7 @@ class CommandError(SandboxError):
         self.result = result
 
 
-class _OutputError(SandboxError):
-    stdout: str | bytes = ""
-    stderr: str | bytes = ""
-
-
-class CommandStartError(_OutputError):
+class CommandStartError(SandboxError):
     """A command could not be started: there is no such program, no such working directory, or it may not be run.
 
     A shell line whose program is missing has started: its shell has, and exits with 127.
@@ -190,8 +185,11 @@ class CommandStartError(_OutputError):
         stderr: The same of the other stream.
     """
 
+    stdout: str | bytes = ""
+    stderr: str | bytes = ""
 
-class OutcomeUnknownError(_OutputError):
+
+class OutcomeUnknownError(SandboxError):
     """A command or a write was sent, and what became of it is not known: it may have run, in part, or not at all.
 
     It was not sent again. What happened on the way is the error's `__cause__`, where there was anything.
@@ -200,6 +198,9 @@ class OutcomeUnknownError(_OutputError):
         stdout: What the command had printed until then, as far as it was kept; bytes with `encoding=None`.
         stderr: The same of the other stream.
     """
+
+    stdout: str | bytes = ""
+    stderr: str | bytes = ""
 
 
 class SandboxConnectionError(SandboxError):

@@ -389,7 +389,7 @@ class AsyncFiles:
         )
 
         async def send(*, client: AuthenticatedClient) -> Response[ApiError | FileWriteResult]:
-            # Anew each time that it is sent.
+            # Anew each time that it is sent. The generated function hands it to httpx as it is.
             payload: Any = body.begin()
             return await write_file.asyncio_detailed(body=File(payload=payload), path=place, client=client)
 
@@ -477,8 +477,12 @@ class _Upload:
         self._source = source
         self._meter = meter
 
-    async def begin(self) -> AsyncIterator[bytes]:
-        self.sent = 0
+    def begin(self) -> bytes | AsyncIterator[bytes]:
+        whole = self._source.whole()
+        self.sent = 0 if whole is None else len(whole)
+        return self._pieces() if whole is None else whole
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
         try:
             for piece in self._source.pieces():
                 yield piece

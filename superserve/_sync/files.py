@@ -388,7 +388,7 @@ class Files:
         )
 
         def send(*, client: AuthenticatedClient) -> Response[ApiError | FileWriteResult]:
-            # Anew each time that it is sent.
+            # Anew each time that it is sent. The generated function hands it to httpx as it is.
             payload: Any = body.begin()
             return write_file.sync_detailed(body=File(payload=payload), path=place, client=client)
 
@@ -476,8 +476,12 @@ class _Upload:
         self._source = source
         self._meter = meter
 
-    def begin(self) -> Iterator[bytes]:
-        self.sent = 0
+    def begin(self) -> bytes | Iterator[bytes]:
+        whole = self._source.whole()
+        self.sent = 0 if whole is None else len(whole)
+        return self._pieces() if whole is None else whole
+
+    def _pieces(self) -> Iterator[bytes]:
         try:
             for piece in self._source.pieces():
                 yield piece
