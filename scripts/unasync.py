@@ -35,7 +35,7 @@ RULES = [
 ]
 LEFT_OVER = re.compile(r"async|await|\baclos|__a(enter|exit|iter|next)__", re.IGNORECASE)
 # Documentation may speak of both.
-MAY_STAY = re.compile(r"AsyncTemplate only|in `_async`")
+MAY_STAY = re.compile(r"Async(Template|Sandbox) only|in `_async`")
 
 
 def written(source: Path, used: set[str]) -> str:

@@ -135,7 +135,7 @@ def flag(argument: str, value: object) -> bool:
 def function(argument: str, value: Callable[..., object]) -> None:
     """Refuse what cannot be called, and what would do nothing when it is: functions that yield."""
     if not callable(value):
-        raise ValidationError(f"{argument}: expected a function of one log event, got {_kind(value)}")
+        raise ValidationError(f"{argument}: expected a function of one argument, got {_kind(value)}")
     if _is(inspect.isgeneratorfunction, value) or _is(inspect.isasyncgenfunction, value):
         raise ValidationError(f"{argument}: is a generator function, which does nothing when it is called")
 
@@ -145,7 +145,7 @@ def plain_function(argument: str, value: Callable[..., object]) -> None:
     function(argument, value)
     if _is(inspect.iscoroutinefunction, value):
         raise ValidationError(
-            f"{argument}: is a coroutine function; use AsyncTemplate, or pass a plain function"
+            f"{argument}: is a coroutine function; use the asynchronous class, or pass a plain function"
         )
 
 

@@ -4,10 +4,15 @@
     ├── AuthenticationError      401, 403, or no API key
     ├── ValidationError          400, 422, or an argument refused before anything was sent
     ├── NotFoundError            404
+    │   └── FileNotFoundInSandboxError   there is no such file or folder in the sandbox
     ├── ConflictError            409
     │   └── BuildCancelledError  the build that is waited for was cancelled
     ├── RateLimitError           429
     ├── ServerError              5xx
+    │   └── StorageFullError     507: the sandbox's disk is full
+    ├── CommandError             a command exited with something other than 0, and check=True
+    ├── CommandStartError        a command could not be started
+    ├── OutcomeUnknownError      a command or a write was sent, and what became of it is not known
     ├── SandboxConnectionError   the server could not be reached, or hung up
     ├── SandboxTimeoutError      a deadline passed (also a TimeoutError)
     └── BuildError               a build failed
@@ -18,18 +23,27 @@ copied and pickled, and none of them ever holds the API key.
 
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from superserve.types import CommandBytesResult, CommandResult
 
 __all__ = [
     "AuthenticationError",
     "BuildCancelledError",
     "BuildError",
+    "CommandError",
+    "CommandStartError",
     "ConflictError",
+    "FileNotFoundInSandboxError",
     "NotFoundError",
+    "OutcomeUnknownError",
     "RateLimitError",
     "SandboxConnectionError",
     "SandboxError",
     "SandboxTimeoutError",
     "ServerError",
+    "StorageFullError",
     "ValidationError",
 ]
 
@@ -98,6 +112,16 @@ class NotFoundError(SandboxError):
     """The object does not exist, or belongs to another team (404)."""
 
 
+class FileNotFoundInSandboxError(NotFoundError):
+    """There is no such file or folder in the sandbox.
+
+    Attributes:
+        path: What was looked for.
+    """
+
+    path: str = ""
+
+
 class ConflictError(SandboxError):
     """The object's state does not allow this (409), or the build waited for was cancelled."""
 
@@ -129,6 +153,53 @@ class RateLimitError(SandboxError):
 
 class ServerError(SandboxError):
     """The platform failed (5xx)."""
+
+
+class StorageFullError(ServerError):
+    """The sandbox's disk is full (507). What was being written is gone, and so is what stood there before."""
+
+
+class CommandError(SandboxError):
+    """A command exited with something other than 0, and was run with `check=True`.
+
+    Attributes:
+        result: What became of it.
+    """
+
+    result: "CommandResult | CommandBytesResult"
+
+    def __init__(
+        self, message: str, result: "CommandResult | CommandBytesResult", *, action: str | None = None
+    ) -> None:
+        super().__init__(message, action=action)
+        self.result = result
+
+
+class _OutputError(SandboxError):
+    stdout: str | bytes = ""
+    stderr: str | bytes = ""
+
+
+class CommandStartError(_OutputError):
+    """A command could not be started: there is no such program, no such working directory, or it may not be run.
+
+    A shell line whose program is missing has started: its shell has, and exits with 127.
+
+    Attributes:
+        stdout: Output that came all the same.
+        stderr: The same of the other stream.
+    """
+
+
+class OutcomeUnknownError(_OutputError):
+    """A command or a write was sent, and what became of it is not known: it may have run, in part, or not at all.
+
+    It was not sent again. What happened on the way is the error's `__cause__`, where there was anything.
+
+    Attributes:
+        stdout: What the command had printed until then, as far as it was kept; bytes with `encoding=None`.
+        stderr: The same of the other stream.
+    """
 
 
 class SandboxConnectionError(SandboxError):

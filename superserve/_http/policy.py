@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 import platform
 import ssl
 import time
@@ -44,10 +45,17 @@ _ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
 
 @attrs.frozen
 class Options:
-    """What one call may take, repetitions included: seconds for all of it, and how often it may be sent."""
+    """What one call may take, repetitions included.
+
+    Attributes:
+        timeout_s: Seconds for all of it.
+        attempts: How often it may be sent.
+        silence_s: Seconds that a single operation on the network may take.
+    """
 
     timeout_s: float
     attempts: int
+    silence_s: float = math.inf
 
 
 # What the call that is being made here may take, if that is not what the client says.
@@ -93,9 +101,9 @@ class OutOfTurnError(httpx.PoolTimeout):
         self.delay_s = delay_s
 
 
-def set_timeouts(request: httpx.Request, seconds: float) -> None:
+def set_timeouts(request: httpx.Request, seconds: float, silence_s: float = math.inf) -> None:
     """Bound each phase of a request by the time that its call has left, and by what was set before."""
-    phase_s = min(seconds, LONGEST_PHASE_S)
+    phase_s = min(seconds, silence_s, LONGEST_PHASE_S)
     # Over before the call is, as far as can be: then it is known that nothing was sent.
     connect_s = min(max(seconds - 0.1, seconds * 0.75), CONNECT_TIMEOUT_S)
     bounds = {"connect": connect_s, "read": phase_s, "write": phase_s, "pool": phase_s}

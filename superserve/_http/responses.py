@@ -47,7 +47,7 @@ _CLASSES: dict[int, type[SandboxError]] = {
     429: RateLimitError,
     **dict.fromkeys(range(500, 600), ServerError),
 }
-_NEVER_SENT = (
+NEVER_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
     httpx.PoolTimeout,
@@ -105,7 +105,7 @@ def failure(
     """
     _clean(error, plane, handled)
     words = _reason(error).rstrip(".") or type(error).__name__
-    never_sent = isinstance(error, _NEVER_SENT)
+    never_sent = isinstance(error, NEVER_SENT)
     kind: type[SandboxError] = SandboxConnectionError
     hint = "" if never_sent else plane.redactor.hide(operation.if_lost)
     if isinstance(error, policy.OutOfTurnError):

@@ -31,6 +31,8 @@ sleep = asyncio.sleep
 # For how long plain callbacks may keep other tasks waiting.
 _TURN_S: Final = 0.01
 
+Lock = asyncio.Lock
+
 
 def shielded() -> contextlib.AbstractContextManager[object]:
     """Keep anyio's cancellation out, which would come again at every await. asyncio's own comes once."""
@@ -87,6 +89,24 @@ async def run_until(deadline: float, work: Callable[[], Coroutine[Any, Any, T]])
     if not results:
         raise httpx.ReadTimeout("the call's time is over")
     return results[0]
+
+
+async def next_piece(pieces: AsyncIterator[T], deadline: float) -> T | None:
+    """Return the next piece of what comes over the network, or None at its end.
+
+    Raises:
+        httpx.ReadTimeout: `deadline`, of `time.monotonic`, has passed.
+    """
+    with anyio.move_on_after(max(0.0, deadline - time.monotonic())):
+        return await anext(pieces, None)
+    raise httpx.ReadTimeout("nothing has come in time")
+
+
+async def call(callback: Callable[[Any], object], value: object) -> None:
+    """Call what the caller has given; a coroutine is awaited."""
+    result = callback(value)
+    if result is not None and inspect.isawaitable(result):
+        await result
 
 
 class Queue(Generic[T]):

@@ -3,7 +3,7 @@
 
 import time
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
@@ -14,6 +14,9 @@ from superserve._http.planes import Plane
 from superserve._http.policy import Options, Repeatable
 from superserve._http.private import Transport
 from superserve._http.tasks_sync import run_until, sleep
+
+# What a WebSocket begins with: it has no body, and reading one would close the connection.
+_SWITCHING: Final = 101
 
 
 class HTTPClient(private.Unredirected, httpx.Client):
@@ -74,7 +77,7 @@ class HTTPClient(private.Unredirected, httpx.Client):
             # What httpx has put there is what calls may take that say nothing else.
             request.extensions.pop("timeout", None)
         deadline = time.monotonic() + options.timeout_s
-        exchange = partial(self._exchange, request, deadline, super().send, **arguments)
+        exchange = partial(self._exchange, request, deadline, options.silence_s, super().send, **arguments)
         if options.attempts == 1 or request.method not in policy.REPEATED_METHODS:
             return run_until(deadline, exchange)
 
@@ -98,21 +101,21 @@ class HTTPClient(private.Unredirected, httpx.Client):
     def _open(self, request: httpx.Request, **arguments: Any) -> httpx.Response:
         sent_at = time.monotonic()
         response = super().send(request, stream=True, **arguments)
-        if not response.is_success:
+        if not (response.is_success or response.status_code == _SWITCHING):
             deadline = time.monotonic() + self._default.timeout_s
             run_until(deadline, partial(read_whole, response))
         self.gate.note(response, sent_at)
         return response
 
     def _exchange(
-        self, request: httpx.Request, deadline: float, send: Any, **arguments: Any
+        self, request: httpx.Request, deadline: float, silence_s: float, send: Any, **arguments: Any
     ) -> httpx.Response:
         with self._connections.lease(deadline):
             if delay := self.gate.delay(deadline):
                 if delay >= policy.time_left(deadline):
                     raise policy.OutOfTurnError(delay, request)
                 sleep(delay)
-            policy.set_timeouts(request, policy.time_left(deadline))
+            policy.set_timeouts(request, policy.time_left(deadline), silence_s)
             sent_at = time.monotonic()
             response = read_whole(send(request, stream=True, **arguments))
         self.gate.note(response, sent_at)

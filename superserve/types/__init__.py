@@ -6,6 +6,8 @@ from superserve.types.builds import (
     TemplateBuildInfo,
     TemplateBuildStatus,
 )
+from superserve.types.commands import CommandBytesResult, CommandOutput, CommandResult, CommandStream
+from superserve.types.files import FileInfo, FileKind, TransferProgress
 from superserve.types.steps import (
     BuildStep,
     EnvStep,
@@ -27,16 +29,23 @@ __all__ = [
     "BuildLogEvent",
     "BuildLogStream",
     "BuildStep",
+    "CommandBytesResult",
+    "CommandOutput",
+    "CommandResult",
+    "CommandStream",
     "EnvStep",
     "EnvStepDict",
     "EnvStepValue",
     "EnvStepValueDict",
+    "FileInfo",
+    "FileKind",
     "RunStep",
     "RunStepDict",
     "TemplateBuildInfo",
     "TemplateBuildStatus",
     "TemplateInfo",
     "TemplateStatus",
+    "TransferProgress",
     "UserStep",
     "UserStepDict",
     "UserStepValue",

@@ -4,7 +4,9 @@ import pytest
 
 from superserve import AsyncSuperserve, AsyncTemplate
 from superserve._async import client as client_module
+from superserve._async.sandboxes import AsyncSandbox
 from tests.script import TEMPLATE_ID
+from tests.talk import SANDBOX_ID, TOKEN
 
 
 @pytest.fixture
@@ -36,6 +38,30 @@ async def scripted(serve, connect):
         return await AsyncTemplate.connect(TEMPLATE_ID, client=connect(serve(script), **options))
 
     return scripted
+
+
+class Activations:
+    """Gives out tokens, a new one each time, and counts them."""
+
+    def __init__(self):
+        self.count = 0
+
+    async def __call__(self):
+        self.count += 1
+        return f"{self.count:064x}"
+
+
+@pytest.fixture
+async def box(serve, connect):
+    """Make the handle of a sandbox on a scripted server; return both."""
+
+    async def box(*answers, **options):
+        wire = serve(*answers)
+        wire.activations = Activations()
+        sandbox = AsyncSandbox(connect(wire, **options), SANDBOX_ID, TOKEN, wire.activations)
+        return sandbox, wire
+
+    return box
 
 
 @pytest.fixture(autouse=True)

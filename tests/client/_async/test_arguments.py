@@ -330,9 +330,9 @@ async def test_a_wrong_flag_is_refused(template, value):
 
 async def test_a_callback_that_cannot_be_called_is_refused(template):
     text = await refused(lambda: template.wait_until_ready(on_log="print"))
-    assert text == "on_log: expected a function of one log event, got str"
+    assert text == "on_log: expected a function of one argument, got str"
     text = await refused(lambda: template.stream_build_logs(on_event=None))
-    assert text == "on_event: expected a function of one log event, got None"
+    assert text == "on_event: expected a function of one argument, got None"
 
 
 def yields(event):
