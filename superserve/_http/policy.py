@@ -45,7 +45,13 @@ _ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
 
 @attrs.frozen
 class Options:
-    """What one call may take: seconds in all, how often it may be sent, seconds of one operation on the network."""
+    """What one call may take, repetitions included.
+
+    Attributes:
+        timeout_s: Seconds for all of it.
+        attempts: How often it may be sent.
+        silence_s: Seconds that a single operation on the network may take.
+    """
 
     timeout_s: float
     attempts: int

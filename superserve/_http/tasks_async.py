@@ -27,10 +27,11 @@ Done = Coroutine[Any, Any, None]
 CONNECT: Final = "(await AsyncTemplate.connect({!r}))"
 
 check_callback = function
-Lock = asyncio.Lock
 sleep = asyncio.sleep
 # For how long plain callbacks may keep other tasks waiting.
 _TURN_S: Final = 0.01
+
+Lock = asyncio.Lock
 
 
 def shielded() -> contextlib.AbstractContextManager[object]:

@@ -11,7 +11,7 @@ from .. import wire
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
-    from ..models.exec_request_env import ExecRequestEnv
+    from ..models.string_map import StringMap
 
 
 T = TypeVar("T", bound="ExecRequest")
@@ -21,18 +21,20 @@ _FIELDS: frozenset[str] = frozenset(["command", "args", "env", "working_dir", "t
 
 @_attrs_define
 class ExecRequest:
-    """
+    """A command to run.
+
     Attributes:
-        command (str):
-        args (list[str] | Unset):
-        env (ExecRequestEnv | Unset):
-        working_dir (str | Unset):
-        timeout_s (int | Unset):
+        command (str): A line for `/bin/sh -c`; with `args`, a program.
+        args (list[str] | Unset): The program's arguments. With any, there is no shell.
+        env (StringMap | Unset): Names and values.
+        working_dir (str | Unset): The directory to run it in. The server's default is the template's.
+        timeout_s (int | Unset): Whole seconds after which it is killed. 0, or none at all, is 30 seconds over HTTP, and
+            no limit over the WebSocket.
     """
 
     command: str
     args: list[str] | Unset = UNSET
-    env: ExecRequestEnv | Unset = UNSET
+    env: StringMap | Unset = UNSET
     working_dir: str | Unset = UNSET
     timeout_s: int | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
@@ -72,7 +74,7 @@ class ExecRequest:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.exec_request_env import ExecRequestEnv  # noqa: PLC0415
+        from ..models.string_map import StringMap  # noqa: PLC0415
 
         if type(src_dict) is not dict:
             wire.check_object(src_dict)
@@ -91,11 +93,11 @@ class ExecRequest:
 
         try:
             _env = src_dict.get("env", UNSET)
-            env: ExecRequestEnv | Unset
+            env: StringMap | Unset
             if _env is None or _env is UNSET:
                 env = UNSET
             else:
-                env = ExecRequestEnv.from_dict(_env)
+                env = StringMap.from_dict(_env)
         except (AttributeError, KeyError, TypeError, ValueError) as unreadable:
             raise wire.in_field(src_dict, "env", unreadable) from None
 

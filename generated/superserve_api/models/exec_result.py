@@ -17,12 +17,14 @@ _FIELDS: frozenset[str] = frozenset(["stdout", "stderr", "exit_code", "truncated
 
 @_attrs_define
 class ExecResult:
-    """
+    """What became of a command.
+
     Attributes:
-        stdout (str):
-        stderr (str):
-        exit_code (int):
-        truncated (bool | Unset):
+        stdout (str): What it printed. What isn't UTF-8 is replaced.
+        stderr (str): What it printed on its other stream.
+        exit_code (int): What it exited with; 124 if its time was over, 128 and the signal's number if it was killed by
+            one.
+        truncated (bool | Unset): True if output above 8 MiB was dropped; a notice is then at the end of stderr.
     """
 
     stdout: str

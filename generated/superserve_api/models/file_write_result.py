@@ -17,10 +17,11 @@ _FIELDS: frozenset[str] = frozenset(["path", "size"])
 
 @_attrs_define
 class FileWriteResult:
-    """
+    """A file that was written.
+
     Attributes:
-        path (str):
-        size (int):
+        path (str): Its path, without detours.
+        size (int): The bytes that were written.
     """
 
     path: str

@@ -7,14 +7,21 @@ from ... import errors, wire
 from ...client import AuthenticatedClient, Client
 from ...models.api_error import ApiError
 from ...models.exec_request import ExecRequest
-from ...types import Response
+from ...types import UNSET, Response, Unset
 
 
 def _get_kwargs(
     *,
     body: ExecRequest,
+    x_superserve_sandbox_id: str | Unset = UNSET,
+    x_superserve_routing_hint: str | Unset = UNSET,
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
+    if not isinstance(x_superserve_sandbox_id, Unset):
+        headers["X-Superserve-Sandbox-Id"] = x_superserve_sandbox_id
+
+    if not isinstance(x_superserve_routing_hint, Unset):
+        headers["X-Superserve-Routing-Hint"] = x_superserve_routing_hint
 
     _kwargs: dict[str, Any] = {
         "method": "post",
@@ -32,12 +39,16 @@ def _get_kwargs(
 def request_arguments(
     *,
     body: ExecRequest,
+    x_superserve_sandbox_id: str | Unset = UNSET,
+    x_superserve_routing_hint: str | Unset = UNSET,
 ) -> dict[str, Any]:
     """Return the request as arguments for httpx (method, url and so on). Hand it to an event-stream reader, such as
     `httpx_sse.connect_sse(client.get_httpx_client(), **request_arguments(...), timeout=...)`.
     """
     return _get_kwargs(
         body=body,
+        x_superserve_sandbox_id=x_superserve_sandbox_id,
+        x_superserve_routing_hint=x_superserve_routing_hint,
     )
 
 
@@ -52,6 +63,36 @@ def _parse_response(
         response_400 = ApiError.from_dict(wire.decoded(response))
 
         return response_400
+
+    if response.status_code == 401:
+        response_401 = ApiError.from_dict(wire.decoded(response))
+
+        return response_401
+
+    if response.status_code == 404:
+        response_404 = ApiError.from_dict(wire.decoded(response))
+
+        return response_404
+
+    if response.status_code == 429:
+        response_429 = ApiError.from_dict(wire.decoded(response))
+
+        return response_429
+
+    if response.status_code == 500:
+        response_500 = ApiError.from_dict(wire.decoded(response))
+
+        return response_500
+
+    if response.status_code == 502:
+        response_502 = ApiError.from_dict(wire.decoded(response))
+
+        return response_502
+
+    if response.status_code == 503:
+        response_503 = ApiError.from_dict(wire.decoded(response))
+
+        return response_503
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -76,11 +117,23 @@ def sync_detailed(
     *,
     client: AuthenticatedClient,
     body: ExecRequest,
+    x_superserve_sandbox_id: str | Unset = UNSET,
+    x_superserve_routing_hint: str | Unset = UNSET,
 ) -> Response[ApiError | str]:
     """Run a command and follow its output
 
+     Server-sent events, each with an ExecStreamEvent as its data, and a comment every 15 seconds. The
+    last event is the only one with `finished`; a stream that ends without it says nothing of how the
+    command ended. The generated function returns the whole transcript at the end; to follow a command,
+    hand `request_arguments()` to an event-stream reader. Headers come with the first event or comment.
+    Not idempotent.
+
     Args:
-        body (ExecRequest):
+        x_superserve_sandbox_id (str | Unset): The sandbox's id. Needed at an address that
+            sandboxes share.
+        x_superserve_routing_hint (str | Unset): The latest `routing_hint` of the sandbox. It
+            saves the server a look-up, and is ignored when it is wrong.
+        body (ExecRequest): A command to run.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -92,6 +145,8 @@ def sync_detailed(
 
     kwargs = _get_kwargs(
         body=body,
+        x_superserve_sandbox_id=x_superserve_sandbox_id,
+        x_superserve_routing_hint=x_superserve_routing_hint,
     )
 
     response = client.get_httpx_client().request(
@@ -105,11 +160,23 @@ def sync(
     *,
     client: AuthenticatedClient,
     body: ExecRequest,
+    x_superserve_sandbox_id: str | Unset = UNSET,
+    x_superserve_routing_hint: str | Unset = UNSET,
 ) -> ApiError | str | None:
     """Run a command and follow its output
 
+     Server-sent events, each with an ExecStreamEvent as its data, and a comment every 15 seconds. The
+    last event is the only one with `finished`; a stream that ends without it says nothing of how the
+    command ended. The generated function returns the whole transcript at the end; to follow a command,
+    hand `request_arguments()` to an event-stream reader. Headers come with the first event or comment.
+    Not idempotent.
+
     Args:
-        body (ExecRequest):
+        x_superserve_sandbox_id (str | Unset): The sandbox's id. Needed at an address that
+            sandboxes share.
+        x_superserve_routing_hint (str | Unset): The latest `routing_hint` of the sandbox. It
+            saves the server a look-up, and is ignored when it is wrong.
+        body (ExecRequest): A command to run.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -122,6 +189,8 @@ def sync(
     return sync_detailed(
         client=client,
         body=body,
+        x_superserve_sandbox_id=x_superserve_sandbox_id,
+        x_superserve_routing_hint=x_superserve_routing_hint,
     ).parsed
 
 
@@ -129,11 +198,23 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
     body: ExecRequest,
+    x_superserve_sandbox_id: str | Unset = UNSET,
+    x_superserve_routing_hint: str | Unset = UNSET,
 ) -> Response[ApiError | str]:
     """Run a command and follow its output
 
+     Server-sent events, each with an ExecStreamEvent as its data, and a comment every 15 seconds. The
+    last event is the only one with `finished`; a stream that ends without it says nothing of how the
+    command ended. The generated function returns the whole transcript at the end; to follow a command,
+    hand `request_arguments()` to an event-stream reader. Headers come with the first event or comment.
+    Not idempotent.
+
     Args:
-        body (ExecRequest):
+        x_superserve_sandbox_id (str | Unset): The sandbox's id. Needed at an address that
+            sandboxes share.
+        x_superserve_routing_hint (str | Unset): The latest `routing_hint` of the sandbox. It
+            saves the server a look-up, and is ignored when it is wrong.
+        body (ExecRequest): A command to run.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -145,6 +226,8 @@ async def asyncio_detailed(
 
     kwargs = _get_kwargs(
         body=body,
+        x_superserve_sandbox_id=x_superserve_sandbox_id,
+        x_superserve_routing_hint=x_superserve_routing_hint,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -156,11 +239,23 @@ async def asyncio(
     *,
     client: AuthenticatedClient,
     body: ExecRequest,
+    x_superserve_sandbox_id: str | Unset = UNSET,
+    x_superserve_routing_hint: str | Unset = UNSET,
 ) -> ApiError | str | None:
     """Run a command and follow its output
 
+     Server-sent events, each with an ExecStreamEvent as its data, and a comment every 15 seconds. The
+    last event is the only one with `finished`; a stream that ends without it says nothing of how the
+    command ended. The generated function returns the whole transcript at the end; to follow a command,
+    hand `request_arguments()` to an event-stream reader. Headers come with the first event or comment.
+    Not idempotent.
+
     Args:
-        body (ExecRequest):
+        x_superserve_sandbox_id (str | Unset): The sandbox's id. Needed at an address that
+            sandboxes share.
+        x_superserve_routing_hint (str | Unset): The latest `routing_hint` of the sandbox. It
+            saves the server a look-up, and is ignored when it is wrong.
+        body (ExecRequest): A command to run.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -174,5 +269,7 @@ async def asyncio(
         await asyncio_detailed(
             client=client,
             body=body,
+            x_superserve_sandbox_id=x_superserve_sandbox_id,
+            x_superserve_routing_hint=x_superserve_routing_hint,
         )
     ).parsed

@@ -7,25 +7,33 @@ import httpx
 from ... import errors, wire
 from ...client import AuthenticatedClient, Client
 from ...models.api_error import ApiError
-from ...models.read_file_format import ReadFileFormat
+from ...models.file_format import FileFormat
 from ...types import UNSET, File, Response, Unset
 
 
 def _get_kwargs(
     *,
-    format_: ReadFileFormat | Unset = UNSET,
     path: str,
+    format_: FileFormat | Unset = UNSET,
+    x_superserve_sandbox_id: str | Unset = UNSET,
+    x_superserve_routing_hint: str | Unset = UNSET,
 ) -> dict[str, Any]:
+    headers: dict[str, Any] = {}
+    if not isinstance(x_superserve_sandbox_id, Unset):
+        headers["X-Superserve-Sandbox-Id"] = x_superserve_sandbox_id
+
+    if not isinstance(x_superserve_routing_hint, Unset):
+        headers["X-Superserve-Routing-Hint"] = x_superserve_routing_hint
 
     params: dict[str, Any] = {}
+
+    params["path"] = path
 
     json_format_: str | Unset = UNSET
     if not isinstance(format_, Unset):
         json_format_ = format_
 
     params["format"] = json_format_
-
-    params["path"] = path
 
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
@@ -35,20 +43,25 @@ def _get_kwargs(
         "params": params,
     }
 
+    _kwargs["headers"] = headers
     return _kwargs
 
 
 def request_arguments(
     *,
-    format_: ReadFileFormat | Unset = UNSET,
     path: str,
+    format_: FileFormat | Unset = UNSET,
+    x_superserve_sandbox_id: str | Unset = UNSET,
+    x_superserve_routing_hint: str | Unset = UNSET,
 ) -> dict[str, Any]:
     """Return the request as arguments for httpx (method, url and so on). Hand it to an event-stream reader, such as
     `httpx_sse.connect_sse(client.get_httpx_client(), **request_arguments(...), timeout=...)`.
     """
     return _get_kwargs(
-        format_=format_,
         path=path,
+        format_=format_,
+        x_superserve_sandbox_id=x_superserve_sandbox_id,
+        x_superserve_routing_hint=x_superserve_routing_hint,
     )
 
 
@@ -64,6 +77,36 @@ def _parse_response(
         response_400 = ApiError.from_dict(wire.decoded(response))
 
         return response_400
+
+    if response.status_code == 401:
+        response_401 = ApiError.from_dict(wire.decoded(response))
+
+        return response_401
+
+    if response.status_code == 404:
+        response_404 = ApiError.from_dict(wire.decoded(response))
+
+        return response_404
+
+    if response.status_code == 429:
+        response_429 = ApiError.from_dict(wire.decoded(response))
+
+        return response_429
+
+    if response.status_code == 500:
+        response_500 = ApiError.from_dict(wire.decoded(response))
+
+        return response_500
+
+    if response.status_code == 502:
+        response_502 = ApiError.from_dict(wire.decoded(response))
+
+        return response_502
+
+    if response.status_code == 503:
+        response_503 = ApiError.from_dict(wire.decoded(response))
+
+        return response_503
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -87,14 +130,26 @@ def _build_response(
 def sync_detailed(
     *,
     client: AuthenticatedClient,
-    format_: ReadFileFormat | Unset = UNSET,
     path: str,
+    format_: FileFormat | Unset = UNSET,
+    x_superserve_sandbox_id: str | Unset = UNSET,
+    x_superserve_routing_hint: str | Unset = UNSET,
 ) -> Response[ApiError | File]:
-    """Read a file
+    """Read a file, or a folder as an archive
+
+     A regular file as it is; with `format=zip` a folder. An archive ends early, and is valid, at 100,000
+    entries or 2 GiB; it leaves out links, other special files and what cannot be read. A file is served
+    as itself in any case. The generated function returns all of it; to read it piece by piece, hand
+    `request_arguments()` to httpx.
 
     Args:
-        format_ (ReadFileFormat | Unset):
-        path (str):
+        path (str): An absolute path without `..` and without NUL. `/proc`, `/sys` and `/dev` are
+            refused.
+        format_ (FileFormat | Unset): `zip`: a folder as an archive.
+        x_superserve_sandbox_id (str | Unset): The sandbox's id. Needed at an address that
+            sandboxes share.
+        x_superserve_routing_hint (str | Unset): The latest `routing_hint` of the sandbox. It
+            saves the server a look-up, and is ignored when it is wrong.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -105,8 +160,10 @@ def sync_detailed(
     """
 
     kwargs = _get_kwargs(
-        format_=format_,
         path=path,
+        format_=format_,
+        x_superserve_sandbox_id=x_superserve_sandbox_id,
+        x_superserve_routing_hint=x_superserve_routing_hint,
     )
 
     response = client.get_httpx_client().request(
@@ -119,14 +176,26 @@ def sync_detailed(
 def sync(
     *,
     client: AuthenticatedClient,
-    format_: ReadFileFormat | Unset = UNSET,
     path: str,
+    format_: FileFormat | Unset = UNSET,
+    x_superserve_sandbox_id: str | Unset = UNSET,
+    x_superserve_routing_hint: str | Unset = UNSET,
 ) -> ApiError | File | None:
-    """Read a file
+    """Read a file, or a folder as an archive
+
+     A regular file as it is; with `format=zip` a folder. An archive ends early, and is valid, at 100,000
+    entries or 2 GiB; it leaves out links, other special files and what cannot be read. A file is served
+    as itself in any case. The generated function returns all of it; to read it piece by piece, hand
+    `request_arguments()` to httpx.
 
     Args:
-        format_ (ReadFileFormat | Unset):
-        path (str):
+        path (str): An absolute path without `..` and without NUL. `/proc`, `/sys` and `/dev` are
+            refused.
+        format_ (FileFormat | Unset): `zip`: a folder as an archive.
+        x_superserve_sandbox_id (str | Unset): The sandbox's id. Needed at an address that
+            sandboxes share.
+        x_superserve_routing_hint (str | Unset): The latest `routing_hint` of the sandbox. It
+            saves the server a look-up, and is ignored when it is wrong.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -138,22 +207,36 @@ def sync(
 
     return sync_detailed(
         client=client,
-        format_=format_,
         path=path,
+        format_=format_,
+        x_superserve_sandbox_id=x_superserve_sandbox_id,
+        x_superserve_routing_hint=x_superserve_routing_hint,
     ).parsed
 
 
 async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
-    format_: ReadFileFormat | Unset = UNSET,
     path: str,
+    format_: FileFormat | Unset = UNSET,
+    x_superserve_sandbox_id: str | Unset = UNSET,
+    x_superserve_routing_hint: str | Unset = UNSET,
 ) -> Response[ApiError | File]:
-    """Read a file
+    """Read a file, or a folder as an archive
+
+     A regular file as it is; with `format=zip` a folder. An archive ends early, and is valid, at 100,000
+    entries or 2 GiB; it leaves out links, other special files and what cannot be read. A file is served
+    as itself in any case. The generated function returns all of it; to read it piece by piece, hand
+    `request_arguments()` to httpx.
 
     Args:
-        format_ (ReadFileFormat | Unset):
-        path (str):
+        path (str): An absolute path without `..` and without NUL. `/proc`, `/sys` and `/dev` are
+            refused.
+        format_ (FileFormat | Unset): `zip`: a folder as an archive.
+        x_superserve_sandbox_id (str | Unset): The sandbox's id. Needed at an address that
+            sandboxes share.
+        x_superserve_routing_hint (str | Unset): The latest `routing_hint` of the sandbox. It
+            saves the server a look-up, and is ignored when it is wrong.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -164,8 +247,10 @@ async def asyncio_detailed(
     """
 
     kwargs = _get_kwargs(
-        format_=format_,
         path=path,
+        format_=format_,
+        x_superserve_sandbox_id=x_superserve_sandbox_id,
+        x_superserve_routing_hint=x_superserve_routing_hint,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -176,14 +261,26 @@ async def asyncio_detailed(
 async def asyncio(
     *,
     client: AuthenticatedClient,
-    format_: ReadFileFormat | Unset = UNSET,
     path: str,
+    format_: FileFormat | Unset = UNSET,
+    x_superserve_sandbox_id: str | Unset = UNSET,
+    x_superserve_routing_hint: str | Unset = UNSET,
 ) -> ApiError | File | None:
-    """Read a file
+    """Read a file, or a folder as an archive
+
+     A regular file as it is; with `format=zip` a folder. An archive ends early, and is valid, at 100,000
+    entries or 2 GiB; it leaves out links, other special files and what cannot be read. A file is served
+    as itself in any case. The generated function returns all of it; to read it piece by piece, hand
+    `request_arguments()` to httpx.
 
     Args:
-        format_ (ReadFileFormat | Unset):
-        path (str):
+        path (str): An absolute path without `..` and without NUL. `/proc`, `/sys` and `/dev` are
+            refused.
+        format_ (FileFormat | Unset): `zip`: a folder as an archive.
+        x_superserve_sandbox_id (str | Unset): The sandbox's id. Needed at an address that
+            sandboxes share.
+        x_superserve_routing_hint (str | Unset): The latest `routing_hint` of the sandbox. It
+            saves the server a look-up, and is ignored when it is wrong.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -196,7 +293,9 @@ async def asyncio(
     return (
         await asyncio_detailed(
             client=client,
-            format_=format_,
             path=path,
+            format_=format_,
+            x_superserve_sandbox_id=x_superserve_sandbox_id,
+            x_superserve_routing_hint=x_superserve_routing_hint,
         )
     ).parsed
