@@ -9,14 +9,14 @@ import pytest
 from superserve import AsyncSuperserve, OutcomeUnknownError, Superserve, ValidationError
 from superserve._async.sandboxes import AsyncSandbox
 from superserve._sync.sandboxes import Sandbox
-from tests.talk import SANDBOX_ID, TOKEN, Close, talking
+from tests.talk import Close, handle, talking
 from tests.wire import STREAM_HEAD, chunk, head, reply, sse, stall
 
 END = {"exit_code": 0, "finished": True}
 TWO = STREAM_HEAD + chunk(sse({"stdout": "a"})) + chunk(sse({"stdout": "b"}, END)) + chunk(b"")
 
 
-def never():
+def never(wake):
     raise AssertionError("nothing is to be woken")
 
 
@@ -27,7 +27,7 @@ async def async_box(serve, key):
     def async_box(*answers):
         wire = serve(*answers)
         clients.append(AsyncSuperserve(api_key=key, base_url=wire.url))
-        return AsyncSandbox(clients[-1], SANDBOX_ID, TOKEN, never), wire
+        return handle(AsyncSandbox, clients[-1], never), wire
 
     yield async_box
     for client in clients:
@@ -41,7 +41,7 @@ def box(serve, key):
     def box(*answers):
         wire = serve(*answers)
         clients.append(Superserve(api_key=key, base_url=wire.url))
-        return Sandbox(clients[-1], SANDBOX_ID, TOKEN, never), wire
+        return handle(Sandbox, clients[-1], never), wire
 
     yield box
     for client in clients:
