@@ -230,9 +230,10 @@ class AsyncCommands:
     ) -> CommandResult:
         began_at = time.monotonic()
         operation = operations.run(action, timeout_s + MARGIN_S)
+        body = ExecRequest.from_dict(request)
         try:
             answer = await self._sandbox._data.call(
-                exec_run.asyncio_detailed, operation, wake=wake, body=ExecRequest.from_dict(request)
+                operation, lambda raw: exec_run.asyncio_detailed(client=raw, body=body), wake=wake
             )
         except SandboxError as error:
             raise operations.explain(error, output) from error.__cause__

@@ -53,21 +53,13 @@ class AsyncDataPlane:
         self._http.headers["X-Superserve-Sandbox-Id"] = self._id
 
     async def call(
-        self,
-        send: Send[P, ApiError | R],
-        operation: Operation[R, T],
-        /,
-        *args: P.args,
-        wake: bool = True,
-        **kwargs: P.kwargs,
+        self, operation: Operation[R, T], send: Send[[RawClient], ApiError | R], *, wake: bool = True
     ) -> T:
         async def once() -> T:
             options = operation.options or Options(30.0, 1)
             try:
                 with policy.applying(options):
-                    response = await send(
-                        *args, **kwargs, client=RawClient(self._plane, async_http=self._http)
-                    )
+                    response = await send(RawClient(self._plane, async_http=self._http))
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 raise responses.failure(operation, error, self._plane, timeout_s=options.timeout_s) from error
             return responses.result(operation, response, self._plane)

@@ -416,7 +416,7 @@ class AsyncFiles:
             target, self._sandbox.id, timeout_s=how.timeout_s, silence_s=self._sandbox._client.timeout_s
         )
 
-        async def send(*, client: AuthenticatedClient) -> Response[ApiError | FileWriteResult]:
+        async def send(client: AuthenticatedClient) -> Response[ApiError | FileWriteResult]:
             # Anew each time that it is sent. The generated function hands it to httpx as it is.
             payload: Any = body.begin()
             return await write_file.asyncio_detailed(body=File(payload=payload), path=place, client=client)
@@ -442,7 +442,7 @@ class AsyncFiles:
         wake: bool,
     ) -> None:
         try:
-            size = await self._sandbox._data.call(send, operation, wake=wake)
+            size = await self._sandbox._data.call(operation, send, wake=wake)
         except BaseException as error:
             if body.failure is not None:
                 # The caller's own, or of this machine: it ended the sending.

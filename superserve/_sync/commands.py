@@ -227,9 +227,10 @@ class Commands:
     ) -> CommandResult:
         began_at = time.monotonic()
         operation = operations.run(action, timeout_s + MARGIN_S)
+        body = ExecRequest.from_dict(request)
         try:
             answer = self._sandbox._data.call(
-                exec_run.sync_detailed, operation, wake=wake, body=ExecRequest.from_dict(request)
+                operation, lambda raw: exec_run.sync_detailed(client=raw, body=body), wake=wake
             )
         except SandboxError as error:
             raise operations.explain(error, output) from error.__cause__

@@ -54,19 +54,13 @@ class DataPlane:
         self._http.headers["X-Superserve-Sandbox-Id"] = self._id
 
     def call(
-        self,
-        send: Send[P, ApiError | R],
-        operation: Operation[R, T],
-        /,
-        *args: P.args,
-        wake: bool = True,
-        **kwargs: P.kwargs,
+        self, operation: Operation[R, T], send: Send[[RawClient], ApiError | R], *, wake: bool = True
     ) -> T:
         def once() -> T:
             options = operation.options or Options(30.0, 1)
             try:
                 with policy.applying(options):
-                    response = send(*args, **kwargs, client=RawClient(self._plane, http=self._http))
+                    response = send(RawClient(self._plane, http=self._http))
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 raise responses.failure(operation, error, self._plane, timeout_s=options.timeout_s) from error
             return responses.result(operation, response, self._plane)

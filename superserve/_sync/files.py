@@ -415,7 +415,7 @@ class Files:
             target, self._sandbox.id, timeout_s=how.timeout_s, silence_s=self._sandbox._client.timeout_s
         )
 
-        def send(*, client: AuthenticatedClient) -> Response[ApiError | FileWriteResult]:
+        def send(client: AuthenticatedClient) -> Response[ApiError | FileWriteResult]:
             # Anew each time that it is sent. The generated function hands it to httpx as it is.
             payload: Any = body.begin()
             return write_file.sync_detailed(body=File(payload=payload), path=place, client=client)
@@ -441,7 +441,7 @@ class Files:
         wake: bool,
     ) -> None:
         try:
-            size = self._sandbox._data.call(send, operation, wake=wake)
+            size = self._sandbox._data.call(operation, send, wake=wake)
         except BaseException as error:
             if body.failure is not None:
                 # The caller's own, or of this machine: it ended the sending.
