@@ -10,6 +10,7 @@
     ├── RateLimitError           429
     ├── ServerError              5xx
     │   └── StorageFullError     507: the sandbox's disk is full
+    ├── SandboxNotRunningError   the sandbox is paused, failed or gone, and was not or cannot be woken
     ├── CommandError             a command exited with something other than 0, and check=True
     ├── CommandStartError        a command could not be started
     ├── OutcomeUnknownError      a command or a write was sent, and what became of it is not known
@@ -26,7 +27,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from superserve.types import CommandBytesResult, CommandResult
+    from superserve.types import CommandBytesResult, CommandResult, SandboxStatus
 
 __all__ = [
     "AuthenticationError",
@@ -41,6 +42,7 @@ __all__ = [
     "RateLimitError",
     "SandboxConnectionError",
     "SandboxError",
+    "SandboxNotRunningError",
     "SandboxTimeoutError",
     "ServerError",
     "StorageFullError",
@@ -59,7 +61,10 @@ class SandboxError(Exception):
         code: The machine-readable code of the error, such as `too_many_builds`, or None.
         headers: The response's headers with lower-case names; empty without a response.
         request_id: The response's request id, or None if the server sent none.
+        sandbox_id: The sandbox that a failed `create` has made all the same, if its id is known, or None.
     """
+
+    sandbox_id: str | None = None
 
     def __init__(
         self,
@@ -157,6 +162,16 @@ class ServerError(SandboxError):
 
 class StorageFullError(ServerError):
     """The sandbox's disk is full (507). What was being written is gone, and so is what stood there before."""
+
+
+class SandboxNotRunningError(SandboxError):
+    """The sandbox does not run: it is paused (and `wake=False` was said), has failed, or is gone.
+
+    Attributes:
+        status: Where it stands, if the server tells: `paused`, `failed`, `deleted`.
+    """
+
+    status: "SandboxStatus | None" = None
 
 
 class CommandError(SandboxError):
@@ -281,6 +296,7 @@ _HINTS: dict[str | int | None, str] = {
     "unauthorized": "check api_key= or SUPERSERVE_API_KEY",
     "forbidden": "this API key lacks the permission",
     "too_many_builds": "wait for a running build or cancel one, then try again",
+    "too_many_sandboxes": "pause or kill a sandbox that is no longer needed, then try again",
     "too_many_templates": "delete a template that is no longer needed, then try again",
     "image_pull_failed": "check that the image exists, is public, and is built for linux/amd64",
     "bad_reference": "check the image's name: lower-case letters, without spaces",

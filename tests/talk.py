@@ -23,6 +23,22 @@ SANDBOX_ID = "7a3f2b8c-0000-4000-8000-00000000000a"
 TOKEN = "a" * 64
 
 
+def sandbox_row(status: str = "active", **fields: object) -> dict[str, object]:
+    """What the API says of a sandbox."""
+    return {
+        "id": SANDBOX_ID,
+        "name": "box",
+        "status": status,
+        "vcpu_count": 1,
+        "memory_mib": 1024,
+        "created_at": "2026-05-01T10:00:00.123456Z",
+        "metadata": {},
+        "preview_access": "public",
+        "access_token": TOKEN,
+        **fields,
+    }
+
+
 @attrs.frozen
 class Close:
     """The client has closed the connection, in order or not."""

@@ -4,6 +4,7 @@ import time
 from functools import partial
 from typing import Any, Final
 
+import attrs
 import httpx
 
 from superserve._http import policy, private, retry
@@ -25,19 +26,22 @@ class AsyncHTTPClient(private.Unredirected, httpx.AsyncClient):
         plane: Where they go to, and what opens it.
         connections: What they go over; the owner closes them.
         default: What a call may take that says nothing else. One that changes something is sent once.
+        gate: That of others of the same plane.
 
     Attributes:
         gate: What calls go through once the server has said that they come too fast.
     """
 
-    def __init__(self, plane: Plane, connections: Connections, default: Options) -> None:
+    def __init__(
+        self, plane: Plane, connections: Connections, default: Options, gate: Gate | None = None
+    ) -> None:
         super().__init__(
             base_url=plane.base_url,
             headers=policy.common_headers(),
             timeout=default.timeout_s,
             transport=AsyncTransport(connections.pool),
         )
-        self.gate = Gate()
+        self.gate = gate or Gate()
         self._plane = plane
         self._connections = connections
         self._default = default
@@ -72,12 +76,14 @@ class AsyncHTTPClient(private.Unredirected, httpx.AsyncClient):
         options = policy.current_options.get()
         if options is None:
             options = self._default
+            if request.method not in policy.REPEATED_METHODS:
+                options = attrs.evolve(options, attempts=1)
         else:
             # What httpx has put there is what calls may take that say nothing else.
             request.extensions.pop("timeout", None)
         deadline = time.monotonic() + options.timeout_s
         exchange = partial(self._exchange, request, deadline, options.silence_s, super().send, **arguments)
-        if options.attempts == 1 or request.method not in policy.REPEATED_METHODS:
+        if options.attempts == 1:
             return await run_until(deadline, exchange)
 
         @retry.repeating(attempts=options.attempts, deadline=deadline)

@@ -28,6 +28,8 @@ KEEPALIVE_EXPIRY_S: Final = 30.0
 # Calls of one client that may be under way; further ones wait in line, within their time. httpcore's own line takes ever
 # longer the longer it is, and loses connections when calls are cancelled. As many idle connections are kept.
 CALLS_AT_ONCE: Final = 32
+# The same for sandboxes, where a call lasts as long as a command. Their server takes so many connections of one address.
+COMMANDS_AT_ONCE: Final = 100
 
 # A 429 was refused before any work, and a gateway error may hide finished work: so only requests whose repetition
 # changes nothing are sent again, and creating something is not among them.
@@ -39,6 +41,7 @@ _REPEATED_ERRORS: Final = (
     httpx.ConnectTimeout,
     httpx.ProxyError,
 )
+UNAVAILABLE: Final = 503
 _TOO_MANY: Final = 429
 _ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
 

@@ -31,8 +31,19 @@ _GIVEN_UP: Final = frozenset({408, 499})
 _DONE_BEFORE_IT_RAN: Final = frozenset({500, 501, 505, 507})
 
 
-def judge(error: SandboxError) -> Verdict:  # noqa: PLR0911 - a table, row by row
-    """Return what an error of the data plane means for the request that it came from."""
+def judge(error: SandboxError, *, may_repeat: bool = False) -> Verdict:
+    """Return what an error of the data plane means for the request that it came from.
+
+    Where it may have run, one that changes nothing (`may_repeat`) is sent again all the same, if that may help.
+    """
+    verdict = _judge(error)
+    if verdict is Verdict.UNKNOWN and may_repeat:
+        is_lost = isinstance(error.__cause__, httpx.NetworkError | httpx.RemoteProtocolError)
+        return Verdict.BACK_OFF if is_lost or error.status_code in policy.REPEATED_STATUSES else Verdict.RAISE
+    return verdict
+
+
+def _judge(error: SandboxError) -> Verdict:  # noqa: PLR0911 - a table, row by row
     match error.status_code:
         case None:
             return _judge_failure(error)

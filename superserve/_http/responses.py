@@ -67,10 +67,10 @@ def result(operation: Operation[R, T], response: Response[ApiError | R], plane: 
     """Return what an answer says; raise the error that it stands for."""
     if not 200 <= response.status_code < 300:  # noqa: PLR2004 - 2xx
         raise refusal(operation, response, plane)
-    if operation.read_empty is not None:
+    parsed = response.parsed
+    if operation.read_empty is not None and parsed is None and response.problem is None:
         # No body is expected: one that came all the same is no error.
         return operation.read_empty()
-    parsed = response.parsed
     problem = response.problem or "it has no content"
     if parsed is not None and not isinstance(parsed, ApiError):
         try:

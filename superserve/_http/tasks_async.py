@@ -17,6 +17,7 @@ from httpx_sse import EventSource, ServerSentEvent
 from superserve._arguments import LogCallback, function
 from superserve._http.event_loop import running_loop
 from superserve._polling import Deadline
+from superserve.errors import SandboxError
 from superserve.types import BuildLogEvent
 
 T = TypeVar("T")
@@ -107,6 +108,28 @@ async def call(callback: Callable[[Any], object], value: object) -> None:
     result = callback(value)
     if result is not None and inspect.isawaitable(result):
         await result
+
+
+class Flight:
+    """Something that one does while others wait for it to be done."""
+
+    def __init__(self) -> None:
+        self.error: SandboxError | None = None
+        self._loop = running_loop()
+        self._has_landed = asyncio.Event()
+
+    @property
+    def is_of_here(self) -> bool:
+        """Whether it can be waited for here: who does it may be in another event loop."""
+        return self._loop is running_loop()
+
+    def land(self) -> None:
+        """Let the others go on."""
+        self._has_landed.set()
+
+    async def landed(self) -> None:
+        """Wait until it is done, which whoever does it has a deadline for."""
+        await self._has_landed.wait()
 
 
 class Queue(Generic[T]):

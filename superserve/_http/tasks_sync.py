@@ -15,7 +15,7 @@ from httpx_sse import EventSource, ServerSentEvent
 from superserve._arguments import LogCallback, plain_function
 from superserve._http.transport_sync import Call, during
 from superserve._polling import Deadline
-from superserve.errors import ValidationError
+from superserve.errors import SandboxError, ValidationError
 from superserve.types import BuildLogEvent
 
 T = TypeVar("T")
@@ -73,6 +73,31 @@ def next_piece(pieces: Iterator[T], deadline: float) -> T | None:
 def call(callback: Callable[[Any], object], value: object) -> None:
     """Call what the caller has given."""
     _refuse_awaitable(callback(value))
+
+
+class Flight:
+    """Something that one does while others wait for it to be done."""
+
+    def __init__(self) -> None:
+        self.error: SandboxError | None = None
+        self._process = os.getpid()
+        # Not an event: an interrupt in one may leave it locked.
+        self._latch = threading.Lock()
+        self._latch.acquire()
+
+    @property
+    def is_of_here(self) -> bool:
+        """Whether it can be waited for here: who does it may have stayed in the process that this was forked from."""
+        return self._process == os.getpid()
+
+    def land(self) -> None:
+        """Let the others go on."""
+        self._latch.release()
+
+    def landed(self) -> None:
+        """Wait until it is done, which whoever does it has a deadline for."""
+        with self._latch:
+            pass
 
 
 class Queue(Generic[T]):

@@ -111,8 +111,8 @@ def stream(action: str) -> Operation[object, None]:
 
 
 def connect(action: str) -> Operation[object, None]:
-    """Describe `execConnect`, GET /exec/connect, which begins nothing by itself."""
-    return Operation(action, read_nothing, read_nothing)
+    """Describe `execConnect`, GET /exec/connect."""
+    return Operation(action, read_nothing, read_nothing, is_repeatable=False)
 
 
 def timeout(value: object) -> int:

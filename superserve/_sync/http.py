@@ -5,6 +5,7 @@ import time
 from functools import partial
 from typing import Any, Final
 
+import attrs
 import httpx
 
 from superserve._http import policy, private, retry
@@ -26,19 +27,22 @@ class HTTPClient(private.Unredirected, httpx.Client):
         plane: Where they go to, and what opens it.
         connections: What they go over; the owner closes them.
         default: What a call may take that says nothing else. One that changes something is sent once.
+        gate: That of others of the same plane.
 
     Attributes:
         gate: What calls go through once the server has said that they come too fast.
     """
 
-    def __init__(self, plane: Plane, connections: Connections, default: Options) -> None:
+    def __init__(
+        self, plane: Plane, connections: Connections, default: Options, gate: Gate | None = None
+    ) -> None:
         super().__init__(
             base_url=plane.base_url,
             headers=policy.common_headers(),
             timeout=default.timeout_s,
             transport=Transport(connections.pool),
         )
-        self.gate = Gate()
+        self.gate = gate or Gate()
         self._plane = plane
         self._connections = connections
         self._default = default
@@ -73,12 +77,14 @@ class HTTPClient(private.Unredirected, httpx.Client):
         options = policy.current_options.get()
         if options is None:
             options = self._default
+            if request.method not in policy.REPEATED_METHODS:
+                options = attrs.evolve(options, attempts=1)
         else:
             # What httpx has put there is what calls may take that say nothing else.
             request.extensions.pop("timeout", None)
         deadline = time.monotonic() + options.timeout_s
         exchange = partial(self._exchange, request, deadline, options.silence_s, super().send, **arguments)
-        if options.attempts == 1 or request.method not in policy.REPEATED_METHODS:
+        if options.attempts == 1:
             return run_until(deadline, exchange)
 
         @retry.repeating(attempts=options.attempts, deadline=deadline)

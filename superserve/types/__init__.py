@@ -8,6 +8,14 @@ from superserve.types.builds import (
 )
 from superserve.types.commands import CommandBytesResult, CommandOutput, CommandResult, CommandStream
 from superserve.types.files import FileInfo, FileKind, TransferProgress
+from superserve.types.sandboxes import (
+    NetworkConfig,
+    NetworkConfigDict,
+    PreviewAccess,
+    SandboxInfo,
+    SandboxSecretBinding,
+    SandboxStatus,
+)
 from superserve.types.steps import (
     BuildStep,
     EnvStep,
@@ -39,8 +47,14 @@ __all__ = [
     "EnvStepValueDict",
     "FileInfo",
     "FileKind",
+    "NetworkConfig",
+    "NetworkConfigDict",
+    "PreviewAccess",
     "RunStep",
     "RunStepDict",
+    "SandboxInfo",
+    "SandboxSecretBinding",
+    "SandboxStatus",
     "TemplateBuildInfo",
     "TemplateBuildStatus",
     "TemplateInfo",

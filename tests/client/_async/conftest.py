@@ -1,12 +1,15 @@
 """Clients for the tests of this colour."""
 
 import pytest
+from superserve_api.models import SandboxResponse
 
 from superserve import AsyncSuperserve, AsyncTemplate
 from superserve._async import client as client_module
 from superserve._async.sandboxes import AsyncSandbox
+from superserve._http.planes import Access
+from superserve._operations.sandboxes import read_sandbox
 from tests.script import TEMPLATE_ID
-from tests.talk import SANDBOX_ID, TOKEN
+from tests.talk import TOKEN, sandbox_row
 
 
 @pytest.fixture
@@ -46,9 +49,9 @@ class Activations:
     def __init__(self):
         self.count = 0
 
-    async def __call__(self):
+    async def __call__(self, wake):
         self.count += 1
-        return f"{self.count:064x}"
+        return Access(f"{self.count:064x}")
 
 
 @pytest.fixture
@@ -58,7 +61,9 @@ async def box(serve, connect):
     async def box(*answers, **options):
         wire = serve(*answers)
         wire.activations = Activations()
-        sandbox = AsyncSandbox(connect(wire, **options), SANDBOX_ID, TOKEN, wire.activations)
+        info = read_sandbox(SandboxResponse.from_dict(sandbox_row())).info
+        sandbox = AsyncSandbox(info, client=connect(wire, **options), access=Access(TOKEN))
+        sandbox._data.refresh = wire.activations
         return sandbox, wire
 
     return box

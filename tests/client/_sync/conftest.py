@@ -2,12 +2,15 @@
 """Clients for the tests of this colour."""
 
 import pytest
+from superserve_api.models import SandboxResponse
 
 from superserve import Superserve, Template
+from superserve._http.planes import Access
+from superserve._operations.sandboxes import read_sandbox
 from superserve._sync import client as client_module
 from superserve._sync.sandboxes import Sandbox
 from tests.script import TEMPLATE_ID
-from tests.talk import SANDBOX_ID, TOKEN
+from tests.talk import TOKEN, sandbox_row
 
 
 @pytest.fixture
@@ -47,9 +50,9 @@ class Activations:
     def __init__(self):
         self.count = 0
 
-    def __call__(self):
+    def __call__(self, wake):
         self.count += 1
-        return f"{self.count:064x}"
+        return Access(f"{self.count:064x}")
 
 
 @pytest.fixture
@@ -59,7 +62,9 @@ def box(serve, connect):
     def box(*answers, **options):
         wire = serve(*answers)
         wire.activations = Activations()
-        sandbox = Sandbox(connect(wire, **options), SANDBOX_ID, TOKEN, wire.activations)
+        info = read_sandbox(SandboxResponse.from_dict(sandbox_row())).info
+        sandbox = Sandbox(info, client=connect(wire, **options), access=Access(TOKEN))
+        sandbox._data.refresh = wire.activations
         return sandbox, wire
 
     return box
