@@ -18,7 +18,6 @@ LARGEST: Final = 2 * 1024**3
 """Bytes at which it does the same."""
 
 _PIECE: Final = 256 * 1024
-_MAGIC: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _DAMAGES: Final = (
     zipfile.BadZipFile,
     zlib.error,
@@ -28,11 +27,6 @@ _DAMAGES: Final = (
     ValueError,
     OverflowError,
 )
-
-
-def is_archive(beginning: bytes) -> bool:
-    """Whether a file begins as archives do; of a file that is no folder the server sends the file itself."""
-    return beginning.startswith(_MAGIC)
 
 
 def check(file: IO[bytes]) -> None:

@@ -110,6 +110,12 @@ def _sandbox_url(given: str | None, base_url: str) -> str:
     return _checked_url(f"https://{url}" if _HOST.fullmatch(url) else url, source)
 
 
+def session_url(sandbox_url: str, sandbox_id: str) -> str:
+    """Return where WebSockets of a sandbox go: those of Superserve's own addresses to the sandbox's own."""
+    parts = httpx.URL(sandbox_url)
+    return f"https://boxd-{sandbox_id}.{parts.host}" if sandbox_url in _SANDBOX_URLS.values() else sandbox_url
+
+
 def _checked_url(url: str, source: str) -> str:
     if "@" in url:
         raise ValidationError(f"{source}: must not hold a user name or password")

@@ -16,6 +16,7 @@ from superserve_api.models import ApiError
 
 from superserve._async.client import AsyncSuperserve, Send
 from superserve._async.http import AsyncHTTPClient
+from superserve._config import session_url
 from superserve._http import policy, responses, retry
 from superserve._http.planes import Access, Plane, data_plane
 from superserve._http.policy import Options
@@ -176,7 +177,7 @@ class AsyncDataPlane:
 
         response = await self.open(
             operation,
-            {"method": "get", "url": "/exec/connect"},
+            {"method": "get", "url": f"{session_url(self._client.sandbox_url, self._id)}/exec/connect"},
             headers=headers,
             timeout_s=policy.CONNECT_TIMEOUT_S,
             silence_s=policy.CONNECT_TIMEOUT_S,

@@ -47,9 +47,10 @@ class AsyncReader:
         except BaseException as error:
             # Interrupted, it may have begun all the same.
             await self.stop()
-            if isinstance(error, RuntimeError):
-                raise SandboxError(f"the log cannot be read beside: {error}") from error
-            raise
+            if not isinstance(error, RuntimeError):
+                raise
+            self.failure = SandboxError(f"the log cannot be read beside: {error}")
+            self.has_ended = True
         return self
 
     async def __aexit__(self, *_: object) -> None:

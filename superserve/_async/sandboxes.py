@@ -47,6 +47,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
+DEFAULT_WAIT_S: Final = 30.0
 _PAGE: Final = 100
 
 _log = logging.getLogger("superserve")
@@ -664,6 +665,22 @@ class AsyncSandbox:
             ValidationError: It is no such port.
         """
         return sandboxes.preview_url(self._client.sandbox_url, self._usable_id, port)
+
+    async def wait_for_port(self, port: int, timeout_s: float = DEFAULT_WAIT_S, *, wake: bool = True) -> None:
+        """Wait until something in the sandbox listens on a TCP port, on whatever address.
+
+        Runs one command, a loop of the sandbox's `/bin/sh` that reads /proc/net/tcp, as `commands.run` does.
+
+        Args:
+            port: 1 to 65535.
+            timeout_s: Seconds after which to give up, more than 0; rounded up to whole seconds. Default 30.
+            wake: Whether to wake the sandbox if it is paused.
+
+        Raises:
+            SandboxTimeoutError: Nothing listens there within `timeout_s`.
+            CommandStartError: The sandbox has no `/bin/sh`.
+        """
+        await self.commands._wait_for_port(port, timeout_s, wake=wake)
 
     async def _activate(self) -> Opened:
         opened = await activate(self._client, self._usable_id, self._changed_at)

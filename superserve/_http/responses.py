@@ -59,6 +59,8 @@ NEVER_SENT = (
 )
 # What a proxy says that has waited long enough: 499 is nginx's.
 _GIVEN_UP = (408, 499)
+# Of a WebSocket: the token is among them.
+_PROTOCOLS = "sec-websocket-protocol"
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-cloud-trace-context")
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -209,6 +211,9 @@ def _clean(error: BaseException, plane: Plane, handled: BaseException | None) ->
         with contextlib.suppress(RuntimeError):
             if isinstance(link, httpx.RequestError):
                 # It is not sent again, but a program may show it.
-                link.request.headers[plane.header] = HIDDEN
+                headers = link.request.headers
+                headers[plane.header] = HIDDEN
+                if _PROTOCOLS in headers:
+                    headers[_PROTOCOLS] = HIDDEN
         link.args = tuple(part if hide(str(part)) == str(part) else hide(str(part)) for part in link.args)
         link = link.__cause__ or link.__context__

@@ -224,7 +224,10 @@ def explain(error: SandboxError, output: Output[Any]) -> SandboxError:
 def describe(command: str | Sequence[str]) -> str:
     """Return the beginning of a command, for messages: the rest may hold secrets, and be long."""
     words = command.split(maxsplit=1) if isinstance(command, str) else command
-    return repr(word if len(word := words[0]) <= _SHOWN else f"{word[:_SHOWN]}…")
+    # A line may begin with a variable, which may hold a secret.
+    name, has_value, _ = words[0].partition("=")
+    shown = f"{name}=…" if has_value else name
+    return repr(shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…")
 
 
 def check_event_stream(response: httpx.Response, action: str, output: Output[Any]) -> None:

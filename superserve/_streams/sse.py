@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import logging
 import socket
 from collections.abc import AsyncIterable, Iterable
 from datetime import UTC, datetime
@@ -24,7 +23,6 @@ _KEEP_ALIVE_S: Final = 30
 _LINES: Final = 20
 _LONGEST_LINE: Final = 500
 
-_log = logging.getLogger("superserve")
 _decode: Final = json.JSONDecoder().raw_decode
 _from_iso: Final = datetime.fromisoformat
 _STREAMS: Final = {stream.value: stream for stream in BuildLogStream}
@@ -69,7 +67,6 @@ def read_event(data: str) -> tuple[BuildLogEvent, Key, bool] | None:
     get = payload.get
     stream, text = get("stream"), get("text")
     if type(stream) is not str or type(text) is not str:
-        _log.warning("a message of the build log is no log event, and is skipped (%d characters)", len(data))
         return None
     timestamp, status, finished = get("timestamp"), get("status"), get("finished") is True
     event = BuildLogEvent(

@@ -139,11 +139,12 @@ class BuildWait:
         info = self._get_template()
         settled = (TemplateStatus.READY, TemplateStatus.FAILED)
         while info.status not in settled and info.latest_build_id in (None, self.build_id):
-            sleep(max(0.0, min(self.poll_interval_s, until - time.monotonic())))
-            if time.monotonic() >= until:
+            left = until - time.monotonic()
+            if left <= 0:
                 status = self._show(info.status)
                 _log.warning("build %s is ready, and its template still says %s", self.build_id, status)
                 break
+            sleep(min(self.poll_interval_s, left))
             # What was read stands, if the time is over before there is something newer.
             with contextlib.suppress(SandboxTimeoutError):
                 info = self._get_template()

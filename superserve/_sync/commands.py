@@ -197,20 +197,7 @@ class Commands:
         action = f"run {operations.describe(command)} in sandbox {self._sandbox.id}"
         return self._connect(request, action, output, callbacks, timeout_s, wake=wake)
 
-    def wait_for_port(self, port: int, timeout_s: float = DEFAULT_TIMEOUT_S, *, wake: bool = True) -> None:
-        """Wait until something in the sandbox listens on a TCP port, on whatever address.
-
-        Runs one command, a loop of the sandbox's `/bin/sh` that reads /proc/net/tcp, as `run` does.
-
-        Args:
-            port: 1 to 65535.
-            timeout_s: Seconds after which to give up, more than 0; rounded up to whole seconds. Default 30.
-            wake: Whether to wake the sandbox if it is paused.
-
-        Raises:
-            SandboxTimeoutError: Nothing listens there within `timeout_s`.
-            CommandStartError: The sandbox has no `/bin/sh`.
-        """
+    def _wait_for_port(self, port: int, timeout_s: float, *, wake: bool) -> None:
         number = operations.port(port)
         result = self.run(operations.wait_for_port(number), timeout_seconds=timeout_s, wake=wake, cwd="/")
         action = f"wait for port {number} of sandbox {self._sandbox.id}"

@@ -15,6 +15,7 @@ import httpx
 from superserve_api import AuthenticatedClient
 from superserve_api.models import ApiError
 
+from superserve._config import session_url
 from superserve._http import policy, responses, retry
 from superserve._http.planes import Access, Plane, data_plane
 from superserve._http.policy import Options
@@ -175,7 +176,7 @@ class DataPlane:
 
         response = self.open(
             operation,
-            {"method": "get", "url": "/exec/connect"},
+            {"method": "get", "url": f"{session_url(self._client.sandbox_url, self._id)}/exec/connect"},
             headers=headers,
             timeout_s=policy.CONNECT_TIMEOUT_S,
             silence_s=policy.CONNECT_TIMEOUT_S,

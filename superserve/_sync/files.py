@@ -48,7 +48,7 @@ class Files:
     the mode 0644 if they are new.
 
     A sandbox that is paused is woken first, with one `activateSandbox` (POST /sandboxes/{sandbox_id}/activate), as it is
-    when its access token has become too old.
+    when its access token has become too old; `wake=False` has SandboxNotRunningError raised instead.
 
     `timeout` bounds a whole call, in seconds, more than 0. Without one a call takes as long as its bytes take to come and
     go, and ends when none have for as long as the client's `timeout_s`.
@@ -65,6 +65,7 @@ class Files:
         atomic: bool = False,
         mode: int | None = None,
         timeout: float | None = None,
+        wake: bool = True,
     ) -> None:
         """Write a file, and make the folders above it that are missing, with `writeFile` (POST /files).
 
@@ -78,6 +79,7 @@ class Files:
             atomic: Whether to write beside the file and to put it into its place at the end, with a command, `mv`.
             mode: Permissions, such as 0o755, set with a command, `chmod`; by default they stay as they are.
             timeout: See the class.
+            wake: See the class.
 
         Raises:
             StorageFullError: The sandbox's disk is full.
@@ -88,22 +90,31 @@ class Files:
         target = operations.file_path("path", path)
         source = _sources.source("content", content)
         permissions = None if mode is None else operations.mode(mode)
-        self._write(target, source, permissions, timeout, atomic=_arguments.flag("atomic", atomic))
+        how = _How(timeout, wake)
+        self._write(target, source, permissions, how, atomic=_arguments.flag("atomic", atomic))
 
-    def read(self, path: RemotePath, *, timeout: float | None = None, max_bytes: int | None = None) -> bytes:
+    def read(
+        self,
+        path: RemotePath,
+        *,
+        timeout: float | None = None,
+        max_bytes: int | None = None,
+        wake: bool = True,
+    ) -> bytes:
         """Return what is in a file, with `readFile` (GET /files).
 
         Args:
             path: The file.
             timeout: See the class.
             max_bytes: How many bytes to take at most; by default all.
+            wake: See the class.
 
         Raises:
             FileNotFoundInSandboxError: There is no such file.
             SandboxError: It is larger than `max_bytes`.
             ValidationError: It is no regular file.
         """
-        with self.open_read(path, timeout=timeout) as stream:
+        with self.open_read(path, timeout=timeout, wake=wake) as stream:
             return stream._read_all(max_bytes)
 
     def read_text(
@@ -113,6 +124,7 @@ class Files:
         encoding: str = "utf-8",
         timeout: float | None = None,
         max_bytes: int | None = None,
+        wake: bool = True,
     ) -> str:
         """Return what is in a file as text, with `readFile` (GET /files).
 
@@ -121,12 +133,13 @@ class Files:
             encoding: How its text is encoded. Default UTF-8.
             timeout: See the class.
             max_bytes: How many bytes to take at most; by default all.
+            wake: See the class.
 
         Raises:
             FileNotFoundInSandboxError: There is no such file.
             SandboxError: It is not encoded so, or larger than `max_bytes`.
         """
-        data = self.read(path, timeout=timeout, max_bytes=max_bytes)
+        data = self.read(path, timeout=timeout, max_bytes=max_bytes, wake=wake)
         try:
             return data.decode(encoding)
         except (UnicodeDecodeError, LookupError) as error:
@@ -134,20 +147,21 @@ class Files:
                 f"{path} is no text in {encoding}: {error}", hint="read() gives its bytes"
             ) from error
 
-    def open_read(self, path: RemotePath, *, timeout: float | None = None) -> FileStream:
+    def open_read(self, path: RemotePath, *, timeout: float | None = None, wake: bool = True) -> FileStream:
         """Open a file for reading piece by piece, with `readFile` (GET /files); close it, or use it in a `with`.
 
         Args:
             path: The file.
             timeout: See the class; it counts from now to the end of the reading.
+            wake: See the class.
 
         Raises:
             FileNotFoundInSandboxError: There is no such file.
             ValidationError: It is no regular file.
         """
-        return self._open(operations.remote_path("path", path), timeout)
+        return self._open(operations.remote_path("path", path), _How(timeout, wake))
 
-    def list(self, path: RemotePath) -> builtins.list[FileInfo]:
+    def list(self, path: RemotePath, *, wake: bool = True) -> builtins.list[FileInfo]:
         """Return what is in a folder, without what is in its folders, sorted by name.
 
         Runs one command, `find`, over the WebSocket, as names may be any bytes.
@@ -158,7 +172,9 @@ class Files:
             CommandError: It cannot be read.
         """
         folder = operations.remote_path("path", path)
-        result = self._sandbox.commands.run(operations.list_directory(folder), encoding=None)
+        result = self._sandbox.commands.run(
+            operations.list_directory(folder), cwd="/", encoding=None, wake=wake
+        )
         infos = self._read_infos(folder, result, result.stderr.decode(errors="replace"))
         if not infos[0].is_dir:
             raise ValidationError(f"path: {folder!r} is a {infos[0].kind}, and no folder")
@@ -166,12 +182,13 @@ class Files:
             raise CommandError("some of the folder cannot be listed", result, action=f"list {folder!r}")
         return sorted(infos[1:], key=lambda info: info.name)
 
-    def stat(self, path: RemotePath, *, follow_symlinks: bool = True) -> FileInfo:
+    def stat(self, path: RemotePath, *, follow_symlinks: bool = True, wake: bool = True) -> FileInfo:
         """Return what stands at a path. Runs one command, `find`.
 
         Args:
             path: The path.
             follow_symlinks: Whether to describe what a link leads to. One that leads nowhere is described itself.
+            wake: See the class.
 
         Raises:
             FileNotFoundInSandboxError: There is nothing.
@@ -180,31 +197,32 @@ class Files:
         command = operations.stat(
             checked, follow_symlinks=_arguments.flag("follow_symlinks", follow_symlinks)
         )
-        result = self._sandbox.commands.run(command)
+        result = self._sandbox.commands.run(command, cwd="/", wake=wake)
         return self._read_infos(checked, result, result.stderr)[0]
 
-    def exists(self, path: RemotePath) -> bool:
+    def exists(self, path: RemotePath, *, wake: bool = True) -> bool:
         """Whether a path leads to something: not if it is a link that leads nowhere. Runs one command, `find`."""
         try:
-            return not (self.stat(path)).is_symlink
+            return not (self.stat(path, wake=wake)).is_symlink
         except FileNotFoundInSandboxError:
             return False
 
-    def make_dir(self, path: RemotePath) -> None:
+    def make_dir(self, path: RemotePath, *, wake: bool = True) -> None:
         """Make a folder, and those above it that are missing; if it exists, that is fine. Runs one command, `mkdir`.
 
         Raises:
             CommandError: It cannot be made, for a file stands in the way, for example.
         """
         checked = operations.remote_path("path", path)
-        self._command(operations.make_dir(checked), checked)
+        self._command(operations.make_dir(checked), checked, wake=wake)
 
-    def remove(self, path: RemotePath, *, recursive: bool = False) -> None:
+    def remove(self, path: RemotePath, *, recursive: bool = False, wake: bool = True) -> None:
         """Remove a file, a link or an empty folder. Runs one command, `rm`.
 
         Args:
             path: What to remove.
             recursive: Whether to remove a folder with all that is in it.
+            wake: See the class.
 
         Raises:
             FileNotFoundInSandboxError: There is nothing.
@@ -212,9 +230,9 @@ class Files:
         """
         checked = operations.remote_path("path", path)
         command = operations.remove(checked, recursive=_arguments.flag("recursive", recursive))
-        self._command(command, checked)
+        self._command(command, checked, wake=wake)
 
-    def move(self, source: RemotePath, target: RemotePath) -> None:
+    def move(self, source: RemotePath, target: RemotePath, *, wake: bool = True) -> None:
         """Give a file or a folder another path; a file that is there is replaced. Runs one command, `mv`.
 
         Raises:
@@ -223,10 +241,15 @@ class Files:
         """
         checked = operations.remote_path("source", source)
         command = operations.move(checked, operations.remote_path("target", target))
-        self._command(command, checked)
+        self._command(command, checked, wake=wake)
 
     def download_dir(
-        self, path: RemotePath, *, timeout: float | None = None, max_bytes: int | None = None
+        self,
+        path: RemotePath,
+        *,
+        timeout: float | None = None,
+        max_bytes: int | None = None,
+        wake: bool = True,
     ) -> bytes:
         """Return a folder as the bytes of a zip archive, with `readFile` (GET /files?format=zip).
 
@@ -237,6 +260,7 @@ class Files:
             path: The folder.
             timeout: See the class.
             max_bytes: How many bytes to take at most; by default all.
+            wake: See the class.
 
         Raises:
             FileNotFoundInSandboxError: There is no such folder.
@@ -244,7 +268,7 @@ class Files:
             SandboxError: The archive is not whole, or larger than `max_bytes`.
         """
         folder = operations.remote_path("path", path)
-        with self._open(folder, timeout, as_archive=True) as stream:
+        with self._open(folder, _How(timeout, wake), as_archive=True) as stream:
             data = stream._read_all(max_bytes)
         _archives.check(io.BytesIO(data))
         return data
@@ -257,6 +281,7 @@ class Files:
         ignore: Ignore | None = None,
         on_progress: OnProgress | None = None,
         timeout: float | None = None,
+        wake: bool = True,
     ) -> None:
         """Copy a file, or a folder with all that is in it, into the sandbox.
 
@@ -271,29 +296,30 @@ class Files:
                 `shutil.ignore_patterns(".git", "*.pyc")` makes one.
             on_progress: Called after each piece that has been sent. What it raises ends the upload and is raised.
             timeout: Of each file's writing; see the class.
+            wake: See the class.
 
         Raises:
             ValidationError: There is nothing at `local`, or it cannot be read, or there is something else than files in it.
             StorageFullError: The sandbox's disk is full.
             OutcomeUnknownError: It is not known whether a file was written.
         """
-        source = Path(operations.local_path("local", local))
+        source, how = Path(operations.local_path("local", local)), _How(timeout, wake)
         if on_progress is not None:
             check_callback("on_progress", on_progress)
         if not source.is_dir():
             file = LocalFile("local", source)
             meter = _Meter(operations.file_path("remote", remote), file.size, on_progress)
-            self._write(meter.path, file, None, timeout, meter=meter)
+            self._write(meter.path, file, None, how, meter=meter)
             return
         target = operations.remote_path("remote", remote)
         files, empty = _local_files.walk(source, ignore)
         meter = _Meter(target, sum(file.size or 0 for _, file in files), on_progress)
         if empty:
             for command in operations.make_dirs([operations.join(target, path) for path in empty]):
-                self._command(command, target)
+                self._command(command, target, wake=wake)
         for path, file in files:
             meter.path = operations.join(target, path)
-            self._write(meter.path, file, None, timeout, meter=meter)
+            self._write(meter.path, file, None, how, meter=meter)
 
     def download(
         self,
@@ -302,6 +328,7 @@ class Files:
         *,
         on_progress: OnProgress | None = None,
         timeout: float | None = None,
+        wake: bool = True,
     ) -> None:
         """Copy a file, or a folder with all that is in it, out of the sandbox, in constant memory.
 
@@ -315,22 +342,23 @@ class Files:
                 folder's. Folders above it are made.
             on_progress: Called after each piece that has come. What it raises ends the download and is raised.
             timeout: See the class.
+            wake: See the class.
 
         Raises:
             FileNotFoundInSandboxError: There is nothing at `remote`.
             SandboxError: It did not come whole, or cannot be written.
         """
         source = operations.remote_path("remote", remote)
-        target = Path(operations.local_path("local", local))
+        target, how = Path(operations.local_path("local", local)), _How(timeout, wake)
         if on_progress is not None:
             check_callback("on_progress", on_progress)
         try:
-            stream = self._open(source, timeout)
+            stream = self._open(source, how)
         except ValidationError as error:
             # A folder is refused so, and some other things, which are refused as an archive too.
             if error.status_code is None:
                 raise
-            self._download_folder(source, target, on_progress, timeout)
+            self._download_folder(source, target, on_progress, how)
             return
         with stream:
             target = target / Path(source).name if target.is_dir() else target
@@ -339,16 +367,16 @@ class Files:
                 _copy(stream, file.write, meter)
 
     def _download_folder(
-        self, source: str, target: Path, on_progress: OnProgress | None, timeout: float | None
+        self, source: str, target: Path, on_progress: OnProgress | None, how: "_How"
     ) -> None:
         meter = _Meter(source, None, on_progress)
         with tempfile.TemporaryFile() as file:
-            with self._open(source, timeout, as_archive=True) as stream:
+            with self._open(source, how, as_archive=True) as stream:
                 _copy(stream, file.write, meter)
             _archives.extract(file, target)
 
-    def _open(self, path: str, timeout: float | None, *, as_archive: bool = False) -> FileStream:
-        timeout_s = _arguments.optional(_arguments.seconds, "timeout", timeout)
+    def _open(self, path: str, how: "_How", *, as_archive: bool = False) -> FileStream:
+        timeout_s = how.timeout_s
         until = math.inf if timeout_s is None else time.monotonic() + timeout_s
         silence_s = self._sandbox._client.timeout_s
         operation = operations.read(path, self._sandbox.id)
@@ -360,6 +388,7 @@ class Files:
                 headers=lambda _token: operations.READ_HEADERS,
                 timeout_s=silence_s if timeout_s is None else timeout_s,
                 silence_s=silence_s,
+                wake=how.wake,
             )
         except SandboxError as error:
             raise operations.explain_read(error, path) from error.__cause__
@@ -375,16 +404,15 @@ class Files:
         target: str,
         source: Source,
         permissions: str | None,
-        timeout: float | None,
+        how: "_How",
         *,
         atomic: bool = False,
         meter: "_Meter | None" = None,
     ) -> None:
-        timeout_s = _arguments.optional(_arguments.seconds, "timeout", timeout)
         place = operations.sibling(target, secrets.token_hex(6)) if atomic else target
         body = _Upload(source, meter or _Meter(target, source.size))
         operation = operations.write(
-            target, self._sandbox.id, timeout_s=timeout_s, silence_s=self._sandbox._client.timeout_s
+            target, self._sandbox.id, timeout_s=how.timeout_s, silence_s=self._sandbox._client.timeout_s
         )
 
         def send(client: AuthenticatedClient) -> Response[ApiError | FileWriteResult]:
@@ -393,11 +421,11 @@ class Files:
             return write_file.sync_detailed(body=File(payload=payload), path=place, client=client)
 
         try:
-            self._send(send, operation, body, target)
+            self._send(send, operation, body, target, wake=how.wake)
             if permissions is not None:
-                self._command(operations.change_mode(place, permissions), target)
+                self._command(operations.change_mode(place, permissions), target, wake=how.wake)
             if atomic:
-                self._command(operations.move(place, target), target)
+                self._command(operations.move(place, target), target, wake=how.wake)
         except BaseException:
             if atomic:
                 self._discard(place)
@@ -409,9 +437,11 @@ class Files:
         operation: Operation[FileWriteResult, int],
         body: "_Upload",
         target: str,
+        *,
+        wake: bool,
     ) -> None:
         try:
-            size = self._sandbox._data.call(operation, send)
+            size = self._sandbox._data.call(operation, send, wake=wake)
         except BaseException as error:
             if body.failure is not None:
                 # The caller's own, or of this machine: it ended the sending.
@@ -427,8 +457,8 @@ class Files:
         with shielded(), contextlib.suppress(SandboxError):
             self._sandbox.commands.run(operations.discard(path), timeout_seconds=5, wake=False)
 
-    def _command(self, command: Sequence[str], path: str) -> None:
-        result = self._sandbox.commands.run(command, cwd="/")
+    def _command(self, command: Sequence[str], path: str, *, wake: bool) -> None:
+        result = self._sandbox.commands.run(command, cwd="/", wake=wake)
         if not result.ok:
             raise operations.failed(command[0], path, result, result.stderr, self._sandbox.id)
 
@@ -445,6 +475,14 @@ class Files:
         if not infos:
             raise operations.failed("find", path, result, stderr, self._sandbox.id)
         return infos
+
+
+class _How:
+    """How long a call may take, and whether it wakes the sandbox."""
+
+    def __init__(self, timeout: float | None, wake: bool) -> None:
+        self.timeout_s = _arguments.optional(_arguments.seconds, "timeout", timeout)
+        self.wake = _arguments.flag("wake", wake)
 
 
 class _Meter:

@@ -48,9 +48,10 @@ class Reader:
         except BaseException as error:
             # Interrupted, it may have begun all the same.
             self.stop()
-            if isinstance(error, RuntimeError):
-                raise SandboxError(f"the log cannot be read beside: {error}") from error
-            raise
+            if not isinstance(error, RuntimeError):
+                raise
+            self.failure = SandboxError(f"the log cannot be read beside: {error}")
+            self.has_ended = True
         return self
 
     def __exit__(self, *_: object) -> None:

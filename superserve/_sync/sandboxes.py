@@ -48,6 +48,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
+DEFAULT_WAIT_S: Final = 30.0
 _PAGE: Final = 100
 
 _log = logging.getLogger("superserve")
@@ -665,6 +666,22 @@ class Sandbox:
             ValidationError: It is no such port.
         """
         return sandboxes.preview_url(self._client.sandbox_url, self._usable_id, port)
+
+    def wait_for_port(self, port: int, timeout_s: float = DEFAULT_WAIT_S, *, wake: bool = True) -> None:
+        """Wait until something in the sandbox listens on a TCP port, on whatever address.
+
+        Runs one command, a loop of the sandbox's `/bin/sh` that reads /proc/net/tcp, as `commands.run` does.
+
+        Args:
+            port: 1 to 65535.
+            timeout_s: Seconds after which to give up, more than 0; rounded up to whole seconds. Default 30.
+            wake: Whether to wake the sandbox if it is paused.
+
+        Raises:
+            SandboxTimeoutError: Nothing listens there within `timeout_s`.
+            CommandStartError: The sandbox has no `/bin/sh`.
+        """
+        self.commands._wait_for_port(port, timeout_s, wake=wake)
 
     def _activate(self) -> Opened:
         opened = activate(self._client, self._usable_id, self._changed_at)

@@ -5,19 +5,24 @@ import signal
 import threading
 
 import pytest
+from superserve_api.models import SandboxResponse
 
-from superserve import AsyncSuperserve, OutcomeUnknownError, Superserve, ValidationError
-from superserve._async.sandboxes import AsyncSandbox
-from superserve._sync.sandboxes import Sandbox
-from tests.talk import Close, handle, talking
+from superserve import (
+    AsyncSandbox,
+    AsyncSuperserve,
+    OutcomeUnknownError,
+    Sandbox,
+    Superserve,
+    ValidationError,
+)
+from superserve._http.planes import Access
+from superserve._operations.sandboxes import read_sandbox
+from tests.talk import TOKEN, Close, sandbox_row, talking
 from tests.wire import STREAM_HEAD, chunk, head, reply, sse, stall
 
+INFO = read_sandbox(SandboxResponse.from_dict(sandbox_row())).info
 END = {"exit_code": 0, "finished": True}
 TWO = STREAM_HEAD + chunk(sse({"stdout": "a"})) + chunk(sse({"stdout": "b"}, END)) + chunk(b"")
-
-
-def never(wake):
-    raise AssertionError("nothing is to be woken")
 
 
 @pytest.fixture
@@ -27,7 +32,7 @@ async def async_box(serve, key):
     def async_box(*answers):
         wire = serve(*answers)
         clients.append(AsyncSuperserve(api_key=key, base_url=wire.url))
-        return handle(AsyncSandbox, clients[-1], never), wire
+        return AsyncSandbox(INFO, client=clients[-1], access=Access(TOKEN)), wire
 
     yield async_box
     for client in clients:
@@ -41,7 +46,7 @@ def box(serve, key):
     def box(*answers):
         wire = serve(*answers)
         clients.append(Superserve(api_key=key, base_url=wire.url))
-        return handle(Sandbox, clients[-1], never), wire
+        return Sandbox(INFO, client=clients[-1], access=Access(TOKEN)), wire
 
     yield box
     for client in clients:
@@ -94,8 +99,12 @@ def test_s12_sync_code_refuses_coroutine_functions(box):
     with pytest.raises(ValidationError, match="coroutine function"):
         sandbox.commands.run("x", on_stdout=hear)
     assert wire.requests == []
+
+    def begin(text):
+        return hear(text)
+
     with pytest.raises(ValidationError, match="await"):
-        sandbox.commands.run("x", on_stdout=lambda text: hear(text))
+        sandbox.commands.run("x", on_stdout=begin)
 
 
 @pytest.mark.parametrize(

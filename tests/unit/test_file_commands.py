@@ -73,11 +73,10 @@ names = st.binary(min_size=1, max_size=20).filter(
 @settings(max_examples=20, deadline=None)
 @given(st.sets(names, max_size=5))
 def test_names_of_any_bytes_are_told_apart(tmp_path_factory, found):
-    folder = os.fsencode(tmp_path_factory.mktemp("folder"))
+    folder = tmp_path_factory.mktemp("folder")
     for name in found:
-        with open(os.path.join(folder, name), "wb"):
-            pass
-    first, *others = infos(files.list_directory(os.fsdecode(folder)), os.fsdecode(folder))
+        (folder / os.fsdecode(name)).touch()
+    first, *others = infos(files.list_directory(str(folder)), str(folder))
     assert first.is_dir
     assert sorted(info.name for info in others) == sorted(name.decode(errors="replace") for name in found)
 

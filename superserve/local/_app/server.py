@@ -16,6 +16,7 @@ from superserve.local._app.server_thread import BACKLOG, ServerThread
 from superserve.local._app.settings import Settings
 from superserve.local._faults.faults import Faults
 from superserve.local._faults.registry import Registry
+from superserve.local._machines.sandboxes.scripts import Commands
 from superserve.local._resources import OPERATIONS
 from superserve.local._resources.build_steering import Builds
 from superserve.local._resources.builds import BuildResource
@@ -47,6 +48,8 @@ class LocalServer:
         limits: True for the real server's rate limits, quotas and caps, False for none, or a `Limits` of your own.
         system_templates: Whether the curated `superserve/...` templates are there.
         newer: Answer as later versions of the server do: more fields, statuses that nobody knows yet, paging.
+        isolation: What keeps commands of sandboxes apart from this machine: `auto` is bwrap, and where that does not
+            work commands are refused. `none` runs them as plain processes: absolute paths in them are this machine's.
         seed: Makes the ids of teams, templates and builds, and what faults leave to chance, the same on every run.
         state: A file that keeps templates, builds, teams and keys from one run to the next; made if there is none.
             By default nothing is kept.
@@ -59,6 +62,7 @@ class LocalServer:
         builds: `Builds`: adds, holds, writes and decides builds past the API.
         faults: `Faults`: makes requests, log streams and builds go wrong.
         requests: `Requests`: what arrived.
+        commands: `Commands`: commands of sandboxes that don't run, but do as told.
 
     Example:
         >>> from superserve import Superserve, Template
@@ -80,6 +84,7 @@ class LocalServer:
         limits: bool | Limits = True,
         system_templates: bool = True,
         newer: bool = False,
+        isolation: str = "auto",
         seed: int | None = None,
         state: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -96,6 +101,7 @@ class LocalServer:
             execute=arguments.check_flag("execute", execute),
             system_templates=arguments.check_flag("system_templates", system_templates),
             newer=arguments.check_flag("newer", newer),
+            isolation=arguments.check_choice("isolation", isolation, "auto", "none"),
             seed=seed,
             state=_read_path(state),
         )
@@ -171,6 +177,11 @@ class LocalServer:
         """
         thread = self._running()
         thread.call(thread.backend.reset())
+
+    @property
+    def commands(self) -> Commands:
+        """Commands of sandboxes that don't run, but do as told; see `Commands`."""
+        return self._running().services.commands
 
     def add_team(self, *, limits: TeamLimits | bool = False) -> Team:
         """Add a team with a key of its own; by default it has no limits.

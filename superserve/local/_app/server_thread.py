@@ -11,7 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from superserve.local._app.backend import Backend
-from superserve.local._app.connection import Connection
+from superserve.local._app.connection import Connection, WebSocket
 from superserve.local._app.recorder import Record
 from superserve.local._app.services import Services
 from superserve.local._app.settings import Settings
@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 KEEP_ALIVE_S = 60
 HEADER_BYTES = 1 << 20
+FRAME_BYTES = 4 << 20
 # How long a stopping server lets requests finish by themselves.
 GRACE_S = 0.2
 # A call into the server's thread changes some rows, or waits for a state that its caller expects.
@@ -104,7 +105,11 @@ class _Uvicorn(uvicorn.Server):
             _Config(
                 app,
                 http=Connection,
-                ws="none",
+                ws=WebSocket,
+                ws_max_size=FRAME_BYTES,
+                ws_ping_interval=30,
+                ws_ping_timeout=10,
+                ws_per_message_deflate=False,
                 lifespan="off",
                 interface="asgi3",
                 proxy_headers=False,

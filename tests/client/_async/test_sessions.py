@@ -15,7 +15,7 @@ from superserve import (
     SandboxTimeoutError,
     ValidationError,
 )
-from superserve._async import exec_connection
+from superserve._async import command_session, exec_connection
 from tests.talk import TOKEN, Close, talking
 from tests.wire import envelope, reply
 
@@ -339,3 +339,14 @@ async def test_a_command_that_does_not_want_its_input_has_a_result(box):
     sandbox, _ = await box(talking(exits))
     result = await sandbox.commands.run(["true", "-"], input=b"x" * 10_000_000)
     assert result.exit_code == 3
+
+
+async def test_an_end_that_is_overdue_is_not_waited_for(box, monkeypatch):
+    monkeypatch.setattr(command_session, "MARGIN_S", -0.95)
+    sandbox, wire = await box(talking(waits))
+    async with await sandbox.commands.spawn("x", timeout_seconds=1) as session:
+        assert repr(session) == f"<{type(session).__name__} running>"
+        with pytest.raises(OutcomeUnknownError, match="overdue"):
+            await session.wait()
+        assert repr(session) == f"<{type(session).__name__} ended>"
+    wire.until(lambda: wire.open_connections == 0)

@@ -403,7 +403,7 @@ def test_surprise_28_what_was_refused_for_now_is_sent_again(box, how, answer):
 
 def test_a_port_is_waited_for_by_one_command_without_a_line_for_the_shell(box):
     sandbox, wire = box(RAN)
-    sandbox.commands.wait_for_port(8080, timeout_s=5)
+    sandbox.wait_for_port(8080, timeout_s=5)
     [request] = wire.requests
     assert request.json["command"] == "/bin/sh"
     assert request.json["args"][-2:] == ["sh", "1F90"]
@@ -413,14 +413,14 @@ def test_a_port_is_waited_for_by_one_command_without_a_line_for_the_shell(box):
 def test_a_port_on_which_nothing_listens_is_a_timeout(box):
     sandbox, _ = box(reply(json={"stdout": "", "stderr": "", "exit_code": 124}))
     with pytest.raises(SandboxTimeoutError, match="nothing listens"):
-        sandbox.commands.wait_for_port(8080, timeout_s=1)
+        sandbox.wait_for_port(8080, timeout_s=1)
 
 
 @pytest.mark.parametrize("port", [0, 65536, -1, "80", 80.0, True])
 def test_what_is_no_port_is_refused(box, port):
     sandbox, wire = box(RAN)
     with pytest.raises(ValidationError, match="port"):
-        sandbox.commands.wait_for_port(port)
+        sandbox.wait_for_port(port)
     assert wire.requests == []
 
 
@@ -439,3 +439,37 @@ def test_s26_the_token_is_in_no_error(box, caplog):
             shown = "".join(traceback.format_exception(caught.value))
             assert TOKEN not in shown + repr(caught.value) + repr(caught.value.headers)
     assert TOKEN not in caplog.text
+
+
+def test_errors_name_the_command_and_no_more_of_it(box):
+    for command, name in (
+        ("curl -H secret", "run 'curl' in"),
+        ("TOKEN=secret curl", "run 'TOKEN=…' in"),
+        (["curl", "secret"], "run 'curl' in"),
+        ("x" * 100 + "secret", f"run '{'x' * 40}…' in"),
+    ):
+        sandbox, _ = box(cut())
+        with pytest.raises(OutcomeUnknownError) as caught:
+            sandbox.commands.run(command)
+        assert name in str(caught.value)
+        assert "secret" not in str(caught.value)
+
+
+def test_a_port_cannot_be_waited_for_where_the_shell_cannot_look(box):
+    sandbox, _ = box(reply(json={"stdout": "", "stderr": "no sleep", "exit_code": 1}))
+    with pytest.raises(CommandError, match="no sleep"):
+        sandbox.wait_for_port(80)
+
+
+def test_an_exit_code_that_no_program_has_is_none(box):
+    sandbox, _ = box(reply(json={"stdout": "", "stderr": "", "exit_code": 10**30}))
+    with pytest.raises(OutcomeUnknownError, match="exit code"):
+        sandbox.commands.run("x")
+
+
+@pytest.mark.parametrize("data", [5, None, ["a"], "\ud800"])
+def test_what_is_no_input_is_refused(box, data):
+    sandbox, _ = box(talking(lambda talk: talk.receive()))
+    with sandbox.commands.spawn("x") as session:
+        with pytest.raises(ValidationError, match="data"):
+            session.stdin.write(data)

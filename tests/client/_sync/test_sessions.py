@@ -16,7 +16,7 @@ from superserve import (
     SandboxTimeoutError,
     ValidationError,
 )
-from superserve._sync import exec_connection
+from superserve._sync import command_session, exec_connection
 from tests.talk import TOKEN, Close, talking
 from tests.wire import envelope, reply
 
@@ -336,3 +336,14 @@ def test_a_command_that_does_not_want_its_input_has_a_result(box):
     sandbox, _ = box(talking(exits))
     result = sandbox.commands.run(["true", "-"], input=b"x" * 10_000_000)
     assert result.exit_code == 3
+
+
+def test_an_end_that_is_overdue_is_not_waited_for(box, monkeypatch):
+    monkeypatch.setattr(command_session, "MARGIN_S", -0.95)
+    sandbox, wire = box(talking(waits))
+    with sandbox.commands.spawn("x", timeout_seconds=1) as session:
+        assert repr(session) == f"<{type(session).__name__} running>"
+        with pytest.raises(OutcomeUnknownError, match="overdue"):
+            session.wait()
+        assert repr(session) == f"<{type(session).__name__} ended>"
+    wire.until(lambda: wire.open_connections == 0)
