@@ -14,7 +14,7 @@ from superserve_api.models import ExecResult
 
 from superserve import _arguments
 from superserve._http.policy import Options
-from superserve._http.resend import Verdict, details, judge
+from superserve._http.resend import Verdict, details, is_of_access, judge
 from superserve._operations.operation import Operation, UnreadableError, none_if_unset, read_nothing
 from superserve._redact import Redactor, replace_surrogates
 from superserve._streams import sse
@@ -213,7 +213,7 @@ def explain(error: SandboxError, output: Output[Any]) -> SandboxError:
         told: CommandStartError | OutcomeUnknownError = OutcomeUnknownError(
             error.message, hint=IF_UNKNOWN, **details(error)
         )
-    elif _is_start_failure(error):
+    elif not is_of_access(error) and _is_start_failure(error):
         told = CommandStartError(error.message, **details(error))
     else:
         return error

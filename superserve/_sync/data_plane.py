@@ -20,7 +20,7 @@ from superserve._http import policy, responses, retry
 from superserve._http.planes import Access, Plane, data_plane
 from superserve._http.policy import Options
 from superserve._http.raw import RawClient
-from superserve._http.resend import Verdict, judge
+from superserve._http.resend import Verdict, judge, note_access
 from superserve._http.tasks_sync import Flight, run_until, sleep
 from superserve._operations import sandboxes
 from superserve._operations.operation import Operation
@@ -235,6 +235,7 @@ class DataPlane:
             try:
                 self.take(self.refresh(wake))
             except SandboxError as error:
+                note_access(error)
                 mine.error = error
                 raise
             finally:
