@@ -226,7 +226,7 @@ def test_the_synchronous_half_refuses_callbacks_that_nobody_would_await(wire, ke
         with pytest.raises(ValidationError) as caught:
             call()
         assert str(caught.value).endswith(
-            ": is a coroutine function; use AsyncTemplate, or pass a plain function"
+            ": is a coroutine function; use the asynchronous class, or pass a plain function"
         )
     assert len(wire.requests) == 1
 
