@@ -27,8 +27,6 @@ from superserve.local._resources.sandboxes import SandboxResource, SandboxRow
 DEFAULT_LIMIT_S = 30
 KEEPALIVE_S = 15.0
 FIRST_FRAME_S = 10.0
-# Of JSON-encoded text, both streams together.
-OUTPUT_BYTES = 8 << 20
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CUT = "\n[superserve] output is longer than 8 MiB; the rest was dropped\n"
 _SIGNALS = {name: getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")}
@@ -118,7 +116,7 @@ class ExecResource(Resource):
         except Malformed as error:
             await _answer(request, text_answer(400, str(error)))
             return
-        collected = _Collected()
+        collected = _Collected(self.sandboxes.behaviour.output_bytes)
         try:
             code = await self._carry_out(request, wanted, collected.add)
         except _CannotStartError as error:
@@ -280,9 +278,9 @@ class _GoneError(Exception):
 class _Collected:
     """The output of a command whose answer is one body."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
         self._texts: dict[str, list[str]] = {"stdout": [], "stderr": []}
-        self._left = OUTPUT_BYTES
+        self._left = most
         self._is_cut = False
 
     async def add(self, stream: str, data: bytes) -> None:
