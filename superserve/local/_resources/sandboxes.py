@@ -379,8 +379,12 @@ class SandboxResource(Resource):
         """Pause and delete what has run, or been paused, for as long as it was to."""
         while True:
             await self.services.clock.sleep(REAPER_S)
-            for row in list(self.rows):
-                await self._reap(row)
+            await self.reap()
+
+    async def reap(self) -> None:
+        """Pause and delete what is due."""
+        for row in list(self.rows):
+            await self._reap(row)
 
     async def _reap(self, row: SandboxRow) -> None:
         age = self.services.clock.age_of_wait
