@@ -746,6 +746,8 @@ class AsyncSandbox:
         self._changed_at = time.monotonic()
         if status is not None:
             self._info = attrs.evolve(self._info, status=status)
+        if status == SandboxStatus.DELETED:
+            self._data.forget()
 
     @property
     def _usable_id(self) -> str:
