@@ -127,13 +127,14 @@ class AsyncExecConnection:
                 data = await self._stream.read(_READ_AT_ONCE, _ENDLESS_S)
                 self._heard_at = time.monotonic()
                 events = self._receive(data)
-                await self._flush_if_free()
+                # Before anything is answered: the server may be gone by then.
                 if events:
                     self._has_ended = isinstance(events[-1], Exit | Failure)
                     self._read_bytes += _size(events)
                     self._events.put(events)
                     if self._has_ended:
                         return
+                await self._flush_if_free()
                 self._is_full = True
                 while self._read_bytes - self._taken_bytes > READ_AHEAD and self._protocol.state is OPEN:
                     await self._room.get(_WAIT_S)
