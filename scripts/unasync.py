@@ -19,10 +19,8 @@ MARK = (
 RULES = [
     (r"\basync (def|with|for)\b", r"\1"),
     (r"\bawait ", ""),
-    (r"\bhttpx\.AsyncByteStream\b", "httpx.SyncByteStream"),
     (r"\bAwaitable, ", ""),
     (r"\bAwaitable\[(Response\[R\])\]", r"\1"),
-    (r"\bAsyncIterator\b", "Iterator"),
     (r"\bAsyncGenerator\[([\w.]+(\[\w+\])?)\]", r"Generator[\1]"),
     (r"\bAsync([A-Z]\w*)\b(?! only)", r"\1"),
     (r"\baclos(e|ing)\b", r"clos\1"),

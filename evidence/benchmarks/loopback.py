@@ -6,6 +6,8 @@ Every scenario is a path that a client takes for its base URL:
 - `/list-N`: N templates.
 - `/log-N-events` and `/log-N-blocks`: builds with a log of N events, in one HTTP chunk each (as the real server sends
   them) or in chunks of 64 KiB (as a proxy may). A build's row is building when it is first asked for, then ready.
+  `/log-N-events-M` and `/log-N-blocks-M`: the same, but the first connection of each log breaks after M events, and the
+  second one begins at the start again.
 - `/waits`: each template created is built for a few seconds, and its row follows the log's end up to a second later.
 - `/endless`: a build that goes on for ever, and says nothing after its first log event.
 """
@@ -95,6 +97,10 @@ class _Build:
         return "ready" if _now() >= self.ready_at else "building"
 
 
+class _Broken(bytes):
+    """What is sent before the connection breaks."""
+
+
 class _Server:
     """What is served, and what has been seen."""
 
@@ -114,9 +120,10 @@ class _Server:
             ),
         }
         self._polled: set[str] = set()
+        self._broken: set[str] = set()
         self._builds: dict[str, _Build] = {}
         self._lags = itertools.cycle(LAGS_S)
-        log, waited = r"GET /log-\d+-\w+/templates/[^/]+", "GET /waits/templates/([^/]+)"
+        log, waited = r"GET /log-\d+-[\w-]+/templates/[^/]+", "GET /waits/templates/([^/]+)"
         self._routes: list[tuple[re.Pattern[str], Callable[..., bytes | _Build]]] = [
             (re.compile(pattern), make)
             for pattern, make in (
@@ -124,6 +131,7 @@ class _Server:
                 (log, self._log_template),
                 (f"{log}/builds/([^/]+)", self._log_build),
                 (r"GET /log-(\d+)-(\w+)/templates/[^/]+/builds/[^/]+/logs", self._log),
+                (r"GET /log-(\d+)-(\w+)-(\d+)/templates/[^/]+/builds/([^/]+)/logs", self._broken_log),
                 ("POST /waits/templates", self._create),
                 (waited, self._waited_template),
                 (f"{waited}/builds/[^/]+", self._waited_build),
@@ -157,6 +165,15 @@ class _Server:
     def _log(self, count: str, framing: str) -> bytes:
         return self._kept(
             f"log {count} {framing}", lambda: _whole_log(int(count), in_blocks=framing == "blocks")
+        )
+
+    def _broken_log(self, count: str, framing: str, most: str, build_id: str) -> bytes:
+        if build_id in self._broken:
+            return self._log(count, framing)
+        self._broken.add(build_id)
+        return self._kept(
+            f"log {most} of {count} {framing}",
+            lambda: _Broken(_whole_log(int(count), in_blocks=framing == "blocks", most=int(most))),
         )
 
     def _create(self) -> bytes:
@@ -215,6 +232,8 @@ class _Connection(asyncio.Protocol):
             answer = self._server.answer(f"{method.decode()} {path.decode()}")
             if isinstance(answer, bytes):
                 self._transport.write(answer)
+                if isinstance(answer, _Broken):
+                    self._transport.close()
             else:
                 self._stream = asyncio.create_task(self._send_log(answer))
 
@@ -290,16 +309,18 @@ def _event(number: int, text: str, *, finished: bool = False) -> bytes:
     return b"data: " + json.dumps(payload, separators=(",", ":")).encode() + b"\n\n"
 
 
-def _whole_log(count: int, *, in_blocks: bool) -> bytes:
+def _whole_log(count: int, *, in_blocks: bool, most: int | None = None) -> bytes:
+    """Return a log, or so many of its events and no end."""
     events = [
         _event(number, f"Collecting package-{number} (from -r requirements.txt, line {number})\n")
         for number in range(count - 1)
     ]
     events.append(_event(count - 1, "ready", finished=True))
+    events = events[:most]
     if in_blocks:
         text = b"".join(events)
         events = [text[start : start + BLOCK] for start in range(0, len(text), BLOCK)]
-    return _STREAM_HEAD + b"".join(map(_chunk, events)) + _chunk(b"")
+    return _STREAM_HEAD + b"".join(map(_chunk, events)) + (_chunk(b"") if most is None else b"")
 
 
 def _chunk(data: bytes) -> bytes:

@@ -1,7 +1,9 @@
 """Measure the SDK against plain httpx in the same run: prints a table and writes evidence/benchmarks/results/<time>.json.
 
 Everything runs on loopback, against servers that this program starts and stops. Figures are ratios where they can be:
-absolute times depend on the machine. Takes a few minutes; `--quick` takes less than 30 s and says less.
+absolute times depend on the machine. Takes a few minutes; `--quick` takes about half of one and says less. With
+OFFICIAL_PYTHON in the environment, a Python that has the official SDK (`nox -s compat` leaves one in
+.nox/compat/tmp/official), that one's memory is measured, too.
 """
 
 import argparse
@@ -20,6 +22,7 @@ import imports
 import local_server
 import log_events
 import loopback
+import memory
 import waits
 from figures import Figure, missed, table
 
@@ -29,6 +32,7 @@ SECTIONS: dict[str, Callable[..., list[Figure]]] = {
     "imports": imports.measure,
     "calls": calls.measure,
     "logs": log_events.measure,
+    "memory": memory.measure,
     "waits": waits.measure,
     "local server": local_server.measure,
 }

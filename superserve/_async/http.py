@@ -66,7 +66,7 @@ class AsyncHTTPClient(private.Unredirected, httpx.AsyncClient):
             return await self._open(request, **arguments)
         # Before anything is begun: where there can be no connections, it says why.
         self._connections.pool()
-        options = policy.current_options()
+        options = policy.current_options.get()
         if options is None:
             options = self._default
         else:
@@ -121,9 +121,11 @@ class AsyncHTTPClient(private.Unredirected, httpx.AsyncClient):
 async def read_whole(response: httpx.Response) -> httpx.Response:
     """Read an answer to its end, unless it is too long."""
     chunks: list[bytes] = []
+    said = response.headers.get("content-length", "")
     length = 0
     try:
-        policy.refuse_by_headers(response)
+        policy.refuse_length(response.request, int(said) if said.isdecimal() else 0)
+        policy.refuse_packing(response)
         async for chunk in response.aiter_bytes():
             chunks.append(chunk)
             length += len(chunk)

@@ -15,11 +15,7 @@ LoopPool = tuple[httpcore.AsyncConnectionPool, asyncio.Semaphore, AsyncGenerator
 
 
 class Connections:
-    """One pool an event loop, made when it is first needed, closed with the loop.
-
-    Attributes:
-        is_closed: Whether further calls are refused.
-    """
+    """One pool an event loop, made when it is first needed, closed with the loop; none once `is_closed`."""
 
     def __init__(self, make_pool: Callable[[int], httpcore.AsyncConnectionPool]) -> None:
         self.is_closed = False
@@ -54,8 +50,7 @@ class Connections:
         loop = running_loop()
         found = self._of_loop.get(loop)
         if found is None:
-            # Connections keep the loop alive that they were made in: those of a loop that was closed without being
-            # shut down are let go here.
+            # Connections keep their loop alive: those of one that was closed without being shut down are let go here.
             # Not by iterating: other threads may make and close loops meanwhile.
             for reference in self._of_loop.keyrefs():
                 if (other := reference()) is not None and other.is_closed():

@@ -16,11 +16,7 @@ from superserve.errors import SandboxError
 
 
 class Connections:
-    """One pool a process, made when it is first needed, and made anew after a fork or an interrupt.
-
-    Attributes:
-        is_closed: Whether further calls are refused.
-    """
+    """One pool a process, made when it is first needed, and anew after a fork or an interrupt; none once `is_closed`."""
 
     def __init__(self, make_pool: Callable[[int], httpcore.ConnectionPool]) -> None:
         self.is_closed = False

@@ -5,11 +5,13 @@ import contextlib
 import inspect
 import math
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Generic, TypeVar
 
 import anyio
 import httpx
+from httpx_sse import EventSource, ServerSentEvent
 
 from superserve import _clock as time
 from superserve._arguments import LogCallback, function
@@ -19,17 +21,15 @@ from superserve.types import BuildLogEvent
 
 T = TypeVar("T")
 
+# What a function without a result returns.
 Done = Coroutine[Any, Any, None]
-"""What a function without a result returns."""
-
+# How a caller gets the handle of a template, for messages.
 CONNECT: Final = "(await AsyncTemplate.connect({!r}))"
-"""How a caller gets the handle of a template, for messages."""
 
 check_callback = function
+sleep = asyncio.sleep
 # For how long plain callbacks may keep other tasks waiting.
 _TURN_S: Final = 0.01
-
-sleep = asyncio.sleep
 
 
 def shielded() -> contextlib.AbstractContextManager[object]:
@@ -70,11 +70,7 @@ class Worker:
 
 
 async def run_until(deadline: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Await work; when cancelled, return when it has ended.
-
-    Raises:
-        httpx.ReadTimeout: `deadline`, of `time.monotonic`, has passed.
-    """
+    """Await work, for httpx.ReadTimeout until a deadline of `time.monotonic`; when cancelled, return when it has ended."""
     results: list[T] = []
 
     async def run() -> None:
@@ -113,6 +109,11 @@ class Queue(Generic[T]):
                 async with asyncio.timeout(timeout_s):
                     await self._news.wait()
         return self._items.popleft() if self._items else None
+
+
+def messages(response: httpx.Response) -> AbstractAsyncContextManager[AsyncIterator[ServerSentEvent]]:
+    """Return the messages of an event stream, to be left at any time."""
+    return contextlib.aclosing(EventSource(response).aiter_sse())
 
 
 async def deliver(callback: LogCallback, events: list[BuildLogEvent], deadline: Deadline) -> bool:

@@ -5,8 +5,12 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Final, Generic, TypeAlias, TypeVar
+
+import httpx
+from httpx_sse import EventSource, ServerSentEvent
 
 from superserve._arguments import LogCallback, plain_function
 from superserve._http.transport_sync import Call, during
@@ -17,9 +21,7 @@ from superserve.types import BuildLogEvent
 T = TypeVar("T")
 
 Done: TypeAlias = None
-
 CONNECT: Final = "Template.connect({!r})"
-"""How a caller gets the handle of a template, for messages."""
 
 check_callback = plain_function
 sleep = time.sleep
@@ -74,6 +76,11 @@ class Queue(Generic[T]):
             return self._items.get(timeout=min(max(timeout_s, 0.0), _LONGEST_WAIT_S))
         except queue.Empty:
             return None
+
+
+def messages(response: httpx.Response) -> AbstractContextManager[Iterator[ServerSentEvent]]:
+    """Return the messages of an event stream."""
+    return contextlib.nullcontext(EventSource(response).iter_sse())
 
 
 def deliver(callback: LogCallback, events: list[BuildLogEvent], _deadline: Deadline) -> bool:

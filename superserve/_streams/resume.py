@@ -23,6 +23,7 @@ class Replay:
         self._optional: set[int] = set()
         self._cursor = 0
         self._is_comparing = False
+        self._has_warned = False
         self._trouble: set[str] = set()
 
     @property
@@ -47,6 +48,9 @@ class Replay:
         """
         found = read_event(data)
         if found is None:
+            if not self._has_warned:
+                self._has_warned = True
+                _log.warning("a message of the build log is no log event, and is skipped, as others will be")
             return None
         event, key, is_lasting = found
         fingerprint = hash(key)

@@ -2,9 +2,8 @@
 
 import contextlib
 import json
-import logging
 import socket
-from collections.abc import Iterable
+from collections.abc import AsyncIterable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -24,7 +23,6 @@ _KEEP_ALIVE_S: Final = 30
 _LINES: Final = 20
 _LONGEST_LINE: Final = 500
 
-_log = logging.getLogger("superserve")
 _decode: Final = json.JSONDecoder().raw_decode
 _from_iso: Final = datetime.fromisoformat
 _STREAMS: Final = {stream.value: stream for stream in BuildLogStream}
@@ -39,12 +37,10 @@ def is_event_stream(response: httpx.Response) -> bool:
     return response.status_code == _OK and kind in _KINDS
 
 
-def wrap(response: httpx.Response, body: httpx.SyncByteStream | httpx.AsyncByteStream) -> httpx.Response:
-    """Return an event stream with this body, which is unpacked already: in UTF-8, with or without a BOM."""
-    # Of the headers only what the reader of events insists on.
-    wrapped = httpx.Response(
-        response.status_code, headers={"content-type": KIND}, stream=body, request=response.request
-    )
+def wrap(response: httpx.Response, body: Iterable[bytes] | AsyncIterable[bytes]) -> httpx.Response:
+    """Return an event stream with this body: unpacked, in UTF-8, with or without a BOM."""
+    # The reader of events insists on the type.
+    wrapped = httpx.Response(200, headers={"content-type": KIND}, content=body, request=response.request)
     wrapped.encoding = "utf-8-sig"
     return wrapped
 
@@ -71,7 +67,6 @@ def read_event(data: str) -> tuple[BuildLogEvent, Key, bool] | None:
     get = payload.get
     stream, text = get("stream"), get("text")
     if type(stream) is not str or type(text) is not str:
-        _log.warning("a message of the build log is no log event, and is skipped (%d characters)", len(data))
         return None
     timestamp, status, finished = get("timestamp"), get("status"), get("finished") is True
     event = BuildLogEvent(

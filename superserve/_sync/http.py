@@ -67,7 +67,7 @@ class HTTPClient(private.Unredirected, httpx.Client):
             return self._open(request, **arguments)
         # Before anything is begun: where there can be no connections, it says why.
         self._connections.pool()
-        options = policy.current_options()
+        options = policy.current_options.get()
         if options is None:
             options = self._default
         else:
@@ -122,9 +122,11 @@ class HTTPClient(private.Unredirected, httpx.Client):
 def read_whole(response: httpx.Response) -> httpx.Response:
     """Read an answer to its end, unless it is too long."""
     chunks: list[bytes] = []
+    said = response.headers.get("content-length", "")
     length = 0
     try:
-        policy.refuse_by_headers(response)
+        policy.refuse_length(response.request, int(said) if said.isdecimal() else 0)
+        policy.refuse_packing(response)
         for chunk in response.iter_bytes():
             chunks.append(chunk)
             length += len(chunk)

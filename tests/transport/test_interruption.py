@@ -461,7 +461,7 @@ async def test_plain_callbacks_let_other_tasks_have_their_turn(serve, key):
 # Without a signal
 
 
-def test_a_thread_that_cannot_be_started_is_told(serve, key, monkeypatch):
+def test_a_thread_that_cannot_be_started_costs_a_wait_its_log_alone(serve, key, monkeypatch, caplog):
     start = threading.Thread.start
 
     def refuse(thread):
@@ -469,12 +469,15 @@ def test_a_thread_that_cannot_be_started_is_told(serve, key, monkeypatch):
             raise RuntimeError("can't start new thread")
         start(thread)
 
-    wire = serve(Script(build=["building"], logs=[stall(STREAM_HEAD + EVENT)]))
+    wire = serve(Script(build=["building", "ready"]))
     with Superserve(api_key=key, base_url=wire.url) as client:
         template = Template.connect(TEMPLATE_ID, client=client)
         monkeypatch.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(SandboxError, match="the log cannot be read beside: can't start new thread"):
-            template.wait_until_ready(on_log=print)
+        reason = "the log cannot be read beside: can't start new thread"
+        assert template.wait_until_ready(on_log=print, poll_interval_s=0.01).status == "ready"
+        assert reason in caplog.text
+        with pytest.raises(SandboxError, match=reason):
+            template.stream_build_logs(on_event=print)
         monkeypatch.undo()
 
 

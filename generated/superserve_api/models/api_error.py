@@ -55,7 +55,7 @@ class ApiError:
             raise wire.in_field(src_dict, "error", unreadable) from None
 
         api_error = cls(
-            error=error,
+            error,
         )
 
         if not _FIELDS.issuperset(src_dict):

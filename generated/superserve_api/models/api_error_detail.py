@@ -58,8 +58,8 @@ class ApiErrorDetail:
             raise wire.unexpected("message", message, "a string")
 
         api_error_detail = cls(
-            code=code,
-            message=message,
+            code,
+            message,
         )
 
         if not _FIELDS.issuperset(src_dict):

@@ -54,8 +54,8 @@ class BuildEnv:
             raise wire.unexpected("value", value, "a string")
 
         build_env = cls(
-            key=key,
-            value=value,
+            key,
+            value,
         )
 
         return build_env

@@ -105,10 +105,10 @@ class BuildSpec:
             raise wire.unexpected("ready_cmd", ready_cmd, "a string")
 
         build_spec = cls(
-            from_=from_,
-            steps=steps,
-            start_cmd=start_cmd,
-            ready_cmd=ready_cmd,
+            from_,
+            steps,
+            start_cmd,
+            ready_cmd,
         )
 
         return build_spec

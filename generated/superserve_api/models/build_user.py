@@ -57,8 +57,8 @@ class BuildUser:
             raise wire.unexpected("sudo", sudo, "a boolean")
 
         build_user = cls(
-            name=name,
-            sudo=sudo,
+            name,
+            sudo,
         )
 
         return build_user

@@ -100,11 +100,11 @@ class CreateTemplateRequest:
             raise wire.unexpected("disk_mib", disk_mib, "an integer")
 
         create_template_request = cls(
-            name=name,
-            build_spec=build_spec,
-            vcpu=vcpu,
-            memory_mib=memory_mib,
-            disk_mib=disk_mib,
+            name,
+            build_spec,
+            vcpu,
+            memory_mib,
+            disk_mib,
         )
 
         return create_template_request

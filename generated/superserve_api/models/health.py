@@ -58,8 +58,8 @@ class Health:
             raise wire.unexpected("version", version, "a string")
 
         health = cls(
-            status=status,
-            version=version,
+            status,
+            version,
         )
 
         if not _FIELDS.issuperset(src_dict):

@@ -369,14 +369,17 @@ def test_a_row_that_lags_behind_for_ever_is_returned_as_it_is_with_a_warning(scr
     assert time.monotonic() - began >= 0.2
     assert info.status == "building"
     assert script.count("template") > 3
-    assert told() == [f"build {BUILD_ID} is ready, and the row of its template still says building"]
+    assert told() == [f"build {BUILD_ID} is ready, and its template still says building"]
 
 
 def test_a_long_poll_interval_does_not_prolong_the_time_for_a_row_that_lags_behind(scripted, monkeypatch):
     monkeypatch.setattr(build_wait, "TEMPLATE_LAG_S", 0.2)
     began = time.monotonic()
-    info, _ = lagging(scripted, template_row("building"), poll_interval_s=300)
-    assert info.status == "building"
+    building = template_row("building", latest_build_id=BUILD_ID)
+    info, script = lagging(scripted, building, template_row("ready"), poll_interval_s=300)
+    # It is asked for once more when that time is over.
+    assert info.status == "ready"
+    assert script.count("template") == 3
     assert time.monotonic() - began < 10
 
 
@@ -402,7 +405,7 @@ def test_a_row_that_lags_behind_does_not_prolong_the_time_of_the_wait(scripted, 
     assert info.status == "building"
     assert script.count("template") > 3
     assert time.monotonic() - began < build_wait.TEMPLATE_LAG_S / 2
-    assert told() == [f"build {BUILD_ID} is ready, and the row of its template still says building"]
+    assert told() == [f"build {BUILD_ID} is ready, and its template still says building"]
 
 
 # How a build goes on
