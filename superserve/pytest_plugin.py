@@ -146,3 +146,12 @@ def superserve_api(
 def superserve_faults(superserve_api: SuperserveApi) -> "Faults":
     """Make requests, logs and builds of this test go wrong; see `Faults`."""
     return superserve_api.server.faults
+
+
+@pytest.fixture
+def superserve_official(superserve_api: SuperserveApi, monkeypatch: pytest.MonkeyPatch) -> SuperserveApi:
+    """Lead programs with an official SDK, and this test if it loads one itself, to the local server; see docs/local-server.md."""
+    monkeypatch.delenv("SUPERSERVE_BASE_URL")
+    for name, value in superserve_api.server.official_environment().items():
+        monkeypatch.setenv(name, superserve_api.api_key if name == "SUPERSERVE_API_KEY" else value)
+    return superserve_api

@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _fill_streams()
     parser = _parser()
     options = parser.parse_args(arguments)
+    if options.tunnel and not options.official:
+        parser.error("--tunnel belongs to --official")
     if options.action not in {None, "run"}:
         parser.error(
             f"{options.action!r} is no subcommand: the only one is run, as in {PROGRAM} run -- COMMAND ..."
@@ -49,11 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(str(error))  # exits with code 2
     try:
         if options.action == "run":
-            return _run(server, options.command, json_logs=options.json_logs)
-        return _serve(server, json_logs=options.json_logs)
+            return _run(server, options)
+        return _serve(server, options)
     except KeyboardInterrupt:
         return KILLED_BY_SIGNAL + signal.SIGINT
-    except (OSError, StateError, NotImplementedError) as error:
+    except (OSError, StateError, NotImplementedError, ImportError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         print(f"{parser.prog}: {reason or error}", file=sys.stderr)
         return 1
@@ -87,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
         no_limits=False,
         state=None,
         json_logs=False,
+        official=False,
+        tunnel=False,
     )
     parser.add_argument("--version", action="version", version=f"superserve {superserve.__version__}")
     # A subparser for run would refuse another word with a list of one choice.
@@ -159,6 +163,11 @@ def _options() -> argparse.ArgumentParser:
     options.add_argument(
         "--speed", type=float, metavar="N", help="shorten every wait N times (default: 1, at most 10000)"
     )
+    flag(
+        "--official",
+        "answer for the real service's addresses too, as the HTTPS proxy of a program with an official SDK",
+    )
+    flag("--tunnel", "with --official: lead that program to all other hosts as well (default: refuse them)")
     flag("--no-limits", "no rate limits, quotas and team caps")
     options.add_argument(
         "--state", metavar="FILE", help="keep templates, builds and keys in FILE (default: only in memory)"
@@ -167,17 +176,20 @@ def _options() -> argparse.ArgumentParser:
     return options
 
 
-def _serve(server: LocalServer, *, json_logs: bool) -> int:
+def _serve(server: LocalServer, options: argparse.Namespace) -> int:
     stopping = threading.Event()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         stopping.set()
 
-    show_log(sys.stderr, as_json=json_logs)
+    show_log(sys.stderr, as_json=options.json_logs)
     with _handle_signals(dict.fromkeys(_ending_signals(), stop)), server:
-        for name, value in _environment(server).items():
+        removed, added = _environment(server, options)
+        if removed:
+            print(f"unset {' '.join(removed)}")
+        for name, value in added.items():
             print(f"export {name}={shlex.quote(value)}")
-        if not json_logs:
+        if not options.json_logs:
             # A browser tells nobody what is behind the #; files that stderr may be sent to aren't as discreet.
             key = f"#key={server.api_key}" if sys.stderr.isatty() else ""
             print(
@@ -206,8 +218,9 @@ def _end_stdout() -> None:
         os.close(nowhere)
 
 
-def _run(server: LocalServer, command: list[str], *, json_logs: bool) -> int:
-    if json_logs:
+def _run(server: LocalServer, options: argparse.Namespace) -> int:
+    command: list[str] = options.command
+    if options.json_logs:
         show_log(sys.stderr, as_json=True)
     with server:
         program = shutil.which(command[0])
@@ -226,9 +239,10 @@ def _run(server: LocalServer, command: list[str], *, json_logs: bool) -> int:
                 early.append(number)
 
         with _handle_signals({signal.SIGINT: leave_to_command, signal.SIGTERM: pass_on}):
-            environment = {**os.environ, **_environment(server)}
+            removed, added = _environment(server, options)
+            inherited = {name: value for name, value in os.environ.items() if name not in removed}
             try:
-                child = subprocess.Popen([program, *command[1:]], env=environment)  # noqa: S603 - the user's own
+                child = subprocess.Popen([program, *command[1:]], env={**inherited, **added})  # noqa: S603 - the user's own
             except OSError as error:
                 return _refuse(command[0], _reason(program, error))
             children.append(child)
@@ -272,8 +286,12 @@ def _handle_signals(handlers: dict[int, Handler]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _environment(server: LocalServer) -> dict[str, str]:
-    return {"SUPERSERVE_BASE_URL": server.base_url, "SUPERSERVE_API_KEY": server.api_key}
+def _environment(server: LocalServer, options: argparse.Namespace) -> tuple[list[str], dict[str, str]]:
+    """Return the variables that a program must not have, and those that it needs, to find the server."""
+    if options.official:
+        # Official SDKs know the other plane's address by that of this one only.
+        return ["SUPERSERVE_BASE_URL"], server.official_environment(tunnel=options.tunnel)
+    return [], {"SUPERSERVE_BASE_URL": server.base_url, "SUPERSERVE_API_KEY": server.api_key}
 
 
 if __name__ == "__main__":

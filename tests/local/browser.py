@@ -20,6 +20,8 @@ PROGRAMS = [("chromium", "chromedriver"), ("google-chrome", "chromedriver")]
 # The name that WebDriver gives an element in JSON.
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
+_HASTEN = "const later = setTimeout; window.setTimeout = (run, ms, ...rest) => later(run, ms / 20, ...rest);"
+
 
 def missing() -> str | None:
     """Return why there is no browser on this machine, or None if there is one."""
@@ -37,7 +39,7 @@ def _programs() -> tuple[str, str] | None:
 
 
 class Browser:
-    """One window of a browser of its own, without anybody's profile."""
+    """One window of a browser of its own, without anybody's profile. Timers of pages are twenty times faster."""
 
     def __init__(self) -> None:
         programs = _programs()
@@ -55,6 +57,8 @@ class Browser:
         try:
             self._http = httpx.Client(base_url=self._address(), timeout=3 * WAIT_S, verify=False)
             self._session = self._begin(browser)
+            # Pages poll and pause; what they do in between is the same if it comes sooner.
+            self._tell("Page.addScriptToEvaluateOnNewDocument", source=_HASTEN)
         except BaseException:
             self._end_driver()
             raise

@@ -16,20 +16,56 @@ import time
 import zipfile
 from pathlib import Path
 
+import attrs
 import httpx
 import pytest
 
 import superserve.local
-from superserve.local._app.terminal import LineFormatter
+from superserve.local import __main__ as command_line
+from superserve.local._app.terminal import LineFormatter, takes_colours
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(superserve.local.__file__).parents[2])}
 COMMAND = [sys.executable, "-W", "error", "-m", "superserve.local"]
 
 
-def run(*arguments):
-    return subprocess.run(
+@attrs.frozen
+class Ended:
+    """What a command line has come to."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run(capfd):
+    """Run a command line to its end, in this process: what it starts writes to the same descriptors."""
+    root, requests = logging.getLogger(), logging.getLogger("superserve.local.requests")
+
+    def run(*arguments):
+        capfd.readouterr()
+        handlers, level = list(root.handlers), requests.level
+        try:
+            code = command_line.main(arguments)
+        except SystemExit as ended:
+            code = ended.code
+        finally:
+            # A command line logs for as long as its process lasts.
+            for handler in [handler for handler in root.handlers if handler not in handlers]:
+                root.removeHandler(handler)
+            requests.setLevel(level)
+        sys.stdout.flush()
+        return Ended(code, *capfd.readouterr())
+
+    return run
+
+
+def run_apart(*arguments):
+    """Run a command line to its end, as a shell does."""
+    ended = subprocess.run(
         [*COMMAND, *arguments], env=ENVIRONMENT, capture_output=True, text=True, timeout=30, check=False
     )
+    return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
 @pytest.fixture
@@ -156,7 +192,7 @@ def test_options_choose_the_port_and_turn_limits_off(serve):
     assert "ratelimit-limit" not in answer.headers
 
 
-def test_a_port_that_is_taken_is_one_line_of_error():
+def test_a_port_that_is_taken_is_one_line_of_error(run):
     with superserve.local.LocalServer() as server:
         port = httpx.URL(server.base_url).port
         ended = run("--port", str(port))
@@ -181,7 +217,7 @@ def test_a_port_that_is_taken_is_one_line_of_error():
         ["run"],
     ],
 )
-def test_wrong_options_are_errors_of_the_command_line(arguments):
+def test_wrong_options_are_errors_of_the_command_line(run, arguments):
     ended = run(*arguments)
 
     assert ended.returncode == 2
@@ -197,13 +233,13 @@ def test_run_gives_a_command_a_server_of_its_own_and_takes_its_code():
         "sys.exit(7)\n"
     )
 
-    ended = run("run", "--speed", "100", "--no-limits", "--", sys.executable, "-c", code, "--port", "x")
+    ended = run_apart("run", "--speed", "100", "--no-limits", "--", sys.executable, "-c", code, "--port", "x")
 
     assert (ended.returncode, ended.stdout, ended.stderr) == (7, "200 ['--port', 'x']\n", "")
 
 
 @pytest.mark.parametrize("separator", [[], ["--"]])
-def test_what_is_behind_the_first_word_of_the_command_belongs_to_it(separator):
+def test_what_is_behind_the_first_word_of_the_command_belongs_to_it(run, separator):
     code = "import os, sys; print(os.environ['SUPERSERVE_BASE_URL'], sys.argv[1:])"
     rest = ["--port", "x", "--execute", "-h", "--", "--speed=fast", "run"]
     with superserve.local.LocalServer() as server:
@@ -216,7 +252,7 @@ def test_what_is_behind_the_first_word_of_the_command_belongs_to_it(separator):
 
 
 @pytest.mark.parametrize("separator", [[], ["--"]])
-def test_short_options_of_the_command_are_its_own(separator, tmp_path):
+def test_short_options_of_the_command_are_its_own(run, separator, tmp_path):
     (tmp_path / ".hidden").touch()
 
     ended = run("run", *separator, "ls", "-la", str(tmp_path))
@@ -228,7 +264,7 @@ def test_short_options_of_the_command_are_its_own(separator, tmp_path):
 @pytest.mark.parametrize(
     "arguments", [["rnu", "--", "true"], ["serve"], ["--no-limits", "true"], ["--", "true", "run"]]
 )
-def test_another_word_than_run_is_told_what_to_write(arguments):
+def test_another_word_than_run_is_told_what_to_write(run, arguments):
     ended = run(*arguments)
 
     assert (ended.returncode, ended.stdout) == (2, "")
@@ -238,7 +274,7 @@ def test_another_word_than_run_is_told_what_to_write(arguments):
 
 
 @pytest.mark.parametrize("arguments", [["run"], ["run", "--"], ["run", "--execute", "--"]])
-def test_run_without_a_command_says_so(arguments):
+def test_run_without_a_command_says_so(run, arguments):
     ended = run(*arguments)
 
     assert ended.returncode == 2
@@ -246,14 +282,14 @@ def test_run_without_a_command_says_so(arguments):
 
 
 @pytest.mark.parametrize("arguments", [["--spe", "100"], ["run", "--spe", "100", "--", "true"]])
-def test_options_are_written_out(arguments):
+def test_options_are_written_out(run, arguments):
     ended = run(*arguments)
 
     assert ended.returncode == 2
     assert "unrecognized arguments: --spe" in ended.stderr
 
 
-def test_the_help_shows_that_run_may_be_left_out():
+def test_the_help_shows_that_run_may_be_left_out(run):
     ended = run("--help")
 
     assert ended.returncode == 0
@@ -262,13 +298,13 @@ def test_the_help_shows_that_run_may_be_left_out():
     assert run("run", "--help").stdout.startswith("usage: python -m superserve.local run [options] ")
 
 
-def test_run_tells_of_a_command_that_a_signal_ended():
+def test_run_tells_of_a_command_that_a_signal_ended(run):
     ended = run("run", "--", "sh", "-c", "kill -KILL $$")
 
     assert ended.returncode == 128 + signal.SIGKILL
 
 
-def test_run_says_when_there_is_no_such_command():
+def test_run_says_when_there_is_no_such_command(run):
     ended = run("run", "--", "no-such-command-anywhere")
 
     assert (ended.returncode, ended.stderr) == (127, "no-such-command-anywhere: command not found\n")
@@ -283,7 +319,7 @@ def test_run_says_when_there_is_no_such_command():
         (None, 0o755, "is a directory"),
     ],
 )
-def test_run_names_a_file_that_cannot_be_run_and_says_why(tmp_path, content, mode, reason):
+def test_run_names_a_file_that_cannot_be_run_and_says_why(run, tmp_path, content, mode, reason):
     script = tmp_path / "script"
     if content is None:
         script.mkdir()
@@ -296,7 +332,7 @@ def test_run_names_a_file_that_cannot_be_run_and_says_why(tmp_path, content, mod
     assert (ended.returncode, ended.stderr) == (126, f"{script}: {reason}\n")
 
 
-def test_run_says_when_there_is_no_such_file(tmp_path):
+def test_run_says_when_there_is_no_such_file(run, tmp_path):
     ended = run("run", "--", str(tmp_path / "gone"))
 
     assert (ended.returncode, ended.stderr) == (127, f"{tmp_path / 'gone'}: command not found\n")
@@ -316,7 +352,7 @@ def test_run_leaves_signals_to_the_command(start, number):
     assert (process.returncode, errors) == (5, "")
 
 
-def test_options_before_run_count_too():
+def test_options_before_run_count_too(run):
     code = (
         "import os, urllib.request as r\n"
         "print(dict(r.urlopen(os.environ['SUPERSERVE_BASE_URL'] + '/health').headers).keys())\n"
@@ -328,16 +364,25 @@ def test_options_before_run_count_too():
     assert "ratelimit" not in ended.stdout.lower()
 
 
-def test_requests_are_logged_on_a_line_each_without_colours_and_keys(serve):
+def send_garbage(exported):
+    url = httpx.URL(exported["SUPERSERVE_BASE_URL"])
+    with socket.create_connection((url.host, url.port), timeout=10) as connection:
+        connection.sendall(b"\x1b[31mgarbage\r\n\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 400")
+
+
+def test_requests_and_what_is_wrong_are_logged_on_a_line_each_without_colours_and_keys(serve):
     process, exported = serve("--no-limits")
     key = exported["SUPERSERVE_API_KEY"]
     for path in ("/templates?name_prefix=a%20b", f"/nowhere/{key}?key={key}", "/", "/_local/overview"):
         get(exported, path)
+    send_garbage(exported)
 
     process.terminate()
     _, errors = process.communicate(timeout=20)
 
     lines = errors.splitlines()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d  warning  Invalid HTTP request received\.", lines.pop())
     for hint in (f"Status page: {exported['SUPERSERVE_BASE_URL']}/", "Ctrl-C stops the server."):
         lines.remove(hint)
     form = r"\d\d:\d\d:\d\d  (\w+) +(\d+) +[0-9.]+ m?s  (\S+)"
@@ -349,18 +394,22 @@ def test_requests_are_logged_on_a_line_each_without_colours_and_keys(serve):
     assert "\x1b" not in errors
 
 
-def test_json_logs_are_a_json_object_for_each_request(serve):
+def test_json_logs_are_a_json_object_for_each_request_and_for_what_is_wrong(serve):
     process, exported = serve("--json-logs", "--speed", "100")
     headers = {"X-API-Key": exported["SUPERSERVE_API_KEY"]}
     with httpx.Client(base_url=exported["SUPERSERVE_BASE_URL"], headers=headers, verify=False) as http:
         body = {"name": "demo", "build_spec": {"from": "debian:12"}}
         created = http.post("/templates?a=%22b", json=body).json()
         http.get(f"/templates/{created['id']}/builds/{created['build_id']}/logs")
+    send_garbage(exported)
 
     process.terminate()
     _, errors = process.communicate(timeout=20)
 
     lines = [json.loads(line) for line in errors.splitlines()]
+    wrong = lines.pop()
+    assert wrong.keys() == {"time", "level", "message"}
+    assert (wrong["level"], wrong["message"]) == ("warning", "Invalid HTTP request received.")
     assert [line.pop("duration_ms") >= 0 for line in lines] == [True, True]
     for line in lines:
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("time"))
@@ -376,33 +425,6 @@ def test_json_logs_are_a_json_object_for_each_request(serve):
     assert exported["SUPERSERVE_API_KEY"] not in errors
 
 
-def send_garbage(exported):
-    url = httpx.URL(exported["SUPERSERVE_BASE_URL"])
-    with socket.create_connection((url.host, url.port), timeout=10) as connection:
-        connection.sendall(b"\x1b[31mgarbage\r\n\r\n")
-        assert connection.recv(1000).startswith(b"HTTP/1.1 400")
-
-
-def test_what_is_wrong_is_logged_too(serve):
-    process, exported = serve()
-    send_garbage(exported)
-    process.terminate()
-    _, errors = process.communicate(timeout=20)
-
-    assert re.search(r"^\d\d:\d\d:\d\d  warning  Invalid HTTP request received\.$", errors, re.MULTILINE)
-
-
-def test_what_is_wrong_is_json_among_json(serve):
-    process, exported = serve("--json-logs")
-    send_garbage(exported)
-    process.terminate()
-    _, errors = process.communicate(timeout=20)
-
-    line = json.loads(errors)
-    assert line.keys() == {"time", "level", "message"}
-    assert (line["level"], line["message"]) == ("warning", "Invalid HTTP request received.")
-
-
 def test_what_a_message_has_in_it_does_not_move_the_cursor():
     error = LookupError("\x1b[2Jgone\x9b1m")
     record = logging.LogRecord(
@@ -416,12 +438,12 @@ def test_what_a_message_has_in_it_does_not_move_the_cursor():
     assert "\x1b[31merror\x1b[0m" in LineFormatter(colours=True).format(record)
 
 
-def test_run_logs_requests_only_as_json():
+def test_run_logs_requests_if_they_are_wanted_as_json():
     code = "import os, urllib.request as r; r.urlopen(os.environ['SUPERSERVE_BASE_URL'] + '/health')"
-    command = ["run", "--", sys.executable, "-c", code]
 
-    assert run(*command).stderr == ""
-    assert json.loads(run("--json-logs", *command).stderr)["path"] == "/health"
+    ended = run_apart("--json-logs", "run", "--", sys.executable, "-c", code)
+
+    assert json.loads(ended.stderr)["path"] == "/health"
 
 
 @pytest.fixture
@@ -431,11 +453,14 @@ def on_a_terminal():
     # The first process of a session takes its input for the terminal that it is controlled by.
     take = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 
-    def on_a_terminal(*arguments, **environment):
+    def on_a_terminal(*arguments):
         terminal, its_end = pty.openpty()
         process = subprocess.Popen(
             [sys.executable, "-c", take, *COMMAND, *arguments],
-            env={**ENVIRONMENT, **environment},
+            env={
+                **{name: value for name, value in ENVIRONMENT.items() if name != "NO_COLOR"},
+                "TERM": "xterm",
+            },
             stdin=its_end,
             stdout=its_end,
             stderr=its_end,
@@ -472,7 +497,7 @@ def on_a_terminal():
 
 
 def test_on_a_terminal_it_shows_colours_and_a_link_with_the_key(on_a_terminal):
-    exported, output, code = on_a_terminal("--no-limits", TERM="xterm")
+    exported, output, code = on_a_terminal("--no-limits")
 
     link = f"Status page: {exported['SUPERSERVE_BASE_URL']}/#key={exported['SUPERSERVE_API_KEY']}\r\n"
     assert link in output
@@ -481,12 +506,22 @@ def test_on_a_terminal_it_shows_colours_and_a_link_with_the_key(on_a_terminal):
     assert code == 0
 
 
-@pytest.mark.parametrize("environment", [{"TERM": "xterm", "NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_colours_can_be_unwanted(on_a_terminal, environment):
-    _, output, _ = on_a_terminal(**environment)
+@pytest.mark.parametrize(
+    ("variables", "takes"),
+    [({}, True), ({"NO_COLOR": ""}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
+)
+def test_colours_can_be_unwanted(environment, variables, takes):
+    environment.delenv("NO_COLOR", raising=False)
+    for name, value in {"TERM": "xterm", **variables}.items():
+        environment.setenv(name, value)
+    terminal, its_end = pty.openpty()
+    with os.fdopen(terminal), os.fdopen(its_end, "w") as stream:
+        assert takes_colours(stream) == takes
 
-    assert re.search(r"GET +404 .*/nowhere\r\n", output)
-    assert "\x1b" not in output
+
+def test_files_take_no_colours(tmp_path):
+    with (tmp_path / "log").open("w") as stream:
+        assert not takes_colours(stream)
 
 
 def test_a_state_file_keeps_key_and_templates(serve, tmp_path):
@@ -506,7 +541,7 @@ def test_a_state_file_keeps_key_and_templates(serve, tmp_path):
     assert listed[1] - listed[0] == {"demo"}
 
 
-def test_a_state_file_that_is_no_use_is_one_line_of_error(tmp_path):
+def test_a_state_file_that_is_no_use_is_one_line_of_error(run, tmp_path):
     other = tmp_path / "other.db"
     database = sqlite3.connect(other)
     database.execute("CREATE TABLE notes (text)")
@@ -580,14 +615,14 @@ def test_what_run_starts_has_no_file_of_the_server_for_a_stream_that_was_closed(
     assert ended.stderr == "/dev/null"
 
 
-def test_a_key_can_be_chosen_on_both_sides_of_run():
+def test_a_key_can_be_chosen_on_both_sides_of_run(run):
     show = ["--", "sh", "-c", "echo $SUPERSERVE_API_KEY"]
 
     assert run("--api-key", "chosen", "run", *show).stdout == "chosen\n"
     assert run("run", "--api-key", "chosen", *show).stdout == "chosen\n"
 
 
-def test_a_key_that_cannot_be_sent_is_not_repeated():
+def test_a_key_that_cannot_be_sent_is_not_repeated(run):
     ended = run("--api-key", "two words")
 
     assert ended.returncode == 2
@@ -595,7 +630,7 @@ def test_a_key_that_cannot_be_sent_is_not_repeated():
     assert "two words" not in ended.stderr
 
 
-def test_the_version_is_that_of_the_package():
+def test_the_version_is_that_of_the_package(run):
     assert run("--version").stdout == f"superserve {superserve.__version__}\n"
 
 

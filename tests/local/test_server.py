@@ -360,7 +360,8 @@ def test_a_server_that_nobody_stops_does_not_keep_the_interpreter():
 
 def test_nothing_of_the_client_is_imported():
     code = (
-        "import sys, json, superserve.local\n"
+        "import sys, json, superserve.local, superserve.local._machines.pretend\n"
+        "import superserve.local._machines.processes, superserve.local._store.database\n"
         "print(json.dumps([name for name in sys.modules if name.startswith('superserve')]))"
     )
 

@@ -43,6 +43,10 @@ class Clock:
         """Return how old a build is, in seconds, given when it began on the clock of `monotonic`."""
         return (monotonic() - since) * self.work_speed
 
+    def age_of_wait(self, since: datetime) -> float:
+        """Return how long something has waited, in seconds of the server's clock, given when that began."""
+        return (self.now() - since).total_seconds() * self.speed
+
     def limit(self, seconds: float) -> float:
         """Return how long a build that may take some seconds may really take."""
         return seconds / self.work_speed
@@ -59,6 +63,11 @@ class Clock:
 def format_time(moment: datetime | None) -> str | None:
     """Write a time as rows show it: RFC 3339, whole seconds, `Z`; None stays None."""
     return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def format_time_exactly(moment: datetime) -> str:
+    """Write a time as rows of sandboxes show it: RFC 3339 with as many fraction digits as it needs, at most six."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f").rstrip("0").rstrip(".") + "Z"
 
 
 def format_nanoseconds(since_epoch_ns: int) -> str:

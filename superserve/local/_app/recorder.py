@@ -23,7 +23,8 @@ KEPT_BODY_BYTES = 64 << 20
 # A failed assertion shows some of what did arrive.
 SHOWN_REQUESTS = 20
 
-_LOOKED_AT = frozenset({b"x-api-key", b"authorization", b"expect", b"transfer-encoding", b"content-length"})
+_SECRETS = frozenset({b"x-api-key", b"x-access-token"})
+_LOOKED_AT = _SECRETS | frozenset({b"authorization", b"expect", b"transfer-encoding", b"content-length"})
 
 
 @attrs.define(eq=False)
@@ -254,14 +255,16 @@ class Recorder:
     def __init__(self, record: Record) -> None:
         self._record = record
 
-    async def record(self, scope: Scope, receive: Receive, send: Send) -> tuple[Receive, Send]:
-        """Record a request with its body; returns what to receive it and to answer it with instead."""
+    async def record(
+        self, scope: Scope, receive: Receive, send: Send, *, keeps_body: bool = True
+    ) -> tuple[Receive, Send]:
+        """Record a request with its body, if that is kept; returns what to receive it and to answer it with instead."""
         has_body = expects = False
         lines: list[bytes] = []
         for header in scope["headers"]:
             name, value = header
             if name in _LOOKED_AT:
-                if name == b"x-api-key":
+                if name in _SECRETS:
                     continue
                 expects = expects or name == b"expect"
                 has_body = (
@@ -279,7 +282,7 @@ class Recorder:
             time.time(),
             self._record.operations,
         )
-        if has_body:
+        if has_body and keeps_body:
             # Like the real server, read the body before answering, also if the answer doesn't depend on it. A client
             # that waits to be asked for it is asked by whoever wants to read it.
             receive = _receive_and_keep(request, receive) if expects else await _receive_all(request, receive)

@@ -15,11 +15,13 @@ from starlette.types import ASGIApp
 
 from superserve.local._app.backend import Backend
 from superserve.local._app.clock import UnfrozenLoop
-from superserve.local._app.connection import Connection
+from superserve.local._app.connection import WebSocket
 from superserve.local._app.recorder import Record
 from superserve.local._app.services import Services
 from superserve.local._app.settings import Settings
 from superserve.local._faults.registry import Registry
+from superserve.local._official.addresses import OfficialAddresses
+from superserve.local._official.connection import ProxyConnection
 
 T = TypeVar("T")
 
@@ -37,6 +39,7 @@ if hasattr(os, "register_at_fork"):
 
 KEEP_ALIVE_S = 60
 HEADER_BYTES = 1 << 20
+FRAME_BYTES = 4 << 20
 # How long a stopping server lets requests finish by themselves.
 GRACE_S = 0.2
 # A call into the server's thread changes some rows, or waits for a state that its caller expects.
@@ -50,13 +53,21 @@ _STOPPED = "the server was stopped while this was waited for"
 class ServerThread:
     """The thread that owns a server's event loop and everything in it."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, faults: Registry, record: Record) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        listener: socket.socket,
+        faults: Registry,
+        record: Record,
+        official: OfficialAddresses,
+    ) -> None:
         self.port: int = listener.getsockname()[1]
         self._settings = settings
         self._listener = listener
         _listeners.add(listener)
         self._faults = faults
         self._record = record
+        self._official = official
         self._thread = threading.Thread(target=self._run, name="superserve-local", daemon=True)
         self._started = threading.Event()
         self._failure: BaseException | None = None
@@ -123,7 +134,7 @@ class ServerThread:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.backend = Backend(self._settings, self._faults, self._record)
-        self._server = _Uvicorn(self.backend, self._started, self._settings.speed)
+        self._server = _Uvicorn(self.backend, self._started, self._settings.speed, self._official)
         supervising = asyncio.create_task(self.backend.run())
         try:
             await self._server.serve(sockets=[self._listener])
@@ -141,15 +152,25 @@ class _Config(uvicorn.Config):
 class _Uvicorn(uvicorn.Server):
     """A uvicorn that tells when it is ready, and that stops at once, whatever its clients do."""
 
-    def __init__(self, backend: Backend, started: threading.Event, speed: float) -> None:
+    def __init__(
+        self, backend: Backend, started: threading.Event, speed: float, official: OfficialAddresses
+    ) -> None:
         app: ASGIApp = backend.app
         # The SDK polls as much faster.
         headers = [("superserve-local-speed", str(int(speed)))] if speed >= _TOLD_SPEED else []
+
+        class ServersConnection(ProxyConnection):
+            addresses = official
+
         super().__init__(
             _Config(
                 app,
-                http=Connection,
-                ws="none",
+                http=ServersConnection,
+                ws=WebSocket,
+                ws_max_size=FRAME_BYTES,
+                ws_ping_interval=30,
+                ws_ping_timeout=10,
+                ws_per_message_deflate=False,
                 lifespan="off",
                 interface="asgi3",
                 proxy_headers=False,
@@ -198,6 +219,9 @@ class _Uvicorn(uvicorn.Server):
                 transport.abort()
             elif transport is not None:
                 transport.close()
+                if transport.get_extra_info("ssl_object") is not None:
+                    # The end is told by now. One with TLS waits for its client to agree.
+                    transport.abort()
         await self._wait_for_requests()
         for server in self.servers:
             await server.wait_closed()

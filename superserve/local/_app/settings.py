@@ -19,6 +19,8 @@ class Settings:
     system_templates: bool
     newer: bool
     seed: int | None
+    isolation: str
+    """`auto`, or `none` for commands of sandboxes that are not kept apart from this machine."""
     state: Path | None
     """The file that keeps the rows; None keeps them in memory."""
 
