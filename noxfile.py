@@ -64,7 +64,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types with mypy --strict and pyright."""
-    session.install("-e", ".[local]", *TYPE_CHECKERS, "pytest>=8.3", "types-pyyaml")
+    session.install("-e", ".[local,yaml]", *TYPE_CHECKERS, "pytest>=8.3", "types-pyyaml")
     session.run("mypy")
     session.run("pyright")
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from superserve._sync.client import Superserve as Superserve
     from superserve._sync.templates import Template as Template
     from superserve.errors import *  # noqa: F403
+    from superserve.specs import Place as Place
+    from superserve.specs import SpecProblem as SpecProblem
+    from superserve.specs import TemplateSpec as TemplateSpec
+    from superserve.specs import ready as ready
     from superserve.types import *  # noqa: F403
 
     __version__: str
@@ -24,8 +28,12 @@ if TYPE_CHECKING:
 _HOMES = {
     "AsyncSuperserve": "_async.client",
     "AsyncTemplate": "_async.templates",
+    "Place": "specs",
+    "SpecProblem": "specs",
     "Superserve": "_sync.client",
     "Template": "_sync.templates",
+    "TemplateSpec": "specs",
+    "ready": "specs",
 }
 
 

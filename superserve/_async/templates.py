@@ -4,7 +4,7 @@ import builtins
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, overload
 
 from superserve_api.api.templates import (
     cancel_template_build,
@@ -32,6 +32,9 @@ from superserve._template_snapshot import TemplateSnapshot
 from superserve.errors import NotFoundError, SandboxError
 from superserve.types import BuildLogEvent, BuildStep, TemplateBuildInfo, TemplateInfo
 
+if TYPE_CHECKING:
+    from superserve.specs import TemplateSpec
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -56,7 +59,7 @@ class AsyncTemplate(TemplateSnapshot):
         >>> await template.delete()
     """
 
-    __slots__ = ("_client", "_started_build_id", "_steps")
+    __slots__ = ("_client", "_spec", "_started_build_id", "_steps")
     _client: AsyncSuperserve
 
     def __init__(
@@ -66,13 +69,26 @@ class AsyncTemplate(TemplateSnapshot):
         client: AsyncSuperserve,
         started_build_id: str | None = None,
         steps: Sequence[_arguments.TypedStep] = (),
+        spec: "TemplateSpec | None" = None,
     ) -> None:
         super().__init__(info)
         self._client = client
+        self._spec = spec
         # The newest build that was started through this handle.
         self._started_build_id = started_build_id
         self._steps = steps
 
+    @overload
+    @classmethod
+    async def create(
+        cls,
+        *,
+        spec: "TemplateSpec",
+        api_key: str | None = None,
+        base_url: str | None = None,
+        client: AsyncSuperserve | None = None,
+    ) -> Self: ...
+    @overload
     @classmethod
     async def create(
         cls,
@@ -85,6 +101,23 @@ class AsyncTemplate(TemplateSnapshot):
         steps: Sequence[BuildStep] | None = None,
         start_cmd: str | None = None,
         ready_cmd: str | None = None,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        client: AsyncSuperserve | None = None,
+    ) -> Self: ...
+    @classmethod
+    async def create(
+        cls,
+        *,
+        name: str | None = None,
+        from_: str | None = None,
+        vcpu: int | None = None,
+        memory_mib: int | None = None,
+        disk_mib: int | None = None,
+        steps: Sequence[BuildStep] | None = None,
+        start_cmd: str | None = None,
+        ready_cmd: str | None = None,
+        spec: "TemplateSpec | None" = None,
         api_key: str | None = None,
         base_url: str | None = None,
         client: AsyncSuperserve | None = None,
@@ -104,12 +137,14 @@ class AsyncTemplate(TemplateSnapshot):
                 such as `RunStep("pip install numpy")` may be mixed.
             start_cmd: A process to start and keep running in the template.
             ready_cmd: A command that succeeds once that process is ready; tried every 2 s.
+            spec: All of the above in one value, instead of them.
             api_key: Instead of SUPERSERVE_API_KEY.
             base_url: Instead of SUPERSERVE_BASE_URL.
             client: Instead of the shared client for that key and address.
 
         Raises:
             ValidationError: An argument is wrong, or the server refused one.
+            SpecError: `spec` has mistakes: all of them, as `spec.check` tells them. It is a ValidationError.
             ConflictError: The name is taken.
             RateLimitError: Too many requests, builds or templates (see `code`).
             SandboxError: Anything else went wrong; where the template may exist all the same, the message says so.
@@ -125,6 +160,12 @@ class AsyncTemplate(TemplateSnapshot):
             >>> print(template.status)
             building
         """
+        if spec is not None:
+            given = (name, from_, vcpu, memory_mib, disk_mib, steps, start_cmd, ready_cmd)
+            _arguments.whole_spec(spec, is_alone=all(value is None for value in given))
+            name, from_, steps = spec.name, spec.from_, spec.steps or None
+            vcpu, memory_mib, disk_mib = spec.vcpu, spec.memory_mib, spec.disk_mib
+            start_cmd, ready_cmd = spec.start_cmd, spec.ready_cmd
         checked_steps = None if steps is None else _arguments.steps(steps)
         body = templates.write_create_request(
             name=name,
@@ -140,7 +181,13 @@ class AsyncTemplate(TemplateSnapshot):
         info = await used._call(
             create_template.asyncio_detailed, templates.create_template(body.name), body=body, client=used.raw
         )
-        return cls(info, client=used, started_build_id=info.latest_build_id, steps=tuple(checked_steps or ()))
+        return cls(
+            info,
+            client=used,
+            started_build_id=info.latest_build_id,
+            steps=tuple(checked_steps or ()),
+            spec=spec,
+        )
 
     @classmethod
     async def connect(
@@ -290,6 +337,7 @@ class AsyncTemplate(TemplateSnapshot):
             self._usable_id,
             template_name=self.name,
             steps=self._steps,
+            spec=self._spec,
             build_id=self._find_build(build_id),
             poll_interval_s=_arguments.seconds("poll_interval_s", poll_interval_s),
             timeout_s=_arguments.optional(_arguments.seconds, "timeout_s", timeout_s),
@@ -457,6 +505,9 @@ class AsyncTemplates:
     def __init__(self, client: AsyncSuperserve) -> None:
         self._client = client
 
+    @overload
+    async def create(self, *, spec: "TemplateSpec") -> AsyncTemplate: ...
+    @overload
     async def create(
         self,
         *,
@@ -468,6 +519,19 @@ class AsyncTemplates:
         steps: Sequence[BuildStep] | None = None,
         start_cmd: str | None = None,
         ready_cmd: str | None = None,
+    ) -> AsyncTemplate: ...
+    async def create(
+        self,
+        *,
+        name: str | None = None,
+        from_: str | None = None,
+        vcpu: int | None = None,
+        memory_mib: int | None = None,
+        disk_mib: int | None = None,
+        steps: Sequence[BuildStep] | None = None,
+        start_cmd: str | None = None,
+        ready_cmd: str | None = None,
+        spec: "TemplateSpec | None" = None,
     ) -> AsyncTemplate:
         """Register a template and queue its first build, with `createTemplate`; see `AsyncTemplate.create`.
 
@@ -480,23 +544,27 @@ class AsyncTemplates:
             steps: What to do with the image, in order, as dicts or typed steps.
             start_cmd: A process to start and keep running in the template.
             ready_cmd: A command that succeeds once that process is ready; tried every 2 s.
+            spec: All of the above in one value, instead of them.
 
         Raises:
             ValidationError: An argument is wrong, or the server refused one.
+            SpecError: `spec` has mistakes: all of them. It is a ValidationError.
             ConflictError: The name is taken.
             RateLimitError: Too many requests, builds or templates (see `code`).
         """
-        return await AsyncTemplate.create(
-            name=name,
-            from_=from_,
-            vcpu=vcpu,
-            memory_mib=memory_mib,
-            disk_mib=disk_mib,
-            steps=steps,
-            start_cmd=start_cmd,
-            ready_cmd=ready_cmd,
-            client=self._client,
-        )
+        # Either half of them is what `create` takes; it tells a mixture.
+        given: dict[str, Any] = {
+            "name": name,
+            "from_": from_,
+            "vcpu": vcpu,
+            "memory_mib": memory_mib,
+            "disk_mib": disk_mib,
+            "steps": steps,
+            "start_cmd": start_cmd,
+            "ready_cmd": ready_cmd,
+            "spec": spec,
+        }
+        return await AsyncTemplate.create(**given, client=self._client)
 
     async def connect(self, template_id: str) -> AsyncTemplate:
         """Load an existing template by its id, with `getTemplate`.

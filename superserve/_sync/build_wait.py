@@ -6,7 +6,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from superserve_api.api.templates import (
     cancel_template_build,
@@ -41,6 +41,9 @@ from superserve.types import (
     TemplateInfo,
     TemplateStatus,
 )
+
+if TYPE_CHECKING:
+    from superserve.specs import TemplateSpec
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -82,6 +85,7 @@ class BuildWait:
         *,
         template_name: str,
         steps: Sequence[_arguments.TypedStep],
+        spec: "TemplateSpec | None" = None,
         build_id: str | None,
         poll_interval_s: float,
         timeout_s: float | None,
@@ -93,6 +97,7 @@ class BuildWait:
         self._template_id = template_id
         self._template_name = template_name
         self._steps = steps
+        self._spec = spec
         self._build_id = build_id
         self._poll_interval_s = poll_interval_s
         self._timeout_s = timeout_s
@@ -344,6 +349,8 @@ class BuildWait:
             error = BuildError.parse(reason, build_id=build_id, template_id=template_id)
             error.template_name = self._show(self._template_name)
             error.command = self._find_command(error)
+            if self._spec is not None and error.step is not None and error.step_count == len(self._steps):
+                error.place = self._spec.place_of(f"steps[{error.step - 1}]")
             error.log_tail = self._read_tail()
             if error.log_tail:
                 error.add_note("\n  ".join(("It printed last:", *error.log_tail)))
