@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from superserve import types as types
     from superserve._async.client import AsyncSuperserve as AsyncSuperserve
     from superserve._async.templates import AsyncTemplate as AsyncTemplate
+    from superserve._print_log import print_log as print_log
     from superserve._sync.client import Superserve as Superserve
     from superserve._sync.templates import Template as Template
     from superserve.errors import *  # noqa: F403
@@ -33,6 +34,7 @@ _HOMES = {
     "Superserve": "_sync.client",
     "Template": "_sync.templates",
     "TemplateSpec": "specs",
+    "print_log": "_print_log",
     "ready": "specs",
 }
 
