@@ -11,9 +11,11 @@ TYPE_CHECKING = bool()  # noqa: UP018
 if TYPE_CHECKING:
     from superserve import errors as errors
     from superserve import types as types
+    from superserve._async.build import AsyncBuild as AsyncBuild
     from superserve._async.client import AsyncSuperserve as AsyncSuperserve
     from superserve._async.templates import AsyncTemplate as AsyncTemplate
     from superserve._print_log import print_log as print_log
+    from superserve._sync.build import Build as Build
     from superserve._sync.client import Superserve as Superserve
     from superserve._sync.templates import Template as Template
     from superserve.errors import *  # noqa: F403
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
 
 # Where names come from. Besides these, every name in `errors` and `types` is public.
 _HOMES = {
+    "AsyncBuild": "_async.build",
     "AsyncSuperserve": "_async.client",
     "AsyncTemplate": "_async.templates",
+    "Build": "_sync.build",
     "Place": "specs",
     "SpecProblem": "specs",
     "Superserve": "_sync.client",

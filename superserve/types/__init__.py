@@ -6,6 +6,14 @@ from superserve.types.builds import (
     TemplateBuildInfo,
     TemplateBuildStatus,
 )
+from superserve.types.plans import (
+    BuildOutcome,
+    BuildSummary,
+    BuildTimeline,
+    Plan,
+    PruneOutcome,
+    TimelinePart,
+)
 from superserve.types.steps import (
     BuildStep,
     EnvStep,
@@ -26,17 +34,23 @@ from superserve.types.templates import TemplateInfo, TemplateStatus
 __all__ = [
     "BuildLogEvent",
     "BuildLogStream",
+    "BuildOutcome",
     "BuildStep",
+    "BuildSummary",
+    "BuildTimeline",
     "EnvStep",
     "EnvStepDict",
     "EnvStepValue",
     "EnvStepValueDict",
+    "Plan",
+    "PruneOutcome",
     "RunStep",
     "RunStepDict",
     "TemplateBuildInfo",
     "TemplateBuildStatus",
     "TemplateInfo",
     "TemplateStatus",
+    "TimelinePart",
     "UserStep",
     "UserStepDict",
     "UserStepValue",

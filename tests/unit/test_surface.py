@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from superserve import (
+    AsyncBuild,
     AsyncSuperserve,
     AsyncTemplate,
+    Build,
     Superserve,
     Template,
 )
@@ -16,7 +18,14 @@ from superserve._async.templates import AsyncTemplates
 from superserve._http import connections_async, connections_sync, tasks_async, tasks_sync
 from superserve._sync.templates import Templates
 
-PAIRS = [(AsyncTemplate, Template), (AsyncSuperserve, Superserve), (AsyncTemplates, Templates)]
+PAIRS = [
+    (AsyncTemplate, Template),
+    (AsyncSuperserve, Superserve),
+    (AsyncTemplates, Templates),
+    (AsyncBuild, Build),
+]
+# Arguments that need no name although they have a default, or are no ids.
+OBVIOUS = {("get_by_name", "name"), ("build", "build_id")}
 # Names that Python itself spells differently.
 SPELLED = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}
 
@@ -70,9 +79,13 @@ def test_every_option_has_to_be_named(asynchronous, plain):
                 continue
             for parameter in inspect.signature(function(member)).parameters.values():
                 positional = parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-                assert positional == (
-                    parameter.name in ("self", "cls", "template_id", "build_id")
-                    and (parameter.default is parameter.empty)
+                assert (
+                    positional
+                    == (
+                        parameter.name in ("self", "cls", "template_id", "build_id", "spec", "specs")
+                        and (parameter.default is parameter.empty)
+                    )
+                    or (name, parameter.name) in OBVIOUS
                 ), f"{name}({parameter})"
 
 
