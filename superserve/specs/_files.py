@@ -30,6 +30,10 @@ Spots = Mapping[_locate.Path, _locate.Spot]
 
 def load(path: str | PathLike[str], *, name: str | None = None) -> TemplateSpec:
     """Return one spec of a file; see `TemplateSpec.load`."""
+    if is_dockerfile(Path(path)):
+        from superserve.specs import dockerfile
+
+        return dockerfile.load(path, name=name)
     specs = load_all(path)
     if name is None and len(specs) == 1:
         [spec] = specs.values()
@@ -59,13 +63,19 @@ def load_all(path: str | PathLike[str]) -> dict[str, TemplateSpec]:
         document, spots = (_read_json if suffix == ".json" else _read_yaml)(text, file)
         found = _body(document, spots, file, problems)
     else:
-        raise _refusal(path, "is no spec: expected .toml, .json or .yaml")
+        raise _refusal(path, "is no spec: expected .toml, .json, .yaml or a Dockerfile")
     if problems:
         errors = [
             problem for spec in found.values() for problem in spec.check() if problem.severity == "error"
         ]
         raise SpecError.of(sorted([*problems, *errors], key=_position))
     return found
+
+
+def is_dockerfile(path: Path) -> bool:
+    """Whether a file is a Dockerfile, by its name."""
+    name = path.name.lower()
+    return name.startswith(("dockerfile", "containerfile")) or name.endswith(".dockerfile")
 
 
 def read(path: str | PathLike[str]) -> str:

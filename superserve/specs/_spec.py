@@ -250,11 +250,11 @@ class TemplateSpec(Value):
 
     @classmethod
     def load(cls, path: str | PathLike[str], *, name: str | None = None) -> "TemplateSpec":
-        """Read a spec from a file: `.toml`, `.json` or `.yaml` (with the extra `yaml`).
+        """Read a spec from a file: `.toml`, `.json`, `.yaml` (extra `yaml`) or a Dockerfile (extra `dockerfile`).
 
         Args:
             path: The file.
-            name: Which template, if the file has several.
+            name: Which template, if the file has several; the name of a Dockerfile's, by default that of its folder.
 
         Raises:
             SpecError: The file cannot be read, is malformed, or has keys that no template has: all of it at once.

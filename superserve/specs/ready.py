@@ -30,7 +30,7 @@ def port(number: int) -> str:
         raise ValidationError(f"number: expected a port from 1 to {_HIGHEST_PORT}, got {number!r}")
     # The kernel's own table, which the shell reads by itself; the second one is not there without IPv6.
     loop = f'while read -r _ a _ s _; do case "$a $s" in *":{number:04X} {_LISTENING}") exit 0;; esac; done'
-    return f"{loop} < /proc/net/tcp; [ -r /proc/net/tcp6 ] && {loop} < /proc/net/tcp6; exit 1"
+    return f"{loop} < /proc/net/tcp; [ -r /proc/net/tcp6 ] && {loop} < /proc/net/tcp6; test -n ''"
 
 
 def file(path: str) -> str:
@@ -48,10 +48,10 @@ def process(name: str) -> str:
 
     Example:
         >>> ready.process("nginx")
-        'for f in /proc/[0-9]*/comm; do read -r n < "$f" && [ "$n" = nginx ] && exit 0; done 2>/dev/null; exit 1'
+        'for f in /proc/[0-9]*/comm; do read -r n < "$f" && [ "$n" = nginx ] && exit 0; done 2>/dev/null; test -n ""'
     """
     short = shlex.quote(name[:15])
-    return f'for f in /proc/[0-9]*/comm; do read -r n < "$f" && [ "$n" = {short} ] && exit 0; done 2>/dev/null; exit 1'
+    return f'for f in /proc/[0-9]*/comm; do read -r n < "$f" && [ "$n" = {short} ] && exit 0; done 2>/dev/null; test -n ""'
 
 
 def url(address: str) -> str:
