@@ -4,6 +4,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -21,6 +22,7 @@ _AN_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNO
 _AGE: Final = re.compile(r"(?P<count>\d{1,6})(?P<unit>[smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _SECOND_CTRL_C_S: Final = 2.0
+_LOOK_S: Final = 0.05
 
 
 @click.group(no_args_is_help=True)
@@ -321,21 +323,8 @@ def _show_built(info: Any, out: Output) -> None:
 
 def _watch(build: Any, out: Output, *, spec: Any = None, timeout_s: float | None = None) -> Any:
     """Wait for a build with its log on stderr; Ctrl-C stops watching, another one soon after it cancels."""
-    from superserve import print_log
-
-    if out.quiet:
-        return _wait(build, None, timeout_s)
-    if out.may_draw and out.color is not False:
-        from superserve.cli import _live
-
-        with _live.display(build.template.name) as show:
-            return _wait(build, show, timeout_s)
-    return _wait(build, print_log(sys.stderr, color=out.color, spec=spec), timeout_s)
-
-
-def _wait(build: Any, on_log: Callable[[Any], None] | None, timeout_s: float | None) -> Any:
     try:
-        return build.wait(on_log=on_log, timeout_s=timeout_s, log_tail=True)
+        return _wait(build, out, spec, timeout_s)
     except KeyboardInterrupt as error:
         name = build.template.name
         error.__notes__ = [
@@ -348,6 +337,18 @@ def _wait(build: Any, on_log: Callable[[Any], None] | None, timeout_s: float | N
         raise
 
 
+def _wait(build: Any, out: Output, spec: Any, timeout_s: float | None) -> Any:
+    from superserve import print_log
+
+    if out.may_draw and not out.quiet and out.color is not False:
+        from superserve.cli import _live
+
+        with _live.display(build.template.name) as show:
+            return build.wait(on_log=show, timeout_s=timeout_s, log_tail=True)
+    on_log = None if out.quiet else print_log(sys.stderr, color=out.color, spec=spec)
+    return build.wait(on_log=on_log, timeout_s=timeout_s, log_tail=True)
+
+
 def _is_pressed_again() -> bool:
     """Whether Ctrl-C comes again soon."""
     pressed = threading.Event()
@@ -358,7 +359,11 @@ def _is_pressed_again() -> bool:
     before = signal.signal(signal.SIGINT, note)
     try:
         click.echo("\nStopped watching; Ctrl-C again now cancels the build.", err=True)
-        return pressed.wait(_SECOND_CTRL_C_S)
+        until = time.monotonic() + _SECOND_CTRL_C_S
+        # In short waits: where a signal reaches another thread first, a long one would hold up its handler.
+        while not pressed.is_set() and time.monotonic() < until:
+            pressed.wait(_LOOK_S)
+        return pressed.is_set()
     finally:
         signal.signal(signal.SIGINT, before)
 
