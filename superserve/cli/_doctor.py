@@ -114,13 +114,8 @@ def _settings() -> Iterator[Finding]:
         yield _found("address", "warning", f"{base_url} ({source}) is not encrypted", "use https://")
     else:
         yield _found("address", "ok", f"{base_url} ({source})")
-    proxies = [
-        name
-        for name in os.environ
-        if name.upper() in {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"} and os.environ[name]
-    ]
-    # Their addresses may hold passwords.
-    yield _found("proxy", "ok", f"as {', '.join(sorted(proxies))} says" if proxies else "none")
+    proxy = _proxy(base_url)
+    yield _found("proxy", "ok", f"{proxy} is used" if proxy else "none")
 
 
 def _service() -> Iterator[Finding]:
@@ -135,54 +130,53 @@ def _service() -> Iterator[Finding]:
             yield _unreached(error, client.base_url)
             return
     yield _clock(answer.headers.get("date"))
-    yield _answered(answer, client.base_url)
-    if answer.is_success:
-        yield _quotas(answer)
+    infos = _infos(answer)
+    yield _answered(answer, client.base_url, is_api=infos is not None)
+    if infos is not None and answer.is_success:
+        yield _quotas(infos, answer.headers.get("ratelimit-remaining"))
+
+
+def _proxy(base_url: str) -> object | None:
+    import httpx
+
+    from superserve._http.environment import find_proxy
+
+    return find_proxy(httpx.URL(base_url))
+
+
+_UNKNOWN_NAME: Final = (
+    "name or service",
+    "nodename",
+    "temporary failure in name",
+    "getaddrinfo",
+    "name resolution",
+)
 
 
 def _unreached(error: Exception, base_url: str) -> Finding:
+    import httpx
+
     text = " ".join(str(part) for part in _causes(error)).lower()
     host = urlsplit(base_url).hostname
+    proxy = _proxy(base_url)
+    is_connecting = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+    check, message, hint = "network", f"{type(error).__name__} while talking to {host}", "try again"
     if "certificate" in text or "ssl" in text:
-        return _found(
-            "tls", "error", f"the certificate of {host} is not trusted, or it speaks no TLS",
-            "behind a company's proxy, SSL_CERT_FILE names its certificate",
-        )  # fmt: skip
-    if "proxy" in text:
-        return _found(
-            "proxy",
-            "error",
-            "the proxy refuses the connection",
-            "check HTTPS_PROXY, or name the host in NO_PROXY",
-        )
-    if any(
-        sign in text
-        for sign in (
-            "name or service",
-            "nodename",
-            "temporary failure in name",
-            "getaddrinfo",
-            "name resolution",
-        )
-    ):
-        return _found(
-            "address",
-            "error",
-            f"the name {host} is not known",
-            "check SUPERSERVE_BASE_URL, and the network's DNS",
-        )
-    if "refused" in text:
-        return _found(
-            "address", "error", f"nothing listens at {base_url}", "check SUPERSERVE_BASE_URL and the proxy"
-        )
-    if "timeout" in type(error).__name__.lower() or "timed out" in text:
-        return _found(
-            "network",
-            "error",
-            f"{host} does not answer within {_TIMEOUT_S:g} s",
-            "a firewall may be in the way",
-        )
-    return _found("network", "error", f"{type(error).__name__} while talking to {host}", "try again")
+        check, message = "tls", f"the certificate of {host} is not trusted, or it speaks no TLS"
+        hint = "behind a company's proxy, SSL_CERT_FILE names its certificate"
+    elif "proxy" in text:
+        check, message = "proxy", f"{proxy or 'the proxy'} refuses the connection"
+        hint = f"check it, or name {host} in NO_PROXY"
+    elif proxy is not None and is_connecting:
+        check, message, hint = "proxy", f"{proxy} cannot be reached", f"check it, or name {host} in NO_PROXY"
+    elif any(sign in text for sign in _UNKNOWN_NAME):
+        check, message = "address", f"the name {host} is not known"
+        hint = "check SUPERSERVE_BASE_URL, and the network's DNS"
+    elif "refused" in text:
+        check, message, hint = "address", f"nothing listens at {base_url}", "check SUPERSERVE_BASE_URL"
+    elif isinstance(error, httpx.TimeoutException) or "timed out" in text:
+        message, hint = f"{host} does not answer within {_TIMEOUT_S:g} s", "a firewall may be in the way"
+    return _found(check, "error", message, hint)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -203,7 +197,18 @@ def _clock(date: str | None) -> Finding:
     return _found("clock", "ok", "right to the minute")
 
 
-def _answered(answer: Any, base_url: str) -> Finding:
+def _infos(answer: Any) -> list[Any] | None:
+    """Return the templates of an answer, none for an error of the API's; None if it is not the API's at all."""
+    try:
+        found = answer.json()
+    except ValueError:
+        return None
+    if answer.is_success:
+        return found if isinstance(found, list) and all(isinstance(one, dict) for one in found) else None
+    return [] if isinstance(found, dict) and "error" in found else None
+
+
+def _answered(answer: Any, base_url: str, *, is_api: bool) -> Finding:
     if answer.status_code in {401, 403}:
         return _found(
             "key", "error", f"the service at {base_url} does not take this key ({answer.status_code})",
@@ -211,7 +216,7 @@ def _answered(answer: Any, base_url: str) -> Finding:
         )  # fmt: skip
     if answer.status_code == 429:  # noqa: PLR2004 - too many requests
         return _found("quota", "warning", "too many requests just now", "wait a moment")
-    if answer.is_redirect or not answer.headers.get("content-type", "").startswith("application/json"):
+    if answer.is_redirect or not (is_api or answer.is_server_error):
         return _found(
             "address",
             "error",
@@ -223,13 +228,11 @@ def _answered(answer: Any, base_url: str) -> Finding:
     return _found("service", "ok", "answers, and takes the key")
 
 
-def _quotas(answer: Any) -> Finding:
-    infos = answer.json()
+def _quotas(infos: list[Any], left: str | None) -> Finding:
     own = [one for one in infos if not str(one.get("name", "")).startswith("superserve/")]
     building = sum(one.get("status") in {"pending", "building"} for one in own)
     counted = sum(one.get("status") != "failed" for one in own)
     text = f"{counted} templates, {building} building; teams have 10 and 5 unless that was raised"
-    left = answer.headers.get("ratelimit-remaining")
     text += f"; {left} requests left just now" if left else ""
     if counted >= _USUAL_TEMPLATES:
         return _found("quota", "warning", text, "superserve template prune deletes what is old")

@@ -36,7 +36,7 @@ COMMANDS = dict(commands())
 PASSED_ON = {("local", "up"), ("local", "run")}
 
 
-@pytest.mark.parametrize("path", COMMANDS.keys() - PASSED_ON, ids=" ".join)
+@pytest.mark.parametrize("path", sorted(COMMANDS.keys() - PASSED_ON), ids=" ".join)
 def test_every_command_takes_json_quiet_and_color(path):
     options = {name for parameter in COMMANDS[path].params for name in parameter.opts}
     assert {"--json", "-q", "--color"} <= options
