@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 from superserve.cli import _exits
-from superserve.errors import SandboxError
+from superserve.errors import BuildError, SandboxError
 
 # What each command is about, so that --help need not load it.
 _ROOT: Final = {
@@ -149,6 +149,11 @@ def _tell(text: str) -> None:
 def _explain(error: Exception) -> tuple[int, dict[str, Any], str]:
     """Return an error's exit code, its JSON, and its text for people."""
     if isinstance(error, SandboxError):
+        if isinstance(error, BuildError) and error.code == "step_failed":
+            # The error's own speaks of Python.
+            error.hint = (
+                f"superserve template logs {error.template_name or error.template_id} shows the whole log"
+            )
         notes = getattr(error, "__notes__", [])
         return _exits.exit_code(error), _exits.as_dict(error), "\n".join((f"superserve: {error}", *notes))
     if isinstance(error, _exits.Refused):

@@ -39,7 +39,6 @@ class Display:
             self._end("✓", step["duration"])
         elif event.finished:
             self._end("✓" if event.status == "ready" else "✗", None)
-            self._part = text
         elif self._is_step and not self._is_named:
             self._part += f"  {text}"
             self._is_named = True
