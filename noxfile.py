@@ -221,7 +221,7 @@ def minimums(session: nox.Session) -> None:
     pinned = pathlib.Path(session.create_tmp()) / "minimums.txt"
     session.install("uv")
     session.run(
-        "uv", "pip", "compile", "--quiet", "--resolution=lowest-direct", "--extra=local", "pyproject.toml",
+        "uv", "pip", "compile", "--quiet", "--resolution=lowest-direct", "--all-extras", "pyproject.toml",
         f"--output-file={pinned}",
     )  # fmt: skip
     session.install("-r", str(pinned), *TEST_TOOLS)
