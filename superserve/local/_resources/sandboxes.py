@@ -410,8 +410,8 @@ class SandboxResource(Resource):
                 self._space = await asyncio.to_thread(find_space)
         if isinstance(self._space, str):
             return (
-                f"commands need bwrap to be kept apart from this machine: {self._space}; install bubblewrap, or ask "
-                "for commands that are not kept apart with isolation='none' (--isolation none)"
+                f"commands cannot be kept apart from this machine: {self._space}; install bubblewrap, or ask for "
+                "commands that are not kept apart with isolation='none' (--isolation none)"
             )
         # Another request may have come first.
         if row.id not in self.guests:
