@@ -12,8 +12,14 @@ if TYPE_CHECKING:
     from superserve import errors as errors
     from superserve import types as types
     from superserve._async.client import AsyncSuperserve as AsyncSuperserve
+    from superserve._async.command_session import AsyncCommandSession as AsyncCommandSession
+    from superserve._async.file_stream import AsyncFileStream as AsyncFileStream
+    from superserve._async.sandboxes import AsyncSandbox as AsyncSandbox
     from superserve._async.templates import AsyncTemplate as AsyncTemplate
     from superserve._sync.client import Superserve as Superserve
+    from superserve._sync.command_session import CommandSession as CommandSession
+    from superserve._sync.file_stream import FileStream as FileStream
+    from superserve._sync.sandboxes import Sandbox as Sandbox
     from superserve._sync.templates import Template as Template
     from superserve.errors import *  # noqa: F403
     from superserve.types import *  # noqa: F403
@@ -22,8 +28,14 @@ if TYPE_CHECKING:
 
 # Where names come from. Besides these, every name in `errors` and `types` is public.
 _HOMES = {
+    "AsyncCommandSession": "_async.command_session",
+    "AsyncFileStream": "_async.file_stream",
+    "AsyncSandbox": "_async.sandboxes",
     "AsyncSuperserve": "_async.client",
     "AsyncTemplate": "_async.templates",
+    "CommandSession": "_sync.command_session",
+    "FileStream": "_sync.file_stream",
+    "Sandbox": "_sync.sandboxes",
     "Superserve": "_sync.client",
     "Template": "_sync.templates",
 }
@@ -57,7 +69,7 @@ if not TYPE_CHECKING:  # pragma: no branch
             raise ImportError(f"{__name__}.{module} cannot be loaded: {error}", name=error.name) from error
 
     def __dir__() -> list[str]:
-        own = (name for name in globals() if name[:2] == "__")
+        own = [name for name in globals() if name[:2] == "__"]
         return sorted({*__getattr__("__all__"), "__version__", "errors", "types", *own})
 
 

@@ -2,9 +2,9 @@
 
 import contextlib
 import functools
+import math
 import platform
 import ssl
-import time
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ import httpcore
 import httpx
 
 import superserve
+from superserve import _clock as time
 
 # Bytes, after decompression, above which an answer is refused before it fills the memory.
 ANSWER_LIMIT: Final = 64 * 1024 * 1024
@@ -27,6 +28,8 @@ KEEPALIVE_EXPIRY_S: Final = 30.0
 # Calls of one client that may be under way; further ones wait in line, within their time. httpcore's own line takes ever
 # longer the longer it is, and loses connections when calls are cancelled. As many idle connections are kept.
 CALLS_AT_ONCE: Final = 32
+# The same for sandboxes, where a call lasts as long as a command. Their server takes so many connections of one address.
+COMMANDS_AT_ONCE: Final = 100
 
 # A 429 was refused before any work, and a gateway error may hide finished work: so only requests whose repetition
 # changes nothing are sent again, and creating something is not among them.
@@ -38,16 +41,24 @@ _REPEATED_ERRORS: Final = (
     httpx.ConnectTimeout,
     httpx.ProxyError,
 )
+UNAVAILABLE: Final = 503
 _TOO_MANY: Final = 429
 _ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
 
 
 @attrs.frozen
 class Options:
-    """What one call may take, repetitions included: seconds for all of it, and how often it may be sent."""
+    """What one call may take, repetitions included.
+
+    Attributes:
+        timeout_s: Seconds for all of it.
+        attempts: How often it may be sent.
+        silence_s: Seconds that a single operation on the network may take.
+    """
 
     timeout_s: float
     attempts: int
+    silence_s: float = math.inf
 
 
 # What the call that is being made here may take, if that is not what the client says.
@@ -93,9 +104,9 @@ class OutOfTurnError(httpx.PoolTimeout):
         self.delay_s = delay_s
 
 
-def set_timeouts(request: httpx.Request, seconds: float) -> None:
+def set_timeouts(request: httpx.Request, seconds: float, silence_s: float = math.inf) -> None:
     """Bound each phase of a request by the time that its call has left, and by what was set before."""
-    phase_s = min(seconds, LONGEST_PHASE_S)
+    phase_s = min(seconds, silence_s, LONGEST_PHASE_S)
     # Over before the call is, as far as can be: then it is known that nothing was sent.
     connect_s = min(max(seconds - 0.1, seconds * 0.75), CONNECT_TIMEOUT_S)
     bounds = {"connect": connect_s, "read": phase_s, "write": phase_s, "pool": phase_s}
@@ -162,6 +173,12 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return max(0.0, (moment - datetime.now(UTC)).total_seconds())
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def speed(headers: Mapping[str, str]) -> float:
+    """Return how many times faster than the service the server goes: a local one says so, the service says nothing."""
+    header = headers.get("superserve-local-speed", "")
+    return max(1.0, float(header)) if header.isascii() and header.isdigit() else 1.0
 
 
 @functools.cache

@@ -29,6 +29,7 @@ from superserve.errors import (
     SandboxError,
     SandboxTimeoutError,
     ServerError,
+    StorageFullError,
     ValidationError,
 )
 
@@ -46,8 +47,9 @@ _CLASSES: dict[int, type[SandboxError]] = {
     422: ValidationError,
     429: RateLimitError,
     **dict.fromkeys(range(500, 600), ServerError),
+    507: StorageFullError,
 }
-_NEVER_SENT = (
+NEVER_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
     httpx.PoolTimeout,
@@ -57,6 +59,8 @@ _NEVER_SENT = (
 )
 # What a proxy says that has waited long enough: 499 is nginx's.
 _GIVEN_UP = (408, 499)
+# Of a WebSocket: the token is among them.
+_PROTOCOLS = "sec-websocket-protocol"
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-cloud-trace-context")
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -65,10 +69,10 @@ def result(operation: Operation[R, T], response: Response[ApiError | R], plane: 
     """Return what an answer says; raise the error that it stands for."""
     if not 200 <= response.status_code < 300:  # noqa: PLR2004 - 2xx
         raise refusal(operation, response, plane)
-    if operation.read_empty is not None:
+    parsed = response.parsed
+    if operation.read_empty is not None and parsed is None and response.problem is None:
         # No body is expected: one that came all the same is no error.
         return operation.read_empty()
-    parsed = response.parsed
     problem = response.problem or "it has no content"
     if parsed is not None and not isinstance(parsed, ApiError):
         try:
@@ -105,7 +109,7 @@ def failure(
     """
     _clean(error, plane, handled)
     words = _reason(error).rstrip(".") or type(error).__name__
-    never_sent = isinstance(error, _NEVER_SENT)
+    never_sent = isinstance(error, NEVER_SENT)
     kind: type[SandboxError] = SandboxConnectionError
     hint = "" if never_sent else plane.redactor.hide(operation.if_lost)
     if isinstance(error, policy.OutOfTurnError):
@@ -207,6 +211,9 @@ def _clean(error: BaseException, plane: Plane, handled: BaseException | None) ->
         with contextlib.suppress(RuntimeError):
             if isinstance(link, httpx.RequestError):
                 # It is not sent again, but a program may show it.
-                link.request.headers[plane.header] = HIDDEN
+                headers = link.request.headers
+                headers[plane.header] = HIDDEN
+                if _PROTOCOLS in headers:
+                    headers[_PROTOCOLS] = HIDDEN
         link.args = tuple(part if hide(str(part)) == str(part) else hide(str(part)) for part in link.args)
         link = link.__cause__ or link.__context__

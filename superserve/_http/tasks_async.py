@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import inspect
 import math
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
@@ -14,9 +13,11 @@ import anyio
 import httpx
 from httpx_sse import EventSource, ServerSentEvent
 
+from superserve import _clock as time
 from superserve._arguments import LogCallback, function
 from superserve._http.event_loop import running_loop
 from superserve._polling import Deadline
+from superserve.errors import SandboxError
 from superserve.types import BuildLogEvent
 
 T = TypeVar("T")
@@ -30,6 +31,8 @@ check_callback = function
 sleep = asyncio.sleep
 # For how long plain callbacks may keep other tasks waiting.
 _TURN_S: Final = 0.01
+
+Lock = asyncio.Lock
 
 
 def shielded() -> contextlib.AbstractContextManager[object]:
@@ -87,6 +90,46 @@ async def run_until(deadline: float, work: Callable[[], Coroutine[Any, Any, T]])
     if not results:
         raise httpx.ReadTimeout("the call's time is over")
     return results[0]
+
+
+async def next_piece(pieces: AsyncIterator[T], deadline: float) -> T | None:
+    """Return the next piece of what comes over the network, or None at its end.
+
+    Raises:
+        httpx.ReadTimeout: `deadline`, of `time.monotonic`, has passed.
+    """
+    with anyio.move_on_after(max(0.0, deadline - time.monotonic())):
+        return await anext(pieces, None)
+    raise httpx.ReadTimeout("nothing has come in time")
+
+
+async def call(callback: Callable[[Any], object], value: object) -> None:
+    """Call what the caller has given; a coroutine is awaited."""
+    result = callback(value)
+    if result is not None and inspect.isawaitable(result):
+        await result
+
+
+class Flight:
+    """Something that one does while others wait for it to be done."""
+
+    def __init__(self) -> None:
+        self.error: SandboxError | None = None
+        self._loop = running_loop()
+        self._has_landed = asyncio.Event()
+
+    @property
+    def is_of_here(self) -> bool:
+        """Whether it can be waited for here: who does it may be in another event loop."""
+        return self._loop is running_loop()
+
+    def land(self) -> None:
+        """Let the others go on."""
+        self._has_landed.set()
+
+    async def landed(self) -> None:
+        """Wait until it is done, which whoever does it has a deadline for."""
+        await self._has_landed.wait()
 
 
 class Queue(Generic[T]):
