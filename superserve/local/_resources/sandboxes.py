@@ -8,6 +8,7 @@ import hmac
 import json
 import posixpath
 import secrets
+import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
@@ -410,8 +411,8 @@ class SandboxResource(Resource):
                 self._space = await asyncio.to_thread(find_space)
         if isinstance(self._space, str):
             return (
-                f"commands need bwrap to be kept apart from this machine: {self._space}; install bubblewrap, or ask "
-                "for commands that are not kept apart with isolation='none' (--isolation none)"
+                f"commands cannot be kept apart from this machine: {self._space}; install bubblewrap, or ask for "
+                "commands that are not kept apart with isolation='none' (--isolation none)"
             )
         # Another request may have come first.
         if row.id not in self.guests:
@@ -462,6 +463,28 @@ class SandboxResource(Resource):
     def is_token(self, sandbox_id: str, token: str) -> bool:
         """Whether a token opens a sandbox: this hour's and the last one's do."""
         return any(hmac.compare_digest(self.token(sandbox_id, ago), token) for ago in (0, 1))
+
+    def check_preview(self, sandbox_id: str) -> Response | None:
+        """Return why nothing can be seen of a sandbox, or None; looking at a paused one does not wake it."""
+        row = self.rows.get(sandbox_id)
+        if row is None:
+            return text_answer(404, "sandbox not found")
+        if row.status not in _RUNNING:
+            text = "sandbox is paused" if row.status == "paused" else "sandbox unavailable"
+            return text_answer(503, text, **{"retry-after": "5"})
+        if row.preview_access == "private":
+            return text_answer(401, "missing preview token")
+        return None
+
+    async def dial(self, sandbox_id: str, port: int) -> socket.socket:
+        """Return a connection to a port inside a sandbox; raises OSError."""
+        guest = await self.guest(self.rows[sandbox_id])
+        if isinstance(guest, str):
+            raise ConnectionRefusedError(guest)
+        try:
+            return await guest.dial(port)
+        except Lost as error:
+            raise ConnectionRefusedError(port) from error
 
     def expire_tokens(self) -> None:
         """Refuse all tokens that were given out."""
