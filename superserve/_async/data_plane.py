@@ -210,9 +210,11 @@ class AsyncDataPlane:
                 failures += 1
                 await sleep(retry.delay_s(failures, policy.retry_after(refused.headers)))
             else:
-                raise self._explained(refused, verdict)
+                raise self._explained(operation, refused, verdict)
 
-    def _explained(self, error: SandboxError, verdict: Verdict) -> SandboxError:
+    def _explained(
+        self, operation: Operation[Any, Any], error: SandboxError, verdict: Verdict
+    ) -> SandboxError:
         if verdict is Verdict.WAKE and error.status_code == policy.UNAVAILABLE:
             told = sandboxes.not_running(error, self._id, None)
             told.__cause__ = error
@@ -220,7 +222,11 @@ class AsyncDataPlane:
         if isinstance(error, AuthenticationError):
             # Not the API key's, which never comes here.
             error.hint = "activate() gets another access token"
-        return error
+        if operation.explain is None:
+            return error
+        explained = operation.explain(error)
+        explained.__cause__ = error.__cause__
+        return explained
 
     async def _renew(self, used: _Way | None, *, wake: bool) -> _Way:
         """Return the way to go after `used` was refused: one asks for it, the others wait for that."""
