@@ -69,7 +69,7 @@ if not TYPE_CHECKING:  # pragma: no branch
             raise ImportError(f"{__name__}.{module} cannot be loaded: {error}", name=error.name) from error
 
     def __dir__() -> list[str]:
-        own = (name for name in globals() if name[:2] == "__")
+        own = [name for name in globals() if name[:2] == "__"]
         return sorted({*__getattr__("__all__"), "__version__", "errors", "types", *own})
 
 

@@ -13,10 +13,13 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
+from superserve_api.models import SandboxResponse
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side
 from websockets.utils import accept_key
 
+from superserve._http.planes import Access
+from superserve._operations.sandboxes import read_sandbox
 from tests.wire import Answer, Peer, Request, head
 
 SANDBOX_ID = "7a3f2b8c-0000-4000-8000-00000000000a"
@@ -37,6 +40,15 @@ def sandbox_row(status: str = "active", **fields: object) -> dict[str, object]:
         "access_token": TOKEN,
         **fields,
     }
+
+
+def handle(kind: Any, client: Any, refresh: Any = None) -> Any:
+    """Make the handle of a running sandbox, which gets further tokens from `refresh`; by default from the API."""
+    info = read_sandbox(SandboxResponse.from_dict(sandbox_row())).info
+    sandbox = kind(info, client=client, access=Access(TOKEN))
+    if refresh is not None:
+        sandbox._data.refresh = refresh
+    return sandbox
 
 
 @attrs.frozen

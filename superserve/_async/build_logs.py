@@ -2,7 +2,6 @@
 
 import enum
 import math
-import time
 from collections.abc import AsyncGenerator
 from typing import Final
 
@@ -10,6 +9,7 @@ import attrs
 import httpx
 from superserve_api.api.templates import stream_template_build_logs
 
+from superserve import _clock as time
 from superserve._async.client import AsyncSuperserve
 from superserve._async.reader import AsyncReader
 from superserve._http import policy, responses, retry

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Final, ParamSpec, TypeVar
@@ -17,6 +16,7 @@ from superserve_api.api.templates import (
 from superserve_api.models import ApiError
 
 from superserve import _arguments
+from superserve import _clock as time
 from superserve._arguments import LogCallback
 from superserve._async.build_logs import AsyncBuildLog, How
 from superserve._async.client import AsyncSuperserve, Send
@@ -143,7 +143,7 @@ class AsyncBuildWait:
                 status = self._show(info.status)
                 _log.warning("build %s is ready, and its template still says %s", self.build_id, status)
                 break
-            await sleep(min(self.poll_interval_s, left))
+            await sleep(min(self._outage.scaled(self.poll_interval_s), left))
             # What was read stands, if the time is over before there is something newer.
             with contextlib.suppress(SandboxTimeoutError):
                 info = await self._get_template()

@@ -87,6 +87,10 @@ class AsyncDataPlane:
         )
         self._way = _Way(access, plane, http, RawClient(plane, async_http=http))
 
+    def forget(self) -> None:
+        """Use nothing any more: ask anew before the next request."""
+        self._way = None
+
     async def call(
         self,
         operation: Operation[R, T],

@@ -1,12 +1,12 @@
 """httpx's client for one plane: a whole call within its time, repeated where that helps, with a bound on the answer."""
 
-import time
 from functools import partial
 from typing import Any, Final
 
 import attrs
 import httpx
 
+from superserve import _clock as time
 from superserve._http import policy, private, retry
 from superserve._http.connections_async import Connections
 from superserve._http.gate import Gate

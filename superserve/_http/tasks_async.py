@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import inspect
 import math
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
@@ -14,6 +13,7 @@ import anyio
 import httpx
 from httpx_sse import EventSource, ServerSentEvent
 
+from superserve import _clock as time
 from superserve._arguments import LogCallback, function
 from superserve._http.event_loop import running_loop
 from superserve._polling import Deadline

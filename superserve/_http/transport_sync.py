@@ -8,12 +8,13 @@ import errno
 import math
 import socket
 import ssl
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any, Final, TypeVar
 
 import httpcore
+
+from superserve import _clock as time
 
 T = TypeVar("T")
 

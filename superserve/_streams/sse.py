@@ -27,9 +27,6 @@ _decode: Final = json.JSONDecoder().raw_decode
 _from_iso: Final = datetime.fromisoformat
 _STREAMS: Final = {stream.value: stream for stream in BuildLogStream}
 
-Key = tuple[object, str, str]
-"""What tells an event from others: its time as sent, stream and text."""
-
 
 def is_event_stream(response: httpx.Response) -> bool:
     """Whether an answer is an event stream."""
@@ -61,24 +58,36 @@ def keep_alive(response: httpx.Response) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, after, _KEEP_ALIVE_S)
 
 
-def read_event(data: str) -> tuple[BuildLogEvent, Key, bool] | None:
-    """Return the event that a message is, its key, and whether every replay has it; None if it is none."""
-    payload = _payload(data)
+def read_message(data: str) -> dict[str, Any] | None:
+    """Return the object that a message is; None if it is no log event."""
+    data = data.strip()
+    try:
+        # Twice as fast as json.loads.
+        payload, end = _decode(data)
+    except (ValueError, RecursionError):
+        # Among them integers of more digits than Python takes.
+        payload = end = None
+    if (
+        end == len(data)
+        and type(payload) is dict
+        and type(payload.get("stream")) is str
+        and type(payload.get("text")) is str
+    ):
+        return payload
+    return None
+
+
+def read_event(payload: dict[str, Any]) -> BuildLogEvent:
+    """Return the event that such an object is."""
     get = payload.get
-    stream, text = get("stream"), get("text")
-    if type(stream) is not str or type(text) is not str:
-        return None
-    timestamp, status, finished = get("timestamp"), get("status"), get("finished") is True
-    event = BuildLogEvent(
+    stream, text, timestamp, status = payload["stream"], payload["text"], get("timestamp"), get("status")
+    return BuildLogEvent(
         _STREAMS.get(stream) or BuildLogStream(replace_surrogates(stream)),
         text if text.isascii() else replace_surrogates(text),
         None if timestamp is None else _time(timestamp),
-        finished,
+        get("finished") is True,
         replace_surrogates(status) if status and type(status) is str else None,
     )
-    # The server tells its own trouble only once, and a heartbeat is one only while the build is queued.
-    is_lasting = not is_trouble(event) if finished else stream != "system" or "status" in payload
-    return event, (timestamp if type(timestamp) is str else None, stream, text), is_lasting
 
 
 def is_trouble(event: BuildLogEvent) -> bool:
@@ -95,18 +104,6 @@ def last_lines(events: Iterable[BuildLogEvent]) -> tuple[str, ...]:
     return tuple(
         line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 1]}…" for line in shown if line
     )[-_LINES:]
-
-
-def _payload(data: str) -> dict[str, Any]:
-    """Return the object that a message is, or an empty one."""
-    data = data.strip()
-    try:
-        # Twice as fast as json.loads.
-        payload, end = _decode(data)
-    except (ValueError, RecursionError):
-        # Among them integers of more digits than Python takes.
-        return {}
-    return payload if end == len(data) and type(payload) is dict else {}
 
 
 def _time(value: object) -> datetime | None:

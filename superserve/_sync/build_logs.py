@@ -3,7 +3,6 @@
 
 import enum
 import math
-import time
 from collections.abc import Generator
 from typing import Final
 
@@ -11,6 +10,7 @@ import attrs
 import httpx
 from superserve_api.api.templates import stream_template_build_logs
 
+from superserve import _clock as time
 from superserve._http import policy, responses, retry
 from superserve._http.tasks_sync import messages
 from superserve._operations import builds

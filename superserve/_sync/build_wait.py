@@ -3,7 +3,6 @@
 
 import contextlib
 import logging
-import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Final, ParamSpec, TypeVar
@@ -18,6 +17,7 @@ from superserve_api.api.templates import (
 from superserve_api.models import ApiError
 
 from superserve import _arguments
+from superserve import _clock as time
 from superserve._arguments import LogCallback
 from superserve._http.policy import Options
 from superserve._http.tasks_sync import CONNECT, deliver, shielded, sleep
@@ -144,7 +144,7 @@ class BuildWait:
                 status = self._show(info.status)
                 _log.warning("build %s is ready, and its template still says %s", self.build_id, status)
                 break
-            sleep(min(self.poll_interval_s, left))
+            sleep(min(self._outage.scaled(self.poll_interval_s), left))
             # What was read stands, if the time is over before there is something newer.
             with contextlib.suppress(SandboxTimeoutError):
                 info = self._get_template()

@@ -86,6 +86,10 @@ class DataPlane:
         )
         self._way = _Way(access, plane, http, RawClient(plane, http=http))
 
+    def forget(self) -> None:
+        """Use nothing any more: ask anew before the next request."""
+        self._way = None
+
     def call(
         self,
         operation: Operation[R, T],

@@ -1,6 +1,7 @@
 # Written by scripts/unasync.py from superserve/_async/exec_connection.py. Do not edit: change that, then run `nox -s generate`.
 """The WebSocket of one command: what it says is read beside the caller, what it is told is sent at once."""
 
+import contextlib
 import logging
 import threading
 import time
@@ -137,8 +138,9 @@ class ExecConnection:
                     self._events.put(events)
                     if self._has_ended:
                         return
-                # After that: the server may have hung up already.
-                self._flush_if_free()
+                # The server may be gone by now, and what it said before that is still to be read.
+                with contextlib.suppress(httpcore.NetworkError):
+                    self._flush_if_free()
                 self._is_full = True
                 while self._read_bytes - self._taken_bytes > READ_AHEAD and self._protocol.state is OPEN:
                     self._room.get(_WAIT_S)

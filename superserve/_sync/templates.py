@@ -3,9 +3,9 @@
 
 import builtins
 import logging
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
-from typing import ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 
 from superserve_api.api.templates import (
     cancel_template_build,
@@ -32,6 +32,10 @@ from superserve._sync.client import Send, Superserve, client_for
 from superserve._template_snapshot import TemplateSnapshot
 from superserve.errors import NotFoundError, SandboxError
 from superserve.types import BuildLogEvent, BuildStep, TemplateBuildInfo, TemplateInfo
+
+if TYPE_CHECKING:
+    from superserve._operations.sandboxes import Network
+    from superserve._sync.sandboxes import Sandbox
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -433,6 +437,36 @@ class Template(TemplateSnapshot):
             ConflictError: A sandbox that is not destroyed still uses it, or a build of it is going on.
         """
         _delete(self._client, self._usable_id)
+
+    def start(
+        self,
+        *,
+        name: str,
+        timeout_seconds: int | None = None,
+        auto_delete_seconds: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+        env_vars: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None,
+        network: "Network | None" = None,
+        preview_access: str | None = None,
+        adopt_lost: bool = False,
+    ) -> "Sandbox":
+        """Start a sandbox from the template: `Sandbox.create` with `from_template=` and this handle's client."""
+        from superserve._sync.sandboxes import Sandbox
+
+        return Sandbox.create(
+            name=name,
+            from_template=self,
+            timeout_seconds=timeout_seconds,
+            auto_delete_seconds=auto_delete_seconds,
+            metadata=metadata,
+            env_vars=env_vars,
+            secrets=secrets,
+            network=network,
+            preview_access=preview_access,
+            adopt_lost=adopt_lost,
+            client=self._client,
+        )
 
     def _find_build(self, build_id: str | None) -> str | None:
         if build_id is not None:

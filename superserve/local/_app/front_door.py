@@ -58,8 +58,9 @@ class FrontDoor:
         await app(scope, receive, send)
 
     def _is_allowed(self, scope: Scope) -> bool:
-        # Without execute mode any name that leads to this machine will do, as on the real server.
-        return not self._local_hosts_only or _is_local(scope)
+        # Without execute mode any name that leads to this machine will do, as on the real server. No browser trusts
+        # the authority of the official addresses, which are the only ones with TLS.
+        return not self._local_hosts_only or _is_local(scope) or scope["scheme"] == "https"
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._is_allowed(scope):

@@ -1,12 +1,12 @@
 """Rate limits, quotas and caps: the server's own figures, adjustable."""
 
 import math
-import time
 from collections.abc import Callable
 
 import attrs
 
 from superserve.local._app import arguments
+from superserve.local._app.clock import monotonic
 
 
 @attrs.frozen
@@ -73,7 +73,7 @@ class Ticket:
 class RateLimiter:
     """One token bucket per caller. Counts real seconds, whatever the server's speed: so do its clients."""
 
-    def __init__(self, rate: float, burst: int, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, rate: float, burst: int, *, monotonic: Callable[[], float] = monotonic) -> None:
         self._rate = rate
         self._burst = burst
         self._monotonic = monotonic

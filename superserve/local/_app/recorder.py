@@ -13,7 +13,9 @@ import attrs
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
+from superserve.local._app.clock import monotonic
 from superserve.local._app.patterns import Operations, Pattern
+from superserve.local._app.process import Process
 
 # The newest requests are kept, as many as fit in both.
 KEPT_REQUESTS = 10_000
@@ -85,8 +87,9 @@ class Request:
 class Record:
     """The requests of one server, shared by every view of them and safe to use from any thread."""
 
-    def __init__(self, operations: Operations) -> None:
+    def __init__(self, operations: Operations, process: Process) -> None:
         self.operations = operations
+        self.process = process
         self.forgotten = 0
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -111,22 +114,25 @@ class Record:
                 self._changed.notify_all()
 
     def of(self, pattern: Pattern | None) -> list[Request]:
+        self.process.check()
         with self._lock:
             return self._of(pattern)
 
     def wait_for(self, pattern: Pattern | None, count: int, timeout_s: float) -> list[Request]:
         """Return the requests when there are so many, or those that there are after so long."""
-        until = time.monotonic() + timeout_s
+        self.process.check()
+        until = monotonic() + timeout_s
         with self._changed:
             self._waiting += 1
             try:
-                while len(found := self._of(pattern)) < count and (left := until - time.monotonic()) > 0:
+                while len(found := self._of(pattern)) < count and (left := until - monotonic()) > 0:
                     self._changed.wait(left)
             finally:
                 self._waiting -= 1
             return found
 
     def clear(self, pattern: Pattern | None) -> None:
+        self.process.check()
         with self._lock:
             kept = [
                 request
@@ -228,6 +234,8 @@ class Requests:
 
     def __repr__(self) -> str:
         """Show how many there are, and the newest."""
+        if self._record.process.is_forked:
+            return "<requests to a server in another process>"
         found = self._all()
         of = f" to {self._pattern.text!r}" if self._pattern else ""
         shown = "".join(f"\n  {request}" for request in found[-SHOWN_REQUESTS:])

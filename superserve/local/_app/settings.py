@@ -26,7 +26,7 @@ class Settings:
 
     def __str__(self) -> str:
         """Say how the server differs from the real one."""
-        builds = "builds run on this machine" if self.execute else "builds are made up"
+        builds = "builds run on this machine" if self.execute else "simulated builds"
         limits = "real limits" if self.limits else "no limits"
         speed = f", {self.speed:g} times faster" if self.speed != 1 else ""
         return f"{builds}, {limits}{speed}"

@@ -1,15 +1,13 @@
 """Clients for the tests of this colour."""
 
 import pytest
-from superserve_api.models import SandboxResponse
 
 from superserve import AsyncSuperserve, AsyncTemplate
 from superserve._async import client as client_module
 from superserve._async.sandboxes import AsyncSandbox
 from superserve._http.planes import Access
-from superserve._operations.sandboxes import read_sandbox
 from tests.script import TEMPLATE_ID
-from tests.talk import TOKEN, sandbox_row
+from tests.talk import handle
 
 
 @pytest.fixture
@@ -61,10 +59,7 @@ async def box(serve, connect):
     async def box(*answers, **options):
         wire = serve(*answers)
         wire.activations = Activations()
-        info = read_sandbox(SandboxResponse.from_dict(sandbox_row())).info
-        sandbox = AsyncSandbox(info, client=connect(wire, **options), access=Access(TOKEN))
-        sandbox._data.refresh = wire.activations
-        return sandbox, wire
+        return handle(AsyncSandbox, connect(wire, **options), wire.activations), wire
 
     return box
 

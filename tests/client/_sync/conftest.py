@@ -2,15 +2,13 @@
 """Clients for the tests of this colour."""
 
 import pytest
-from superserve_api.models import SandboxResponse
 
 from superserve import Superserve, Template
 from superserve._http.planes import Access
-from superserve._operations.sandboxes import read_sandbox
 from superserve._sync import client as client_module
 from superserve._sync.sandboxes import Sandbox
 from tests.script import TEMPLATE_ID
-from tests.talk import TOKEN, sandbox_row
+from tests.talk import handle
 
 
 @pytest.fixture
@@ -62,10 +60,7 @@ def box(serve, connect):
     def box(*answers, **options):
         wire = serve(*answers)
         wire.activations = Activations()
-        info = read_sandbox(SandboxResponse.from_dict(sandbox_row())).info
-        sandbox = Sandbox(info, client=connect(wire, **options), access=Access(TOKEN))
-        sandbox._data.refresh = wire.activations
-        return sandbox, wire
+        return handle(Sandbox, connect(wire, **options), wire.activations), wire
 
     return box
 
