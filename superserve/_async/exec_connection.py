@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from collections import deque
 from typing import Final
 
@@ -11,6 +10,7 @@ import httpx
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN, Protocol, Side
 
+from superserve import _clock as time
 from superserve._http.tasks_async import Lock, Queue, Worker, shielded
 from superserve._streams.exec import Event, Exit, Failure, NoEventError, read_frame
 from superserve.types import CommandOutput

@@ -7,7 +7,6 @@ import hmac
 import json
 import posixpath
 import secrets
-import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -20,7 +19,7 @@ from starlette.responses import Response
 from superserve.local._app import go_json
 from superserve.local._app.answers import Answer, drop_none, json_answer
 from superserve.local._app.auth import TeamRow
-from superserve.local._app.clock import format_time_exactly
+from superserve.local._app.clock import format_time_exactly, monotonic
 from superserve.local._app.data_plane import Gatekeeper
 from superserve.local._app.errors import ApiError
 from superserve.local._app.query import read_choice, read_number
@@ -130,6 +129,8 @@ class SandboxResource(Resource, Gatekeeper):
         self._endings: set[asyncio.Task[None]] = set()
         self._seed = secrets.token_bytes(32)
         self._token_epoch = 0
+        self._since: dict[str, float] = {}
+        """By their ids, since when sandboxes are active or paused, on the clock of `monotonic`: the rows have times of day."""
 
     # -- Operations
 
@@ -150,6 +151,8 @@ class SandboxResource(Resource, Gatekeeper):
             rows = [row for row in rows if text in row.name.lower()]
         sort = read_choice(query, "sort", "created_at", "name", "status")
         descending = read_choice(query, "order", "desc", "asc") == "desc"
+        if descending:
+            rows.reverse()  # Sorting keeps the order of those with the same time, as there are where time stands still.
         rows.sort(key=lambda row: str(getattr(row, sort)), reverse=descending)
         limit = read_number(query, "limit", 1)
         offset = read_number(query, "offset", 0) or 0
@@ -189,6 +192,7 @@ class SandboxResource(Resource, Gatekeeper):
             raise _conflict(row)
         if "auto_delete_seconds" in changes and row.status == "paused":
             changes["paused_since"] = self.services.clock.now()
+            self._since[row.id] = monotonic()
         self.rows.save(attrs.evolve(row, **changes))  # type: ignore[arg-type]  # as read_patch says
         return Response(status_code=204)
 
@@ -254,6 +258,7 @@ class SandboxResource(Resource, Gatekeeper):
             active_since=now,
         )
         self.rows.save(row)
+        self._since[row.id] = monotonic()
         self.env_vars[row.id] = dict(new.env_vars)
         return row
 
@@ -261,6 +266,7 @@ class SandboxResource(Resource, Gatekeeper):
         """Stop all its processes, and end its connections."""
         now = self.services.clock.now()
         self.rows.save(attrs.evolve(row, status="paused", paused_since=now, active_since=None))
+        self._since[row.id] = monotonic()
         guest = self.guests.get(row.id)
         if guest is not None:
             with contextlib.suppress(Lost):
@@ -273,6 +279,7 @@ class SandboxResource(Resource, Gatekeeper):
     async def delete(self, row: SandboxRow) -> None:
         """Delete it, and end everything in it."""
         self.rows.remove(row.id)
+        self._since.pop(row.id, None)
         self.env_vars.pop(row.id, None)
         for tell in self.on_pause:
             tell(row.id)
@@ -284,6 +291,7 @@ class SandboxResource(Resource, Gatekeeper):
         now = self.services.clock.now()
         row = attrs.evolve(row, status="active", active_since=now, paused_since=None)
         self.rows.save(row)
+        self._since[row.id] = monotonic()
         guest = self.guests.get(row.id)
         if guest is not None:
             with contextlib.suppress(Lost):
@@ -298,12 +306,18 @@ class SandboxResource(Resource, Gatekeeper):
                 await self._reap(row)
 
     async def _reap(self, row: SandboxRow) -> None:
-        age = self.services.clock.age_of_wait
-        since, limit = row.active_since, row.timeout_seconds
-        if row.status == "active" and limit is not None and since is not None and age(since) >= limit:
+        limit = row.timeout_seconds if row.status == "active" else row.auto_delete_seconds
+        if limit is None or row.status not in {"active", "paused"}:
+            return
+        if row.id not in self._since:
+            # A state file had it: what another server's clock said is not known, the time of day is.
+            began = (row.active_since if row.status == "active" else row.paused_since) or row.created_at
+            self._since[row.id] = monotonic() - (self.services.clock.now() - began).total_seconds()
+        if self.services.clock.age_of_wait(self._since[row.id]) < limit:
+            return
+        if row.status == "active":
             await self.pause(row)
-        since, limit = row.paused_since, row.auto_delete_seconds
-        if row.status == "paused" and limit is not None and since is not None and age(since) >= limit:
+        else:
             await self.delete(row)
 
     # -- Machines
@@ -347,7 +361,11 @@ class SandboxResource(Resource, Gatekeeper):
 
     def token(self, sandbox_id: str, hours_ago: int = 0) -> str:
         """Return a sandbox's access token: the same for everybody within an hour of the server's clock."""
-        hour = int(time.time() * self.services.clock.speed // _TOKEN_LIFE_S) - hours_ago + self._token_epoch
+        hour = (
+            int(self.services.clock.steady() * self.services.clock.speed // _TOKEN_LIFE_S)
+            - hours_ago
+            + self._token_epoch
+        )
         return hmac.new(self._seed, f"{sandbox_id}|{hour}".encode(), hashlib.sha256).hexdigest()
 
     def status(self, sandbox_id: str) -> str | None:
@@ -381,6 +399,7 @@ class SandboxResource(Resource, Gatekeeper):
         self.scripts.clear()
         self.is_full = False
         self.env_vars.clear()
+        self._since.clear()
         for row in list(self.rows):
             for tell in self.on_pause:
                 tell(row.id)

@@ -9,9 +9,10 @@ import sys
 from collections.abc import Sequence
 
 from superserve.local._machines.processes.scratch import Scratch
+from superserve.local._machines.program import find_program
 from superserve.local._machines.sandboxes.agent import MESSAGE_BYTES
 
-_AGENT = pathlib.Path(__file__).with_name("agent.py")
+_AGENT = find_program("superserve.local._machines.sandboxes", "agent.py")
 _PYTHON_OPTIONS = ("-I", "-S", "-X", "utf8")
 _INSIDE = "/run/superserve/agent.py"
 # What any image has; home/user is where commands start.
