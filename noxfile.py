@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import sys
+import tempfile
 
 import nox
 from nox.command import CommandFailed
@@ -32,9 +33,18 @@ SCHEMATHESIS = "schemathesis==4.32.5"
 OFFICIAL_PYTHON = "superserve==0.11.4"
 OFFICIAL_NODE = "@superserve/sdk@0.8.1"
 INTERRUPTION_TESTS = "tests/transport/test_interruption.py"
+HOSTILE_TESTS = [
+    "tests/client/_async/test_hostile.py",
+    "tests/client/_sync/test_hostile.py",
+    "tests/contract/test_generated_client.py",
+]
+# What `nox -s wheel` runs, and all that it needs.
+MOCK_TESTS = ["conftest.py", "script.py", "wire.py", "transport/test_mocks.py"]
+MOCK_TOOLS = ["pytest>=8.3", "pytest-asyncio>=1.0", "pytest-httpx>=0.35", "respx>=0.22"]
 TEST_TOOLS = [
     "coverage>=7.10",
     "fastapi>=0.115",
+    "freezegun>=1.5",
     "hypothesis>=6.100",
     "jedi>=0.19.2",
     "jsonschema>=4",
@@ -42,12 +52,13 @@ TEST_TOOLS = [
     "openapi-spec-validator>=0.7.1",
     "pytest>=8.3",
     "pytest-asyncio>=1.0",
-    "pytest-httpx>=0.35",
+    "pytest-httpx>=0.34",
     "pytest-xdist>=3.6",
     "pyyaml>=6",
     "respx>=0.22",
     "socksio>=1.0",
-    "trio>=0.27",
+    "time-machine>=2.16",
+    "trio>=0.23",
     "trustme>=1.2",
     *GENERATORS,
 ]
@@ -124,6 +135,44 @@ def tests_slow(session: nox.Session) -> None:
     session.run("coverage", "combine", "--quiet")
     # `nox -s tests` leaves its part of the data.
     session.run("coverage", "report", "--fail-under=95")
+    # More made-up answers than `nox -s tests` has time for.
+    session.run("pytest", "-n", "auto", *HOSTILE_TESTS, env={"HOSTILE_EXAMPLES": "150"})
+    session.notify("wheel")
+
+
+@nox.session(default=False, reuse_venv=False)
+def wheel(session: nox.Session) -> None:
+    """Install the wheel as users do, without extras, and run the tests of mocked transports outside the checkout."""
+    here = pathlib.Path(__file__).parent
+    with tempfile.TemporaryDirectory(prefix="superserve-wheel-") as folder:
+        elsewhere = pathlib.Path(folder)
+        session.install("build")
+        session.run("python", "-m", "build", "--wheel", "--outdir", folder, str(here), silent=True)
+        session.run("python", "-m", "venv", str(elsewhere / "venv"))
+        python = str(elsewhere / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python")
+        (built,) = elsewhere.glob("*.whl")
+        session.run(python, "-m", "pip", "install", "--quiet", str(built), *MOCK_TOOLS, external=True)
+        for name in MOCK_TESTS:
+            copy = elsewhere / "tests" / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(here / "tests" / name, copy)
+        session.chdir(elsewhere)
+        installed = "import superserve, superserve_api; print(superserve.__file__, superserve_api.__file__)"
+        for file in session.run(python, "-P", "-c", installed, external=True, silent=True).split():
+            if not pathlib.Path(file).is_relative_to(elsewhere / "venv"):
+                session.error(f"{file} is not what was installed")
+        options = (
+            "-o",
+            "asyncio_mode=auto",
+            "-o",
+            "asyncio_default_fixture_loop_scope=function",
+            "-W",
+            "error",
+            "-p",
+            "no:cacheprovider",
+            "--import-mode=importlib",
+        )
+        session.run(python, "-m", "pytest", "-q", *options, "tests", external=True)
 
 
 @nox.session(python=PYTHONS, default=False)

@@ -154,11 +154,23 @@ _FIELDS: frozenset[str] = frozenset([
             {%- if additional_property_type in ("str", "int", "float", "bool") %}, {{ additional_property_type }}{% endif %})
 """,
     ),
+    # A token is not shown with the rest.
+    (
+        MODEL,
+        "{%- else -%}\n{{ property.to_string() | as_unembedded_code }}\n",
+        """\
+{%- elif property.name == "access_token" -%}
+{{ property.python_name }}: {{ property.get_type_string() | as_unembedded_code }} = _attrs_field(
+{%- if not property.required %}default=UNSET, {% endif %}repr=False)
+{%- else -%}
+{{ property.to_string() | as_unembedded_code }}
+""",
+    ),
     # Nor is a null that the contract doesn't foresee, where it would be converted: an optional field counts as absent.
     (
         MACROS,
         "if isinstance(_{{ property.python_name }},  Unset):",
-        "if _{{ property.python_name }} is None or isinstance(_{{ property.python_name }}, Unset):",
+        "if _{{ property.python_name }} is None or _{{ property.python_name }} is UNSET:",
     ),
     (
         LIST,
@@ -233,14 +245,15 @@ if _{{ property.python_name }} is not None and _{{ property.python_name }} is no
 """,
     ),
     (DATETIME, "datetime.datetime.fromisoformat({{ source }})", "wire.parse_datetime({{ source }})"),
-    # A stream of events is read as it comes, by a reader that makes the request itself.
+    # A stream of events, or a file, is read as it comes, by a reader that makes the request itself.
     (
         ENDPOINT,
         "    return _kwargs\n",
         """\
     return _kwargs
 
-{% if "text/event-stream" in endpoint.responses.patterns | map(attribute="data.content") | select | map("list") | sum(start=[]) %}
+{% set kinds = endpoint.responses.patterns | map(attribute="data.content") | select | map("list") | sum(start=[]) %}
+{% if "text/event-stream" in kinds or "application/octet-stream" in kinds %}
 def request_arguments(
     {{ arguments(endpoint, include_client=False) | indent(4) }}
 ) -> dict[str, Any]:
@@ -251,6 +264,16 @@ def request_arguments(
         {{ kwargs(endpoint, include_client=False) }}
     )
 {% endif %}
+""",
+    ),
+    # What is sent as it is may be bytes, too: an open file is none that the asyncio functions can send.
+    (
+        TYPES,
+        '    """ Contains information for file uploads """\n\n    payload: BinaryIO\n',
+        """\
+    \"\"\"What is uploaded: bytes, or an open file for the functions that are not asyncio's.\"\"\"
+
+    payload: BinaryIO | bytes
 """,
     ),
     # An id that is empty or ".." would make the path of another operation.

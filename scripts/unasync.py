@@ -19,10 +19,8 @@ MARK = (
 RULES = [
     (r"\basync (def|with|for)\b", r"\1"),
     (r"\bawait ", ""),
-    (r"\bhttpx\.AsyncByteStream\b", "httpx.SyncByteStream"),
     (r"\bAwaitable, ", ""),
-    (r"\bAwaitable\[(Response\[R\])\]", r"\1"),
-    (r"\bAsyncIterator\b", "Iterator"),
+    (r"\bAwaitable\[([\w.]+(\[\w+\])?)\]", r"\1"),
     (r"\bAsyncGenerator\[([\w.]+(\[\w+\])?)\]", r"Generator[\1]"),
     (r"\bAsync([A-Z]\w*)\b(?! only)", r"\1"),
     (r"\baclos(e|ing)\b", r"clos\1"),
@@ -37,7 +35,7 @@ RULES = [
 ]
 LEFT_OVER = re.compile(r"async|await|\baclos|__a(enter|exit|iter|next)__", re.IGNORECASE)
 # Documentation may speak of both.
-MAY_STAY = re.compile(r"AsyncTemplate only|in `_async`")
+MAY_STAY = re.compile(r"Async(Template|Sandbox) only|in `_async`|respond-async")
 
 
 def written(source: Path, used: set[str]) -> str:

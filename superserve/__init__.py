@@ -13,10 +13,16 @@ if TYPE_CHECKING:
     from superserve import types as types
     from superserve._async.build import AsyncBuild as AsyncBuild
     from superserve._async.client import AsyncSuperserve as AsyncSuperserve
+    from superserve._async.command_session import AsyncCommandSession as AsyncCommandSession
+    from superserve._async.file_stream import AsyncFileStream as AsyncFileStream
+    from superserve._async.sandboxes import AsyncSandbox as AsyncSandbox
     from superserve._async.templates import AsyncTemplate as AsyncTemplate
     from superserve._print_log import print_log as print_log
     from superserve._sync.build import Build as Build
     from superserve._sync.client import Superserve as Superserve
+    from superserve._sync.command_session import CommandSession as CommandSession
+    from superserve._sync.file_stream import FileStream as FileStream
+    from superserve._sync.sandboxes import Sandbox as Sandbox
     from superserve._sync.templates import Template as Template
     from superserve.errors import *  # noqa: F403
     from superserve.specs import Place as Place
@@ -30,10 +36,16 @@ if TYPE_CHECKING:
 # Where names come from. Besides these, every name in `errors` and `types` is public.
 _HOMES = {
     "AsyncBuild": "_async.build",
+    "AsyncCommandSession": "_async.command_session",
+    "AsyncFileStream": "_async.file_stream",
+    "AsyncSandbox": "_async.sandboxes",
     "AsyncSuperserve": "_async.client",
     "AsyncTemplate": "_async.templates",
     "Build": "_sync.build",
+    "CommandSession": "_sync.command_session",
+    "FileStream": "_sync.file_stream",
     "Place": "specs",
+    "Sandbox": "_sync.sandboxes",
     "SpecProblem": "specs",
     "Superserve": "_sync.client",
     "Template": "_sync.templates",
@@ -71,7 +83,7 @@ if not TYPE_CHECKING:  # pragma: no branch
             raise ImportError(f"{__name__}.{module} cannot be loaded: {error}", name=error.name) from error
 
     def __dir__() -> list[str]:
-        own = (name for name in globals() if name[:2] == "__")
+        own = [name for name in globals() if name[:2] == "__"]
         return sorted({*__getattr__("__all__"), "__version__", "errors", "types", *own})
 
 

@@ -32,9 +32,11 @@ LogCallback = Callable[[BuildLogEvent], object]
 TypedStep = RunStep | EnvStep | WorkdirStep | UserStep
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+_SANDBOX_ID = re.compile(r"(sb-[a-z0-9]{1,32}-)?[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 WHERE_IDS_ARE = {
     "template_id": "Template.list(name_prefix=...) finds the id of a name",
     "build_id": "list_builds() tells the ids of a template's builds",
+    "sandbox_id": "Sandbox.list(q=...) finds the id of a name",
 }
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._/-]*[a-z0-9])?")
 _NAME_LENGTH = 128
@@ -56,6 +58,22 @@ def identifier(argument: str, value: object) -> str:
             f"{WHERE_IDS_ARE[argument]}"
         )
     return checked
+
+
+def sandbox_id(value: object) -> str:
+    """Return `value` if it is the id of a sandbox, with or without its region."""
+    checked = identifier("sandbox_id", value)
+    if not is_sandbox_id(checked):
+        raise ValidationError(
+            "sandbox_id: expected an id such as '7a3f2b8c-1234-4c50-8888-8dd25736052a', with or without a region such as "
+            f"'sb-usw-' before it, got {_shown(value)}; {WHERE_IDS_ARE['sandbox_id']}"
+        )
+    return checked
+
+
+def is_sandbox_id(text: str) -> bool:
+    """Whether a text has one of the two forms of a sandbox's id."""
+    return _SANDBOX_ID.fullmatch(text) is not None
 
 
 def usable_id(argument: str, value: str) -> str:
@@ -138,7 +156,7 @@ def flag(argument: str, value: object) -> bool:
 def function(argument: str, value: Callable[..., object]) -> None:
     """Refuse what cannot be called, and what would do nothing when it is: functions that yield."""
     if not callable(value):
-        raise ValidationError(f"{argument}: expected a function of one log event, got {_kind(value)}")
+        raise ValidationError(f"{argument}: expected a function of one argument, got {_kind(value)}")
     if _is(inspect.isgeneratorfunction, value) or _is(inspect.isasyncgenfunction, value):
         raise ValidationError(f"{argument}: is a generator function, which does nothing when it is called")
 
@@ -148,7 +166,7 @@ def plain_function(argument: str, value: Callable[..., object]) -> None:
     function(argument, value)
     if _is(inspect.iscoroutinefunction, value):
         raise ValidationError(
-            f"{argument}: is a coroutine function; use AsyncTemplate, or pass a plain function"
+            f"{argument}: is a coroutine function; use the asynchronous class, or pass a plain function"
         )
 
 

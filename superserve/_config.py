@@ -12,11 +12,19 @@ from superserve.errors import AuthenticationError, ValidationError
 
 API_KEY_VARIABLE = "SUPERSERVE_API_KEY"
 BASE_URL_VARIABLE = "SUPERSERVE_BASE_URL"
+SANDBOX_URL_VARIABLE = "SUPERSERVE_SANDBOX_URL"
 DEFAULT_BASE_URL = "https://api.superserve.ai"
 DEFAULT_TIMEOUT_S = 30.0
 DEFAULT_MAX_ATTEMPTS = 3
 
 _REGIONS = {"use": DEFAULT_BASE_URL, "usw": "https://api-usw.superserve.ai"}
+# Where the sandboxes of each known address are: no answer of the API tells.
+_SANDBOX_URLS = {
+    DEFAULT_BASE_URL: "https://sandbox.superserve.ai",
+    "https://api-usw.superserve.ai": "https://usw-sandbox.superserve.ai",
+    "https://api-staging.superserve.ai": "https://staging-sandbox.superserve.ai",
+}
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?")
 # The secret part is 32 characters and may hold "_" itself: only the length tells a region from it.
 _REGIONAL_KEY = re.compile(r"ss_live_(?P<region>[a-z0-9]{1,17})_[A-Za-z0-9_-]{32}")
 
@@ -27,6 +35,7 @@ class Config:
 
     api_key: str = attrs.field(repr=False)
     base_url: str
+    sandbox_url: str
     timeout_s: float = DEFAULT_TIMEOUT_S
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
 
@@ -35,6 +44,7 @@ def resolve(
     api_key: str | None = None,
     base_url: str | None = None,
     *,
+    sandbox_url: str | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     max_attempts: int = DEFAULT_MAX_ATTEMPTS,
 ) -> Config:
@@ -51,9 +61,11 @@ def resolve(
     if not _is_printable(key):
         raise ValidationError(f"{source}: only printable ASCII characters without spaces are allowed")
     url, url_source = _setting("base_url", base_url, BASE_URL_VARIABLE)
+    resolved_url = _regional_url(key, source) if url is None else _checked_url(url, url_source)
     return Config(
         api_key=key,
-        base_url=_regional_url(key, source) if url is None else _checked_url(url, url_source),
+        base_url=resolved_url,
+        sandbox_url=_sandbox_url(sandbox_url, resolved_url),
         timeout_s=_arguments.seconds("timeout_s", timeout_s),
         max_attempts=_arguments.count("max_attempts", max_attempts),
     )
@@ -86,6 +98,22 @@ def _regional_url(key: str, source: str) -> str:
             f"pass base_url= or set {BASE_URL_VARIABLE}"
         )
     return _REGIONS[region]
+
+
+def _sandbox_url(given: str | None, base_url: str) -> str:
+    """Return where sandboxes are: never at an address of Superserve's unless the API is there too."""
+    url, source = _setting("sandbox_url", given, SANDBOX_URL_VARIABLE)
+    if url is None:
+        parts = httpx.URL(base_url)
+        origin = f"{parts.scheme}://{parts.netloc.decode()}"
+        return _SANDBOX_URLS.get(origin, base_url)
+    return _checked_url(f"https://{url}" if _HOST.fullmatch(url) else url, source)
+
+
+def session_url(sandbox_url: str, sandbox_id: str) -> str:
+    """Return where WebSockets of a sandbox go: those of Superserve's own addresses to the sandbox's own."""
+    parts = httpx.URL(sandbox_url)
+    return f"https://boxd-{sandbox_id}.{parts.host}" if sandbox_url in _SANDBOX_URLS.values() else sandbox_url
 
 
 def _checked_url(url: str, source: str) -> str:

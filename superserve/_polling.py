@@ -3,9 +3,9 @@
 import logging
 import math
 import random
-import time
 from typing import Final
 
+from superserve import _clock as time
 from superserve._http.gate import Gate
 from superserve._http.policy import Options
 from superserve.errors import (
@@ -29,6 +29,8 @@ OUTAGE_POLLS: Final = 5
 _HURRY_S: Final = 5.0
 _HURRIED_DELAYS_S: Final = (0.05, 0.1, 0.2)
 
+# However fast a local server goes.
+_SHORTEST_S: Final = 0.002
 _LONGEST_RETRY_S: Final = 5.0
 _LONGEST_RETRY_AFTER_S: Final = 60.0
 _SPREAD: Final = 0.1
@@ -82,7 +84,7 @@ class Pace:
 
     def next_delay(self, outage: "Outage") -> float:
         """Return the seconds until the next poll."""
-        interval = self._interval_s
+        interval = outage.scaled(self._interval_s)
         if outage.is_on:
             interval = max(min(interval, _LONGEST_RETRY_S), outage.retry_after_s)
         elif self._polls == 0:
@@ -116,6 +118,10 @@ class Outage:
         self._since = self._asked_at = time.monotonic()
         self._failures = 0
         self._answers = 0
+
+    def scaled(self, interval_s: float) -> float:
+        """Return a poll interval as it fits the speed of the server, which is more than 1 where it is a local one."""
+        return min(interval_s, max(interval_s / self._gate.speed, _SHORTEST_S))
 
     def ask(self, timeout_s: float) -> Options:
         """Return what the next poll may take: one attempt, as polling itself is what tries again."""

@@ -15,7 +15,6 @@ _ESCAPE: Final = re.compile(
 _CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # Half of a surrogate pair, which JSON can hold, and no file or terminal can.
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
-_UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 
 
 def strip_controls(text: str) -> str:
@@ -26,6 +25,12 @@ def strip_controls(text: str) -> str:
 def replace_surrogates(text: str) -> str:
     """Return a text that can be encoded."""
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+def _make_printable(text: str) -> str:
+    # Also what would turn the order of other characters round, or is invisible.
+    text = text if text.isprintable() else _ESCAPE.sub("", text)
+    return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
 
 
 class Redactor:
@@ -52,9 +57,9 @@ class Redactor:
 
     def show(self, text: str) -> str:
         """Return lines of the server's for people: without secrets, and without what a terminal would obey."""
-        return "\n".join(_UNPRINTABLE.sub(" ", _ESCAPE.sub("", line)) for line in self.hide(text).split("\n"))
+        return "\n".join(_make_printable(line) for line in self.hide(text).split("\n"))
 
     def quote(self, text: str) -> str | None:
         """Return the server's own words for people, on one line and not too long; None if nothing is left of them."""
-        words = " ".join(_UNPRINTABLE.sub(" ", _ESCAPE.sub("", self.hide(text))).split())
+        words = " ".join(_make_printable(self.hide(text)).split())
         return (words if len(words) <= _LONGEST_QUOTE else f"{words[: _LONGEST_QUOTE - 1]}…") or None

@@ -5,10 +5,16 @@
     ├── ValidationError          400, 422, or an argument refused before anything was sent
     │   └── SpecError            a template's spec has mistakes, all of which it tells
     ├── NotFoundError            404
+    │   └── FileNotFoundInSandboxError   there is no such file or folder in the sandbox
     ├── ConflictError            409
     │   └── BuildCancelledError  the build that is waited for was cancelled
     ├── RateLimitError           429
     ├── ServerError              5xx
+    │   └── StorageFullError     507: the sandbox's disk is full
+    ├── SandboxNotRunningError   the sandbox is paused, failed or gone, and was not or cannot be woken
+    ├── CommandError             a command exited with something other than 0, and check=True
+    ├── CommandStartError        a command could not be started
+    ├── OutcomeUnknownError      a command or a write was sent, and what became of it is not known
     ├── SandboxConnectionError   the server could not be reached, or hung up
     ├── SandboxTimeoutError      a deadline passed (also a TimeoutError)
     └── BuildError               a build failed
@@ -23,19 +29,26 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from superserve.specs import Place, SpecProblem
+    from superserve.types import CommandBytesResult, CommandResult, SandboxStatus
 
 __all__ = [
     "AuthenticationError",
     "BuildCancelledError",
     "BuildError",
+    "CommandError",
+    "CommandStartError",
     "ConflictError",
+    "FileNotFoundInSandboxError",
     "NotFoundError",
+    "OutcomeUnknownError",
     "RateLimitError",
     "SandboxConnectionError",
     "SandboxError",
+    "SandboxNotRunningError",
     "SandboxTimeoutError",
     "ServerError",
     "SpecError",
+    "StorageFullError",
     "ValidationError",
 ]
 
@@ -51,7 +64,12 @@ class SandboxError(Exception):
         code: The machine-readable code of the error, such as `too_many_builds`, or None.
         headers: The response's headers with lower-case names; empty without a response.
         request_id: The response's request id, or None if the server sent none.
+        sandbox_id: The sandbox that a failed `create` has made all the same, if its id is known, or None.
     """
+
+    sandbox_id: str | None = None
+    # Whether it came before the request that the caller wanted: that was not sent.
+    _is_of_access = False
 
     def __init__(
         self,
@@ -125,6 +143,16 @@ class NotFoundError(SandboxError):
     """The object does not exist, or belongs to another team (404)."""
 
 
+class FileNotFoundInSandboxError(NotFoundError):
+    """There is no such file or folder in the sandbox.
+
+    Attributes:
+        path: What was looked for.
+    """
+
+    path: str = ""
+
+
 class ConflictError(SandboxError):
     """The object's state does not allow this (409), or the build waited for was cancelled."""
 
@@ -156,6 +184,64 @@ class RateLimitError(SandboxError):
 
 class ServerError(SandboxError):
     """The platform failed (5xx)."""
+
+
+class StorageFullError(ServerError):
+    """The sandbox's disk is full (507). What was being written is gone, and so is what stood there before."""
+
+
+class SandboxNotRunningError(SandboxError):
+    """The sandbox does not run: it is paused (and `wake=False` was said), has failed, or is gone.
+
+    Attributes:
+        status: Where it stands, if the server tells: `paused`, `failed`, `deleted`.
+    """
+
+    status: "SandboxStatus | None" = None
+
+
+class CommandError(SandboxError):
+    """A command exited with something other than 0, and was run with `check=True`.
+
+    Attributes:
+        result: What became of it.
+    """
+
+    result: "CommandResult | CommandBytesResult"
+
+    def __init__(
+        self, message: str, result: "CommandResult | CommandBytesResult", *, action: str | None = None
+    ) -> None:
+        super().__init__(message, action=action)
+        self.result = result
+
+
+class CommandStartError(SandboxError):
+    """A command could not be started: there is no such program, no such working directory, or it may not be run.
+
+    A shell line whose program is missing has started: its shell has, and exits with 127.
+
+    Attributes:
+        stdout: Output that came all the same.
+        stderr: The same of the other stream.
+    """
+
+    stdout: str | bytes = ""
+    stderr: str | bytes = ""
+
+
+class OutcomeUnknownError(SandboxError):
+    """A command or a write was sent, and what became of it is not known: it may have run, in part, or not at all.
+
+    It was not sent again. What happened on the way is the error's `__cause__`, where there was anything.
+
+    Attributes:
+        stdout: What the command had printed until then, as far as it was kept; bytes with `encoding=None`.
+        stderr: The same of the other stream.
+    """
+
+    stdout: str | bytes = ""
+    stderr: str | bytes = ""
 
 
 class SandboxConnectionError(SandboxError):
@@ -240,6 +326,7 @@ _HINTS: dict[str | int | None, str] = {
     "unauthorized": "check api_key= or SUPERSERVE_API_KEY",
     "forbidden": "this API key lacks the permission",
     "too_many_builds": "wait for a running build or cancel one, then try again",
+    "too_many_sandboxes": "pause or kill a sandbox that is no longer needed, then try again",
     "too_many_templates": "delete a template that is no longer needed, then try again",
     "image_pull_failed": "check that the image exists, is public, and is built for linux/amd64",
     "bad_reference": "check the image's name: lower-case letters, without spaces",

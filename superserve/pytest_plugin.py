@@ -5,7 +5,7 @@ It is loaded by every pytest run where this package is installed, so it imports 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from superserve.local import Faults, LocalServer
 
 _SPEED = "superserve_speed"
+_BLOCK = "superserve_block_network"
 # LocalServer's own bound; to ask it would import the server in every run.
 _MAX_SPEED = 10_000
 
@@ -26,18 +27,72 @@ class SuperserveApi:
     server: "LocalServer" = field(repr=False)
 
 
+_API = pytest.StashKey[SuperserveApi]()
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the plugin's setting to pytest.ini and pyproject.toml."""
+    """Add the plugin's settings to pytest.ini and pyproject.toml."""
     parser.addini(
         _SPEED,
         "how many times faster than the real service the local server is, and its builds are polled (at most 10000)",
         default="100",
     )
+    parser.addini(
+        _BLOCK,
+        "let clients of superserve connect to this machine only, so that no test reaches the real service",
+        type="bool",
+        default=False,
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse a setting that can't work, before any test runs."""
+    """Refuse a setting that can't work, before any test runs, and close the way to the network if that is wished."""
     _speed(config)
+    if config.getini(_BLOCK):
+        patch = pytest.MonkeyPatch()
+        config.add_cleanup(patch.undo)
+        _block_network(patch)
+
+
+# The last one comes after the test itself, if that has passed.
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Fail a test that passed although a fault that it set never struck: it did not see what it is about."""
+    api = item.stash.get(_API, None)
+    if api is not None and (missed := api.server.faults.missed):
+        shown = "".join(f"\n  {fault!r}" for fault in missed)
+        pytest.fail(
+            f"never struck, and not set with optional=True:{shown}\nWhat arrived: {api.server.requests!r}",
+            pytrace=False,
+        )
+
+
+def _block_network(patch: pytest.MonkeyPatch) -> None:
+    """Refuse connections to other machines. Requests that a library mocks make none, so they go on."""
+    from superserve._http.environment import is_loopback
+    from superserve._http.pools import PoolMaker
+
+    def refuse_others(create: Any) -> Any:
+        def create_connection(origin: Any) -> Any:
+            host = origin.host.decode("ascii")
+            if not is_loopback(host):
+                pytest.fail(
+                    f"{_BLOCK}: a client of superserve was about to connect to {host}; let the test use the fixture "
+                    f"superserve_api or a mock, or run it with -o {_BLOCK}=false"
+                )
+            return create(origin)
+
+        return create_connection
+
+    for name in ("make_sync", "make_async"):
+        make = getattr(PoolMaker, name)
+
+        def make_blocked(maker: PoolMaker, kept: int, make: Any = make) -> Any:
+            pool = make(maker, kept)
+            pool.create_connection = refuse_others(pool.create_connection)
+            return pool
+
+        patch.setattr(PoolMaker, name, make_blocked)
 
 
 def _speed(config: pytest.Config) -> float:
@@ -64,21 +119,24 @@ def superserve_server(pytestconfig: pytest.Config) -> "Iterator[LocalServer]":
 
 @pytest.fixture
 def superserve_api(
-    superserve_server: "LocalServer", pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
+    superserve_server: "LocalServer",
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[SuperserveApi]:
-    """Give the test a server in its first state, a key of its own, and both in the environment."""
+    """Give the test a server in its first state, a key of its own, and both in the environment.
+
+    A fault that the test sets has to strike, unless it is set with `optional=True`.
+    """
     from superserve._async.client import forget_shared as forget_shared_async
-    from superserve._polling import Pace
     from superserve._sync.client import forget_shared
 
     superserve_server.reset()
-    speed, next_delay = _speed(pytestconfig), Pace.next_delay
-    # The server is faster than the real one, so its builds are polled sooner.
-    monkeypatch.setattr(Pace, "next_delay", lambda pace, outage: next_delay(pace, outage) / speed)
     api_key = superserve_server.add_team().api_key
     monkeypatch.setenv("SUPERSERVE_BASE_URL", superserve_server.base_url)
     monkeypatch.setenv("SUPERSERVE_API_KEY", api_key)
-    yield SuperserveApi(superserve_server.base_url, api_key, superserve_server)
+    api = SuperserveApi(superserve_server.base_url, api_key, superserve_server)
+    request.node.stash[_API] = api
+    yield api
     # Nobody uses this key again: what the code under test shared for it would only pile up.
     forget_shared(api_key)
     forget_shared_async(api_key)
@@ -88,3 +146,12 @@ def superserve_api(
 def superserve_faults(superserve_api: SuperserveApi) -> "Faults":
     """Make requests, logs and builds of this test go wrong; see `Faults`."""
     return superserve_api.server.faults
+
+
+@pytest.fixture
+def superserve_official(superserve_api: SuperserveApi, monkeypatch: pytest.MonkeyPatch) -> SuperserveApi:
+    """Lead programs with an official SDK, and this test if it loads one itself, to the local server; see docs/local-server.md."""
+    monkeypatch.delenv("SUPERSERVE_BASE_URL")
+    for name, value in superserve_api.server.official_environment().items():
+        monkeypatch.setenv(name, superserve_api.api_key if name == "SUPERSERVE_API_KEY" else value)
+    return superserve_api

@@ -90,6 +90,8 @@ def held(server: LocalServer) -> Iterator[LocalServer]:
     server.builds.release()
 
 
+# `nox -s demo` shows it, too.
+@pytest.mark.slow
 def test_the_demo_shows_a_template_from_its_creation_to_its_end_in_100_columns():
     done = run(*command_of_session("demo"))
 

@@ -1,9 +1,11 @@
 """The pytest plugin, used as its users do: in a session of its own, on the example suite."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -107,18 +109,40 @@ def test_faults_are_set(superserve_faults):
         Template.list()
 
 
+def test_a_fault_that_may_miss_is_optional(superserve_faults):
+    superserve_faults.on("POST *", optional=True).answer(503)
+    superserve_faults.on_build(optional=True).lose()
+
+
 def test_faults_end_with_their_test(superserve_api):
     assert Template.list() is not None
 """
 
 
 ASYNCHRONOUS = """
-from superserve import AsyncTemplate
+from datetime import datetime
+
+import freezegun
+import pytest
+import time_machine
+from superserve import AsyncTemplate, Template
+
+
+@pytest.fixture(autouse=True, params=[freezegun.freeze_time, time_machine.travel])
+def moment(request):
+    options = {"real_asyncio": True} if request.param is freezegun.freeze_time else {"tick": False}
+    with request.param("2040-01-01T00:00:00Z", **options):
+        yield datetime.fromisoformat("2040-01-01T00:00:00Z")
+
+
+def test_a_build_while_time_stands_still(moment, superserve_api):
+    template = Template.create(name="mine", from_="python:3.11")
+    assert template.wait_until_ready(timeout_s=30).created_at == moment
 
 
 async def test_a_build(superserve_api):
     template = await AsyncTemplate.create(name="mine", from_="python:3.11")
-    assert (await template.wait_until_ready()).status == "ready"
+    assert (await template.wait_until_ready(timeout_s=30)).status == "ready"
 """
 
 
@@ -128,7 +152,116 @@ def test_tests_do_not_see_each_other_and_asynchronous_ones_have_the_same_fixture
     auto = ("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function")
     result = run_pytest(tmp_path, options=auto)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "9 passed" in outcome(result)
+    assert "13 passed" in outcome(result)
+
+
+MISSES = """
+import pytest
+from superserve import Template
+
+
+def test_missed(superserve_faults):
+    superserve_faults.on("POST /templates").answer(503)
+    Template.list()
+
+
+def test_removed(superserve_faults):
+    with superserve_faults.on("POST /templates").cut():
+        Template.list()
+    superserve_faults.on("listTemplates").delay(0)
+    Template.list()
+
+
+def test_no_build(superserve_api):
+    superserve_api.server.faults.on_build("demo").lose()
+
+
+@pytest.mark.xfail(strict=True)
+def test_expected(superserve_faults):
+    superserve_faults.on("*").stall()
+
+
+def test_other_failure(superserve_faults):
+    superserve_faults.on("*").stall()
+    assert "this" == "that"
+
+
+def test_next(superserve_api):
+    Template.list()
+"""
+
+
+def test_a_fault_that_never_strikes_fails_its_test_and_no_other(tmp_path: Path) -> None:
+    (tmp_path / "test_misses.py").write_text(MISSES)
+    result = run_pytest(tmp_path)
+    assert "4 failed, 1 passed, 1 xfailed" in outcome(result), result.stdout
+    assert result.stdout.count("never struck, and not set with optional=True") == 3
+    assert "<Fault 1: answer on='POST /templates' status=503, struck 0>" in result.stdout
+    assert "<Fault 1: cut on='POST /templates', struck 0>" in result.stdout
+    assert "GET /templates: 200" in result.stdout
+
+
+FORGETFUL = """
+import httpx
+import respx
+from superserve import AsyncTemplate, Superserve, Template
+from superserve.local import LocalServer
+
+
+def test_forgetful():
+    Template.list()
+
+
+async def test_forgetful_asynchronously():
+    await AsyncTemplate.list()
+
+
+def test_a_raw_call():
+    with Superserve() as client:
+        client.raw.get_httpx_client().get("/templates")
+
+
+def test_with_the_fixture(superserve_api):
+    assert Template.list()
+
+
+def test_with_a_server():
+    with LocalServer() as server:
+        assert Template.list(base_url=server.base_url, api_key=server.api_key)
+
+
+@respx.mock
+def test_with_a_mock():
+    respx.get(path="/templates").mock(return_value=httpx.Response(200, json=[]))
+    assert Template.list() == []
+"""
+
+
+def test_tests_that_forget_the_fixture_can_be_kept_from_the_network(tmp_path: Path) -> None:
+    (tmp_path / "test_forgetful.py").write_text(FORGETFUL)
+    auto = ("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function")
+    key = "ss_live_0123456789abcdef"
+    block = ("-o", "superserve_block_network=true")
+    result = run_pytest(tmp_path, options=(*auto, *block), SUPERSERVE_API_KEY=key)
+    assert "3 failed, 3 passed" in outcome(result), result.stdout
+    told = re.findall(
+        r"Failed: superserve_block_network: .* connect to api\.superserve\.ai; let", result.stdout
+    )
+    assert len(told) == 3, result.stdout
+    assert key not in result.stdout
+
+
+def test_a_plugin_that_is_named_as_well_is_loaded_once(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text("pytest_plugins = ['superserve.pytest_plugin']\n")
+    (tmp_path / "test_nothing.py").write_text("def test_nothing(superserve_api): pass\n")
+    result = run_pytest(tmp_path, "-p", "superserve.pytest_plugin")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_entry_point_has_the_name_of_its_module() -> None:
+    # By its name pytest knows what it has loaded.
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["pytest11"]
+    assert declared == {"superserve.pytest_plugin": "superserve.pytest_plugin"}
 
 
 @pytest.mark.slow
@@ -150,9 +283,8 @@ class Config:
     def __init__(self, speed: str) -> None:
         self.speed = speed
 
-    def getini(self, name: str) -> str:
-        assert name == "superserve_speed"
-        return self.speed
+    def getini(self, name: str) -> str | bool:
+        return {"superserve_speed": self.speed, "superserve_block_network": False}[name]
 
 
 @pytest.mark.parametrize("speed", ["abc", "", "0", "-1", "nan", "inf", "10001"])

@@ -101,12 +101,39 @@ class Peer:
         line, *lines = head.decode("latin-1").split("\r\n")
         method, target, _version = line.split(" ")
         headers = {name.lower(): value for name, _, value in (text.partition(": ") for text in lines)}
-        length = int(headers.get("content-length", "0"))
+        if headers.get("transfer-encoding") == "chunked":
+            body = self._receive_chunks()
+        else:
+            body = self._receive_exactly(int(headers.get("content-length", "0")))
+        return None if body is None else Request(method, target, headers, body, self.number, time.monotonic())
+
+    def receive_some(self) -> bytes:
+        """Return what comes next, of whatever protocol; nothing once the client has hung up."""
+        if not self._received:
+            self._receive_more()
+        data, self._received = self._received, b""
+        return data
+
+    def _receive_chunks(self) -> bytes | None:
+        body = b""
+        while True:
+            while b"\r\n" not in self._received:
+                if not self._receive_more():
+                    return None
+            size, self._received = self._received.split(b"\r\n", 1)
+            piece = self._receive_exactly(int(size, 16) + 2)
+            if piece is None:
+                return None
+            if piece == b"\r\n":
+                return body
+            body += piece[:-2]
+
+    def _receive_exactly(self, length: int) -> bytes | None:
         while len(self._received) < length:
             if not self._receive_more():
                 return None
-        body, self._received = self._received[:length], self._received[length:]
-        return Request(method, target, headers, body, self.number, time.monotonic())
+        data, self._received = self._received[:length], self._received[length:]
+        return data
 
     def _receive_more(self) -> bool:
         data = self._socket.recv(65536)

@@ -34,9 +34,9 @@ RequestFiles = list[tuple[str, FileTypes]]
 
 @define
 class File:
-    """Contains information for file uploads"""
+    """What is uploaded: bytes, or an open file for the functions that are not asyncio's."""
 
-    payload: BinaryIO
+    payload: BinaryIO | bytes
     file_name: str | None = None
     mime_type: str | None = None
 

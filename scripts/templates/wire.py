@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _KINDS = {str: "a string", int: "an integer", float: "a number", bool: "a boolean"}
+_from_iso = datetime.fromisoformat
 _MEDIA_TYPE = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,80}", re.ASCII)
 
 
@@ -132,14 +133,11 @@ def other_fields(
 
 def parse_datetime(value: object) -> datetime:
     """Read a time; one without a zone is the server's, which means UTC."""
-    if isinstance(value, str):
-        try:
-            time = datetime.fromisoformat(value)
-        except ValueError:
-            pass
-        else:
-            return time if time.tzinfo else time.replace(tzinfo=UTC)
-    raise UnreadableError(f"expected a time such as 2026-05-01T12:00:00Z, got {_kind(value)}")
+    try:
+        time = _from_iso(value)  # type: ignore[arg-type]  # refused if it is no string
+    except (TypeError, ValueError):
+        raise UnreadableError(f"expected a time such as 2026-05-01T12:00:00Z, got {_kind(value)}") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 # --- what is wrong with them ------------------------------------------------------------------------------------------

@@ -2,30 +2,28 @@
 
 import enum
 import math
-import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 import attrs
 import httpx
-from httpx_sse import EventSource
 from superserve_api.api.templates import stream_template_build_logs
 
+from superserve import _clock as time
 from superserve._async.client import AsyncSuperserve
 from superserve._async.reader import AsyncReader
 from superserve._http import policy, responses, retry
+from superserve._http.tasks_async import messages
 from superserve._operations import builds
 from superserve._streams import sse
 from superserve._streams.resume import Replay
 from superserve.errors import SandboxError, SandboxTimeoutError
 from superserve.types import BuildLogEvent
 
+# So many connections without a new event, one after the other, end the reading of a log.
 ATTEMPTS: Final = 3
-"""How many connections without a new event, one after the other, end the reading of a log."""
-
+# Before a log is opened again while its build goes on; the last one counts for all further ones.
 REOPEN_PAUSES_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 10.0)
-"""Seconds before a log is opened again while its build goes on; the last one counts for all further ones."""
-
 # Once a build runs there are no heartbeats, and the headers come with the first event: silence means nothing.
 _TIMEOUT: Final = httpx.Timeout(connect=policy.CONNECT_TIMEOUT_S, read=None, write=10.0, pool=None)
 _HEADERS: Final = {"Accept": sse.KIND, "Accept-Encoding": "identity", "Cache-Control": "no-store"}
@@ -37,55 +35,17 @@ class How(enum.Enum):
     FINISHED = enum.auto()
     TROUBLE = enum.auto()
     CLOSED = enum.auto()
-    REFUSED = enum.auto()
-    BROKEN = enum.auto()
+    FAILED = enum.auto()
 
 
 @attrs.frozen
 class Ending:
-    """The end of one connection of a log.
-
-    Attributes:
-        how: How it came.
-        error: What it stands for, if it was refused or broke.
-        may_pass: Whether the next connection may do better.
-        retry_after_s: Seconds that the server asked to wait.
-    """
+    """The end of one connection of a log; of one that failed, with the error and whether the next one may do better."""
 
     how: How
     error: SandboxError | None = None
     may_pass: bool = True
     retry_after_s: float | None = None
-
-
-class _Body(httpx.AsyncByteStream):
-    """The body of a log, which hands over the events of each piece before it asks for the next one.
-
-    Attributes:
-        is_over: Whether no further piece is wanted.
-        has_message: Whether a message has ended since that was last looked at.
-    """
-
-    def __init__(self, log: "AsyncBuildLog", reader: AsyncReader, response: httpx.Response) -> None:
-        self.is_over = self.has_message = False
-        self._pending = 0
-        self._log = log
-        self._reader = reader
-        self._response = response
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for piece in self._response.aiter_bytes():
-            self._pending += len(piece)
-            policy.refuse_length(self._response.request, self._pending)
-            yield piece
-            # The decoder is through with it.
-            if self._log.events:
-                await self._log.hand_over(self._reader, self._pending)
-            if self.has_message:
-                self.has_message = False
-                self._pending = 0
-            if self.is_over:
-                return
 
 
 class AsyncBuildLog:
@@ -98,7 +58,6 @@ class AsyncBuildLog:
         heard_at: When the last events came, or a wait has begun to open it since.
         ending: How the last connection ended; None before that, and while there is another one.
         replay: What has been read.
-        events: What was read and is not yet handed over.
     """
 
     def __init__(self, client: AsyncSuperserve, template_id: str, build_id: str) -> None:
@@ -108,7 +67,6 @@ class AsyncBuildLog:
         self.heard_at = time.monotonic()
         self.ending: Ending | None = None
         self.replay = Replay()
-        self.events: list[BuildLogEvent] = []
         self._client = client
         self._operation = builds.stream_build_logs(template_id, build_id)
         self._request = stream_template_build_logs.request_arguments(template_id, build_id)
@@ -155,10 +113,9 @@ class AsyncBuildLog:
             self.ending = await self._read_once(reader)
             ended_at = time.monotonic()
             # Who waits may ask for the build sooner.
-            await reader.put([], 0)
-            if self.ending.how is How.FINISHED or is_last:
-                return
-            if self.ending.how is How.CLOSED and self.build_has_ended:
+            reader.notify()
+            is_over = How.CLOSED if self.build_has_ended else How.FINISHED
+            if is_last or self.ending.how in (How.FINISHED, is_over):
                 return
             if self.replay.lasting > before:
                 pauses = iter(REOPEN_PAUSES_S)
@@ -168,13 +125,6 @@ class AsyncBuildLog:
                 if now >= not_before and self.goes_on_at > ended_at:
                     break
                 await reader.pause(max(not_before - now, 0.05) if self.goes_on_at > ended_at else 60.0)
-
-    async def hand_over(self, reader: AsyncReader, size: int) -> None:
-        """Hand over what was read."""
-        self.heard_at = time.monotonic()
-        events = self.events.copy()
-        self.events.clear()
-        await reader.put(events, size)
 
     async def _read_to_its_end(self, reader: AsyncReader) -> None:
         failures = 0
@@ -202,56 +152,56 @@ class AsyncBuildLog:
                 self.is_open = True
                 return await self._read_events(reader, response)
         except httpx.RequestError as error:
+            is_read = isinstance(error, httpx.ReadTimeout)
             failure = responses.failure(
                 self._operation,
                 error,
                 self._client._plane,
-                timeout_s=self._client.timeout_s
-                if isinstance(error, httpx.ReadTimeout)
-                else policy.CONNECT_TIMEOUT_S,
+                timeout_s=self._client.timeout_s if is_read else policy.CONNECT_TIMEOUT_S,
                 proxy=self._client._pool_maker.proxy,
             )
-            return Ending(How.BROKEN, failure, may_pass=policy.may_pass(error))
+            return Ending(How.FAILED, failure, policy.may_pass(error))
         finally:
             self.is_open = False
-            if self.events:
-                await self.hand_over(reader, 0)
 
     async def _read_events(self, reader: AsyncReader, response: httpx.Response) -> Ending:
         # Looked up once: a log is a flood of events.
-        take, keep = self.replay.take, self.events.append
-        how = How.CLOSED
-        body = _Body(self, reader, response)
-        async for message in EventSource(sse.wrap(response, body)).aiter_sse():
-            body.has_message = True
-            data = message.data
-            # What comes after the last event is not read.
-            if not data or body.is_over or (event := take(data)) is None:
-                continue
-            if event.finished:
-                body.is_over = True
-                how = How.TROUBLE if sse.is_trouble(event) else How.FINISHED
-                if self.replay.is_told_again(event):
+        take, put, now = self.replay.take, reader.put, time.monotonic
+        async with messages(sse.wrap(response, self._bounded(response))) as found:
+            async for message in found:
+                self._pending = 0
+                data = message.data
+                if not data or (event := take(data)) is None:
                     continue
-            keep(event)
-        return Ending(how)
+                self.heard_at = now()
+                is_last = event.finished
+                if not (is_last and self.replay.is_told_again(event)) and put(event):
+                    await reader.wait_for_room()
+                # What comes after the last event is not read.
+                if is_last:
+                    return Ending(How.TROUBLE if sse.is_trouble(event) else How.FINISHED)
+        return Ending(How.CLOSED)
+
+    async def _bounded(self, response: httpx.Response) -> AsyncGenerator[bytes]:
+        """Yield the body, unless a message is longer than what is read into memory."""
+        self._pending = 0
+        async for piece in response.aiter_bytes():
+            self._pending += len(piece)
+            policy.refuse_length(response.request, self._pending)
+            yield piece
 
     def _refuse(self, response: httpx.Response) -> Ending:
-        status = response.status_code
+        status, plane = response.status_code, self._client._plane
         if 200 <= status < 300:  # noqa: PLR2004 - 2xx
-            kind = self._client._plane.redactor.quote(response.headers.get("content-type", ""))
-            return Ending(
-                How.REFUSED,
-                SandboxError(
-                    f"the server's answer is no event stream but {kind or 'something without a type'}",
-                    action=self._operation.action,
-                    status_code=status,
-                ),
-                may_pass=False,
+            kind = (
+                plane.redactor.quote(response.headers.get("content-type", "")) or "something without a type"
             )
+            message = f"the server's answer is no event stream but {kind}"
+            error = SandboxError(message, action=self._operation.action, status_code=status)
+            return Ending(How.FAILED, error, may_pass=False)
         return Ending(
-            How.REFUSED,
-            responses.refusal(self._operation, response, self._client._plane),
-            may_pass=status in policy.REPEATED_STATUSES and policy.is_worth_repeating(response),
-            retry_after_s=policy.retry_after(response.headers),
+            How.FAILED,
+            responses.refusal(self._operation, response, plane),
+            policy.is_worth_repeating(response),
+            policy.retry_after(response.headers),
         )

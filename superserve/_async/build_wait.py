@@ -2,11 +2,11 @@
 
 import contextlib
 import logging
-import time
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
+import attrs
 from superserve_api.api.templates import (
     cancel_template_build,
     get_template,
@@ -16,6 +16,7 @@ from superserve_api.api.templates import (
 from superserve_api.models import ApiError
 
 from superserve import _arguments
+from superserve import _clock as time
 from superserve._arguments import LogCallback
 from superserve._async.build_logs import AsyncBuildLog, How
 from superserve._async.client import AsyncSuperserve, Send
@@ -26,12 +27,7 @@ from superserve._operations import builds, templates
 from superserve._operations.operation import Operation
 from superserve._polling import OUTAGE_S, Deadline, Outage, Pace
 from superserve._streams.sse import last_lines
-from superserve.errors import (
-    BuildCancelledError,
-    BuildError,
-    SandboxError,
-    SandboxTimeoutError,
-)
+from superserve.errors import BuildCancelledError, BuildError, SandboxError, SandboxTimeoutError
 from superserve.types import (
     BuildLogEvent,
     RunStep,
@@ -48,20 +44,16 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
+# Seconds that these may take: cancelling the build of an interrupted wait, reading the log of a failed build for its last
+# lines alone, and the template's row to follow the build's.
 CANCEL_S: Final = 5.0
-"""Seconds that cancelling the build of an interrupted wait may take."""
-
 LOG_TAIL_S: Final = 2.0
-"""Seconds that reading the log of a failed build may take, where only its last lines are wanted."""
-
 TEMPLATE_LAG_S: Final = 10.0
-"""Seconds that the template's row may lag behind the build's."""
 
+# After so many seconds of silence a log is opened again while its build goes on, unless it has had more events than the
+# server replays for certain.
 SILENCE_S: Final = 60.0
-"""Seconds of silence after which a log is opened again while its build goes on."""
-
 REPLAYED: Final = 256
-"""How many events the server replays for certain: a log with more of them is not opened again for its silence."""
 
 # After the row has turned terminal, seconds until reading stops at the latest: a log whose events go on coming, one
 # that is silent, and one that is not open.
@@ -74,42 +66,33 @@ _LATEST: Final = 50
 _log = logging.getLogger("superserve")
 
 
+@attrs.define(eq=False)
 class AsyncBuildWait:
-    """One wait for one build."""
+    """One wait for one build; its arguments are those of `wait_until_ready`, checked, and what the handle knows."""
 
-    def __init__(
-        self,
-        client: AsyncSuperserve,
-        template_id: str,
-        *,
-        template_name: str,
-        steps: Sequence[_arguments.TypedStep],
-        spec: "TemplateSpec | None" = None,
-        build_id: str | None,
-        poll_interval_s: float,
-        timeout_s: float | None,
-        on_log: LogCallback | None,
-        log_tail: bool,
-        cancels: bool,
-    ) -> None:
-        self._client = client
-        self._template_id = template_id
-        self._template_name = template_name
-        self._steps = steps
-        self._spec = spec
-        self._build_id = build_id
-        self._poll_interval_s = poll_interval_s
-        self._timeout_s = timeout_s
-        self._on_log = on_log
-        self._wants_tail = log_tail
-        self._cancels = cancels
-        self._deadline = Deadline(timeout_s)
-        self._pace = Pace(poll_interval_s)
-        self._outage = Outage(client._http.gate)
-        self._build: TemplateBuildInfo | None = None
-        self._latest: deque[BuildLogEvent] = deque(maxlen=_LATEST)
-        self._in_callback = False
-        self._timeout_error: SandboxTimeoutError | None = None
+    client: AsyncSuperserve
+    template_id: str
+    template_name: str
+    steps: Sequence[_arguments.TypedStep]
+    spec: "TemplateSpec | None"
+    build_id: str | None
+    poll_interval_s: float
+    timeout_s: float | None
+    on_log: LogCallback | None
+    log_tail: bool
+    cancels: bool
+    _build: TemplateBuildInfo | None = attrs.field(init=False, default=None)
+    _latest: deque[BuildLogEvent] = attrs.field(init=False, factory=lambda: deque(maxlen=_LATEST))
+    _in_callback: bool = attrs.field(init=False, default=False)
+    _timeout_error: SandboxTimeoutError | None = attrs.field(init=False, default=None)
+    _deadline: Deadline = attrs.field(init=False)
+    _pace: Pace = attrs.field(init=False)
+    _outage: Outage = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._deadline = Deadline(self.timeout_s)
+        self._pace = Pace(self.poll_interval_s)
+        self._outage = Outage(self.client._http.gate)
 
     async def run(self) -> TemplateInfo:
         """Wait, and return the template as it is then."""
@@ -125,22 +108,22 @@ class AsyncBuildWait:
             raise
 
     async def _run(self) -> TemplateInfo:
-        if self._build_id is None:
+        if self.build_id is None:
             found = await self._ask(
                 list_template_builds.asyncio_detailed,
-                builds.list_builds(self._template_id, 1),
-                self._template_id,
+                builds.list_builds(self.template_id, 1),
+                self.template_id,
                 limit=1,
-                client=self._client.raw,
+                client=self.client.raw,
             )
             if not found:
                 return await self._get_unbuilt()
-            self._build_id = _arguments.usable_id("build_id", found[0].id)
-        if self._on_log is None:
+            self.build_id = _arguments.usable_id("build_id", found[0].id)
+        if self.on_log is None:
             while not await self._poll():
                 await sleep(self._next_delay())
         else:
-            await self._follow(self._build_id, self._on_log)
+            await self._follow(self.build_id, self.on_log)
         await self._raise_unless_ready()
         return await self._get_ready()
 
@@ -150,25 +133,21 @@ class AsyncBuildWait:
         if info.status is TemplateStatus.READY:
             return info
         raise SandboxError(
-            f"template {self._show(self._template_id)} has no build to wait for; rebuild() starts one"
+            f"template {self._show(self.template_id)} has no build to wait for; rebuild() starts one"
         )
 
     async def _get_ready(self) -> TemplateInfo:
         """Return the template of a build that is ready: its row may lag behind."""
         until = time.monotonic() + min(TEMPLATE_LAG_S, self._deadline.left)
         info = await self._get_template()
-        while not (
-            info.status in (TemplateStatus.READY, TemplateStatus.FAILED)
-            or info.latest_build_id not in (None, self._build_id)
-        ):
-            await sleep(max(0.0, min(self._poll_interval_s, until - time.monotonic())))
-            if time.monotonic() >= until:
-                _log.warning(
-                    "build %s is ready, and the row of its template still says %s",
-                    self._build_id,
-                    self._show(info.status),
-                )
+        settled = (TemplateStatus.READY, TemplateStatus.FAILED)
+        while info.status not in settled and info.latest_build_id in (None, self.build_id):
+            left = until - time.monotonic()
+            if left <= 0:
+                status = self._show(info.status)
+                _log.warning("build %s is ready, and its template still says %s", self.build_id, status)
                 break
+            await sleep(min(self._outage.scaled(self.poll_interval_s), left))
             # What was read stands, if the time is over before there is something newer.
             with contextlib.suppress(SandboxTimeoutError):
                 info = await self._get_template()
@@ -177,20 +156,20 @@ class AsyncBuildWait:
     async def _get_template(self) -> TemplateInfo:
         return await self._ask(
             get_template.asyncio_detailed,
-            templates.get_template(self._template_id),
-            self._template_id,
-            client=self._client.raw,
+            templates.get_template(self.template_id),
+            self.template_id,
+            client=self.client.raw,
         )
 
     async def _poll(self) -> bool:
         """Ask how the build stands, and return whether it has ended; an answer that didn't come is no verdict."""
-        build_id = str(self._build_id)
+        build_id = str(self.build_id)
         build = await self._try(
             get_template_build.asyncio_detailed,
-            builds.get_build(self._template_id, build_id),
-            self._template_id,
+            builds.get_build(self.template_id, build_id),
+            self.template_id,
             build_id,
-            client=self._client.raw,
+            client=self.client.raw,
         )
         self._build = build or self._build
         return self._has_ended
@@ -207,9 +186,9 @@ class AsyncBuildWait:
         self, send: Send[P, ApiError | R], operation: Operation[R, T], *args: P.args, **kwargs: P.kwargs
     ) -> T | None:
         """Make a call once; return None if it failed in a way that may pass."""
-        options = self._outage.ask(self._within(self._client.timeout_s))
+        options = self._outage.ask(self._within(self.client.timeout_s))
         try:
-            answer = await self._client._call(send, operation.within(options), *args, **kwargs)
+            answer = await self.client._call(send, operation.within(options), *args, **kwargs)
         except SandboxError as error:
             self._within(0)
             if not self._outage.bears(error):
@@ -237,7 +216,7 @@ class AsyncBuildWait:
 
     async def _follow(self, build_id: str, callback: LogCallback) -> None:
         """Poll the build until it has ended, and hand over its log meanwhile; what was read comes before any error."""
-        log = AsyncBuildLog(self._client, self._template_id, build_id)
+        log = AsyncBuildLog(self.client, self.template_id, build_id)
         async with AsyncReader(log.read_beside) as reader:
             try:
                 await self._poll_beside(log, reader, callback)
@@ -304,7 +283,7 @@ class AsyncBuildWait:
         await self._deliver_rest(reader, callback)
         if ending is None or ending.how not in (How.FINISHED, How.CLOSED):
             reason = reader.failure or (ending and ending.error) or "it did not end in time"
-            _log.warning("the log of build %s was not read to its end: %s", self._build_id, reason)
+            _log.warning("the log of build %s was not read to its end: %s", self.build_id, reason)
 
     async def _deliver_rest(self, reader: AsyncReader, callback: LogCallback) -> None:
         """Stop reading, and hand over what has been read, however long the caller takes for it."""
@@ -324,8 +303,8 @@ class AsyncBuildWait:
         self._in_callback = False
 
     async def _read_tail(self) -> tuple[str, ...]:
-        if self._on_log is None and self._wants_tail:
-            log = AsyncBuildLog(self._client, self._template_id, str(self._build_id))
+        if self.on_log is None and self.log_tail:
+            log = AsyncBuildLog(self.client, self.template_id, str(self.build_id))
             log.build_has_ended = True
             until = time.monotonic() + min(LOG_TAIL_S, self._deadline.left)
             async with AsyncReader(log.read_beside) as reader:
@@ -346,10 +325,10 @@ class AsyncBuildWait:
         )
         if build.status is TemplateBuildStatus.FAILED:
             error = BuildError.parse(reason, build_id=build_id, template_id=template_id)
-            error.template_name = self._show(self._template_name)
+            error.template_name = self._show(self.template_name)
             error.command = self._find_command(error)
-            if self._spec is not None and error.step is not None and error.step_count == len(self._steps):
-                error.place = self._spec.place_of(f"steps[{error.step - 1}]")
+            if self.spec is not None and error.step is not None and error.step_count == len(self.steps):
+                error.place = self.spec.place_of(f"steps[{error.step - 1}]")
             error.log_tail = await self._read_tail()
             if error.log_tail:
                 error.add_note("\n  ".join(("It printed last:", *error.log_tail)))
@@ -365,33 +344,27 @@ class AsyncBuildWait:
 
     def _find_command(self, error: BuildError) -> str | None:
         """Return the command of the failing step, if this handle knows the steps."""
-        if (
-            error.step is None
-            or error.step_count != len(self._steps)
-            or not 1 <= error.step <= len(self._steps)
-        ):
+        if error.step is None or error.step_count != len(self.steps) or not 0 < error.step <= len(self.steps):
             return None
-        step = self._steps[error.step - 1]
+        step = self.steps[error.step - 1]
         return self._show(step.run) if isinstance(step, RunStep) else None
 
     # The end of the wait before that of the build
 
     def _time_out(self) -> SandboxTimeoutError:
-        build = f"build {self._build_id}" if self._build_id else "the newest build"
+        build = f"build {self.build_id}" if self.build_id else "the newest build"
         seen = f"; it was {self._build.status}" if self._build else ""
-        message = (
-            f"waiting for {build} of template {self._template_id} timed out after {self._timeout_s:g} s{seen}"
-        )
-        self._timeout_error = SandboxTimeoutError(self._show(message))
+        message = f"waiting for {build} of template {self.template_id} timed out after {self.timeout_s:g} s"
+        self._timeout_error = SandboxTimeoutError(self._show(message + seen))
         return self._timeout_error
 
     async def _leave(self, error: BaseException) -> None:
         """Cancel the build if that was asked for, and add to an error what has become of the build."""
-        if self._cancels and self._build_id is not None and not self._has_ended:
+        advice = ""
+        if self.cancels and self.build_id is not None and not self._has_ended:
             with shielded():
-                advice = await self._cancel(self._build_id)
-        else:
-            advice = self._advise()
+                advice = await self._cancel(self.build_id)
+        advice += self._advise()
         if isinstance(error, SandboxTimeoutError) and error is self._timeout_error:
             error.hint = advice[0].lower() + advice[1:].rstrip(".")
         else:
@@ -399,38 +372,37 @@ class AsyncBuildWait:
 
     async def _cancel(self, build_id: str) -> str:
         until = time.monotonic() + CANCEL_S
-        arguments = (self._template_id, build_id)
+        arguments = (self.template_id, build_id)
         try:
-            await self._client._call(
+            await self.client._call(
                 cancel_template_build.asyncio_detailed,
                 builds.cancel_build(*arguments).within(Options(CANCEL_S, attempts=3)),
                 *arguments,
-                client=self._client.raw,
+                client=self.client.raw,
             )
             # That it was accepted says nothing: it is for builds that have ended, too.
             left = max(0.0, until - time.monotonic())
-            self._build = await self._client._call(
+            self._build = await self.client._call(
                 get_template_build.asyncio_detailed,
                 builds.get_build(*arguments).within(Options(left, attempts=3)),
                 *arguments,
-                client=self._client.raw,
+                client=self.client.raw,
             )
         except SandboxError as failure:
-            return f"Whether build {build_id} was cancelled is not known: {failure}. {self._advise()}"
-        return self._advise()
+            return f"Whether build {build_id} was cancelled is not known: {failure}. "
+        return ""
 
     def _advise(self) -> str:
         """Return what has become of the build, or how to find it again, for whoever stops waiting for it."""
-        template = CONNECT.format(self._template_id)
-        if self._build_id is None:
+        template = CONNECT.format(self.template_id)
+        advice = (
+            f"The build goes on; wait again with {template}.wait_until_ready(build_id={self.build_id!r})."
+        )
+        if self.build_id is None:
             advice = f"The build may go on; find it with {template}.list_builds()."
         elif self._build is not None and self._has_ended:
-            advice = (
-                f"Build {self._build_id} of template {self._template_id} has ended: {self._build.status}."
-            )
-        else:
-            advice = f"The build goes on; wait again with {template}.wait_until_ready(build_id={self._build_id!r})."
+            advice = f"Build {self.build_id} of template {self.template_id} has ended: {self._build.status}."
         return self._show(advice)
 
     def _show(self, text: str) -> str:
-        return self._client._plane.redactor.show(text)
+        return self.client._plane.redactor.show(text)

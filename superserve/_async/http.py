@@ -1,11 +1,12 @@
 """httpx's client for one plane: a whole call within its time, repeated where that helps, with a bound on the answer."""
 
-import time
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
+import attrs
 import httpx
 
+from superserve import _clock as time
 from superserve._http import policy, private, retry
 from superserve._http.connections_async import Connections
 from superserve._http.gate import Gate
@@ -13,6 +14,9 @@ from superserve._http.planes import Plane
 from superserve._http.policy import Options, Repeatable
 from superserve._http.private import AsyncTransport
 from superserve._http.tasks_async import run_until, sleep
+
+# What a WebSocket begins with: it has no body, and reading one would close the connection.
+_SWITCHING: Final = 101
 
 
 class AsyncHTTPClient(private.Unredirected, httpx.AsyncClient):
@@ -22,19 +26,22 @@ class AsyncHTTPClient(private.Unredirected, httpx.AsyncClient):
         plane: Where they go to, and what opens it.
         connections: What they go over; the owner closes them.
         default: What a call may take that says nothing else. One that changes something is sent once.
+        gate: That of others of the same plane.
 
     Attributes:
         gate: What calls go through once the server has said that they come too fast.
     """
 
-    def __init__(self, plane: Plane, connections: Connections, default: Options) -> None:
+    def __init__(
+        self, plane: Plane, connections: Connections, default: Options, gate: Gate | None = None
+    ) -> None:
         super().__init__(
             base_url=plane.base_url,
             headers=policy.common_headers(),
             timeout=default.timeout_s,
             transport=AsyncTransport(connections.pool),
         )
-        self.gate = Gate()
+        self.gate = gate or Gate()
         self._plane = plane
         self._connections = connections
         self._default = default
@@ -66,15 +73,17 @@ class AsyncHTTPClient(private.Unredirected, httpx.AsyncClient):
             return await self._open(request, **arguments)
         # Before anything is begun: where there can be no connections, it says why.
         self._connections.pool()
-        options = policy.current_options()
+        options = policy.current_options.get()
         if options is None:
             options = self._default
+            if request.method not in policy.REPEATED_METHODS:
+                options = attrs.evolve(options, attempts=1)
         else:
             # What httpx has put there is what calls may take that say nothing else.
             request.extensions.pop("timeout", None)
         deadline = time.monotonic() + options.timeout_s
-        exchange = partial(self._exchange, request, deadline, super().send, **arguments)
-        if options.attempts == 1 or request.method not in policy.REPEATED_METHODS:
+        exchange = partial(self._exchange, request, deadline, options.silence_s, super().send, **arguments)
+        if options.attempts == 1:
             return await run_until(deadline, exchange)
 
         @retry.repeating(attempts=options.attempts, deadline=deadline)
@@ -97,21 +106,21 @@ class AsyncHTTPClient(private.Unredirected, httpx.AsyncClient):
     async def _open(self, request: httpx.Request, **arguments: Any) -> httpx.Response:
         sent_at = time.monotonic()
         response = await super().send(request, stream=True, **arguments)
-        if not response.is_success:
+        if not (response.is_success or response.status_code == _SWITCHING):
             deadline = time.monotonic() + self._default.timeout_s
             await run_until(deadline, partial(read_whole, response))
         self.gate.note(response, sent_at)
         return response
 
     async def _exchange(
-        self, request: httpx.Request, deadline: float, send: Any, **arguments: Any
+        self, request: httpx.Request, deadline: float, silence_s: float, send: Any, **arguments: Any
     ) -> httpx.Response:
         async with self._connections.lease(deadline):
             if delay := self.gate.delay(deadline):
                 if delay >= policy.time_left(deadline):
                     raise policy.OutOfTurnError(delay, request)
                 await sleep(delay)
-            policy.set_timeouts(request, policy.time_left(deadline))
+            policy.set_timeouts(request, policy.time_left(deadline), silence_s)
             sent_at = time.monotonic()
             response = await read_whole(await send(request, stream=True, **arguments))
         self.gate.note(response, sent_at)
@@ -121,9 +130,11 @@ class AsyncHTTPClient(private.Unredirected, httpx.AsyncClient):
 async def read_whole(response: httpx.Response) -> httpx.Response:
     """Read an answer to its end, unless it is too long."""
     chunks: list[bytes] = []
+    said = response.headers.get("content-length", "")
     length = 0
     try:
-        policy.refuse_by_headers(response)
+        policy.refuse_length(response.request, int(said) if said.isdecimal() else 0)
+        policy.refuse_packing(response)
         async for chunk in response.aiter_bytes():
             chunks.append(chunk)
             length += len(chunk)

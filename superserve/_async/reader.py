@@ -1,19 +1,15 @@
 """Reading beside the caller: what has been read is kept for the caller, up to a bound."""
 
+from collections import deque
 from collections.abc import Callable
-from types import TracebackType
 from typing import Final, Self
 
 from superserve._http.tasks_async import Done, Queue, Worker, sleep
 from superserve.errors import SandboxError
 from superserve.types import BuildLogEvent
 
+# Characters of text that are held for a caller who takes them slowly; then the server has to wait.
 READ_AHEAD: Final = 64 * 1024 * 1024
-"""Bytes of text that are held for a caller who takes them slowly; then the server has to wait."""
-
-# More events than a reader can find in one turn (64 KiB of chunks, 125 bytes each): a caller who took fewer of them in a
-# turn would fall behind for as long as the log comes quickly.
-_BATCH: Final = 1024
 
 Read = Callable[["AsyncReader"], Done]
 
@@ -32,16 +28,16 @@ class AsyncReader:
 
     def __init__(self, read: Read) -> None:
         self.failure: SandboxError | None = None
-        self.has_ended = False
-        self.is_stopped = False
+        self.has_ended = self.is_stopped = False
         self._read = read
         self._worker: Worker | None = None
-        self._batches: Queue[tuple[list[BuildLogEvent], int]] = Queue()
+        self._events: deque[BuildLogEvent] = deque()
+        self._news: Queue[None] = Queue()
         self._room: Queue[None] = Queue()
         self._pokes: Queue[None] = Queue()
+        self._is_wanted = self._is_full = False
         # Each is counted by one side alone.
-        self._read_bytes = self._taken_bytes = 0
-        self._is_full = False
+        self._read_size = self._taken_size = 0
 
     async def __aenter__(self) -> Self:
         self.has_ended = self.is_stopped = False
@@ -51,37 +47,48 @@ class AsyncReader:
         except BaseException as error:
             # Interrupted, it may have begun all the same.
             await self.stop()
-            if isinstance(error, RuntimeError):
-                raise SandboxError(f"the log cannot be read beside: {error}") from error
-            raise
+            if not isinstance(error, RuntimeError):
+                raise
+            self.failure = SandboxError(f"the log cannot be read beside: {error}")
+            self.has_ended = True
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
     async def get(self, timeout_s: float) -> list[BuildLogEvent]:
-        """Return the next events: none if the time runs out first, or something else has changed."""
+        """Return all events that are there: none if the time runs out first, or something else has changed."""
         # Everybody's turn, the reader's too: events may be taken faster than they come.
         await sleep(0)
-        events: list[BuildLogEvent] = []
-        batch = await self._batches.get(timeout_s)
-        while batch is not None:
-            events += batch[0]
-            self._taken_bytes += batch[1]
-            batch = await self._batches.get(0) if len(events) < _BATCH else None
+        if not self._events:
+            self._is_wanted = True
+            # One may have come before that was seen.
+            if not self._events:
+                await self._news.get(timeout_s)
+        events = [self._events.popleft() for _ in range(len(self._events))]
+        self._taken_size += sum(len(event.text) for event in events)
         if self._is_full:
             self._room.put(None)
         return events
 
-    async def put(self, events: list[BuildLogEvent], size: int) -> None:
-        """Hand over what was read; wait while too much is held. Without events it says that something has changed."""
-        self._read_bytes += size
-        self._batches.put((events, size))
-        # Set before the bytes are compared: the taker counts first, and looks at this then.
+    def put(self, event: BuildLogEvent) -> bool:
+        """Hand over an event, and return whether too much is held."""
+        self._events.append(event)
+        self._read_size += len(event.text)
+        if self._is_wanted:
+            self.notify()
+        return self._read_size - self._taken_size > READ_AHEAD
+
+    def notify(self) -> None:
+        """Say that something has changed."""
+        self._is_wanted = False
+        self._news.put(None)
+
+    async def wait_for_room(self) -> None:
+        """Wait while too much is held."""
+        # Set before the sizes are compared: the taker counts first, and looks at this then.
         self._is_full = True
-        while self._read_bytes - self._taken_bytes > READ_AHEAD and not self.is_stopped:
+        while self._read_size - self._taken_size > READ_AHEAD and not self.is_stopped:
             await self._room.get(60)
         self._is_full = False
 
@@ -116,4 +123,4 @@ class AsyncReader:
             self.failure = SandboxError(f"reading the log broke down: {type(error).__name__}: {error}")
         finally:
             self.has_ended = True
-            self._batches.put(([], 0))
+            self.notify()

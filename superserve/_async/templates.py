@@ -2,7 +2,7 @@
 
 import builtins
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, overload
@@ -44,6 +44,8 @@ from superserve.types import (
 )
 
 if TYPE_CHECKING:
+    from superserve._async.sandboxes import AsyncSandbox
+    from superserve._operations.sandboxes import Network
     from superserve.specs import TemplateSpec
 
 P = ParamSpec("P")
@@ -582,13 +584,13 @@ class AsyncTemplate(TemplateSnapshot):
         wait = AsyncBuildWait(
             self._client,
             self._usable_id,
-            template_name=self.name,
-            steps=self._steps,
-            spec=self._spec,
-            build_id=self._find_build(build_id),
-            poll_interval_s=_arguments.seconds("poll_interval_s", poll_interval_s),
-            timeout_s=_arguments.optional(_arguments.seconds, "timeout_s", timeout_s),
-            on_log=on_log,
+            self.name,
+            self._steps,
+            self._spec,
+            self._find_build(build_id),
+            _arguments.seconds("poll_interval_s", poll_interval_s),
+            _arguments.optional(_arguments.seconds, "timeout_s", timeout_s),
+            on_log,
             log_tail=_arguments.flag("log_tail", log_tail),
             cancels=_arguments.flag("cancel_on_interrupt", cancel_on_interrupt),
         )
@@ -756,6 +758,36 @@ class AsyncTemplate(TemplateSnapshot):
         """
         await _delete(self._client, self._usable_id)
 
+    async def start(
+        self,
+        *,
+        name: str,
+        timeout_seconds: int | None = None,
+        auto_delete_seconds: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+        env_vars: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None,
+        network: "Network | None" = None,
+        preview_access: str | None = None,
+        adopt_lost: bool = False,
+    ) -> "AsyncSandbox":
+        """Start a sandbox from the template: `AsyncSandbox.create` with `from_template=` and this handle's client."""
+        from superserve._async.sandboxes import AsyncSandbox
+
+        return await AsyncSandbox.create(
+            name=name,
+            from_template=self,
+            timeout_seconds=timeout_seconds,
+            auto_delete_seconds=auto_delete_seconds,
+            metadata=metadata,
+            env_vars=env_vars,
+            secrets=secrets,
+            network=network,
+            preview_access=preview_access,
+            adopt_lost=adopt_lost,
+            client=self._client,
+        )
+
     def _find_build(self, build_id: str | None) -> str | None:
         if build_id is not None:
             return _arguments.identifier("build_id", build_id)
@@ -808,25 +840,7 @@ class AsyncTemplates:
         ready_cmd: str | None = None,
         spec: "TemplateSpec | None" = None,
     ) -> AsyncTemplate:
-        """Register a template and queue its first build, with `createTemplate`; see `AsyncTemplate.create`.
-
-        Args:
-            name: Unique in the team; lower-case letters, digits and `. _ / -`.
-            from_: The OCI image to start from, such as `python:3.11`.
-            vcpu: Virtual CPUs, 1 to 4; the server's default is 1.
-            memory_mib: Memory in MiB, 256 to 4096; the server's default is 1024.
-            disk_mib: Disk in MiB, 1024 to 8192; the server's default is 4096.
-            steps: What to do with the image, in order, as dicts or typed steps.
-            start_cmd: A process to start and keep running in the template.
-            ready_cmd: A command that succeeds once that process is ready; tried every 2 s.
-            spec: All of the above in one value, instead of them.
-
-        Raises:
-            ValidationError: An argument is wrong, or the server refused one.
-            SpecError: `spec` has mistakes: all of them. It is a ValidationError.
-            ConflictError: The name is taken.
-            RateLimitError: Too many requests, builds or templates (see `code`).
-        """
+        """Register a template and queue its first build: `AsyncTemplate.create` through this client."""
         # Either half of them is what `create` takes; it tells a mixture.
         given: dict[str, Any] = {
             "name": name,
@@ -842,29 +856,15 @@ class AsyncTemplates:
         return await AsyncTemplate.create(**given, client=self._client)
 
     async def connect(self, template_id: str) -> AsyncTemplate:
-        """Load an existing template by its id, with `getTemplate`.
-
-        Raises:
-            ValidationError: `template_id` cannot be an id.
-            NotFoundError: There is no such template, or it is another team's.
-        """
+        """Load an existing template by its id: `AsyncTemplate.connect` through this client."""
         return await AsyncTemplate.connect(template_id, client=self._client)
 
     async def list(self, *, name_prefix: str | None = None) -> builtins.list[TemplateInfo]:
-        """Return the team's templates and the system's, newest first, with `listTemplates`.
-
-        Args:
-            name_prefix: Only those whose name begins exactly so; by default all.
-        """
+        """Return the team's templates and the system's: `AsyncTemplate.list` through this client."""
         return await AsyncTemplate.list(name_prefix=name_prefix, client=self._client)
 
     async def delete_by_id(self, template_id: str) -> None:
-        """Delete a template by its id, with `deleteTemplate`; if there is none, that is fine too.
-
-        Raises:
-            ValidationError: `template_id` cannot be an id.
-            ConflictError: A sandbox that is not destroyed still uses it, or a build of it is going on.
-        """
+        """Delete a template by its id: `AsyncTemplate.delete_by_id` through this client."""
         await AsyncTemplate.delete_by_id(template_id, client=self._client)
 
     async def get_by_name(self, name: str) -> AsyncTemplate:

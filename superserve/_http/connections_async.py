@@ -15,14 +15,13 @@ LoopPool = tuple[httpcore.AsyncConnectionPool, asyncio.Semaphore, AsyncGenerator
 
 
 class Connections:
-    """One pool an event loop, made when it is first needed, closed with the loop.
+    """One pool an event loop, made when it is first needed, closed with the loop; none once `is_closed`."""
 
-    Attributes:
-        is_closed: Whether further calls are refused.
-    """
-
-    def __init__(self, make_pool: Callable[[int], httpcore.AsyncConnectionPool]) -> None:
+    def __init__(
+        self, make_pool: Callable[[int], httpcore.AsyncConnectionPool], calls_at_once: int = CALLS_AT_ONCE
+    ) -> None:
         self.is_closed = False
+        self._calls_at_once = calls_at_once
         self._make_pool = make_pool
         self._of_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopPool] = (
             weakref.WeakKeyDictionary()
@@ -54,14 +53,14 @@ class Connections:
         loop = running_loop()
         found = self._of_loop.get(loop)
         if found is None:
-            # Connections keep the loop alive that they were made in: those of a loop that was closed without being
-            # shut down are let go here.
+            # Connections keep their loop alive: those of one that was closed without being shut down are let go here.
             # Not by iterating: other threads may make and close loops meanwhile.
             for reference in self._of_loop.keyrefs():
                 if (other := reference()) is not None and other.is_closed():
                     self._of_loop.pop(other, None)
             pool = self._make_pool(CALLS_AT_ONCE)
-            found = self._of_loop[loop] = (pool, asyncio.Semaphore(CALLS_AT_ONCE), _close_with_the_loop(pool))
+            turns = asyncio.Semaphore(self._calls_at_once)
+            found = self._of_loop[loop] = (pool, turns, _close_with_the_loop(pool))
             # Run it to its yield: an event loop that shuts down closes the generators that have begun.
             with contextlib.suppress(StopIteration):
                 found[2].__anext__().send(None)

@@ -16,14 +16,13 @@ from superserve.errors import SandboxError
 
 
 class Connections:
-    """One pool a process, made when it is first needed, and made anew after a fork or an interrupt.
+    """One pool a process, made when it is first needed, and anew after a fork or an interrupt; none once `is_closed`."""
 
-    Attributes:
-        is_closed: Whether further calls are refused.
-    """
-
-    def __init__(self, make_pool: Callable[[int], httpcore.ConnectionPool]) -> None:
+    def __init__(
+        self, make_pool: Callable[[int], httpcore.ConnectionPool], calls_at_once: int = CALLS_AT_ONCE
+    ) -> None:
         self.is_closed = False
+        self._calls_at_once = calls_at_once
         self._make_pool = make_pool
         self.begin()
         begin_after_fork(self)
@@ -35,7 +34,7 @@ class Connections:
         self._pools: list[httpcore.ConnectionPool] = []
         # Not a semaphore: an interrupt in it may leave it locked.
         self._slots: queue.SimpleQueue[None] = queue.SimpleQueue()
-        for _ in range(CALLS_AT_ONCE):
+        for _ in range(self._calls_at_once):
             self._slots.put(None)
         # The threads that are in a call, each with the pool that it uses.
         self._in_use: dict[int, httpcore.ConnectionPool] = {}

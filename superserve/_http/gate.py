@@ -2,11 +2,11 @@
 
 import math
 import random
-import time
 from typing import Final
 
 import httpx
 
+from superserve import _clock as time
 from superserve._http import policy
 
 FIRST_RATE: Final = 20.0
@@ -27,10 +27,12 @@ class Gate:
 
     Attributes:
         answered_at: When the server last gave an answer other than "too many", on the clock of `time.monotonic`.
+        speed: How many times faster than the service it goes.
     """
 
     def __init__(self) -> None:
         self.answered_at = time.monotonic()
+        self.speed = 1.0
         self._rate = math.inf
         self._changed_at = 0.0
         self._next_turn = 0.0
@@ -55,6 +57,7 @@ class Gate:
         """Take note of an answer to a request that was sent then: "too many" halves the rate."""
         if not policy.is_rate_limited(response):
             self.answered_at = time.monotonic()
+            self.speed = policy.speed(response.headers)
             return
         if sent_at <= self._changed_at:
             # It was under way already when the rate was halved.

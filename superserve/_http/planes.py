@@ -1,12 +1,30 @@
 """A plane: one address of the service and the secret that opens it. Secrets never cross from one plane to another."""
 
 import functools
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
 import attrs
 import httpx
 
 from superserve._config import Config
 from superserve._redact import Redactor
+
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+@attrs.frozen(eq=False)
+class Access:
+    """What opens one sandbox for a while; two that say the same are still two.
+
+    Attributes:
+        token: The access token.
+        hint: What saves the server a look-up; advice only.
+    """
+
+    token: str = attrs.field(repr=False)
+    hint: str | None = attrs.field(repr=False, default=None)
 
 
 @attrs.frozen
@@ -19,6 +37,7 @@ class Plane:
         secret: The secret.
         redactor: Takes the secret out of what is shown.
         setting: The setting to change when the address is wrong.
+        others: Other headers that go with it.
     """
 
     base_url: str
@@ -26,12 +45,14 @@ class Plane:
     secret: str = attrs.field(repr=False)
     redactor: Redactor = attrs.field(repr=False)
     setting: str
+    others: Mapping[str, str] = attrs.field(default=_NONE, repr=False)
 
     def authenticate(self, request: httpx.Request) -> None:
         """Add the secret to a request of this plane; one that leads elsewhere goes without."""
         url, own = request.url, self.locate("/")
         if (url.host, url.scheme, url.port) == (own.host, own.scheme, own.port):
             request.headers[self.header] = self.secret
+            request.headers.update(self.others)
 
     def locate(self, path: str) -> httpx.URL:
         """Return the address of a path."""
@@ -46,6 +67,21 @@ def control_plane(config: Config) -> Plane:
         config.api_key,
         Redactor(config.api_key),
         "base_url= or SUPERSERVE_BASE_URL",
+    )
+
+
+def data_plane(config: Config, sandbox_id: str, access: Access, redactor: Redactor) -> Plane:
+    """Return the plane of what goes on inside a sandbox, which its access token opens."""
+    others = {"X-Superserve-Sandbox-Id": sandbox_id}
+    if access.hint is not None:
+        others["X-Superserve-Routing-Hint"] = access.hint
+    return Plane(
+        config.sandbox_url,
+        "X-Access-Token",
+        access.token,
+        redactor,
+        "sandbox_url= or SUPERSERVE_SANDBOX_URL",
+        others,
     )
 
 

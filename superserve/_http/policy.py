@@ -2,9 +2,9 @@
 
 import contextlib
 import functools
+import math
 import platform
 import ssl
-import time
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -16,37 +16,32 @@ import httpcore
 import httpx
 
 import superserve
+from superserve import _clock as time
 
+# Bytes, after decompression, above which an answer is refused before it fills the memory.
 ANSWER_LIMIT: Final = 64 * 1024 * 1024
-"""Bytes, after decompression, above which an answer is refused before it fills the memory."""
-
+# What one attempt to connect may take, so that a lost packet leaves time for another.
 CONNECT_TIMEOUT_S: Final = 10.0
-"""Seconds that one attempt to connect may take, so that a lost packet leaves time for another."""
-
+# What a single operation on a socket may take: an operating system counts no more than 24 days.
 LONGEST_PHASE_S: Final = 86_400.0
-"""Seconds that a single operation on a socket may take: an operating system counts no more than 24 days."""
-
-CALLS_AT_ONCE: Final = 32
-"""How many calls of one client may be under way; further ones wait in line, within their time.
-
-httpcore's own line takes ever longer the longer it is, and loses connections when calls are cancelled. As many idle
-connections are kept: more of them would cost each call more than they save.
-"""
-
 KEEPALIVE_EXPIRY_S: Final = 30.0
-"""Seconds after which an idle connection is closed."""
+# Calls of one client that may be under way; further ones wait in line, within their time. httpcore's own line takes ever
+# longer the longer it is, and loses connections when calls are cancelled. As many idle connections are kept.
+CALLS_AT_ONCE: Final = 32
+# The same for sandboxes, where a call lasts as long as a command. Their server takes so many connections of one address.
+COMMANDS_AT_ONCE: Final = 100
 
 # A 429 was refused before any work, and a gateway error may hide finished work: so only requests whose repetition
 # changes nothing are sent again, and creating something is not among them.
 REPEATED_METHODS: Final = frozenset({"GET", "DELETE"})
 REPEATED_STATUSES: Final = frozenset({429, 502, 503, 504})
-REPEATED_ERRORS: Final = (
+_REPEATED_ERRORS: Final = (
     httpx.NetworkError,
     httpx.RemoteProtocolError,
     httpx.ConnectTimeout,
     httpx.ProxyError,
 )
-
+UNAVAILABLE: Final = 503
 _TOO_MANY: Final = 429
 _ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
 
@@ -58,29 +53,27 @@ class Options:
     Attributes:
         timeout_s: Seconds for all of it.
         attempts: How often it may be sent.
+        silence_s: Seconds that a single operation on the network may take.
     """
 
     timeout_s: float
     attempts: int
+    silence_s: float = math.inf
 
 
-_options: ContextVar[Options | None] = ContextVar("superserve_options", default=None)
-
-
-def current_options() -> Options | None:
-    """Return the options of the call that is being made here, if it has any of its own."""
-    return _options.get()
+# What the call that is being made here may take, if that is not what the client says.
+current_options: Final[ContextVar[Options | None]] = ContextVar("superserve_options", default=None)
 
 
 @contextlib.contextmanager
 def applying(options: Options) -> Iterator[None]:
     """Make the calls within with these options."""
-    before = _options.get()
-    _options.set(options)
+    before = current_options.get()
+    current_options.set(options)
     try:
         yield
     finally:
-        _options.set(before)
+        current_options.set(before)
 
 
 class Repeatable(Exception):  # noqa: N818 - not an error of its own: it carries one
@@ -103,35 +96,24 @@ class Repeatable(Exception):  # noqa: N818 - not an error of its own: it carries
 
 
 class OutOfTurnError(httpx.PoolTimeout):
-    """A call's turn at the gate would come after its time is over: it was not sent.
-
-    Attributes:
-        delay_s: Seconds until its turn.
-    """
+    """A call that was not sent: its turn at the gate would come in `delay_s`, after its time is over."""
 
     def __init__(self, delay_s: float, request: httpx.Request) -> None:
-        super().__init__(
-            f"its turn, at the rate that the server allows, would come in {delay_s:.1f} s", request=request
-        )
+        text = f"its turn, at the rate that the server allows, would come in {delay_s:.1f} s"
+        super().__init__(text, request=request)
         self.delay_s = delay_s
 
 
-def set_timeouts(request: httpx.Request, seconds: float) -> None:
+def set_timeouts(request: httpx.Request, seconds: float, silence_s: float = math.inf) -> None:
     """Bound each phase of a request by the time that its call has left, and by what was set before."""
-    before = request.extensions.get("timeout", {})
-    phase_s = min(seconds, LONGEST_PHASE_S)
+    phase_s = min(seconds, silence_s, LONGEST_PHASE_S)
     # Over before the call is, as far as can be: then it is known that nothing was sent.
     connect_s = min(max(seconds - 0.1, seconds * 0.75), CONNECT_TIMEOUT_S)
     bounds = {"connect": connect_s, "read": phase_s, "write": phase_s, "pool": phase_s}
-    request.extensions["timeout"] = {
-        phase: bound if (old := before.get(phase)) is None else min(old, bound)
-        for phase, bound in bounds.items()
-    }
-
-
-def is_untrusted(error: BaseException) -> bool:
-    """Whether a connection was refused by this side, for the server's certificate: trying again changes nothing."""
-    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes(error))
+    for phase, before in request.extensions.get("timeout", {}).items():
+        if before is not None:
+            bounds[phase] = min(before, bounds[phase])
+    request.extensions["timeout"] = bounds
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
@@ -143,19 +125,24 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or (cause.__context__ if isinstance(cause, httpcore.ConnectError) else None)
 
 
+def is_untrusted(error: BaseException) -> bool:
+    """Whether a connection was refused by this side, for the server's certificate: trying again changes nothing."""
+    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes(error))
+
+
 def may_pass(error: httpx.RequestError) -> bool:
     """Whether a failure on the way may not happen the next time."""
     if isinstance(error, httpx.ProxyError):
         # What the proxy answered to CONNECT, which httpcore has put into words: "503 Service Unavailable".
-        return str(error)[:3] in {str(status) for status in REPEATED_STATUSES}
-    return isinstance(error, REPEATED_ERRORS) and not is_untrusted(error)
+        return str(error)[:3] in map(str, REPEATED_STATUSES)
+    return isinstance(error, _REPEATED_ERRORS) and not is_untrusted(error)
 
 
 def is_worth_repeating(response: httpx.Response) -> bool:
     """Whether an answer, read to its end, may be better next time. A used-up quota (`too_many_*`) will not be."""
-    if response.status_code not in REPEATED_STATUSES:
-        return False
-    return response.status_code != _TOO_MANY or b'"too_many_' not in response.content
+    if response.status_code == _TOO_MANY:
+        return b'"too_many_' not in response.content
+    return response.status_code in REPEATED_STATUSES
 
 
 def is_rate_limited(response: httpx.Response) -> bool:
@@ -163,18 +150,8 @@ def is_rate_limited(response: httpx.Response) -> bool:
     return response.status_code == _TOO_MANY and is_worth_repeating(response)
 
 
-def refuse_by_headers(response: httpx.Response) -> None:
-    """Raise if the headers alone tell that an answer will not be read."""
-    header = response.headers.get("content-length", "")
-    if header.isascii() and header.isdigit():
-        refuse_length(response.request, int(header))
-    refuse_packing(response)
-
-
 def refuse_packing(response: httpx.Response) -> None:
-    """Raise if an answer is packed in a way not asked for."""
-    # Unpacking a packed bomb fills the memory in a single step, and so may other ways of packing, which httpx knows
-    # where certain libraries are installed. No honest server packs twice.
+    """Raise if an answer is packed in a way not asked for: unpacking it might fill the memory in a single step."""
     if response.headers.get("content-encoding", "identity").strip().lower() not in _ENCODINGS:
         raise httpx.DecodingError("the answer is packed in a way not asked for", request=response.request)
 
@@ -196,6 +173,12 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return max(0.0, (moment - datetime.now(UTC)).total_seconds())
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def speed(headers: Mapping[str, str]) -> float:
+    """Return how many times faster than the service the server goes: a local one says so, the service says nothing."""
+    header = headers.get("superserve-local-speed", "")
+    return max(1.0, float(header)) if header.isascii() and header.isdigit() else 1.0
 
 
 @functools.cache

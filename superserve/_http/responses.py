@@ -29,11 +29,14 @@ from superserve.errors import (
     SandboxError,
     SandboxTimeoutError,
     ServerError,
+    StorageFullError,
     ValidationError,
 )
 
 R = TypeVar("R")
 T = TypeVar("T")
+AnyOperation = Operation[Any, Any]
+AnyResponse = Response[Any] | httpx.Response
 
 _CLASSES: dict[int, type[SandboxError]] = {
     400: ValidationError,
@@ -43,8 +46,10 @@ _CLASSES: dict[int, type[SandboxError]] = {
     409: ConflictError,
     422: ValidationError,
     429: RateLimitError,
+    **dict.fromkeys(range(500, 600), ServerError),
+    507: StorageFullError,
 }
-_NEVER_SENT = (
+NEVER_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
     httpx.PoolTimeout,
@@ -54,6 +59,8 @@ _NEVER_SENT = (
 )
 # What a proxy says that has waited long enough: 499 is nginx's.
 _GIVEN_UP = (408, 499)
+# Of a WebSocket: the token is among them.
+_PROTOCOLS = "sec-websocket-protocol"
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-cloud-trace-context")
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -62,43 +69,33 @@ def result(operation: Operation[R, T], response: Response[ApiError | R], plane: 
     """Return what an answer says; raise the error that it stands for."""
     if not 200 <= response.status_code < 300:  # noqa: PLR2004 - 2xx
         raise refusal(operation, response, plane)
-    if operation.read_empty is not None:
+    parsed = response.parsed
+    if operation.read_empty is not None and parsed is None and response.problem is None:
         # No body is expected: one that came all the same is no error.
         return operation.read_empty()
-    parsed = response.parsed
-    if parsed is None or isinstance(parsed, ApiError):
-        problem = response.problem or "it has no content"
-    else:
+    problem = response.problem or "it has no content"
+    if parsed is not None and not isinstance(parsed, ApiError):
         try:
             return operation.read(parsed)
         except UnreadableError as error:
             problem = str(error)
     message = f"the server's answer cannot be understood: {plane.redactor.quote(problem)}"
-    raise _error(SandboxError, operation, response, message, plane, hint=operation.if_lost)
+    raise _error(SandboxError, operation, response, plane, message, hint=operation.if_lost)
 
 
-def refusal(
-    operation: Operation[Any, Any], response: Response[Any] | httpx.Response, plane: Plane
-) -> SandboxError:
+def refusal(operation: AnyOperation, response: AnyResponse, plane: Plane) -> SandboxError:
     """Return the error that an answer with a status other than 2xx stands for."""
     status = int(response.status_code)
     code, message = _read_envelope(response, plane)
-    if message is None:
-        message = _phrase(status)
-    hint = ""
-    is_servers_fault = 500 <= status < 600  # noqa: PLR2004 - 5xx
-    if is_servers_fault or status in _GIVEN_UP or status >= 600:  # noqa: PLR2004 - not of HTTP
+    hint = {400: operation.if_refused, 409: operation.if_conflict}.get(status, "")
+    if status >= 500 or status in _GIVEN_UP:  # noqa: PLR2004 - 5xx, or not of HTTP
         hint = operation.if_lost
-    elif status == HTTPStatus.BAD_REQUEST:
-        hint = operation.if_refused
-    elif status == HTTPStatus.CONFLICT:
-        hint = operation.if_conflict
-    kind = _CLASSES.get(status, ServerError if is_servers_fault else SandboxError)
-    return _error(kind, operation, response, message, plane, code=code, hint=hint)
+    kind = _CLASSES.get(status, SandboxError)
+    return _error(kind, operation, response, plane, message or _phrase(status), code=code, hint=hint)
 
 
 def failure(
-    operation: Operation[Any, Any],
+    operation: AnyOperation,
     error: Exception,
     plane: Plane,
     *,
@@ -111,37 +108,32 @@ def failure(
     Nothing led to it that was `handled` before: that is the caller's own.
     """
     _clean(error, plane, handled)
-    action = plane.redactor.hide(operation.action)
     words = _reason(error).rstrip(".") or type(error).__name__
-    never_sent = isinstance(error, _NEVER_SENT)
-    hint = None if never_sent else plane.redactor.hide(operation.if_lost)
+    never_sent = isinstance(error, NEVER_SENT)
+    kind: type[SandboxError] = SandboxConnectionError
+    hint = "" if never_sent else plane.redactor.hide(operation.if_lost)
     if isinstance(error, policy.OutOfTurnError):
-        late = RateLimitError(
-            f"not sent: {words}", action=action, hint="make fewer calls, or raise timeout_s"
-        )
-        late.retry_after = error.delay_s
-        return late
-    if isinstance(error, httpx.TimeoutException):
+        kind, message, hint = RateLimitError, f"not sent: {words}", "make fewer calls, or raise timeout_s"
+    elif isinstance(error, httpx.TimeoutException):
         phase = "no connection" if never_sent else "no complete answer"
         via = f" through {proxy}" if never_sent and proxy else ""
-        message = f"{phase}{via} within the timeout of {timeout_s:.3g} s"
-        return SandboxTimeoutError(message, action=action, hint=hint)
-    if isinstance(error, httpx.DecodingError):
-        return SandboxError(f"the server's answer cannot be read: {words}", action=action, hint=hint)
-    if isinstance(error, httpx.ProxyError):
+        kind, message = SandboxTimeoutError, f"{phase}{via} within the timeout of {timeout_s:.3g} s"
+    elif isinstance(error, httpx.DecodingError):
+        kind, message = SandboxError, f"the server's answer cannot be read: {words}"
+    elif isinstance(error, httpx.ProxyError):
         message, hint = f"{proxy or 'the proxy'} refused: {words}", "check the proxy, and what it asks for"
     elif never_sent:
         target = f"{plane.base_url} through {proxy}" if proxy else plane.base_url
-        message, hint = f"cannot connect to {target}: {words}", _what_to_check(error, plane, proxy)
+        message = f"cannot connect to {target}: {words}"
+        hint = f"check the network{f', {proxy.variable}' if proxy else ''} and {plane.setting}"
+        if policy.is_untrusted(error):
+            hint = "where certificates of your own are needed, SSL_CERT_FILE or SSL_CERT_DIR names them"
     else:
         message = f"the connection to the server broke: {words}"
-    return SandboxConnectionError(message, action=action, hint=hint)
-
-
-def _what_to_check(error: Exception, plane: Plane, proxy: environment.Proxy | None) -> str:
-    if policy.is_untrusted(error):
-        return "where certificates of your own are needed, SSL_CERT_FILE or SSL_CERT_DIR names them"
-    return f"check the network{f', {proxy.variable}' if proxy else ''} and {plane.setting}"
+    raised = kind(message, action=plane.redactor.hide(operation.action), hint=hint)
+    if isinstance(error, policy.OutOfTurnError) and isinstance(raised, RateLimitError):
+        raised.retry_after = error.delay_s
+    return raised
 
 
 def _reason(error: BaseException) -> str:
@@ -156,19 +148,17 @@ def _reason(error: BaseException) -> str:
 
 def _error(
     kind: type[SandboxError],
-    operation: Operation[Any, Any],
-    response: Response[Any] | httpx.Response,
-    message: str,
+    operation: AnyOperation,
+    response: AnyResponse,
     plane: Plane,
+    message: str,
     *,
     code: str | None = None,
     hint: str = "",
 ) -> SandboxError:
     hide = plane.redactor.hide
-    headers = {
-        plane.redactor.hide_in_name(name): hide(value)
-        for name, value in _lower_case(response.headers).items()
-    }
+    received: Mapping[str, str] = response.headers
+    headers = {plane.redactor.hide_in_name(name.lower()): hide(value) for name, value in received.items()}
     error = kind(
         message,
         action=hide(operation.action),
@@ -178,43 +168,28 @@ def _error(
         request_id=next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), None),
         hint=hide(hint),
     )
-    if isinstance(error, RateLimitError):
-        error.retry_after = policy.retry_after(response.headers)
-        if error.retry_after is not None:
-            error.hint = f"the server asks to wait {error.retry_after:.3g} s"
+    if isinstance(error, RateLimitError) and (seconds := policy.retry_after(received)) is not None:
+        error.retry_after = seconds
+        error.hint = f"the server asks to wait {seconds:.3g} s"
     return error
 
 
-def _lower_case(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
-
-
-def _read_envelope(response: Response[Any] | httpx.Response, plane: Plane) -> tuple[str | None, str | None]:
+def _read_envelope(response: AnyResponse, plane: Plane) -> tuple[str | None, str | None]:
     """Return code and message of an error's body, each None if it isn't there in any form known."""
+    quote, code = plane.redactor.quote, None
     try:
         body = json.loads(response.content)
+        message = body.get("error", body) if isinstance(body, dict) else None
     except (ValueError, RecursionError):
-        return None, _plain_text(response, plane)
-    detail = body.get("error", body) if isinstance(body, dict) else None
-    if isinstance(detail, str):
-        return None, plane.redactor.quote(detail)
-    if not isinstance(detail, dict):
-        return None, None
-    code, message = detail.get("code"), detail.get("message")
-    return (
-        code
-        if isinstance(code, str) and _CODE.fullmatch(code) and plane.redactor.hide(code) == code
-        else None,
-        plane.redactor.quote(message) if isinstance(message, str) else None,
-    )
-
-
-def _plain_text(response: Response[Any] | httpx.Response, plane: Plane) -> str | None:
-    # A web page is no message: load balancers and proxies answer with one.
-    if not response.headers.get("content-type", "").lower().startswith("text/plain"):
-        return None
-    text = response.content.decode(errors="replace")
-    return None if text.lstrip().startswith("<") else plane.redactor.quote(text)
+        # A web page is no message: load balancers and proxies answer with one.
+        is_text = response.headers.get("content-type", "").lower().startswith("text/plain")
+        message = response.content.decode(errors="replace").lstrip() if is_text else ""
+        message = "" if message.startswith("<") else message
+    if isinstance(message, dict):
+        code, message = message.get("code"), message.get("message")
+    if not isinstance(code, str) or not _CODE.fullmatch(code) or plane.redactor.hide(code) != code:
+        code = None
+    return code, quote(message) if isinstance(message, str) else None
 
 
 def _phrase(status: int) -> str:
@@ -226,6 +201,7 @@ def _phrase(status: int) -> str:
 
 def _clean(error: BaseException, plane: Plane, handled: BaseException | None) -> None:
     """Take the secret out of an exception and those behind it: their texts may quote the server, requests hold it."""
+    hide = plane.redactor.hide
     link: BaseException | None = error
     # The chain may lead back to its start.
     cleaned: list[BaseException | None] = [handled]
@@ -235,9 +211,9 @@ def _clean(error: BaseException, plane: Plane, handled: BaseException | None) ->
         with contextlib.suppress(RuntimeError):
             if isinstance(link, httpx.RequestError):
                 # It is not sent again, but a program may show it.
-                link.request.headers[plane.header] = HIDDEN
-        link.args = tuple(
-            part if (text := str(part)) == (clean := plane.redactor.hide(text)) else clean
-            for part in link.args
-        )
+                headers = link.request.headers
+                headers[plane.header] = HIDDEN
+                if _PROTOCOLS in headers:
+                    headers[_PROTOCOLS] = HIDDEN
+        link.args = tuple(part if hide(str(part)) == str(part) else hide(str(part)) for part in link.args)
         link = link.__cause__ or link.__context__

@@ -2,13 +2,13 @@
 
 import logging
 import random
-import time
 from collections.abc import Callable, Generator
 from typing import Final, ParamSpec, TypeVar
 
 import backoff
 import httpx
 
+from superserve import _clock as time
 from superserve._http.policy import Repeatable
 
 FIRST_DELAY_S: Final = 0.1

@@ -4,32 +4,35 @@ import asyncio
 import contextlib
 import inspect
 import math
-import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Generic, TypeVar
 
 import anyio
 import httpx
+from httpx_sse import EventSource, ServerSentEvent
 
+from superserve import _clock as time
 from superserve._arguments import LogCallback, function
 from superserve._http.event_loop import running_loop
 from superserve._polling import Deadline
+from superserve.errors import SandboxError
 from superserve.types import BuildLogEvent
 
 T = TypeVar("T")
 
+# What a function without a result returns.
 Done = Coroutine[Any, Any, None]
-"""What a function without a result returns."""
-
+# How a caller gets the handle of a template, for messages.
 CONNECT: Final = "(await AsyncTemplate.connect({!r}))"
-"""How a caller gets the handle of a template, for messages."""
 
 check_callback = function
+sleep = asyncio.sleep
 # For how long plain callbacks may keep other tasks waiting.
 _TURN_S: Final = 0.01
 
-sleep = asyncio.sleep
+Lock = asyncio.Lock
 
 
 def shielded() -> contextlib.AbstractContextManager[object]:
@@ -70,11 +73,7 @@ class Worker:
 
 
 async def run_until(deadline: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Await work; when cancelled, return when it has ended.
-
-    Raises:
-        httpx.ReadTimeout: `deadline`, of `time.monotonic`, has passed.
-    """
+    """Await work, for httpx.ReadTimeout until a deadline of `time.monotonic`; when cancelled, return when it has ended."""
     results: list[T] = []
 
     async def run() -> None:
@@ -91,6 +90,46 @@ async def run_until(deadline: float, work: Callable[[], Coroutine[Any, Any, T]])
     if not results:
         raise httpx.ReadTimeout("the call's time is over")
     return results[0]
+
+
+async def next_piece(pieces: AsyncIterator[T], deadline: float) -> T | None:
+    """Return the next piece of what comes over the network, or None at its end.
+
+    Raises:
+        httpx.ReadTimeout: `deadline`, of `time.monotonic`, has passed.
+    """
+    with anyio.move_on_after(max(0.0, deadline - time.monotonic())):
+        return await anext(pieces, None)
+    raise httpx.ReadTimeout("nothing has come in time")
+
+
+async def call(callback: Callable[[Any], object], value: object) -> None:
+    """Call what the caller has given; a coroutine is awaited."""
+    result = callback(value)
+    if result is not None and inspect.isawaitable(result):
+        await result
+
+
+class Flight:
+    """Something that one does while others wait for it to be done."""
+
+    def __init__(self) -> None:
+        self.error: SandboxError | None = None
+        self._loop = running_loop()
+        self._has_landed = asyncio.Event()
+
+    @property
+    def is_of_here(self) -> bool:
+        """Whether it can be waited for here: who does it may be in another event loop."""
+        return self._loop is running_loop()
+
+    def land(self) -> None:
+        """Let the others go on."""
+        self._has_landed.set()
+
+    async def landed(self) -> None:
+        """Wait until it is done, which whoever does it has a deadline for."""
+        await self._has_landed.wait()
 
 
 class Queue(Generic[T]):
@@ -113,6 +152,11 @@ class Queue(Generic[T]):
                 async with asyncio.timeout(timeout_s):
                     await self._news.wait()
         return self._items.popleft() if self._items else None
+
+
+def messages(response: httpx.Response) -> AbstractAsyncContextManager[AsyncIterator[ServerSentEvent]]:
+    """Return the messages of an event stream, to be left at any time."""
+    return contextlib.aclosing(EventSource(response).aiter_sse())
 
 
 async def deliver(callback: LogCallback, events: list[BuildLogEvent], deadline: Deadline) -> bool:

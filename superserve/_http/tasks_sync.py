@@ -5,23 +5,26 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
-from typing import Final, Generic, TypeAlias, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, Final, Generic, TypeAlias, TypeVar
+
+import httpx
+from httpx_sse import EventSource, ServerSentEvent
 
 from superserve._arguments import LogCallback, plain_function
 from superserve._http.transport_sync import Call, during
 from superserve._polling import Deadline
-from superserve.errors import ValidationError
+from superserve.errors import SandboxError, ValidationError
 from superserve.types import BuildLogEvent
 
 T = TypeVar("T")
 
 Done: TypeAlias = None
-
 CONNECT: Final = "Template.connect({!r})"
-"""How a caller gets the handle of a template, for messages."""
 
 check_callback = plain_function
+Lock = threading.Lock
 sleep = time.sleep
 shielded = contextlib.nullcontext
 
@@ -61,6 +64,42 @@ def run_until(deadline: float, work: Callable[[], T]) -> T:
         return work()
 
 
+def next_piece(pieces: Iterator[T], deadline: float) -> T | None:
+    """Return the next piece of what comes over the network, or None at its end."""
+    with during(Call(deadline)):
+        return next(pieces, None)
+
+
+def call(callback: Callable[[Any], object], value: object) -> None:
+    """Call what the caller has given."""
+    _refuse_awaitable(callback(value))
+
+
+class Flight:
+    """Something that one does while others wait for it to be done."""
+
+    def __init__(self) -> None:
+        self.error: SandboxError | None = None
+        self._process = os.getpid()
+        # Not an event: an interrupt in one may leave it locked.
+        self._latch = threading.Lock()
+        self._latch.acquire()
+
+    @property
+    def is_of_here(self) -> bool:
+        """Whether it can be waited for here: who does it may have stayed in the process that this was forked from."""
+        return self._process == os.getpid()
+
+    def land(self) -> None:
+        """Let the others go on."""
+        self._latch.release()
+
+    def landed(self) -> None:
+        """Wait until it is done, which whoever does it has a deadline for."""
+        with self._latch:
+            pass
+
+
 class Queue(Generic[T]):
     """What one puts in and another takes out. An interrupt cannot leave it locked, as it can other kinds."""
 
@@ -76,14 +115,22 @@ class Queue(Generic[T]):
             return None
 
 
+def messages(response: httpx.Response) -> AbstractContextManager[Iterator[ServerSentEvent]]:
+    """Return the messages of an event stream."""
+    return contextlib.nullcontext(EventSource(response).iter_sse())
+
+
 def deliver(callback: LogCallback, events: list[BuildLogEvent], _deadline: Deadline) -> bool:
     """Hand events to the caller; nothing can end what a callback does."""
     for event in events:
-        result = callback(event)
-        if result is not None and hasattr(result, "__await__"):
-            # A coroutine that is not closed warns that it was never awaited.
-            getattr(result, "close", lambda: None)()
-            raise ValidationError(
-                "the log callback returned something to await; use AsyncTemplate, or pass a plain function"
-            )
+        _refuse_awaitable(callback(event))
     return True
+
+
+def _refuse_awaitable(result: object) -> None:
+    if result is not None and hasattr(result, "__await__"):
+        # A coroutine that is not closed warns that it was never awaited.
+        getattr(result, "close", lambda: None)()
+        raise ValidationError(
+            "the callback returned something to await; use the asynchronous class, or pass a plain function"
+        )

@@ -8,17 +8,18 @@ import errno
 import math
 import socket
 import ssl
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any, Final, TypeVar
 
 import httpcore
 
+from superserve import _clock as time
+
 T = TypeVar("T")
 
 # By pieces: a server that takes a byte now and then would prolong a longer write without end.
-_WRITTEN_AT_ONCE: Final = 16 * 1024
+_WRITTEN_AT_ONCE: Final = 64 * 1024
 # How much earlier than asked for an operation may time out by itself.
 _SLACK_S: Final = 0.05
 

@@ -30,6 +30,7 @@ class Operation(Generic[R_contra, T_co]):
         if_refused: What to add when the server says that the request makes no sense (400).
         if_conflict: What to add when the server says that the object's state does not allow it (409).
         is_repeatable: Whether it may be sent again when its answer is lost.
+        bears_conflict: Whether a refusal for the object's state (409) passes by itself where this side has just changed it.
         extra_time_s: Seconds granted on top of the client's timeout.
         options: What this one call may take, where that is not what the client says.
     """
@@ -41,6 +42,7 @@ class Operation(Generic[R_contra, T_co]):
     if_refused: str = ""
     if_conflict: str = ""
     is_repeatable: bool = True
+    bears_conflict: bool = False
     extra_time_s: float = 0.0
     options: Options | None = None
 

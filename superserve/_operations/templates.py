@@ -15,7 +15,7 @@ from superserve_api.models import BuildStep as RawStep
 from superserve_api.types import UNSET, Unset
 
 from superserve import _arguments
-from superserve._operations.operation import Operation, none_if_unset, read_identifier, read_nothing
+from superserve._operations.operation import Operation, read_identifier, read_nothing
 from superserve.types import EnvStep, RunStep, TemplateInfo, TemplateStatus, WorkdirStep
 
 V = TypeVar("V")
@@ -79,10 +79,10 @@ def read_template(answer: TemplateResponse) -> TemplateInfo:
         answer.memory_mib,
         answer.disk_mib,
         answer.created_at,
-        none_if_unset(answer.size_bytes),
-        none_if_unset(answer.error_message),
-        none_if_unset(answer.built_at),
-        none_if_unset(answer.latest_build_id) or None,
+        None if isinstance(answer.size_bytes, Unset) else answer.size_bytes,
+        None if isinstance(answer.error_message, Unset) else answer.error_message,
+        answer.built_at or None,
+        answer.latest_build_id or None,
     )
 
 

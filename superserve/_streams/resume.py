@@ -7,7 +7,7 @@ ends the comparison.
 import logging
 from array import array
 
-from superserve._streams.sse import is_trouble, read_event
+from superserve._streams.sse import is_trouble, read_event, read_message
 from superserve.types import BuildLogEvent
 
 _log = logging.getLogger("superserve")
@@ -17,12 +17,13 @@ class Replay:
     """Turns the messages of one connection after the other into the log that the caller sees."""
 
     def __init__(self) -> None:
-        # A fingerprint for each event handed over: 8 bytes.
+        # A fingerprint for each event handed over, 8 bytes: of its time as sent, stream and text.
         self._seen = array("q")
         # Which of them a replay may lack: a few.
         self._optional: set[int] = set()
         self._cursor = 0
         self._is_comparing = False
+        self._has_warned = False
         self._trouble: set[str] = set()
 
     @property
@@ -45,19 +46,26 @@ class Replay:
 
         Trouble is returned each time: it ends the connection.
         """
-        found = read_event(data)
-        if found is None:
+        payload = read_message(data)
+        if payload is None:
+            if not self._has_warned:
+                self._has_warned = True
+                _log.warning("a message of the build log is no log event, and is skipped, as others will be")
             return None
-        event, key, is_lasting = found
-        fingerprint = hash(key)
-        if self._is_comparing:
-            if self._matches(fingerprint):
-                return event if is_trouble(event) else None
-            if is_lasting:
-                self._is_comparing = False
-                if self._cursor < len(self._seen):
-                    _log.warning("the build log has a hole: the server did not replay all of it")
-                    event = _after_gap(event)
+        timestamp, stream = payload.get("timestamp"), payload["stream"]
+        fingerprint = hash((timestamp if type(timestamp) is str else None, stream, payload["text"]))
+        if self._is_comparing and self._matches(fingerprint):
+            if payload.get("finished") is True and is_trouble(event := read_event(payload)):
+                return event
+            return None
+        event = read_event(payload)
+        # The server tells its own trouble only once, and a heartbeat is one only while the build is queued.
+        is_lasting = not is_trouble(event) if event.finished else stream != "system" or "status" in payload
+        if self._is_comparing and is_lasting:
+            self._is_comparing = False
+            if self._cursor < len(self._seen):
+                _log.warning("the build log has a hole: the server did not replay all of it")
+                event = _after_gap(event)
         if not is_lasting:
             self._optional.add(len(self._seen))
         self._seen.append(fingerprint)

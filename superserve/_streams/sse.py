@@ -2,9 +2,8 @@
 
 import contextlib
 import json
-import logging
 import socket
-from collections.abc import Iterable
+from collections.abc import AsyncIterable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -24,13 +23,9 @@ _KEEP_ALIVE_S: Final = 30
 _LINES: Final = 20
 _LONGEST_LINE: Final = 500
 
-_log = logging.getLogger("superserve")
 _decode: Final = json.JSONDecoder().raw_decode
 _from_iso: Final = datetime.fromisoformat
 _STREAMS: Final = {stream.value: stream for stream in BuildLogStream}
-
-Key = tuple[object, str, str]
-"""What tells an event from others: its time as sent, stream and text."""
 
 
 def is_event_stream(response: httpx.Response) -> bool:
@@ -39,12 +34,10 @@ def is_event_stream(response: httpx.Response) -> bool:
     return response.status_code == _OK and kind in _KINDS
 
 
-def wrap(response: httpx.Response, body: httpx.SyncByteStream | httpx.AsyncByteStream) -> httpx.Response:
-    """Return an event stream with this body, which is unpacked already: in UTF-8, with or without a BOM."""
-    # Of the headers only what the reader of events insists on.
-    wrapped = httpx.Response(
-        response.status_code, headers={"content-type": KIND}, stream=body, request=response.request
-    )
+def wrap(response: httpx.Response, body: Iterable[bytes] | AsyncIterable[bytes]) -> httpx.Response:
+    """Return an event stream with this body: unpacked, in UTF-8, with or without a BOM."""
+    # The reader of events insists on the type.
+    wrapped = httpx.Response(200, headers={"content-type": KIND}, content=body, request=response.request)
     wrapped.encoding = "utf-8-sig"
     return wrapped
 
@@ -65,25 +58,36 @@ def keep_alive(response: httpx.Response) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, after, _KEEP_ALIVE_S)
 
 
-def read_event(data: str) -> tuple[BuildLogEvent, Key, bool] | None:
-    """Return the event that a message is, its key, and whether every replay has it; None if it is none."""
-    payload = _payload(data)
+def read_message(data: str) -> dict[str, Any] | None:
+    """Return the object that a message is; None if it is no log event."""
+    data = data.strip()
+    try:
+        # Twice as fast as json.loads.
+        payload, end = _decode(data)
+    except (ValueError, RecursionError):
+        # Among them integers of more digits than Python takes.
+        payload = end = None
+    if (
+        end == len(data)
+        and type(payload) is dict
+        and type(payload.get("stream")) is str
+        and type(payload.get("text")) is str
+    ):
+        return payload
+    return None
+
+
+def read_event(payload: dict[str, Any]) -> BuildLogEvent:
+    """Return the event that such an object is."""
     get = payload.get
-    stream, text = get("stream"), get("text")
-    if type(stream) is not str or type(text) is not str:
-        _log.warning("a message of the build log is no log event, and is skipped (%d characters)", len(data))
-        return None
-    timestamp, status, finished = get("timestamp"), get("status"), get("finished") is True
-    event = BuildLogEvent(
+    stream, text, timestamp, status = payload["stream"], payload["text"], get("timestamp"), get("status")
+    return BuildLogEvent(
         _STREAMS.get(stream) or BuildLogStream(replace_surrogates(stream)),
         text if text.isascii() else replace_surrogates(text),
         None if timestamp is None else _time(timestamp),
-        finished,
+        get("finished") is True,
         replace_surrogates(status) if status and type(status) is str else None,
     )
-    # The server tells its own trouble only once, and a heartbeat is one only while the build is queued.
-    is_lasting = not is_trouble(event) if finished else stream != "system" or "status" in payload
-    return event, (timestamp if type(timestamp) is str else None, stream, text), is_lasting
 
 
 def is_trouble(event: BuildLogEvent) -> bool:
@@ -100,18 +104,6 @@ def last_lines(events: Iterable[BuildLogEvent]) -> tuple[str, ...]:
     return tuple(
         line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 1]}…" for line in shown if line
     )[-_LINES:]
-
-
-def _payload(data: str) -> dict[str, Any]:
-    """Return the object that a message is, or an empty one."""
-    data = data.strip()
-    try:
-        # Twice as fast as json.loads.
-        payload, end = _decode(data)
-    except (ValueError, RecursionError):
-        # Among them integers of more digits than Python takes.
-        return {}
-    return payload if end == len(data) and type(payload) is dict else {}
 
 
 def _time(value: object) -> datetime | None:

@@ -3,6 +3,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, NoReturn, ParamSpec, Self, TypeVar
 
@@ -14,7 +15,9 @@ from superserve import _config
 from superserve._config import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT_S, Config
 from superserve._http import policy, responses
 from superserve._http.connections_sync import Connections
-from superserve._http.planes import control_plane
+from superserve._http.environment import Proxy
+from superserve._http.gate import Gate
+from superserve._http.planes import Plane, control_plane
 from superserve._http.policy import Options
 from superserve._http.pools import PoolMaker
 from superserve._http.raw import RawClient
@@ -23,6 +26,7 @@ from superserve._sync.http import HTTPClient
 from superserve.errors import SandboxConnectionError, SandboxError, ValidationError
 
 if TYPE_CHECKING:
+    from superserve._sync.sandboxes import Sandboxes
     from superserve._sync.templates import Templates
 
 P = ParamSpec("P")
@@ -43,6 +47,8 @@ class Superserve:
         api_key: The key; by default that of the environment variable SUPERSERVE_API_KEY.
         base_url: The API's address; by default SUPERSERVE_BASE_URL, else what the region in the key says, else
             `https://api.superserve.ai`.
+        sandbox_url: Where sandboxes are reached; by default SUPERSERVE_SANDBOX_URL, else what belongs to the API's
+            address, else that address itself. A host alone will do.
         timeout_s: Seconds that a whole call may take, repetitions and the waits between them included; more than 0.
             Default 30.
         max_attempts: How often a GET or DELETE is tried when the server is busy (429, 502, 503, 504) or the
@@ -66,19 +72,27 @@ class Superserve:
         *,
         api_key: str | None = None,
         base_url: str | None = None,
+        sandbox_url: str | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         max_attempts: int = DEFAULT_MAX_ATTEMPTS,
     ) -> None:
         # What calls need is loaded by now: later there may be no file descriptor left for it.
+        import superserve._sync.sandboxes
         import superserve._sync.templates  # noqa: F401
 
-        self._config = _config.resolve(api_key, base_url, timeout_s=timeout_s, max_attempts=max_attempts)
+        self._config = _config.resolve(
+            api_key, base_url, sandbox_url=sandbox_url, timeout_s=timeout_s, max_attempts=max_attempts
+        )
         self._plane = control_plane(self._config)
-        self._pool_maker = PoolMaker(self._plane)
+        self._pool_maker = PoolMaker(self._plane.base_url)
         self._connections = Connections(self._pool_maker.make_sync)
         self._http = HTTPClient(
             self._plane, self._connections, Options(self._config.timeout_s, self._config.max_attempts)
         )
+        # Of what goes on in sandboxes: connections and pace of its own, so that neither plane holds up the other.
+        self._sandbox_pool_maker = PoolMaker(self._config.sandbox_url, self._pool_maker.certificates)
+        self._sandbox_connections = Connections(self._sandbox_pool_maker.make_sync, policy.COMMANDS_AT_ONCE)
+        self._sandbox_gate = Gate()
         self._raw = RawClient(self._plane, http=self._http)
 
     def __repr__(self) -> str:
@@ -98,6 +112,11 @@ class Superserve:
         return self._config.base_url
 
     @property
+    def sandbox_url(self) -> str:
+        """Where sandboxes are reached, without a slash at its end."""
+        return self._config.sandbox_url
+
+    @property
     def timeout_s(self) -> float:
         """Seconds that a whole call may take."""
         return self._config.timeout_s
@@ -113,6 +132,13 @@ class Superserve:
         from superserve._sync.templates import Templates
 
         return Templates(self)
+
+    @property
+    def sandboxes(self) -> "Sandboxes":
+        """The team's sandboxes: what `Sandbox` has as class methods, through this client."""
+        from superserve._sync.sandboxes import Sandboxes
+
+        return Sandboxes(self)
 
     @property
     def raw(self) -> RawClient:
@@ -132,31 +158,33 @@ class Superserve:
 
     def close(self) -> None:
         """Close the connections. Further calls are refused."""
+        self._sandbox_connections.close()
         self._connections.close()
 
     def _call(
         self, send: Send[P, ApiError | R], operation: Operation[R, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Call a generated function and return what its answer says: the one door through which all calls go."""
+        """Call a generated function of the control plane and return what its answer says."""
+        return self._exchange(partial(send, *args, **kwargs), operation, self._plane, self._pool_maker.proxy)
+
+    def _exchange(
+        self, send: Send[[], ApiError | R], operation: Operation[R, T], plane: Plane, proxy: Proxy | None
+    ) -> T:
+        """Make a call on one of the planes: the one door through which all calls go."""
         options = operation.options or Options(
             self._config.timeout_s + operation.extra_time_s,
             self._config.max_attempts if operation.is_repeatable else 1,
         )
-        action = self._plane.redactor.hide(operation.action)
+        action = plane.redactor.hide(operation.action)
         handled = sys.exception()
         try:
             with policy.applying(options):
-                response = send(*args, **kwargs)
+                response = send()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             if self._connections.is_closed:
                 raise SandboxError("this client was closed during the call", action=action) from error
             raise responses.failure(
-                operation,
-                error,
-                self._plane,
-                timeout_s=options.timeout_s,
-                proxy=self._pool_maker.proxy,
-                handled=handled,
+                operation, error, plane, timeout_s=options.timeout_s, proxy=proxy, handled=handled
             ) from error
         except BaseException as error:
             if isinstance(error, ImportError) or (isinstance(error, OSError) and error.errno is not None):
@@ -164,10 +192,10 @@ class Superserve:
                 raise SandboxConnectionError(f"{type(error).__name__}: {error}", action=action) from error
             # An interrupt: who hears of it has to know that the server may have acted.
             if operation.if_lost:
-                hint = self._plane.redactor.hide(operation.if_lost)
+                hint = plane.redactor.hide(operation.if_lost)
                 error.add_note(hint[0].upper() + hint[1:])
             raise
-        return responses.result(operation, response, self._plane)
+        return responses.result(operation, response, plane)
 
 
 # Of a program that has a key for each of its customers: those forgotten close their connections when the last who uses
@@ -177,22 +205,31 @@ _shared: dict[Config, Superserve] = {}
 
 
 def client_for(
-    client: Superserve | None, *, api_key: str | None = None, base_url: str | None = None
+    client: Superserve | None,
+    *,
+    api_key: str | None = None,
+    base_url: str | None = None,
+    sandbox_url: str | None = None,
 ) -> Superserve:
     """Return the client given, or the one that all share who name the same key and address."""
     if client is None:
-        config = _config.resolve(api_key, base_url)
+        config = _config.resolve(api_key, base_url, sandbox_url=sandbox_url)
         shared = _shared.get(config)
         # Whoever comes first, all get the same one: setdefault is a single step.
         if shared is None:
-            shared = _shared.setdefault(config, Superserve(api_key=config.api_key, base_url=config.base_url))
+            shared = _shared.setdefault(
+                config,
+                Superserve(api_key=config.api_key, base_url=config.base_url, sandbox_url=config.sandbox_url),
+            )
             for oldest in list(_shared)[:-_MOST_SHARED]:
                 _shared.pop(oldest, None)
         return shared
     if not isinstance(client, Superserve):
         raise ValidationError(f"client: expected Superserve, got {type(client).__name__}")
-    if api_key is not None or base_url is not None:
-        raise ValidationError("client: has a key and an address already; leave api_key and base_url out")
+    if api_key is not None or base_url is not None or sandbox_url is not None:
+        raise ValidationError(
+            "client: has a key and an address already; leave api_key, base_url and sandbox_url out"
+        )
     return client
 
 

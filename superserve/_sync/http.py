@@ -1,12 +1,13 @@
 # Written by scripts/unasync.py from superserve/_async/http.py. Do not edit: change that, then run `nox -s generate`.
 """httpx's client for one plane: a whole call within its time, repeated where that helps, with a bound on the answer."""
 
-import time
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
+import attrs
 import httpx
 
+from superserve import _clock as time
 from superserve._http import policy, private, retry
 from superserve._http.connections_sync import Connections
 from superserve._http.gate import Gate
@@ -14,6 +15,9 @@ from superserve._http.planes import Plane
 from superserve._http.policy import Options, Repeatable
 from superserve._http.private import Transport
 from superserve._http.tasks_sync import run_until, sleep
+
+# What a WebSocket begins with: it has no body, and reading one would close the connection.
+_SWITCHING: Final = 101
 
 
 class HTTPClient(private.Unredirected, httpx.Client):
@@ -23,19 +27,22 @@ class HTTPClient(private.Unredirected, httpx.Client):
         plane: Where they go to, and what opens it.
         connections: What they go over; the owner closes them.
         default: What a call may take that says nothing else. One that changes something is sent once.
+        gate: That of others of the same plane.
 
     Attributes:
         gate: What calls go through once the server has said that they come too fast.
     """
 
-    def __init__(self, plane: Plane, connections: Connections, default: Options) -> None:
+    def __init__(
+        self, plane: Plane, connections: Connections, default: Options, gate: Gate | None = None
+    ) -> None:
         super().__init__(
             base_url=plane.base_url,
             headers=policy.common_headers(),
             timeout=default.timeout_s,
             transport=Transport(connections.pool),
         )
-        self.gate = Gate()
+        self.gate = gate or Gate()
         self._plane = plane
         self._connections = connections
         self._default = default
@@ -67,15 +74,17 @@ class HTTPClient(private.Unredirected, httpx.Client):
             return self._open(request, **arguments)
         # Before anything is begun: where there can be no connections, it says why.
         self._connections.pool()
-        options = policy.current_options()
+        options = policy.current_options.get()
         if options is None:
             options = self._default
+            if request.method not in policy.REPEATED_METHODS:
+                options = attrs.evolve(options, attempts=1)
         else:
             # What httpx has put there is what calls may take that say nothing else.
             request.extensions.pop("timeout", None)
         deadline = time.monotonic() + options.timeout_s
-        exchange = partial(self._exchange, request, deadline, super().send, **arguments)
-        if options.attempts == 1 or request.method not in policy.REPEATED_METHODS:
+        exchange = partial(self._exchange, request, deadline, options.silence_s, super().send, **arguments)
+        if options.attempts == 1:
             return run_until(deadline, exchange)
 
         @retry.repeating(attempts=options.attempts, deadline=deadline)
@@ -98,21 +107,21 @@ class HTTPClient(private.Unredirected, httpx.Client):
     def _open(self, request: httpx.Request, **arguments: Any) -> httpx.Response:
         sent_at = time.monotonic()
         response = super().send(request, stream=True, **arguments)
-        if not response.is_success:
+        if not (response.is_success or response.status_code == _SWITCHING):
             deadline = time.monotonic() + self._default.timeout_s
             run_until(deadline, partial(read_whole, response))
         self.gate.note(response, sent_at)
         return response
 
     def _exchange(
-        self, request: httpx.Request, deadline: float, send: Any, **arguments: Any
+        self, request: httpx.Request, deadline: float, silence_s: float, send: Any, **arguments: Any
     ) -> httpx.Response:
         with self._connections.lease(deadline):
             if delay := self.gate.delay(deadline):
                 if delay >= policy.time_left(deadline):
                     raise policy.OutOfTurnError(delay, request)
                 sleep(delay)
-            policy.set_timeouts(request, policy.time_left(deadline))
+            policy.set_timeouts(request, policy.time_left(deadline), silence_s)
             sent_at = time.monotonic()
             response = read_whole(send(request, stream=True, **arguments))
         self.gate.note(response, sent_at)
@@ -122,9 +131,11 @@ class HTTPClient(private.Unredirected, httpx.Client):
 def read_whole(response: httpx.Response) -> httpx.Response:
     """Read an answer to its end, unless it is too long."""
     chunks: list[bytes] = []
+    said = response.headers.get("content-length", "")
     length = 0
     try:
-        policy.refuse_by_headers(response)
+        policy.refuse_length(response.request, int(said) if said.isdecimal() else 0)
+        policy.refuse_packing(response)
         for chunk in response.iter_bytes():
             chunks.append(chunk)
             length += len(chunk)

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypeAlias
 
+import superserve
 from superserve.local import LocalServer, StateError
 from superserve.local._app.terminal import show_log
 
@@ -28,8 +29,11 @@ KILLED_BY_SIGNAL = 128
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    _fill_streams()
     parser = _parser()
     options = parser.parse_args(arguments)
+    if options.tunnel and not options.official:
+        parser.error("--tunnel belongs to --official")
     if options.action not in {None, "run"}:
         parser.error(
             f"{options.action!r} is no subcommand: the only one is run, as in {PROGRAM} run -- COMMAND ..."
@@ -37,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         server = LocalServer(
             port=options.port,
+            api_key=options.api_key,
             execute=options.execute,
             speed=options.speed,
             limits=not options.no_limits,
@@ -46,14 +51,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(str(error))  # exits with code 2
     try:
         if options.action == "run":
-            return _run(server, options.command, json_logs=options.json_logs)
-        return _serve(server, json_logs=options.json_logs)
+            return _run(server, options)
+        return _serve(server, options)
     except KeyboardInterrupt:
         return KILLED_BY_SIGNAL + signal.SIGINT
-    except (OSError, StateError, NotImplementedError) as error:
+    except (OSError, StateError, NotImplementedError, ImportError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         print(f"{parser.prog}: {reason or error}", file=sys.stderr)
         return 1
+
+
+def _fill_streams() -> None:
+    """Give a program whose streams were closed (`>&-`) ones that lead nowhere; files would get their numbers otherwise."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            # It gets the lowest number that is free, which is that of the stream.
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(nowhere, True)
+            setattr(sys, name, os.fdopen(nowhere, "w" if number else "r", closefd=False))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,8 +81,18 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.set_defaults(
-        action=None, port=0, execute=False, speed=1.0, no_limits=False, state=None, json_logs=False
+        action=None,
+        port=0,
+        api_key=None,
+        execute=False,
+        speed=1.0,
+        no_limits=False,
+        state=None,
+        json_logs=False,
+        official=False,
+        tunnel=False,
     )
+    parser.add_argument("--version", action="version", version=f"superserve {superserve.__version__}")
     # A subparser for run would refuse another word with a list of one choice.
     parser.add_argument(
         "action",
@@ -131,10 +156,18 @@ def _options() -> argparse.ArgumentParser:
         options.add_argument(name, action="store_true", default=argparse.SUPPRESS, help=meaning)
 
     options.add_argument("--port", type=int, metavar="PORT", help="port to listen on (default: a free one)")
+    options.add_argument(
+        "--api-key", metavar="KEY", help="the key that clients have to send (default: a random one)"
+    )
     flag("--execute", "run build steps as processes of this machine (default: make builds up)")
     options.add_argument(
         "--speed", type=float, metavar="N", help="shorten every wait N times (default: 1, at most 10000)"
     )
+    flag(
+        "--official",
+        "answer for the real service's addresses too, as the HTTPS proxy of a program with an official SDK",
+    )
+    flag("--tunnel", "with --official: lead that program to all other hosts as well (default: refuse them)")
     flag("--no-limits", "no rate limits, quotas and team caps")
     options.add_argument(
         "--state", metavar="FILE", help="keep templates, builds and keys in FILE (default: only in memory)"
@@ -143,17 +176,20 @@ def _options() -> argparse.ArgumentParser:
     return options
 
 
-def _serve(server: LocalServer, *, json_logs: bool) -> int:
+def _serve(server: LocalServer, options: argparse.Namespace) -> int:
     stopping = threading.Event()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         stopping.set()
 
-    show_log(sys.stderr, as_json=json_logs)
+    show_log(sys.stderr, as_json=options.json_logs)
     with _handle_signals(dict.fromkeys(_ending_signals(), stop)), server:
-        for name, value in _environment(server).items():
+        removed, added = _environment(server, options)
+        if removed:
+            print(f"unset {' '.join(removed)}")
+        for name, value in added.items():
             print(f"export {name}={shlex.quote(value)}")
-        if not json_logs:
+        if not options.json_logs:
             # A browser tells nobody what is behind the #; files that stderr may be sent to aren't as discreet.
             key = f"#key={server.api_key}" if sys.stderr.isatty() else ""
             print(
@@ -182,8 +218,9 @@ def _end_stdout() -> None:
         os.close(nowhere)
 
 
-def _run(server: LocalServer, command: list[str], *, json_logs: bool) -> int:
-    if json_logs:
+def _run(server: LocalServer, options: argparse.Namespace) -> int:
+    command: list[str] = options.command
+    if options.json_logs:
         show_log(sys.stderr, as_json=True)
     with server:
         program = shutil.which(command[0])
@@ -202,9 +239,10 @@ def _run(server: LocalServer, command: list[str], *, json_logs: bool) -> int:
                 early.append(number)
 
         with _handle_signals({signal.SIGINT: leave_to_command, signal.SIGTERM: pass_on}):
-            environment = {**os.environ, **_environment(server)}
+            removed, added = _environment(server, options)
+            inherited = {name: value for name, value in os.environ.items() if name not in removed}
             try:
-                child = subprocess.Popen([program, *command[1:]], env=environment)  # noqa: S603 - the user's own
+                child = subprocess.Popen([program, *command[1:]], env={**inherited, **added})  # noqa: S603 - the user's own
             except OSError as error:
                 return _refuse(command[0], _reason(program, error))
             children.append(child)
@@ -248,8 +286,12 @@ def _handle_signals(handlers: dict[int, Handler]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _environment(server: LocalServer) -> dict[str, str]:
-    return {"SUPERSERVE_BASE_URL": server.base_url, "SUPERSERVE_API_KEY": server.api_key}
+def _environment(server: LocalServer, options: argparse.Namespace) -> tuple[list[str], dict[str, str]]:
+    """Return the variables that a program must not have, and those that it needs, to find the server."""
+    if options.official:
+        # Official SDKs know the other plane's address by that of this one only.
+        return ["SUPERSERVE_BASE_URL"], server.official_environment(tunnel=options.tunnel)
+    return [], {"SUPERSERVE_BASE_URL": server.base_url, "SUPERSERVE_API_KEY": server.api_key}
 
 
 if __name__ == "__main__":

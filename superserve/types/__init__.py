@@ -6,6 +6,8 @@ from superserve.types.builds import (
     TemplateBuildInfo,
     TemplateBuildStatus,
 )
+from superserve.types.commands import CommandBytesResult, CommandOutput, CommandResult, CommandStream
+from superserve.types.files import FileInfo, FileKind, TransferProgress
 from superserve.types.plans import (
     BuildOutcome,
     BuildSummary,
@@ -13,6 +15,14 @@ from superserve.types.plans import (
     Plan,
     PruneOutcome,
     TimelinePart,
+)
+from superserve.types.sandboxes import (
+    NetworkConfig,
+    NetworkConfigDict,
+    PreviewAccess,
+    SandboxInfo,
+    SandboxSecretBinding,
+    SandboxStatus,
 )
 from superserve.types.steps import (
     BuildStep,
@@ -38,19 +48,32 @@ __all__ = [
     "BuildStep",
     "BuildSummary",
     "BuildTimeline",
+    "CommandBytesResult",
+    "CommandOutput",
+    "CommandResult",
+    "CommandStream",
     "EnvStep",
     "EnvStepDict",
     "EnvStepValue",
     "EnvStepValueDict",
+    "FileInfo",
+    "FileKind",
+    "NetworkConfig",
+    "NetworkConfigDict",
     "Plan",
+    "PreviewAccess",
     "PruneOutcome",
     "RunStep",
     "RunStepDict",
+    "SandboxInfo",
+    "SandboxSecretBinding",
+    "SandboxStatus",
     "TemplateBuildInfo",
     "TemplateBuildStatus",
     "TemplateInfo",
     "TemplateStatus",
     "TimelinePart",
+    "TransferProgress",
     "UserStep",
     "UserStepDict",
     "UserStepValue",

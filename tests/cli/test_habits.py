@@ -104,9 +104,9 @@ def test_all_errors_have_one_shape_in_json(run, environment):
 def test_every_error_has_its_exit_code(kind):
     code = {
         "BuildError": 1, "BuildCancelledError": 1, "ValidationError": 2, "SpecError": 2, "NotFoundError": 3,
-        "AuthenticationError": 4, "ConflictError": 5, "RateLimitError": 6, "SandboxConnectionError": 7, "ServerError": 7,
-        "SandboxError": 7, "SandboxTimeoutError": 124,
-    }[kind.__name__]  # fmt: skip
+        "FileNotFoundInSandboxError": 3, "AuthenticationError": 4, "ConflictError": 5, "SandboxNotRunningError": 5,
+        "RateLimitError": 6, "SandboxTimeoutError": 124,
+    }.get(kind.__name__, 7)  # fmt: skip
     error = kind.__new__(kind)
     errors.SandboxError.__init__(error, "x")
     assert _exits.exit_code(error) == code

@@ -54,7 +54,7 @@ class Target:
     @property
     def long_command(self) -> str:
         """A command that outlasts a dozen requests."""
-        return "sleep 30" if self.speed == 1 else f"sleep {3 * self.speed:.0f}"
+        return "sleep 30" if self.speed == 1 else f"sleep {self.speed:.0f}"
 
     def client(self, api_key: str | None) -> "PoliteClient":
         """Return a client with a key, or without one."""

@@ -28,6 +28,7 @@ from tests.wire import log, reply
 
 CONTRACT = yaml.safe_load((pathlib.Path(__file__).parents[2] / "openapi.yaml").read_text(encoding="utf-8"))
 SCHEMAS = CONTRACT["components"]["schemas"]
+DATA_PLANE = ("execRun", "execStream", "readFile", "writeFile")
 
 OPERATIONS = {
     "health": "GET /health [System] 200 429 500",
@@ -46,6 +47,28 @@ OPERATIONS = {
     "streamTemplateBuildLogs": (
         "GET /templates/{template_id}/builds/{build_id}/logs [Templates] 200 400 401 403 404 429 500"
     ),
+    "listSandboxes": "GET /sandboxes [Sandboxes] 200 400 401 403 429 500",
+    "createSandbox": "POST /sandboxes [Sandboxes] 201 400 401 403 404 409 410 429 500 503",
+    "getSandbox": "GET /sandboxes/{sandbox_id} [Sandboxes] 200 400 401 403 404 429 500",
+    "deleteSandbox": "DELETE /sandboxes/{sandbox_id} [Sandboxes] 204 400 401 403 404 409 429 500",
+    "patchSandbox": "PATCH /sandboxes/{sandbox_id} [Sandboxes] 204 400 401 403 404 409 429 500",
+    "pauseSandbox": "POST /sandboxes/{sandbox_id}/pause [Sandboxes] 202 204 400 401 403 404 409 410 429 500",
+    "resumeSandbox": "POST /sandboxes/{sandbox_id}/resume [Sandboxes] 200 400 401 403 404 409 410 429 500 503",
+    "activateSandbox": (
+        "POST /sandboxes/{sandbox_id}/activate [Sandboxes] 200 400 401 403 404 409 410 429 500 503"
+    ),
+    "listSandboxFiles": "GET /sandboxes/{sandbox_id}/files [Files] 200 400 401 403 404 429 500",
+    "execRun": "POST /exec [Exec] 200 400 401 404 429 500 502 503",
+    "execStream": "POST /exec/stream [Exec] 200 400 401 404 429 500 502 503",
+    "readFile": "GET /files [Files] 200 400 401 404 429 500 502 503",
+    "writeFile": "POST /files [Files] 200 400 401 404 413 429 500 502 503 507",
+}
+
+# Used by the methods of Sandbox and of its commands and files.
+OF_SANDBOXES = {
+    operation_id
+    for operation_id, text in OPERATIONS.items()
+    if "[Templates]" not in text and "[System]" not in text
 }
 
 # The methods of Template and AsyncTemplate that use an operation, or the reason why none does.
@@ -86,30 +109,75 @@ def test_the_contract_describes_every_operation_with_its_answers():
 
 
 def test_every_operation_is_used_by_a_public_method_or_there_is_a_reason_why_not():
-    assert described_operations().keys() == USED_BY.keys(), "say in USED_BY who uses it, or why nobody does"
+    assert described_operations().keys() == USED_BY.keys() | OF_SANDBOXES, (
+        "say in USED_BY who uses it, or why nobody does"
+    )
+
+
+# Methods that call other methods.
+MADE_OF_OTHERS = {"build", "build_all", "ensure", "get_by_name", "latest_build", "plan", "prune", "start"}
 
 
 @pytest.mark.parametrize("public", [superserve.Template, superserve.AsyncTemplate])
 def test_every_public_method_uses_an_operation(public):
     named = {method for methods in USED_BY.values() if isinstance(methods, list) for method in methods}
 
-    assert named == {
+    assert named | MADE_OF_OTHERS == {
         name for name in dir(public) if not name.startswith("_") and callable(getattr(public, name))
     }
 
 
-@pytest.mark.parametrize("operation_id", OPERATIONS)
-def test_every_error_that_is_documented_has_the_envelope_and_every_answer_the_rate_limits(operation_id):
+def answers_of(operation_id):
     _, _, operation = described_operations()[operation_id]
     for status, answer in operation["responses"].items():
         if "$ref" in answer:
             answer = CONTRACT["components"]["responses"][answer["$ref"].rpartition("/")[2]]  # noqa: PLW2901
+        yield status, answer
+
+
+@pytest.mark.parametrize("operation_id", sorted(OPERATIONS.keys() - DATA_PLANE))
+def test_every_error_that_is_documented_has_the_envelope_and_every_answer_the_rate_limits(operation_id):
+    for status, answer in answers_of(operation_id):
         assert {"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"} <= answer["headers"].keys()
-        assert ("Retry-After" in answer["headers"]) == (status == "429")
+        assert ("Retry-After" in answer["headers"]) == (
+            status == "429" or (operation_id, status) == ("pauseSandbox", "202")
+        )
         if status >= "400":
             assert answer["content"] == {
                 "application/json": {"schema": {"$ref": "#/components/schemas/ApiError"}}
             }
+
+
+@pytest.mark.parametrize("operation_id", DATA_PLANE)
+def test_the_data_plane_has_addresses_and_a_key_of_its_own_and_errors_that_may_be_plain_text(operation_id):
+    _, _, operation = described_operations()[operation_id]
+
+    assert [server["url"] for server in operation["servers"]] == [
+        "https://sandbox.superserve.ai",
+        "https://usw-sandbox.superserve.ai",
+        "https://staging-sandbox.superserve.ai",
+        "https://boxd-{sandbox_id}.{host}",
+    ]
+    assert operation["security"] == [{"accessToken": []}]
+    assert CONTRACT["components"]["securitySchemes"]["accessToken"]["name"] == "X-Access-Token"
+    for status, answer in answers_of(operation_id):
+        if status >= "400":
+            assert answer["content"] == {
+                "application/json": {"schema": {"$ref": "#/components/schemas/ApiError"}},
+                "text/plain": {"schema": {"type": "string"}},
+            }
+
+
+def test_a_new_sandbox_has_the_limits_of_the_api():
+    properties = SCHEMAS["CreateSandboxRequest"]["properties"]
+
+    assert SCHEMAS["CreateSandboxRequest"]["required"] == ["name"]
+    assert (properties["name"]["minLength"], properties["name"]["maxLength"]) == (1, 64)
+    for schema in (properties, SCHEMAS["SandboxPatch"]["properties"]):
+        assert {
+            name: (schema[name]["minimum"], schema[name]["maximum"])
+            for name in ("timeout_seconds", "auto_delete_seconds")
+        } == {"timeout_seconds": (1, 604_800), "auto_delete_seconds": (0, 2_592_000)}
 
 
 def test_the_limits_of_a_new_template_are_those_of_the_api():
@@ -218,6 +286,7 @@ ALL_SCHEMAS = [found for name, schema in SCHEMAS.items() for found in schemas_wi
     (f"{operation_id}.{parameter['name']}", parameter["schema"])
     for operation_id, (_, _, operation) in described_operations().items()
     for parameter in operation.get("parameters", [])
+    if "$ref" not in parameter
 ]
 
 
@@ -323,6 +392,7 @@ def missing(model, names):
     ]
 
 
+@pytest.mark.slow
 def test_fields_taken_out_of_the_contract_fail_the_type_check_and_are_named(tmp_path):
     pytest.importorskip("mypy", reason="needs mypy")
     root = pathlib.Path(__file__).parents[2]
@@ -400,6 +470,7 @@ def test_every_option_of_create_is_a_field_of_the_request(public):
     fields = (
         attrs.fields_dict(models.CreateTemplateRequest).keys() | attrs.fields_dict(models.BuildSpec).keys()
     )
-    connection = {"api_key", "base_url", "client"}
+    # A spec holds the same fields.
+    besides = {"api_key", "base_url", "client", "spec"}
 
-    assert inspect.signature(public.create).parameters.keys() - connection <= fields - {"build_spec"}
+    assert inspect.signature(public.create).parameters.keys() - besides <= fields - {"build_spec"}

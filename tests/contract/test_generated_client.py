@@ -27,7 +27,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from superserve_api import AuthenticatedClient, errors, models
-from superserve_api.api import system, templates
+from superserve_api.api import exec_, files, sandboxes, system, templates
+from superserve_api.api.exec_ import exec_stream
+from superserve_api.api.files import read_file
 from superserve_api.api.system import health
 from superserve_api.api.templates import (
     create_template,
@@ -36,7 +38,7 @@ from superserve_api.api.templates import (
     list_templates,
     stream_template_build_logs,
 )
-from superserve_api.types import UNSET
+from superserve_api.types import UNSET, File
 
 from tests.wire import reply
 
@@ -44,6 +46,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 CONTRACT = ROOT / "openapi.yaml"
 EXAMPLE = ROOT / "examples" / "raw_client.py"
 KEY = "ss_live_0123456789abcdef0123456789abcdef"
+# `nox -s tests_slow` tries more.
+EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "20"))
 TEMPLATE = {
     "id": "7a3f2b8c-0000-4000-8000-000000000001",
     "team_id": "7a3f2b8c-0000-4000-8000-000000000002",
@@ -55,9 +59,16 @@ TEMPLATE = {
     "created_at": "2026-05-01T12:00:00Z",
 }
 BODY = models.CreateTemplateRequest(name="my-python-env", build_spec=models.BuildSpec(from_="python:3.11"))
+BODIES = {
+    "create_template": BODY,
+    "create_sandbox": models.CreateSandboxRequest(name="box"),
+    "patch_sandbox": models.SandboxPatch(timeout_seconds=None),
+    "exec_run": models.ExecRequest(command="make"),
+    "exec_stream": models.ExecRequest(command="make"),
+}
 OPERATIONS = [
     importlib.import_module(f"{package.__name__}.{module.name}")
-    for package in (system, templates)
+    for package in (system, templates, sandboxes, exec_, files)
     for module in pkgutil.iter_modules(package.__path__)
 ]
 every_operation = pytest.mark.parametrize(
@@ -80,7 +91,9 @@ def always(status, **body):
 
 def arguments(operation):
     """Return arguments for a call of any operation."""
-    values = {"template_id": "t", "build_id": "b", "body": BODY}
+    name = operation.__name__.rpartition(".")[2]
+    values = {"template_id": "t", "build_id": "b", "sandbox_id": "s", "path": "/a"}
+    values["body"] = File(b"content") if name == "write_file" else BODIES.get(name)
     parameters = inspect.signature(operation._get_kwargs).parameters
     return {name: values[name] for name in parameters if name in values}
 
@@ -477,7 +490,7 @@ bodies = st.binary() | (json_values | almost_templates | st.lists(almost_templat
 
 
 @every_operation
-@settings(deadline=None, derandomize=True, database=None, max_examples=60)
+@settings(deadline=None, derandomize=True, database=None, max_examples=EXAMPLES)
 @given(status=st.integers(200, 599), body=bodies)
 def test_no_answer_at_all_raises_an_exception_of_a_parser(operation, status, body):
     with client(always(status, content=body)) as raw:
@@ -535,9 +548,11 @@ def test_the_request_of_a_stream_and_no_other_is_public():
         "method": "get",
         "url": "/templates/t/builds/b/logs",
     }
-    assert [module for module in OPERATIONS if hasattr(module, "request_arguments")] == [
-        stream_template_build_logs
-    ]
+    assert {module for module in OPERATIONS if hasattr(module, "request_arguments")} == {
+        stream_template_build_logs,
+        exec_stream,
+        read_file,
+    }
 
 
 # --- the client itself ------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import pytest
 
 from superserve.local import LocalServer
 
-pytest.importorskip("schemathesis", reason="nox -s tests installs it")
+pytest.importorskip("schemathesis", reason="needs schemathesis, which nox -s tests_slow installs")
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "5"))

@@ -20,6 +20,8 @@ PROGRAMS = [("chromium", "chromedriver"), ("google-chrome", "chromedriver")]
 # The name that WebDriver gives an element in JSON.
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
+_HASTEN = "const later = setTimeout; window.setTimeout = (run, ms, ...rest) => later(run, ms / 20, ...rest);"
+
 
 def missing() -> str | None:
     """Return why there is no browser on this machine, or None if there is one."""
@@ -37,7 +39,7 @@ def _programs() -> tuple[str, str] | None:
 
 
 class Browser:
-    """One window of a browser of its own, without anybody's profile."""
+    """One window of a browser of its own, without anybody's profile. Timers of pages are twenty times faster."""
 
     def __init__(self) -> None:
         programs = _programs()
@@ -55,6 +57,8 @@ class Browser:
         try:
             self._http = httpx.Client(base_url=self._address(), timeout=3 * WAIT_S, verify=False)
             self._session = self._begin(browser)
+            # Pages poll and pause; what they do in between is the same if it comes sooner.
+            self._tell("Page.addScriptToEvaluateOnNewDocument", source=_HASTEN)
         except BaseException:
             self._end_driver()
             raise
@@ -144,6 +148,22 @@ class Browser:
 
     def click(self, selector: str) -> None:
         self._post(f"element/{self._find(selector)}/click")
+
+    def hover(self, selector: str) -> None:
+        """Put the mouse in the middle of an element."""
+        box = "const box = document.querySelector(arguments[0]).getBoundingClientRect();"
+        x, y = self.run(f"{box} return [box.x + box.width / 2, box.y + box.height / 2]", selector)
+        self._tell("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
+    def press_tab(self) -> None:
+        """Go on to what the keyboard reaches next."""
+        for kind in ("keyDown", "keyUp"):
+            self._tell("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
+
+    def allow_clipboard(self, origin: str) -> None:
+        """Let the pages of an origin read and write the clipboard, as a person would say who is asked."""
+        permissions = ["clipboardReadWrite", "clipboardSanitizedWrite"]
+        self._tell("Browser.grantPermissions", origin=origin, permissions=permissions)
 
     def type(self, selector: str, text: str) -> None:
         self._post(f"element/{self._find(selector)}/value", text=text)

@@ -7,6 +7,7 @@ import pytest
 
 from superserve.local import LocalServer
 from superserve.local._faults.outcomes import FailureCode
+from superserve.local._machines import build_host
 from superserve.local._machines.jobs import FIXED_FAILURES
 
 STEPS = [{"run": "echo first"}, {"run": "echo second"}, {"env": {"key": "A", "value": "b"}}]
@@ -111,12 +112,12 @@ def test_a_build_without_what_is_to_fail_is_not_struck(server, ended, code):
     assert (fault.struck, fault.left) == (0, 1)
 
 
-def test_a_hanging_build_goes_on_until_the_builders_limit(server, create, log, row):
-    server.faults.on_build().hang(step=2)
-    server.builds.hold()
+def test_a_hanging_build_goes_on_until_the_builders_limit(server, create, log, row, monkeypatch):
+    monkeypatch.setattr(build_host, "BUILD_LIMIT_S", 50.0)
+    fault = server.faults.on_build().hang(step=2)
     ids = create(steps=STEPS)
-    server._running().services.clock.speed = 1e6
-    server.builds.release()
+    fault.wait_for()
+    assert row(*ids)["status"] == "building"
 
     server.builds.wait_for(ids[1], "failed")
 

@@ -13,22 +13,59 @@ import sqlite3
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
+import attrs
 import httpx
 import pytest
 
 import superserve.local
-from superserve.local._app.terminal import LineFormatter
+from superserve.local import __main__ as command_line
+from superserve.local._app.terminal import LineFormatter, takes_colours
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(superserve.local.__file__).parents[2])}
 COMMAND = [sys.executable, "-W", "error", "-m", "superserve.local"]
 
 
-def run(*arguments):
-    return subprocess.run(
+@attrs.frozen
+class Ended:
+    """What a command line has come to."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run(capfd):
+    """Run a command line to its end, in this process: what it starts writes to the same descriptors."""
+    root, requests = logging.getLogger(), logging.getLogger("superserve.local.requests")
+
+    def run(*arguments):
+        capfd.readouterr()
+        handlers, level = list(root.handlers), requests.level
+        try:
+            code = command_line.main(arguments)
+        except SystemExit as ended:
+            code = ended.code
+        finally:
+            # A command line logs for as long as its process lasts.
+            for handler in [handler for handler in root.handlers if handler not in handlers]:
+                root.removeHandler(handler)
+            requests.setLevel(level)
+        sys.stdout.flush()
+        return Ended(code, *capfd.readouterr())
+
+    return run
+
+
+def run_apart(*arguments):
+    """Run a command line to its end, as a shell does."""
+    ended = subprocess.run(
         [*COMMAND, *arguments], env=ENVIRONMENT, capture_output=True, text=True, timeout=30, check=False
     )
+    return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
 @pytest.fixture
@@ -155,7 +192,7 @@ def test_options_choose_the_port_and_turn_limits_off(serve):
     assert "ratelimit-limit" not in answer.headers
 
 
-def test_a_port_that_is_taken_is_one_line_of_error():
+def test_a_port_that_is_taken_is_one_line_of_error(run):
     with superserve.local.LocalServer() as server:
         port = httpx.URL(server.base_url).port
         ended = run("--port", str(port))
@@ -180,7 +217,7 @@ def test_a_port_that_is_taken_is_one_line_of_error():
         ["run"],
     ],
 )
-def test_wrong_options_are_errors_of_the_command_line(arguments):
+def test_wrong_options_are_errors_of_the_command_line(run, arguments):
     ended = run(*arguments)
 
     assert ended.returncode == 2
@@ -196,13 +233,13 @@ def test_run_gives_a_command_a_server_of_its_own_and_takes_its_code():
         "sys.exit(7)\n"
     )
 
-    ended = run("run", "--speed", "100", "--no-limits", "--", sys.executable, "-c", code, "--port", "x")
+    ended = run_apart("run", "--speed", "100", "--no-limits", "--", sys.executable, "-c", code, "--port", "x")
 
     assert (ended.returncode, ended.stdout, ended.stderr) == (7, "200 ['--port', 'x']\n", "")
 
 
 @pytest.mark.parametrize("separator", [[], ["--"]])
-def test_what_is_behind_the_first_word_of_the_command_belongs_to_it(separator):
+def test_what_is_behind_the_first_word_of_the_command_belongs_to_it(run, separator):
     code = "import os, sys; print(os.environ['SUPERSERVE_BASE_URL'], sys.argv[1:])"
     rest = ["--port", "x", "--execute", "-h", "--", "--speed=fast", "run"]
     with superserve.local.LocalServer() as server:
@@ -215,7 +252,7 @@ def test_what_is_behind_the_first_word_of_the_command_belongs_to_it(separator):
 
 
 @pytest.mark.parametrize("separator", [[], ["--"]])
-def test_short_options_of_the_command_are_its_own(separator, tmp_path):
+def test_short_options_of_the_command_are_its_own(run, separator, tmp_path):
     (tmp_path / ".hidden").touch()
 
     ended = run("run", *separator, "ls", "-la", str(tmp_path))
@@ -227,7 +264,7 @@ def test_short_options_of_the_command_are_its_own(separator, tmp_path):
 @pytest.mark.parametrize(
     "arguments", [["rnu", "--", "true"], ["serve"], ["--no-limits", "true"], ["--", "true", "run"]]
 )
-def test_another_word_than_run_is_told_what_to_write(arguments):
+def test_another_word_than_run_is_told_what_to_write(run, arguments):
     ended = run(*arguments)
 
     assert (ended.returncode, ended.stdout) == (2, "")
@@ -237,7 +274,7 @@ def test_another_word_than_run_is_told_what_to_write(arguments):
 
 
 @pytest.mark.parametrize("arguments", [["run"], ["run", "--"], ["run", "--execute", "--"]])
-def test_run_without_a_command_says_so(arguments):
+def test_run_without_a_command_says_so(run, arguments):
     ended = run(*arguments)
 
     assert ended.returncode == 2
@@ -245,14 +282,14 @@ def test_run_without_a_command_says_so(arguments):
 
 
 @pytest.mark.parametrize("arguments", [["--spe", "100"], ["run", "--spe", "100", "--", "true"]])
-def test_options_are_written_out(arguments):
+def test_options_are_written_out(run, arguments):
     ended = run(*arguments)
 
     assert ended.returncode == 2
     assert "unrecognized arguments: --spe" in ended.stderr
 
 
-def test_the_help_shows_that_run_may_be_left_out():
+def test_the_help_shows_that_run_may_be_left_out(run):
     ended = run("--help")
 
     assert ended.returncode == 0
@@ -261,13 +298,13 @@ def test_the_help_shows_that_run_may_be_left_out():
     assert run("run", "--help").stdout.startswith("usage: python -m superserve.local run [options] ")
 
 
-def test_run_tells_of_a_command_that_a_signal_ended():
+def test_run_tells_of_a_command_that_a_signal_ended(run):
     ended = run("run", "--", "sh", "-c", "kill -KILL $$")
 
     assert ended.returncode == 128 + signal.SIGKILL
 
 
-def test_run_says_when_there_is_no_such_command():
+def test_run_says_when_there_is_no_such_command(run):
     ended = run("run", "--", "no-such-command-anywhere")
 
     assert (ended.returncode, ended.stderr) == (127, "no-such-command-anywhere: command not found\n")
@@ -282,7 +319,7 @@ def test_run_says_when_there_is_no_such_command():
         (None, 0o755, "is a directory"),
     ],
 )
-def test_run_names_a_file_that_cannot_be_run_and_says_why(tmp_path, content, mode, reason):
+def test_run_names_a_file_that_cannot_be_run_and_says_why(run, tmp_path, content, mode, reason):
     script = tmp_path / "script"
     if content is None:
         script.mkdir()
@@ -295,7 +332,7 @@ def test_run_names_a_file_that_cannot_be_run_and_says_why(tmp_path, content, mod
     assert (ended.returncode, ended.stderr) == (126, f"{script}: {reason}\n")
 
 
-def test_run_says_when_there_is_no_such_file(tmp_path):
+def test_run_says_when_there_is_no_such_file(run, tmp_path):
     ended = run("run", "--", str(tmp_path / "gone"))
 
     assert (ended.returncode, ended.stderr) == (127, f"{tmp_path / 'gone'}: command not found\n")
@@ -315,7 +352,7 @@ def test_run_leaves_signals_to_the_command(start, number):
     assert (process.returncode, errors) == (5, "")
 
 
-def test_options_before_run_count_too():
+def test_options_before_run_count_too(run):
     code = (
         "import os, urllib.request as r\n"
         "print(dict(r.urlopen(os.environ['SUPERSERVE_BASE_URL'] + '/health').headers).keys())\n"
@@ -327,16 +364,25 @@ def test_options_before_run_count_too():
     assert "ratelimit" not in ended.stdout.lower()
 
 
-def test_requests_are_logged_on_a_line_each_without_colours_and_keys(serve):
+def send_garbage(exported):
+    url = httpx.URL(exported["SUPERSERVE_BASE_URL"])
+    with socket.create_connection((url.host, url.port), timeout=10) as connection:
+        connection.sendall(b"\x1b[31mgarbage\r\n\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 400")
+
+
+def test_requests_and_what_is_wrong_are_logged_on_a_line_each_without_colours_and_keys(serve):
     process, exported = serve("--no-limits")
     key = exported["SUPERSERVE_API_KEY"]
     for path in ("/templates?name_prefix=a%20b", f"/nowhere/{key}?key={key}", "/", "/_local/overview"):
         get(exported, path)
+    send_garbage(exported)
 
     process.terminate()
     _, errors = process.communicate(timeout=20)
 
     lines = errors.splitlines()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d  warning  Invalid HTTP request received\.", lines.pop())
     for hint in (f"Status page: {exported['SUPERSERVE_BASE_URL']}/", "Ctrl-C stops the server."):
         lines.remove(hint)
     form = r"\d\d:\d\d:\d\d  (\w+) +(\d+) +[0-9.]+ m?s  (\S+)"
@@ -348,18 +394,22 @@ def test_requests_are_logged_on_a_line_each_without_colours_and_keys(serve):
     assert "\x1b" not in errors
 
 
-def test_json_logs_are_a_json_object_for_each_request(serve):
+def test_json_logs_are_a_json_object_for_each_request_and_for_what_is_wrong(serve):
     process, exported = serve("--json-logs", "--speed", "100")
     headers = {"X-API-Key": exported["SUPERSERVE_API_KEY"]}
     with httpx.Client(base_url=exported["SUPERSERVE_BASE_URL"], headers=headers, verify=False) as http:
         body = {"name": "demo", "build_spec": {"from": "debian:12"}}
         created = http.post("/templates?a=%22b", json=body).json()
         http.get(f"/templates/{created['id']}/builds/{created['build_id']}/logs")
+    send_garbage(exported)
 
     process.terminate()
     _, errors = process.communicate(timeout=20)
 
     lines = [json.loads(line) for line in errors.splitlines()]
+    wrong = lines.pop()
+    assert wrong.keys() == {"time", "level", "message"}
+    assert (wrong["level"], wrong["message"]) == ("warning", "Invalid HTTP request received.")
     assert [line.pop("duration_ms") >= 0 for line in lines] == [True, True]
     for line in lines:
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("time"))
@@ -375,33 +425,6 @@ def test_json_logs_are_a_json_object_for_each_request(serve):
     assert exported["SUPERSERVE_API_KEY"] not in errors
 
 
-def send_garbage(exported):
-    url = httpx.URL(exported["SUPERSERVE_BASE_URL"])
-    with socket.create_connection((url.host, url.port), timeout=10) as connection:
-        connection.sendall(b"\x1b[31mgarbage\r\n\r\n")
-        assert connection.recv(1000).startswith(b"HTTP/1.1 400")
-
-
-def test_what_is_wrong_is_logged_too(serve):
-    process, exported = serve()
-    send_garbage(exported)
-    process.terminate()
-    _, errors = process.communicate(timeout=20)
-
-    assert re.search(r"^\d\d:\d\d:\d\d  warning  Invalid HTTP request received\.$", errors, re.MULTILINE)
-
-
-def test_what_is_wrong_is_json_among_json(serve):
-    process, exported = serve("--json-logs")
-    send_garbage(exported)
-    process.terminate()
-    _, errors = process.communicate(timeout=20)
-
-    line = json.loads(errors)
-    assert line.keys() == {"time", "level", "message"}
-    assert (line["level"], line["message"]) == ("warning", "Invalid HTTP request received.")
-
-
 def test_what_a_message_has_in_it_does_not_move_the_cursor():
     error = LookupError("\x1b[2Jgone\x9b1m")
     record = logging.LogRecord(
@@ -415,12 +438,12 @@ def test_what_a_message_has_in_it_does_not_move_the_cursor():
     assert "\x1b[31merror\x1b[0m" in LineFormatter(colours=True).format(record)
 
 
-def test_run_logs_requests_only_as_json():
+def test_run_logs_requests_if_they_are_wanted_as_json():
     code = "import os, urllib.request as r; r.urlopen(os.environ['SUPERSERVE_BASE_URL'] + '/health')"
-    command = ["run", "--", sys.executable, "-c", code]
 
-    assert run(*command).stderr == ""
-    assert json.loads(run("--json-logs", *command).stderr)["path"] == "/health"
+    ended = run_apart("--json-logs", "run", "--", sys.executable, "-c", code)
+
+    assert json.loads(ended.stderr)["path"] == "/health"
 
 
 @pytest.fixture
@@ -430,11 +453,14 @@ def on_a_terminal():
     # The first process of a session takes its input for the terminal that it is controlled by.
     take = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 
-    def on_a_terminal(*arguments, **environment):
+    def on_a_terminal(*arguments):
         terminal, its_end = pty.openpty()
         process = subprocess.Popen(
             [sys.executable, "-c", take, *COMMAND, *arguments],
-            env={**ENVIRONMENT, **environment},
+            env={
+                **{name: value for name, value in ENVIRONMENT.items() if name != "NO_COLOR"},
+                "TERM": "xterm",
+            },
             stdin=its_end,
             stdout=its_end,
             stderr=its_end,
@@ -471,7 +497,7 @@ def on_a_terminal():
 
 
 def test_on_a_terminal_it_shows_colours_and_a_link_with_the_key(on_a_terminal):
-    exported, output, code = on_a_terminal("--no-limits", TERM="xterm")
+    exported, output, code = on_a_terminal("--no-limits")
 
     link = f"Status page: {exported['SUPERSERVE_BASE_URL']}/#key={exported['SUPERSERVE_API_KEY']}\r\n"
     assert link in output
@@ -480,12 +506,22 @@ def test_on_a_terminal_it_shows_colours_and_a_link_with_the_key(on_a_terminal):
     assert code == 0
 
 
-@pytest.mark.parametrize("environment", [{"TERM": "xterm", "NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_colours_can_be_unwanted(on_a_terminal, environment):
-    _, output, _ = on_a_terminal(**environment)
+@pytest.mark.parametrize(
+    ("variables", "takes"),
+    [({}, True), ({"NO_COLOR": ""}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
+)
+def test_colours_can_be_unwanted(environment, variables, takes):
+    environment.delenv("NO_COLOR", raising=False)
+    for name, value in {"TERM": "xterm", **variables}.items():
+        environment.setenv(name, value)
+    terminal, its_end = pty.openpty()
+    with os.fdopen(terminal), os.fdopen(its_end, "w") as stream:
+        assert takes_colours(stream) == takes
 
-    assert re.search(r"GET +404 .*/nowhere\r\n", output)
-    assert "\x1b" not in output
+
+def test_files_take_no_colours(tmp_path):
+    with (tmp_path / "log").open("w") as stream:
+        assert not takes_colours(stream)
 
 
 def test_a_state_file_keeps_key_and_templates(serve, tmp_path):
@@ -505,7 +541,7 @@ def test_a_state_file_keeps_key_and_templates(serve, tmp_path):
     assert listed[1] - listed[0] == {"demo"}
 
 
-def test_a_state_file_that_is_no_use_is_one_line_of_error(tmp_path):
+def test_a_state_file_that_is_no_use_is_one_line_of_error(run, tmp_path):
     other = tmp_path / "other.db"
     database = sqlite3.connect(other)
     database.execute("CREATE TABLE notes (text)")
@@ -517,3 +553,121 @@ def test_a_state_file_that_is_no_use_is_one_line_of_error(tmp_path):
         assert ended.stderr == (
             f"python -m superserve.local: {other} is not a state file of superserve.local: choose another file\n"
         )
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_it_serves_though_its_streams_were_closed(start_shell, tmp_path, closed):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    state = tmp_path / "state"
+    process = start_shell(
+        f"exec {shlex.join(COMMAND)} --port {port} --api-key chosen --state {state} {closed}"
+    )
+
+    exported = {"SUPERSERVE_BASE_URL": f"http://127.0.0.1:{port}", "SUPERSERVE_API_KEY": "chosen"}
+    answer = wait_for_answer(exported, "/templates", process)
+    process.terminate()
+
+    assert answer.status_code == 200
+    assert process.wait(timeout=20) == 0
+
+
+def wait_for_answer(exported, path, process):
+    end = time.monotonic() + 20
+    while True:
+        try:
+            return get(exported, path)
+        except httpx.TransportError:
+            assert process.poll() is None, "it has ended"
+            assert time.monotonic() < end, "it does not answer"
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def start_shell():
+    started = []
+
+    def start_shell(line):
+        started.append(subprocess.Popen(["sh", "-c", line], env=ENVIRONMENT, start_new_session=True))
+        return started[-1]
+
+    yield start_shell
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_what_run_starts_has_no_file_of_the_server_for_a_stream_that_was_closed():
+    tell = "import os; os.write(2, os.readlink('/proc/self/fd/1').encode())"
+    line = shlex.join([*COMMAND, "run", "--", sys.executable, "-c", tell])
+
+    ended = subprocess.run(
+        ["sh", "-c", f"{line} >&-"],
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+
+    assert ended.stderr == "/dev/null"
+
+
+def test_a_key_can_be_chosen_on_both_sides_of_run(run):
+    show = ["--", "sh", "-c", "echo $SUPERSERVE_API_KEY"]
+
+    assert run("--api-key", "chosen", "run", *show).stdout == "chosen\n"
+    assert run("run", "--api-key", "chosen", *show).stdout == "chosen\n"
+
+
+def test_a_key_that_cannot_be_sent_is_not_repeated(run):
+    ended = run("--api-key", "two words")
+
+    assert ended.returncode == 2
+    assert "api_key must be printable ASCII characters without spaces" in ended.stderr
+    assert "two words" not in ended.stderr
+
+
+def test_the_version_is_that_of_the_package(run):
+    assert run("--version").stdout == f"superserve {superserve.__version__}\n"
+
+
+USER = """
+import httpx, os
+
+http = httpx.Client(base_url=os.environ["SUPERSERVE_BASE_URL"], verify=False)
+http.headers["X-API-Key"] = os.environ["SUPERSERVE_API_KEY"]
+print("<title>" in http.get("/").text)
+spec = {"from": "debian:12", "steps": [{"run": "expr 6 '*' 7"}]}
+made = http.post("/templates", json={"name": "demo", "build_spec": spec}).json()
+log = http.get("/templates/{id}/builds/{build_id}/logs".format(**made)).text
+print('"text":"42"' in log, '"status":"ready"' in log)
+"""
+
+ARCHIVED = """
+from superserve.local.__main__ import __file__, main
+
+assert "local.pyz" in __file__
+raise SystemExit(main())
+"""
+
+
+def test_from_an_archive_the_page_is_there_and_steps_are_run(tmp_path):
+    # What it depends on comes from where it is installed.
+    package = Path(superserve.local.__file__).parents[1]
+    archive = tmp_path / "local.pyz"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in package.rglob("*"):
+            if path.suffix in {".py", ".html"}:
+                file.write(path, path.relative_to(package.parent))
+        file.writestr("__main__.py", ARCHIVED)
+    command = [sys.executable, archive, "run", "--execute", "--speed", "100"]
+
+    ended = subprocess.run(
+        [*command, "--", sys.executable, "-c", USER],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert (ended.stdout, ended.stderr) == ("True\nTrue True\n", "")

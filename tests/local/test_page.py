@@ -87,13 +87,45 @@ def test_the_overview_has_the_teams_templates_with_their_newest_builds(server, h
 
     found = overview(http)
 
-    assert found["about"] == "builds are made up, no limits, 100 times faster"
+    assert found["about"] == "simulated builds, no limits, 100 times faster"
     assert {row["name"] for row in found["templates"] if row["system"]} >= {"superserve/base"}
     (row,) = (row for row in found["templates"] if not row["system"])
     assert (row["id"], row["name"], row["from"], row["error_message"]) == (
         template, "demo", "node:22", "boot_failed: no",
     )  # fmt: skip
     assert [build["id"] for build in row["builds"]] == builds[:4:-1]
+
+
+def test_the_overview_has_specs_without_values_of_variables_and_durations(server, http, create):
+    steps = [
+        {"run": "make"},
+        {"env": {"key": "TOKEN", "value": "the-secret"}},
+        {"workdir": "/app"},
+        {"user": {"name": "app", "sudo": True}},
+        {"user": {"name": "root"}},
+    ]
+    _, build_id = create(steps=steps, start_cmd="serve", ready_cmd="true")
+    server.builds.wait_for(build_id, "ready")
+
+    shown = overview(http)["templates"][0]
+
+    assert shown["steps"] == [
+        ["run", "make"],
+        ["env", "TOKEN"],
+        ["workdir", "/app"],
+        ["user", "app with sudo"],
+        ["user", "root"],
+    ]
+    assert (shown["start_cmd"], shown["ready_cmd"]) == ("serve", "true")
+    assert "the-secret" not in str(shown)
+    assert 0 < shown["builds"][0]["duration_s"] < 60
+
+
+def test_the_overview_has_no_duration_of_a_build_that_goes_on(server, http):
+    _, build_id = held(server)
+    server.builds.wait_for(build_id, "building")
+
+    assert overview(http)["templates"][0]["builds"][0]["duration_s"] is None
 
 
 def test_each_team_sees_its_own(server, http, open_client):
@@ -139,9 +171,18 @@ def test_the_api_takes_any_name_that_leads_here_as_the_real_server_does(http):
         assert http.get(path, headers={"Host": "host.docker.internal:8080"}).status_code == 200
 
 
-@pytest.mark.parametrize("method", ["POST", "HEAD", "PUT", "OPTIONS"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "OPTIONS"])
 def test_other_methods_meet_no_page(http, method):
     assert http.request(method, "/").status_code == 404
+
+
+def test_a_head_of_the_page_is_answered_as_a_get_without_a_body(keyless):
+    got, headed = keyless.get("/"), keyless.head("/")
+
+    assert (headed.status_code, headed.content) == (200, b"")
+    without_date = [{**answer.headers, "date": ""} for answer in (got, headed)]
+    assert without_date[0] == without_date[1]
+    assert headed.headers["content-length"] == str(len(got.content))
 
 
 def test_a_page_that_is_open_changes_nothing_for_a_test(server, http):
@@ -219,7 +260,7 @@ def test_the_link_shows_the_page_and_hides_the_key(server, browser, look, pictur
     browser.wait_for_text("main", "No templates yet")
     browser.wait_for_text("nav", "System templates (5)")
     assert browser.address == f"{server.base_url}/"
-    assert browser.text("#about") == "builds are made up, no limits, 100 times faster"
+    assert browser.text("#about") == "simulated builds, no limits, 100 times faster"
     assert server.api_key not in browser.run("return document.documentElement.outerHTML")
     picture("empty")
 
@@ -352,6 +393,159 @@ def test_the_title_tells_status_and_name_of_what_is_shown(server, browser, look)
     browser.wait_for("document.title === 'Superserve local server'")
     browser.wait_for_text("#door", "not a key of this server")
     assert all("401" in complaint for complaint in browser.console())
+
+
+@in_browser
+def test_the_spec_is_shown_with_how_long_its_steps_took(server, browser, look, create, picture):
+    steps = [
+        {"run": "sleep 2"},
+        {"env": {"key": "TOKEN", "value": "x"}},
+        {"run": "exit 3"},
+        {"workdir": "/app"},
+    ]
+    create("short", steps=[{"run": "true"}])
+    _, build_id = create("long", steps=steps, start_cmd="serve --all", ready_cmd="curl -f localhost")
+    server.builds.wait_for(build_id, "failed")
+    look()
+
+    browser.wait_for_text("#spec summary", "Spec: 4 steps, a start command, a ready command")
+    browser.wait_for_text("#spec li:nth-child(3) .failed", "failed after")
+    rows = [row.split() for row in browser.text("#spec ul").replace("\n", " ").split("run")]
+    assert rows[0] == ["1"]
+    assert browser.text("#spec li:nth-child(2) code").split() == ["TOKEN"]
+    for number in (1, 2):
+        took = browser.text(f"#spec li:nth-child({number}) > :last-child")
+        assert f"Step {number}/4 completed ({took})" in browser.text("#log")
+    assert browser.text("#spec li:nth-child(4) > :last-child") == ""
+    assert browser.text("#spec li:nth-child(5)").split() == ["start", "serve", "--all"]
+    assert browser.text("#spec li:nth-child(6)").split() == ["ready", "curl", "-f", "localhost"]
+    picture("spec")
+
+    # How far another's steps are isn't shown beside these.
+    browser.run("location.hash = `template=${templates[1].id}`")
+    browser.wait_for_text("#spec summary", "Spec: 1 step")
+    browser.wait_for_text("#log-state", "The log has ended: ready.")
+    assert "failed" not in browser.text("#spec")
+
+
+@in_browser
+def test_a_step_that_runs_is_seen_to(server, browser, look):
+    _, build = held(server)
+    server.builds.write(build, "Step 1/1", stream="system")
+    look()
+    browser.wait_for_text("#log", "Step 1/1")
+    browser.wait_for("steps.get(1)?.className === 'building'")
+
+    server.builds.finish(build)
+
+    browser.wait_for("steps.get(1)?.text === 'not ended'")
+
+
+@in_browser
+def test_times_are_told_as_how_long_ago_and_in_full(server, browser, look):
+    template = server.templates.add("demo")
+    server.builds.add(template, log=["hello"])
+    look()
+    browser.wait_for_text("#builds", "just now")
+
+    assert re.search(r"created\s+just now\s+built\s+just now", browser.text("#facts"))
+    full = browser.run("return document.querySelector('#builds time').title")
+    assert full == browser.run("return document.querySelector('#log > div').title")
+    assert browser.text("#log time") in full
+    ages = [0, 11, 61, 119, 3600, 7300]
+    said = browser.run(
+        "return arguments[0].map(age => ago(new Date(Date.now() - age * 1000).toISOString()))", ages
+    )
+    assert said == ["just now", "11 s ago", "1 min ago", "1 min ago", "1 h ago", "2 h ago"]
+    assert browser.run("return ago('2020-01-02T03:04:05Z') === moment('2020-01-02T03:04:05Z')")
+    spans = browser.run("return [0.0421, 12.7, 60, 754, 3600, 86399].map(duration)")
+    assert browser.text("#builds time + span") == "0 ms"
+    assert spans == ["42 ms", "12 s", "1 min 0 s", "12 min 34 s", "1 h 0 min", "23 h 59 min"]
+
+
+@in_browser
+def test_the_list_tells_what_became_of_the_newest_build(server, browser, look, http):
+    rebuilt = server.templates.add("rebuilt")
+    template, build = held(server, "cancelled-one")
+    assert http.delete(f"/templates/{template}/builds/{build}").status_code == 204
+    server.builds.add(rebuilt, status="pending")
+    look(selection=f"template={template}")
+    browser.wait_for_text("#name", "cancelled-one")
+    browser.wait_for_text("nav .building", "building")
+
+    row = "nav a[aria-current] > :nth-child(2)"
+    assert browser.text(row) == "cancelled"
+    assert "failed, as its build was cancelled" in browser.text("#facts")
+    colours = "return arguments[0].map(of => getComputedStyle(document.querySelector(of)).color)"
+    of_row, of_fact, of_build, muted = browser.run(
+        colours, [row, "#facts .cancelled", "#builds .message", "#about"]
+    )
+    assert {of_row, of_fact, of_build} == {muted}
+    assert browser.run("return document.title").startswith("cancelled: cancelled-one")
+
+
+@in_browser
+def test_the_list_can_be_filtered(server, browser, look):
+    names = ["alpha", "beta", "gamma-ray"]
+    ids = [server.templates.add(name, from_=f"{name[0]}.io/base") for name in names]
+    server.templates.set(ids[1], status="failed")
+    look()
+    browser.wait_for_text("nav", "alpha")
+
+    def shown():
+        return [
+            row.splitlines()[0] for row in browser.run("return [...own.children].map(row => row.innerText)")
+        ]
+
+    for text, found in [("RAY", [names[2]]), ("failed", [names[1]]), ("io/base ready", [names[2], names[0]]),
+                        (ids[0], [names[0]])]:  # fmt: skip
+        browser.type("#filter", text)
+        assert shown() == found
+        browser.run("document.querySelector('#filter').select()")
+    browser.type("#filter", "nothing-like-it")
+    assert browser.text("#none") == "None match."
+    assert browser.text("#system summary") == "System templates (0 of 5)"
+    # What is shown beside the list stays.
+    assert browser.text("#name") == "gamma-ray"
+    browser.run("const filter = document.querySelector('#filter'); filter.select()")
+    browser.type("#filter", "python")
+    assert browser.text("#system summary") == "System templates (1 of 5)"
+
+
+@in_browser
+def test_ids_can_be_copied(server, browser, look):
+    template = server.templates.add("demo")
+    build = server.builds.add(template, log=["hello"])
+    look()
+    browser.wait_for_text("#builds", "ready")
+    browser.allow_clipboard(server.base_url)
+
+    for button, text in [("#facts .copy:not([hidden])", template), ("#builds .copy", build)]:
+        browser.click(button)
+        browser.wait_for("document.querySelector(arguments[0]).textContent === 'Copied'", button)
+        assert browser.run("return navigator.clipboard.readText()") == text
+    told = [node["name"] for node in browser.accessibility_tree() if node["role"] == "button"]
+    assert told == ["Copy the template's id", "Copy the build's id"]
+    browser.wait_for("document.querySelector('#builds .copy').textContent === 'Copy'")
+
+
+@in_browser
+def test_hovering_leaves_the_selection_as_it_is(server, browser, look):
+    template = server.templates.add("demo")
+    server.builds.add(template, log=["hello"])
+    server.templates.add("other")
+    look(selection=f"template={template}")
+    browser.wait_for_text("#builds", "ready")
+    colour = "return getComputedStyle(document.querySelector(arguments[0])).backgroundColor"
+
+    for link in ("nav a[aria-current]", "#builds a[aria-current]"):
+        before = browser.run(colour, link)
+        browser.hover(link)
+        assert browser.run(f"return document.querySelector('{link}').matches(':hover')")
+        assert browser.run(colour, link) == before
+    before = browser.run(colour, "nav a:not([aria-current])")
+    browser.hover("nav a:not([aria-current])")
+    assert browser.run(colour, "nav a:not([aria-current])") != before
 
 
 @in_browser
@@ -543,6 +737,36 @@ def test_the_keyboard_focus_stays_where_it_is_when_rows_change(server, browser, 
 
 
 @in_browser
+def test_the_keyboard_reaches_everything_in_the_order_of_the_page(server, browser, look, create):
+    _, build_id = create(steps=[{"run": "true"}])
+    server.builds.wait_for(build_id, "ready")
+    look()
+    browser.wait_for_text("#log-state", "The log has ended")
+    browser.run("document.querySelector('#filter').focus()")
+
+    reached = []
+    for _ in range(9):
+        browser.press_tab()
+        reached.append(
+            browser.run(
+                "const { tagName, id, ariaLabel, parentElement } = document.activeElement;"
+                "return `${tagName} ${id || ariaLabel || parentElement.id || parentElement.parentElement.id}`"
+            )
+        )
+    assert reached == [
+        "A own",
+        "SUMMARY system",
+        "BUTTON Copy the template's id",
+        "SUMMARY spec",
+        "UL Spec",
+        "A builds",
+        "BUTTON Copy the build's id",
+        "INPUT times",
+        "DIV log",
+    ]
+
+
+@in_browser
 def test_a_screen_reader_is_told_what_is_what(server, browser, look):
     template = server.templates.add("demo")
     server.builds.add(template, log=["hello"])
@@ -587,7 +811,7 @@ return [...document.body.querySelectorAll("*")]
 
 
 @in_browser
-@pytest.mark.parametrize("form", [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)])
+@pytest.mark.parametrize("form", [("light", 1280), ("dark", 1280), ("light", 500), ("dark", 360)])
 def test_it_can_be_read_light_and_dark_wide_and_narrow(server, browser, look, picture, form):
     scheme, width = form
     browser.show_as(width=width, scheme=scheme)
@@ -600,7 +824,7 @@ def test_it_can_be_read_light_and_dark_wide_and_narrow(server, browser, look, pi
     server.builds.add(template, status="failed", error_message="z" * 300, log=[])
     look(selection=f"template={template}&build={build}")
     browser.wait_for_text("#log", "broken")
-    browser.run("document.querySelector('#system').open = true")
+    browser.run("for (const part of document.querySelectorAll('details')) part.open = true")
 
     picture(f"{scheme}-{width}")
     assert (

@@ -159,7 +159,9 @@ def test_every_operation_is_told_by_its_name(server, http):
         if not operation.streams_events:
             http.request(operation.method, re.sub(r"\{.*?\}", "x", operation.path))
 
-    assert [request.operation for request in server.requests] == [each.name for each in OPERATIONS][:-1]
+    assert [request.operation for request in server.requests] == [
+        each.name for each in OPERATIONS if not each.streams_events
+    ]
 
 
 def test_a_view_goes_on_showing_what_arrives(server, http):

@@ -6,6 +6,8 @@ import uuid
 import httpx
 import pytest
 
+from superserve.local import LocalServer
+
 BAD = (400, "bad_request")
 
 
@@ -193,3 +195,12 @@ def test_names_are_never_ids(server, http, error):
 
 def test_long_headers_are_read(http):
     assert http.get("/health", headers={"X-Long": "x" * 500_000}).status_code == 200
+
+
+@pytest.mark.parametrize(("speed", "told"), [(1, None), (1.5, None), (0.5, None), (2.5, "2"), (100, "100")])
+def test_answers_tell_how_fast_the_server_is(speed, told):
+    with LocalServer(speed=speed) as server:
+        server.faults.on("GET /templates").answer(503)
+        answers = [httpx.get(server.base_url + path, verify=False) for path in ("/health", "/templates")]
+
+    assert [answer.headers.get("superserve-local-speed") for answer in answers] == [told, told]

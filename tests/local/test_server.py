@@ -360,7 +360,8 @@ def test_a_server_that_nobody_stops_does_not_keep_the_interpreter():
 
 def test_nothing_of_the_client_is_imported():
     code = (
-        "import sys, json, superserve.local\n"
+        "import sys, json, superserve.local, superserve.local._machines.pretend\n"
+        "import superserve.local._machines.processes, superserve.local._store.database\n"
         "print(json.dumps([name for name in sys.modules if name.startswith('superserve')]))"
     )
 
@@ -369,3 +370,143 @@ def test_nothing_of_the_client_is_imported():
     modules = json.loads(ended.stdout)
     assert "superserve.local" in modules
     assert {name for name in modules if not name.startswith("superserve.local")} == {"superserve"}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_a_forked_process_is_told_at_once_whose_the_server_is():
+    with LocalServer(limits=False) as server:
+        fault = server.faults.on("GET /templates").answer(503)
+        steering = {
+            "add_team": server.add_team,
+            "add_key": server.add_key,
+            "revoke_key": lambda: server.revoke_key(server.api_key),
+            "reset": server.reset,
+            "templates": server.templates.add,
+            "builds": lambda: server.builds.wait_for("any", "ready"),
+            "on": lambda: server.faults.on("*"),
+            "on_build": server.faults.on_build,
+            "clear": server.faults.clear,
+            "faults": lambda: list(server.faults),
+            "struck": lambda: fault.struck,
+            "left": lambda: fault.left,
+            "remove": fault.remove,
+            "wait_for": fault.wait_for,
+            "requests": server.requests.count,
+            "arrival": server.requests.wait_for,
+            "forget": server.requests.clear,
+        }
+        told = in_a_fork(lambda: {name: why_not(work) for name, work in steering.items()})
+        shown = in_a_fork(lambda: [repr(server), repr(server.faults), repr(fault), repr(server.requests)])
+        # What is only a request goes on, and it stops nothing that is its parent's.
+        assert in_a_fork(server.stop) is None
+        answer = httpx.get(server.base_url + "/health", verify=False)
+
+    assert told.keys() == steering.keys()
+    for name, text in told.items():
+        assert f"RuntimeError: this server runs in process {os.getpid()}, " in text, name
+    assert len(shown) == 4
+    assert answer.status_code == 200
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_a_forked_process_may_have_a_server_of_its_own_and_read_one_that_was_stopped():
+    stopped = LocalServer()
+    with stopped:
+        httpx.get(stopped.base_url + "/health", verify=False)
+
+    def work():
+        with LocalServer() as server:
+            server.templates.add()
+            return httpx.get(server.base_url + "/health", verify=False).status_code, stopped.requests.count()
+
+    assert in_a_fork(work) == [200, 1]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_a_forked_process_does_not_keep_the_port_of_a_server_that_was_stopped():
+    reader, writer = os.pipe()
+    with LocalServer() as server:
+        child = os.fork()
+        if not child:
+            os.close(writer)
+            os.read(reader, 1)  # until the parent has closed its end
+            os._exit(0)
+        answer = httpx.get(server.base_url + "/health", verify=False)
+    try:
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(server.base_url + "/health", verify=False)
+        with LocalServer(port=httpx.URL(server.base_url).port) as again:
+            assert httpx.get(again.base_url + "/health", verify=False).status_code == 200
+    finally:
+        os.close(writer)
+        os.close(reader)
+        os.waitpid(child, 0)
+
+    assert answer.status_code == 200
+
+
+def in_a_fork(work):
+    """Do work in a forked process; gives its result, which JSON can show."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.write(writer, json.dumps(work()).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        result = pipe.read()
+    os.waitpid(child, 0)
+    return json.loads(result)
+
+
+def why_not(work):
+    try:
+        work()
+    except RuntimeError as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def test_a_thread_that_waits_is_told_when_the_server_stops():
+    told = []
+
+    def wait(server, build_id):
+        try:
+            server.builds.wait_for(build_id, "ready")
+        except RuntimeError as error:
+            told.append(str(error))
+
+    with LocalServer(speed=100) as server:
+        _, build_id = held_build(server)
+        waiting = threading.Thread(target=wait, args=[server, build_id])
+        waiting.start()
+        # The coroutine that looks at the row is in the server's loop by then.
+        calls = server._thread._calls
+        while not calls:
+            pass
+    waiting.join(10)
+
+    assert told == ["the server was stopped while this was waited for"]
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"WEB_CONCURRENCY": "many", "FORWARDED_ALLOW_IPS": "*"},
+        {"WEB_CONCURRENCY": "4", "UVICORN_PORT": "1", "UVICORN_RELOAD": "true", "UVICORN_LOG_LEVEL": "no"},
+    ],
+)
+def test_what_the_environment_says_to_other_servers_changes_nothing(monkeypatch, variables):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    with LocalServer() as server:
+        config = server._thread._server.config
+        answer = httpx.get(server.base_url + "/health", verify=False)
+
+    assert answer.status_code == 200
+    assert (config.workers, config.forwarded_allow_ips) == (1, "")

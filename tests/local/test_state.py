@@ -250,15 +250,15 @@ def test_reset_empties_the_file_and_keeps_the_key(serve, open_client):
 def test_a_file_serves_one_server_at_a_time(serve, file, leaves_no_thread):
     start = "import sys; from superserve.local import LocalServer; LocalServer(state=sys.argv[1]).start()"
     with serve() as server:
-        # The second refusal shows that the first one didn't open the file to all.
+        # The refusal of another process shows that those before it didn't open the file to all.
         for _ in range(2):
             with pytest.raises(StateError, match=r"state\.db is in use by another server: stop it"):
                 serve().start()
-            other = subprocess.run(
-                [sys.executable, "-c", start, file], capture_output=True, text=True, check=False, timeout=30
-            )
-            assert other.returncode == 1
-            assert "is in use by another server" in other.stderr
+        other = subprocess.run(
+            [sys.executable, "-c", start, file], capture_output=True, text=True, check=False, timeout=30
+        )
+        assert other.returncode == 1
+        assert "is in use by another server" in other.stderr
         server.templates.add("demo")
 
     with serve():

@@ -89,8 +89,13 @@ def interrupt(peer: Peer, _request: Request) -> None:
     peer.stall()
 
 
-@pytest.mark.parametrize("what", ["wait", "wait with a log", "iterate"])
-@pytest.mark.parametrize("times", [10, pytest.param(80, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("what", "times"),
+    [
+        ("wait with a log", 10),
+        *(pytest.param(what, 80, marks=pytest.mark.slow) for what in ("wait", "wait with a log", "iterate")),
+    ],
+)
 def test_a_signal_that_raises_at_any_moment_stops_everything_and_leaves_nothing(what, times):
     # In a process of its own: what measures coverage doesn't survive such moments.
     env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
@@ -102,9 +107,19 @@ def test_a_signal_that_raises_at_any_moment_stops_everything_and_leaves_nothing(
     assert program.stdout == f"{times} interrupts, nothing left\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("colour", ["sync", "async"])
-@pytest.mark.parametrize("cancel", [False, True])
+@pytest.mark.parametrize(
+    ("number", "colour", "cancel"),
+    [
+        (signal.SIGINT, "sync", False),
+        (signal.SIGTERM, "sync", True),
+        (signal.SIGINT, "async", True),
+        (signal.SIGTERM, "async", False),
+        pytest.param(signal.SIGINT, "sync", True, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, "sync", False, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, "async", False, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, "async", True, marks=pytest.mark.slow),
+    ],
+)
 def test_a_program_that_is_interrupted_stops_and_says_how_to_go_on(serve, key, number, colour, cancel):
     def cancel_build(peer, _request):
         script.then(build=["cancelled"])
@@ -461,7 +476,7 @@ async def test_plain_callbacks_let_other_tasks_have_their_turn(serve, key):
 # Without a signal
 
 
-def test_a_thread_that_cannot_be_started_is_told(serve, key, monkeypatch):
+def test_a_thread_that_cannot_be_started_costs_a_wait_its_log_alone(serve, key, monkeypatch, caplog):
     start = threading.Thread.start
 
     def refuse(thread):
@@ -469,12 +484,15 @@ def test_a_thread_that_cannot_be_started_is_told(serve, key, monkeypatch):
             raise RuntimeError("can't start new thread")
         start(thread)
 
-    wire = serve(Script(build=["building"], logs=[stall(STREAM_HEAD + EVENT)]))
+    wire = serve(Script(build=["building", "ready"]))
     with Superserve(api_key=key, base_url=wire.url) as client:
         template = Template.connect(TEMPLATE_ID, client=client)
         monkeypatch.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(SandboxError, match="the log cannot be read beside: can't start new thread"):
-            template.wait_until_ready(on_log=print)
+        reason = "the log cannot be read beside: can't start new thread"
+        assert template.wait_until_ready(on_log=print, poll_interval_s=0.01).status == "ready"
+        assert reason in caplog.text
+        with pytest.raises(SandboxError, match=reason):
+            template.stream_build_logs(on_event=print)
         monkeypatch.undo()
 
 
@@ -534,12 +552,12 @@ def test_a_callback_that_overruns_gets_what_was_read_before_the_wait_ends(serve,
 
     def overrun(event):
         seen.append(event)
-        time.sleep(0.4)
+        time.sleep(0.2)
 
     with Superserve(api_key=key, base_url=wire.url) as client:
         template = Template.connect(TEMPLATE_ID, client=client)
         with pytest.raises(SandboxTimeoutError):
-            template.wait_until_ready(on_log=overrun, poll_interval_s=0.01, timeout_s=0.3)
+            template.wait_until_ready(on_log=overrun, poll_interval_s=0.01, timeout_s=0.15)
     assert len(seen) == 3
 
 

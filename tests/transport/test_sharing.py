@@ -226,7 +226,7 @@ def test_the_synchronous_half_refuses_callbacks_that_nobody_would_await(wire, ke
         with pytest.raises(ValidationError) as caught:
             call()
         assert str(caught.value).endswith(
-            ": is a coroutine function; use AsyncTemplate, or pass a plain function"
+            ": is a coroutine function; use the asynchronous class, or pass a plain function"
         )
     assert len(wire.requests) == 1
 
@@ -420,15 +420,16 @@ def make():
 }
 
 
+@pytest.mark.parametrize("rounds", [30, pytest.param(200, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("program", WITHIN_A_CALL.values(), ids=WITHIN_A_CALL)
-def test_a_call_amid_a_call_of_the_same_thread_does_not_hang(wire, key, program):
+def test_a_call_amid_a_call_of_the_same_thread_does_not_hang(wire, key, program, rounds):
     program = f"""
 import random
 from superserve import SandboxError, Superserve
 client = Superserve()
 template = Template.connect('{ID}', client=client)
 {program}
-for _ in range(100):
+for _ in range({rounds}):
     try:
         make()
         for _ in range(3):
@@ -438,7 +439,7 @@ for _ in range(100):
 """
     settings = {"SUPERSERVE_API_KEY": key, "SUPERSERVE_BASE_URL": wire.url}
     said = run(PROGRAM.format(program), **settings).split()
-    assert len(said) > 50
+    assert len(said) > rounds / 2
     assert set(said) == {"my-env"}
 
 

@@ -7,6 +7,9 @@ import pytest
 
 import superserve
 
+# Jedi reads the package for seconds.
+pytestmark = pytest.mark.slow
+
 
 def completed(code):
     """Return the public names that are offered at the end of a program."""

@@ -5,7 +5,7 @@ import traceback
 import pytest
 
 from superserve import ValidationError
-from superserve._config import resolve
+from superserve._config import resolve, session_url
 
 SECRET = "abcdefgh_jklmnopqrstuv_x-z012345"
 LEGACY_KEY = f"ss_live_{SECRET}"
@@ -129,3 +129,18 @@ def test_a_key_that_cannot_be_sent_is_refused_and_never_shown(environment, key):
 
 def test_any_printable_key_is_taken():
     assert base_url(api_key="".join(map(chr, range(ord("!"), ord("~") + 1)))) == USE
+
+
+@pytest.mark.parametrize(
+    ("url", "sessions"),
+    [
+        ("https://sandbox.superserve.ai", "https://boxd-ID.sandbox.superserve.ai"),
+        ("https://usw-sandbox.superserve.ai", "https://boxd-ID.usw-sandbox.superserve.ai"),
+        ("https://staging-sandbox.superserve.ai", "https://boxd-ID.staging-sandbox.superserve.ai"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("https://sandbox.superserve.ai.example", "https://sandbox.superserve.ai.example"),
+        ("https://proxy.example/sandbox.superserve.ai", "https://proxy.example/sandbox.superserve.ai"),
+    ],
+)
+def test_websockets_go_to_the_sandboxs_own_address_where_that_is_known(url, sessions):
+    assert session_url(url, "ID") == sessions

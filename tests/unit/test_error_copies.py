@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from superserve import errors
+from superserve import CommandResult, errors
 
 FAILED = "step_failed: step 2/3 failed after 41ms: exited with code 1"
 
@@ -36,6 +36,14 @@ def failed():
     return error
 
 
+def unknown():
+    error = errors.OutcomeUnknownError("lost")
+    error.stdout, error.stderr = b"so far", b""
+    return error
+
+
+RESULT = CommandResult(3, "a", "b", False, False, 0.5)
+
 MAKERS = [
     lambda: errors.SandboxError("m", action="get it", code="c", headers={"A": "b"}, request_id="r", hint="h"),
     lambda: errors.NotFoundError("gone", status_code=404),
@@ -46,6 +54,8 @@ MAKERS = [
     lambda: noted(Special(reason="it broke")),
     limited,
     failed,
+    unknown,
+    lambda: errors.CommandError("it exited with 3", RESULT, action="run 'x'"),
 ]
 COPIES = [copy.copy, copy.deepcopy] + [
     lambda value, protocol=protocol: pickle.loads(pickle.dumps(value, protocol))

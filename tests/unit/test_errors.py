@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from superserve import (
     BuildCancelledError,
     BuildError,
+    CommandError,
     ConflictError,
     NotFoundError,
     RateLimitError,
@@ -32,7 +33,7 @@ from superserve._http.responses import failure
 from superserve._operations.operation import Operation, read_nothing
 
 CLASSES = [getattr(errors, name) for name in errors.__all__]
-PLAIN = [kind for kind in CLASSES if kind not in (BuildError, BuildCancelledError)]
+PLAIN = [kind for kind in CLASSES if kind not in (BuildError, BuildCancelledError, CommandError)]
 COPIES = [copy.copy, copy.deepcopy] + [
     lambda error, protocol=protocol: pickle.loads(pickle.dumps(error, protocol))
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1)

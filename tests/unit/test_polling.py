@@ -135,6 +135,24 @@ def test_a_hint_does_not_shorten_what_the_server_asked_for(clock: Clock, outage:
     assert pace.next_delay(outage) >= 2.7
 
 
+def test_polls_keep_up_with_a_local_server(clock: Clock) -> None:
+    gate = Gate()
+    outage = Outage(gate)
+    gate.note(httpx.Response(200, headers={"Superserve-Local-Speed": "100"}), clock.now)
+    assert all(Pace(2.0).next_delay(outage) < 0.023 for _ in range(100))
+    # However fast it is, and however short the interval.
+    gate.note(httpx.Response(200, headers={"Superserve-Local-Speed": "10000"}), clock.now)
+    assert outage.scaled(2.0) == 0.002
+    assert outage.scaled(0.001) == 0.001
+    gate.note(httpx.Response(200), clock.now)
+    assert outage.scaled(2.0) == 2.0
+
+
+@pytest.mark.parametrize("header", ["", "0", "1", "-5", "fast", "nan", "inf", "1, 2", "0.001"])
+def test_a_speed_that_makes_no_sense_is_none(header: str) -> None:
+    assert policy.speed({"superserve-local-speed": header}) == 1
+
+
 def test_while_polls_fail_they_come_every_few_seconds_however_long_the_interval(
     clock: Clock, outage: Outage
 ) -> None:

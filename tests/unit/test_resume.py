@@ -397,7 +397,7 @@ def test_white_space_around_an_event_is_none_of_it():
     ],
 )
 def test_a_message_that_is_no_event_is_skipped_with_one_warning_that_does_not_quote_it(message, caplog):
-    assert read_texts(Replay(), line("a"), message, line("b")) == ["a", "b"]
+    assert read_texts(Replay(), line("a"), message, line("b"), message) == ["a", "b"]
     [warning] = warnings(caplog)
     assert "no log event" in warning
     assert len(warning) < 100

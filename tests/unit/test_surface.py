@@ -8,24 +8,54 @@ import pytest
 
 from superserve import (
     AsyncBuild,
+    AsyncCommandSession,
+    AsyncFileStream,
     AsyncSuperserve,
     AsyncTemplate,
     Build,
+    CommandSession,
+    FileStream,
     Superserve,
     Template,
 )
+from superserve._async.commands import AsyncCommands
+from superserve._async.files import AsyncFiles
 from superserve._async.templates import AsyncTemplates
 from superserve._http import connections_async, connections_sync, tasks_async, tasks_sync
+from superserve._sync.commands import Commands
+from superserve._sync.files import Files
 from superserve._sync.templates import Templates
 
 PAIRS = [
     (AsyncTemplate, Template),
     (AsyncSuperserve, Superserve),
     (AsyncTemplates, Templates),
+    (AsyncCommands, Commands),
+    (AsyncCommandSession, CommandSession),
+    (AsyncFiles, Files),
+    (AsyncFileStream, FileStream),
     (AsyncBuild, Build),
 ]
-# Arguments that need no name although they have a default, or are no ids.
-OBVIOUS = {("get_by_name", "name"), ("build", "build_id")}
+# What may go without its name, as in `read("/x")`.
+PLACED = {
+    "self",
+    "cls",
+    "template_id",
+    "build_id",
+    "command",
+    "path",
+    "content",
+    "source",
+    "target",
+    "local",
+    "remote",
+    "port",
+    "name",
+    "spec",
+    "specs",
+}
+# The same, although it has a default.
+PLACED_OPTIONS = {"build_id", "signal", "size", "timeout_s"}
 # Names that Python itself spells differently.
 SPELLED = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}
 
@@ -78,15 +108,9 @@ def test_every_option_has_to_be_named(asynchronous, plain):
             if name.startswith("_") or isinstance(member, property) or not callable(function(member)):
                 continue
             for parameter in inspect.signature(function(member)).parameters.values():
-                positional = parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-                assert (
-                    positional
-                    == (
-                        parameter.name in ("self", "cls", "template_id", "build_id", "spec", "specs")
-                        and (parameter.default is parameter.empty)
-                    )
-                    or (name, parameter.name) in OBVIOUS
-                ), f"{name}({parameter})"
+                if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
+                    allowed = PLACED if parameter.default is parameter.empty else PLACED_OPTIONS
+                    assert parameter.name in allowed, f"{name}({parameter})"
 
 
 @pytest.mark.parametrize(

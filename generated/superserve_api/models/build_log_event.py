@@ -9,8 +9,8 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import wire
-from ..models.build_log_status import BuildLogStatus, check_build_log_status
-from ..models.build_log_stream import BuildLogStream, check_build_log_stream
+from ..models.build_log_status import BuildLogStatus
+from ..models.build_log_stream import BuildLogStream
 from ..types import UNSET, Unset
 
 T = TypeVar("T", bound="BuildLogEvent")
@@ -75,10 +75,9 @@ class BuildLogEvent:
         if type(src_dict) is not dict:
             wire.check_object(src_dict)
 
-        stream = src_dict.get("stream", UNSET)
+        stream: BuildLogStream = src_dict.get("stream", UNSET)
         if not isinstance(stream, str):
             raise wire.unexpected("stream", stream, "a string")
-        stream = check_build_log_stream(stream)
 
         text = src_dict.get("text", UNSET)
         if not isinstance(text, str):
@@ -87,7 +86,7 @@ class BuildLogEvent:
         try:
             _timestamp = src_dict.get("timestamp", UNSET)
             timestamp: datetime.datetime | Unset
-            if _timestamp is None or isinstance(_timestamp, Unset):
+            if _timestamp is None or _timestamp is UNSET:
                 timestamp = UNSET
             else:
                 timestamp = wire.parse_datetime(_timestamp)
@@ -100,13 +99,11 @@ class BuildLogEvent:
         elif not isinstance(finished, bool):
             raise wire.unexpected("finished", finished, "a boolean")
 
-        status = src_dict.get("status")
+        status: BuildLogStatus | Unset | None = src_dict.get("status")
         if status is None:
             status = UNSET
         elif not isinstance(status, str):
             raise wire.unexpected("status", status, "a string")
-        else:
-            status = check_build_log_status(status)
 
         build_log_event = cls(
             stream,

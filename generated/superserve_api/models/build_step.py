@@ -77,7 +77,7 @@ class BuildStep:
         try:
             _env = src_dict.get("env", UNSET)
             env: BuildEnv | Unset
-            if _env is None or isinstance(_env, Unset):
+            if _env is None or _env is UNSET:
                 env = UNSET
             else:
                 env = BuildEnv.from_dict(_env)
@@ -93,7 +93,7 @@ class BuildStep:
         try:
             _user = src_dict.get("user", UNSET)
             user: BuildUser | Unset
-            if _user is None or isinstance(_user, Unset):
+            if _user is None or _user is UNSET:
                 user = UNSET
             else:
                 user = BuildUser.from_dict(_user)

@@ -11,7 +11,6 @@ from attrs import field as _attrs_field
 from .. import wire
 from ..models.create_template_status import (
     CreateTemplateStatus,
-    check_create_template_status,
 )
 from ..types import UNSET
 
@@ -103,10 +102,9 @@ class CreateTemplateResponse:
         if not isinstance(name, str):
             raise wire.unexpected("name", name, "a string")
 
-        status = src_dict.get("status", UNSET)
+        status: CreateTemplateStatus = src_dict.get("status", UNSET)
         if not isinstance(status, str):
             raise wire.unexpected("status", status, "a string")
-        status = check_create_template_status(status)
 
         vcpu = src_dict.get("vcpu", UNSET)
         if type(vcpu) is not int:

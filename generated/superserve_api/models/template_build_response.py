@@ -11,7 +11,6 @@ from attrs import field as _attrs_field
 from .. import wire
 from ..models.template_build_status import (
     TemplateBuildStatus,
-    check_template_build_status,
 )
 from ..types import UNSET, Unset
 
@@ -111,10 +110,9 @@ class TemplateBuildResponse:
         if not isinstance(template_id, str):
             raise wire.unexpected("template_id", template_id, "a string")
 
-        status = src_dict.get("status", UNSET)
+        status: TemplateBuildStatus = src_dict.get("status", UNSET)
         if not isinstance(status, str):
             raise wire.unexpected("status", status, "a string")
-        status = check_template_build_status(status)
 
         build_spec_hash = src_dict.get("build_spec_hash", UNSET)
         if not isinstance(build_spec_hash, str):
@@ -134,7 +132,7 @@ class TemplateBuildResponse:
         try:
             _started_at = src_dict.get("started_at", UNSET)
             started_at: datetime.datetime | Unset
-            if _started_at is None or isinstance(_started_at, Unset):
+            if _started_at is None or _started_at is UNSET:
                 started_at = UNSET
             else:
                 started_at = wire.parse_datetime(_started_at)
@@ -144,7 +142,7 @@ class TemplateBuildResponse:
         try:
             _finalized_at = src_dict.get("finalized_at", UNSET)
             finalized_at: datetime.datetime | Unset
-            if _finalized_at is None or isinstance(_finalized_at, Unset):
+            if _finalized_at is None or _finalized_at is UNSET:
                 finalized_at = UNSET
             else:
                 finalized_at = wire.parse_datetime(_finalized_at)

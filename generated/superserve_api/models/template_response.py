@@ -9,7 +9,7 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import wire
-from ..models.template_status import TemplateStatus, check_template_status
+from ..models.template_status import TemplateStatus
 from ..types import UNSET, Unset
 
 T = TypeVar("T", bound="TemplateResponse")
@@ -135,10 +135,9 @@ class TemplateResponse:
         if not isinstance(name, str):
             raise wire.unexpected("name", name, "a string")
 
-        status = src_dict.get("status", UNSET)
+        status: TemplateStatus = src_dict.get("status", UNSET)
         if not isinstance(status, str):
             raise wire.unexpected("status", status, "a string")
-        status = check_template_status(status)
 
         vcpu = src_dict.get("vcpu", UNSET)
         if type(vcpu) is not int:
@@ -172,7 +171,7 @@ class TemplateResponse:
         try:
             _built_at = src_dict.get("built_at", UNSET)
             built_at: datetime.datetime | Unset
-            if _built_at is None or isinstance(_built_at, Unset):
+            if _built_at is None or _built_at is UNSET:
                 built_at = UNSET
             else:
                 built_at = wire.parse_datetime(_built_at)

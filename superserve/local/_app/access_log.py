@@ -1,11 +1,12 @@
 """A log of the requests to the API, through Python's logging: logger `superserve.local.requests`, level INFO."""
 
 import logging
-import time
 from collections.abc import Iterable
 
 import attrs
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from superserve.local._app.clock import monotonic
 
 logger = logging.getLogger("superserve.local.requests")
 
@@ -40,7 +41,7 @@ class AccessLog:
         if not logger.isEnabledFor(logging.INFO):
             await self._app(scope, receive, send)
             return
-        started = time.perf_counter()
+        started = monotonic()
         status: int | None = None
 
         async def answer(message: Message) -> None:
@@ -57,7 +58,7 @@ class AccessLog:
                 path=self._hide_keys(scope["raw_path"]),
                 query=self._hide_keys(scope["query_string"]),
                 status=status,
-                duration_s=time.perf_counter() - started,
+                duration_s=monotonic() - started,
             )
             logger.info("%s", served, extra={"served": served})
 

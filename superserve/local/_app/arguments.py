@@ -71,3 +71,10 @@ def _check_number(name: str, value: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number, not {value!r}")
     return value
+
+
+def check_choice(name: str, value: str, *choices: str) -> str:
+    """Return one of some words."""
+    if value not in choices:
+        raise ValueError(f"{name} must be {' or '.join(map(repr, choices))}, not {value!r}")
+    return value

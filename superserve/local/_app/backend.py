@@ -3,13 +3,15 @@
 import asyncio
 
 from superserve.local._app.api import Api
+from superserve.local._app.data_plane import DataPlane
 from superserve.local._app.front_door import FrontDoor
 from superserve.local._app.recorder import Record, Recorder
 from superserve.local._app.router import Router
 from superserve.local._app.services import Services
 from superserve.local._app.settings import Settings
 from superserve.local._faults.registry import Registry
-from superserve.local._resources import RESOURCES
+from superserve.local._resources import DATA_PLANE, RESOURCES
+from superserve.local._resources.sandboxes import SandboxResource
 from superserve.local._web.control import Control
 from superserve.local._web.page import Page
 
@@ -29,6 +31,7 @@ class Backend:
         self._record = record
         self.app = FrontDoor(
             self._api,
+            _data_plane(services),
             Control(faults, record, key=services.teams.api_key, reset=self.reset),
             Page(services),
             keys=services.teams.keys,
@@ -54,3 +57,11 @@ class Backend:
         for resource in self.services.resources():
             await resource.aclose()
         self.services.store.close()
+
+
+def _data_plane(services: Services) -> DataPlane:
+    routes = {
+        (method, operation.path): getattr(services.resource(kind), name)
+        for kind, name, method, operation in DATA_PLANE
+    }
+    return DataPlane(services.resource(SandboxResource), routes)

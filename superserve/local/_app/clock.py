@@ -1,8 +1,27 @@
 """The server's clock: waits can be scaled, times of day are real."""
 
 import asyncio
+import functools
+import sys
 import time
 from datetime import UTC, datetime
+
+# Libraries that freeze or move time in tests (freezegun, time-machine) replace time.monotonic wherever they find it, also
+# in the thread of this server. What it is made of they leave alone.
+if sys.platform == "win32":
+    monotonic = functools.partial(time.monotonic)
+    _Loop = asyncio.ProactorEventLoop
+else:
+    monotonic = functools.partial(time.clock_gettime, getattr(time, "CLOCK_UPTIME_RAW", time.CLOCK_MONOTONIC))
+    _Loop = asyncio.SelectorEventLoop
+
+
+class UnfrozenLoop(_Loop):
+    """An event loop whose timers go on while a test keeps time still."""
+
+    def time(self) -> float:
+        """Return the time on the loop's own clock."""
+        return monotonic()
 
 
 class Clock:
@@ -14,19 +33,23 @@ class Clock:
 
     def __init__(self, speed: float, *, real_work: bool = False) -> None:
         self.speed = speed
-        self._work_speed = 1.0 if real_work else speed
+        self.work_speed = 1.0 if real_work else speed
 
     def now(self) -> datetime:
         """Return the time of day in UTC."""
         return datetime.now(UTC)
 
-    def age(self, since: datetime) -> float:
-        """Return how old a build is, in seconds, given the time of day when it began."""
-        return (self.now() - since).total_seconds() * self._work_speed
+    def age(self, since: float) -> float:
+        """Return how old a build is, in seconds, given when it began on the clock of `monotonic`."""
+        return (monotonic() - since) * self.work_speed
+
+    def age_of_wait(self, since: datetime) -> float:
+        """Return how long something has waited, in seconds of the server's clock, given when that began."""
+        return (self.now() - since).total_seconds() * self.speed
 
     def limit(self, seconds: float) -> float:
         """Return how long a build that may take some seconds may really take."""
-        return seconds / self._work_speed
+        return seconds / self.work_speed
 
     def real(self, seconds: float) -> float:
         """Return how long a wait of the server's clock really takes, in seconds."""
@@ -40,6 +63,11 @@ class Clock:
 def format_time(moment: datetime | None) -> str | None:
     """Write a time as rows show it: RFC 3339, whole seconds, `Z`; None stays None."""
     return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def format_time_exactly(moment: datetime) -> str:
+    """Write a time as rows of sandboxes show it: RFC 3339 with as many fraction digits as it needs, at most six."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f").rstrip("0").rstrip(".") + "Z"
 
 
 def format_nanoseconds(since_epoch_ns: int) -> str:

@@ -10,6 +10,7 @@ import h11
 from starlette.types import Message, Scope
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
 _KEY = "superserve_connection"
@@ -77,3 +78,17 @@ class Connection(H11Protocol):
     def abort(self) -> None:
         """End the connection at once, whatever is still to be sent."""
         self.transport.abort()
+
+
+class WebSocket(WebSocketsSansIOProtocol):
+    """Serves what has become of a connection that a client upgraded; `Connection.of` still finds the connection."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.app_state[_KEY].lost.set()
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            # An upgrade that was refused is no upgrade that was forgotten.
+            self.handshake_complete = True

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from superserve.local._app.access_log import AccessLog
 from superserve.local._app.connection import Connection
+from superserve.local._app.data_plane import DataPlane
 from superserve.local._app.recorder import Recorder
 from superserve.local._app.streams import Streams
 from superserve.local._faults.effects import Effect, Exchange
@@ -23,6 +24,7 @@ class FrontDoor:
     def __init__(
         self,
         api: ASGIApp,
+        data_plane: DataPlane,
         control: ASGIApp,
         page: ASGIApp,
         *,
@@ -33,6 +35,7 @@ class FrontDoor:
         local_hosts_only: bool,
     ) -> None:
         self._api = api
+        self._data_plane = data_plane
         self._control = control
         self._page = page
         self._log_and_answer = AccessLog(self._answer, keys)
@@ -44,7 +47,9 @@ class FrontDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         app: ASGIApp
-        if is_for_page(scope["method"], scope["path"]):
+        if scope["type"] == "websocket":
+            app = self._data_plane
+        elif is_for_page(scope["method"], scope["path"]):
             app = self._page if _is_local(scope) else _refuse_host()
         elif scope["path"].startswith(PREFIX):
             app = self._control if self._is_allowed(scope) else _refuse_host()
@@ -53,23 +58,30 @@ class FrontDoor:
         await app(scope, receive, send)
 
     def _is_allowed(self, scope: Scope) -> bool:
-        # Without execute mode any name that leads to this machine will do, as on the real server.
-        return not self._local_hosts_only or _is_local(scope)
+        # Without execute mode any name that leads to this machine will do, as on the real server. No browser trusts
+        # the authority of the official addresses, which are the only ones with TLS.
+        return not self._local_hosts_only or _is_local(scope) or scope["scheme"] == "https"
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._is_allowed(scope):
             await _refuse_host()(scope, receive, send)
             return
-        receive, send = await self._recorder.record(scope, receive, send)
+        is_data = self._data_plane.takes(scope)
+        receive, send = await self._recorder.record(
+            scope, receive, send, keeps_body=scope["path"] != "/files"
+        )
         strike = self._faults.strike_request(scope["method"], scope["path"])
+        app: ASGIApp = self._data_plane if is_data else self._api
         if strike is None:
-            await self._api(scope, receive, send)
+            await app(scope, receive, send)
         else:
-            await self._answer_wrong(strike, scope, receive, send)
+            await self._answer_wrong(strike, app, scope, receive, send)
 
-    async def _answer_wrong(self, strike: Strike[Effect], scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer_wrong(
+        self, strike: Strike[Effect], app: ASGIApp, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         connection = Connection.of(scope)
-        exchange = Exchange(self._api, scope, receive, send, connection, strike.random, strike.land)
+        exchange = Exchange(app, scope, receive, send, connection, strike.random, strike.land)
         # A task of its own, so that a server that stops can end it.
         striking = asyncio.create_task(strike.effect.strike(exchange))
         self._streams.add(striking)
@@ -84,7 +96,8 @@ class FrontDoor:
 def _is_local(scope: Scope) -> bool:
     """Whether the Host header names this machine: a page elsewhere can make a browser send requests, but not this."""
     name, _, port = Headers(scope=scope).get("host", "").partition(":")
-    return name.lower() in {"127.0.0.1", "localhost"} and (not port or port.isdecimal())
+    is_here = name.lower() in {"127.0.0.1", "localhost"} or name.lower().endswith(".localhost")
+    return is_here and (not port or port.isdecimal())
 
 
 def _refuse_host() -> Response:

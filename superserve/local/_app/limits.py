@@ -1,12 +1,12 @@
 """Rate limits, quotas and caps: the server's own figures, adjustable."""
 
 import math
-import time
 from collections.abc import Callable
 
 import attrs
 
 from superserve.local._app import arguments
+from superserve.local._app.clock import monotonic
 
 
 @attrs.frozen
@@ -23,6 +23,8 @@ class TeamLimits:
     """Builds in flight."""
     templates: int = 10
     """Templates that are neither deleted nor failed."""
+    sandboxes: int = 50
+    """Active sandboxes."""
     requests_per_s: float = 20
     """How many tokens a second the bucket gets, more than 0; each request takes one."""
     burst: int = 40
@@ -30,7 +32,7 @@ class TeamLimits:
 
     def __attrs_post_init__(self) -> None:
         """Refuse what is no limit."""
-        for name in ("vcpu", "memory_mib", "disk_mib", "builds", "templates"):
+        for name in ("vcpu", "memory_mib", "disk_mib", "builds", "templates", "sandboxes"):
             arguments.check_whole(name, getattr(self, name), 0)
         _check_rate(self.requests_per_s, self.burst)
 
@@ -71,7 +73,7 @@ class Ticket:
 class RateLimiter:
     """One token bucket per caller. Counts real seconds, whatever the server's speed: so do its clients."""
 
-    def __init__(self, rate: float, burst: int, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, rate: float, burst: int, *, monotonic: Callable[[], float] = monotonic) -> None:
         self._rate = rate
         self._burst = burst
         self._monotonic = monotonic

@@ -13,7 +13,9 @@ import attrs
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
+from superserve.local._app.clock import monotonic
 from superserve.local._app.patterns import Operations, Pattern
+from superserve.local._app.process import Process
 
 # The newest requests are kept, as many as fit in both.
 KEPT_REQUESTS = 10_000
@@ -21,7 +23,8 @@ KEPT_BODY_BYTES = 64 << 20
 # A failed assertion shows some of what did arrive.
 SHOWN_REQUESTS = 20
 
-_LOOKED_AT = frozenset({b"x-api-key", b"authorization", b"expect", b"transfer-encoding", b"content-length"})
+_SECRETS = frozenset({b"x-api-key", b"x-access-token"})
+_LOOKED_AT = _SECRETS | frozenset({b"authorization", b"expect", b"transfer-encoding", b"content-length"})
 
 
 @attrs.define(eq=False)
@@ -84,8 +87,9 @@ class Request:
 class Record:
     """The requests of one server, shared by every view of them and safe to use from any thread."""
 
-    def __init__(self, operations: Operations) -> None:
+    def __init__(self, operations: Operations, process: Process) -> None:
         self.operations = operations
+        self.process = process
         self.forgotten = 0
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -110,22 +114,25 @@ class Record:
                 self._changed.notify_all()
 
     def of(self, pattern: Pattern | None) -> list[Request]:
+        self.process.check()
         with self._lock:
             return self._of(pattern)
 
     def wait_for(self, pattern: Pattern | None, count: int, timeout_s: float) -> list[Request]:
         """Return the requests when there are so many, or those that there are after so long."""
-        until = time.monotonic() + timeout_s
+        self.process.check()
+        until = monotonic() + timeout_s
         with self._changed:
             self._waiting += 1
             try:
-                while len(found := self._of(pattern)) < count and (left := until - time.monotonic()) > 0:
+                while len(found := self._of(pattern)) < count and (left := until - monotonic()) > 0:
                     self._changed.wait(left)
             finally:
                 self._waiting -= 1
             return found
 
     def clear(self, pattern: Pattern | None) -> None:
+        self.process.check()
         with self._lock:
             kept = [
                 request
@@ -227,6 +234,8 @@ class Requests:
 
     def __repr__(self) -> str:
         """Show how many there are, and the newest."""
+        if self._record.process.is_forked:
+            return "<requests to a server in another process>"
         found = self._all()
         of = f" to {self._pattern.text!r}" if self._pattern else ""
         shown = "".join(f"\n  {request}" for request in found[-SHOWN_REQUESTS:])
@@ -246,14 +255,16 @@ class Recorder:
     def __init__(self, record: Record) -> None:
         self._record = record
 
-    async def record(self, scope: Scope, receive: Receive, send: Send) -> tuple[Receive, Send]:
-        """Record a request with its body; returns what to receive it and to answer it with instead."""
+    async def record(
+        self, scope: Scope, receive: Receive, send: Send, *, keeps_body: bool = True
+    ) -> tuple[Receive, Send]:
+        """Record a request with its body, if that is kept; returns what to receive it and to answer it with instead."""
         has_body = expects = False
         lines: list[bytes] = []
         for header in scope["headers"]:
             name, value = header
             if name in _LOOKED_AT:
-                if name == b"x-api-key":
+                if name in _SECRETS:
                     continue
                 expects = expects or name == b"expect"
                 has_body = (
@@ -271,7 +282,7 @@ class Recorder:
             time.time(),
             self._record.operations,
         )
-        if has_body:
+        if has_body and keeps_body:
             # Like the real server, read the body before answering, also if the answer doesn't depend on it. A client
             # that waits to be asked for it is asked by whoever wants to read it.
             receive = _receive_and_keep(request, receive) if expects else await _receive_all(request, receive)

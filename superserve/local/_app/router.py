@@ -31,6 +31,8 @@ M = TypeVar("M", bound=Callable[[Any, ApiRequest], Awaitable[Answer]])
 _HEX = re.compile(r"[0-9A-Fa-f]{32}")
 _DASHED = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _URN = "urn:uuid:"
+# What newer ids of sandboxes have in front; the region is not looked at.
+_TAG = re.compile(r"sb-[a-z0-9]+-(?=.{36}$)")
 _MARK = "_superserve_operation"
 
 
@@ -102,7 +104,7 @@ def _read_id(name: str, value: str) -> str:
     The server takes four spellings, in any case: 36 characters, those after `urn:uuid:`, those between any two
     characters, and 32 digits without dashes.
     """
-    text = value
+    text = _TAG.sub("", value) if name == "sandbox_id" else value
     if len(text) == 36 + len(_URN) and text[: len(_URN)].lower() == _URN:
         text = text[len(_URN) :]
     elif len(text) == 36 + 2:

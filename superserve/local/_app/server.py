@@ -11,11 +11,14 @@ from typing import Self, TypeVar
 from superserve.local._app import arguments
 from superserve.local._app.auth import Team, Teams, new_key
 from superserve.local._app.limits import Limits, TeamLimits
+from superserve.local._app.process import Process
 from superserve.local._app.recorder import Record, Requests
 from superserve.local._app.server_thread import BACKLOG, ServerThread
 from superserve.local._app.settings import Settings
 from superserve.local._faults.faults import Faults
 from superserve.local._faults.registry import Registry
+from superserve.local._machines.sandboxes.scripts import Commands
+from superserve.local._official.addresses import OfficialAddresses
 from superserve.local._resources import OPERATIONS
 from superserve.local._resources.build_steering import Builds
 from superserve.local._resources.builds import BuildResource
@@ -47,18 +50,21 @@ class LocalServer:
         limits: True for the real server's rate limits, quotas and caps, False for none, or a `Limits` of your own.
         system_templates: Whether the curated `superserve/...` templates are there.
         newer: Answer as later versions of the server do: more fields, statuses that nobody knows yet, paging.
+        isolation: What keeps commands of sandboxes apart from this machine: `auto` is bwrap, and where that does not
+            work commands are refused. `none` runs them as plain processes: absolute paths in them are this machine's.
         seed: Makes the ids of teams, templates and builds, and what faults leave to chance, the same on every run.
         state: A file that keeps templates, builds, teams and keys from one run to the next; made if there is none.
             By default nothing is kept.
 
     Arguments that make no sense raise ValueError or TypeError. What needs a running server raises RuntimeError before
-    `start()` and after `stop()`.
+    `start()` and after `stop()`, and in a process that was forked while it runs.
 
     Attributes:
         templates: `Templates`: adds and changes templates past the API.
         builds: `Builds`: adds, holds, writes and decides builds past the API.
         faults: `Faults`: makes requests, log streams and builds go wrong.
         requests: `Requests`: what arrived.
+        commands: `Commands`: commands of sandboxes that don't run, but do as told.
 
     Example:
         >>> from superserve import Superserve, Template
@@ -80,6 +86,7 @@ class LocalServer:
         limits: bool | Limits = True,
         system_templates: bool = True,
         newer: bool = False,
+        isolation: str = "auto",
         seed: int | None = None,
         state: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -96,13 +103,16 @@ class LocalServer:
             execute=arguments.check_flag("execute", execute),
             system_templates=arguments.check_flag("system_templates", system_templates),
             newer=arguments.check_flag("newer", newer),
+            isolation=arguments.check_choice("isolation", isolation, "auto", "none"),
             seed=seed,
             state=_read_path(state),
         )
         self.templates = Templates(TemplateResource, self._running)
         self.builds = Builds(BuildResource, self._running)
-        self._faults = Registry(seed)
-        self._record = Record(OPERATIONS)
+        self._process = Process()
+        self._faults = Registry(seed, self._process)
+        self._record = Record(OPERATIONS, self._process)
+        self._official = OfficialAddresses()
         self.faults = Faults(self._faults, OPERATIONS, self._running)
         self.requests = Requests(self._record)
 
@@ -132,9 +142,10 @@ class LocalServer:
         listener = _listen(self._port)
         self._faults.reset()
         self.requests.clear()
-        thread = ServerThread(self._settings, listener, self._faults, self._record)
+        thread = ServerThread(self._settings, listener, self._faults, self._record, self._official)
         thread.start()
         self._thread = thread
+        self._process.begin()
         self._base_url = f"http://{HOST}:{thread.port}"
         self._api_key = thread.services.teams.api_key
         # A server that nobody stops must still kill its builds' processes.
@@ -143,10 +154,14 @@ class LocalServer:
 
     def stop(self) -> None:
         """Stop serving: ends log streams, builds and connections. Does nothing if the server doesn't run."""
+        # A forked process has no part in it: it ends, as it began, with its parent's.
+        if self._thread is None or self._process.is_forked:
+            return
         thread, self._thread = self._thread, None
-        if thread is not None:
-            atexit.unregister(self.stop)
-            thread.stop()
+        self._process.end()
+        atexit.unregister(self.stop)
+        thread.stop()
+        self._official.close()
 
     def __enter__(self) -> Self:
         """Start the server."""
@@ -171,6 +186,29 @@ class LocalServer:
         """
         thread = self._running()
         thread.call(thread.backend.reset())
+
+    def official_environment(self, *, tunnel: bool = False) -> dict[str, str]:
+        """Answer for the real service's addresses too, and return the variables that lead a program here.
+
+        A program with an official SDK asks for `https://api.superserve.ai` and the like. With these variables in its
+        environment it takes this server for its HTTPS proxy, which answers in their place; its code stays as it is. It
+        has to start with them: SDKs read them once. The server does so until it stops, with a certificate authority
+        that is made now and trusted by nobody else.
+
+        Needs the extra `official`; raises ImportError without it.
+
+        Args:
+            tunnel: Whether a program may reach all other hosts through this server as well; by default they are refused.
+
+        """
+        self._running()
+        self._official.open(tunnels=arguments.check_flag("tunnel", tunnel))
+        return self._official.environment(self.base_url, self.api_key)
+
+    @property
+    def commands(self) -> Commands:
+        """Commands of sandboxes that don't run, but do as told; see `Commands`."""
+        return self._running().services.commands
 
     def add_team(self, *, limits: TeamLimits | bool = False) -> Team:
         """Add a team with a key of its own; by default it has no limits.
@@ -212,6 +250,7 @@ class LocalServer:
     def _running(self) -> ServerThread:
         if self._thread is None:
             raise RuntimeError("the server does not run: call start(), or use it in a with statement")
+        self._process.check()
         return self._thread
 
 

@@ -2,44 +2,78 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import threading
+import weakref
 from collections.abc import Coroutine
-from typing import TypeVar
+from concurrent.futures import CancelledError, Future
+from typing import Any, TypeVar
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from superserve.local._app.backend import Backend
-from superserve.local._app.connection import Connection
+from superserve.local._app.clock import UnfrozenLoop
+from superserve.local._app.connection import WebSocket
 from superserve.local._app.recorder import Record
 from superserve.local._app.services import Services
 from superserve.local._app.settings import Settings
 from superserve.local._faults.registry import Registry
+from superserve.local._official.addresses import OfficialAddresses
+from superserve.local._official.connection import ProxyConnection
 
 T = TypeVar("T")
 
+_listeners: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+
+def _close_listeners() -> None:
+    """Close what a forked process has inherited: it would keep the port of a server that was stopped."""
+    for listener in tuple(_listeners):
+        listener.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_listeners)
+
 KEEP_ALIVE_S = 60
 HEADER_BYTES = 1 << 20
+FRAME_BYTES = 4 << 20
 # How long a stopping server lets requests finish by themselves.
 GRACE_S = 0.2
 # A call into the server's thread changes some rows, or waits for a state that its caller expects.
 CALL_LIMIT_S = 30.0
 BACKLOG = 2048
+_TOLD_SPEED = 2
+
+_STOPPED = "the server was stopped while this was waited for"
 
 
 class ServerThread:
     """The thread that owns a server's event loop and everything in it."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, faults: Registry, record: Record) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        listener: socket.socket,
+        faults: Registry,
+        record: Record,
+        official: OfficialAddresses,
+    ) -> None:
         self.port: int = listener.getsockname()[1]
         self._settings = settings
         self._listener = listener
+        _listeners.add(listener)
         self._faults = faults
         self._record = record
+        self._official = official
         self._thread = threading.Thread(target=self._run, name="superserve-local", daemon=True)
         self._started = threading.Event()
         self._failure: BaseException | None = None
+        self._calling = threading.Lock()
+        self._calls: set[Future[Any]] = set()
+        self._has_ended = False
         self._loop: asyncio.AbstractEventLoop
         self._server: _Uvicorn
         self.backend: Backend
@@ -65,22 +99,42 @@ class ServerThread:
         self._thread.join()
 
     def call(self, work: Coroutine[object, object, T]) -> T:
-        """Run a coroutine in the server's event loop and return its result; TimeoutError after 30 s."""
-        return asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, CALL_LIMIT_S), self._loop).result()
+        """Run a coroutine in the server's event loop and return its result; TimeoutError after 30 s.
+
+        RuntimeError if the server is stopped meanwhile.
+        """
+        with self._calling:
+            if self._has_ended:
+                work.close()
+                raise RuntimeError(_STOPPED)
+            call = asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, CALL_LIMIT_S), self._loop)
+            self._calls.add(call)
+        try:
+            return call.result()
+        except CancelledError:
+            raise RuntimeError(_STOPPED) from None
+        finally:
+            self._calls.discard(call)
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._serve())
+            with asyncio.Runner(loop_factory=UnfrozenLoop) as runner:
+                runner.run(self._serve())
         except BaseException as error:  # noqa: BLE001 - raised again by start(), in the caller's thread
             self._failure = error
         finally:
             self._listener.close()
             self._started.set()
+            with self._calling:
+                self._has_ended = True
+                # What came when the loop had run its last turn.
+                for call in tuple(self._calls):
+                    call.cancel()
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.backend = Backend(self._settings, self._faults, self._record)
-        self._server = _Uvicorn(self.backend, self._started)
+        self._server = _Uvicorn(self.backend, self._started, self._settings.speed, self._official)
         supervising = asyncio.create_task(self.backend.run())
         try:
             await self._server.serve(sockets=[self._listener])
@@ -98,18 +152,34 @@ class _Config(uvicorn.Config):
 class _Uvicorn(uvicorn.Server):
     """A uvicorn that tells when it is ready, and that stops at once, whatever its clients do."""
 
-    def __init__(self, backend: Backend, started: threading.Event) -> None:
+    def __init__(
+        self, backend: Backend, started: threading.Event, speed: float, official: OfficialAddresses
+    ) -> None:
         app: ASGIApp = backend.app
+        # The SDK polls as much faster.
+        headers = [("superserve-local-speed", str(int(speed)))] if speed >= _TOLD_SPEED else []
+
+        class ServersConnection(ProxyConnection):
+            addresses = official
+
         super().__init__(
             _Config(
                 app,
-                http=Connection,
-                ws="none",
+                http=ServersConnection,
+                ws=WebSocket,
+                ws_max_size=FRAME_BYTES,
+                ws_ping_interval=30,
+                ws_ping_timeout=10,
+                ws_per_message_deflate=False,
                 lifespan="off",
                 interface="asgi3",
                 proxy_headers=False,
+                # What isn't given here, uvicorn reads from the environment, where it is meant for another server.
+                workers=1,
+                forwarded_allow_ips="",
                 h11_max_incomplete_event_size=HEADER_BYTES,
                 server_header=False,
+                headers=headers,
                 timeout_keep_alive=KEEP_ALIVE_S,
                 backlog=BACKLOG,
             )
@@ -149,6 +219,9 @@ class _Uvicorn(uvicorn.Server):
                 transport.abort()
             elif transport is not None:
                 transport.close()
+                if transport.get_extra_info("ssl_object") is not None:
+                    # The end is told by now. One with TLS waits for its client to agree.
+                    transport.abort()
         await self._wait_for_requests()
         for server in self.servers:
             await server.wait_closed()

@@ -10,6 +10,7 @@ from superserve.local._app.clock import Clock
 from superserve.local._app.settings import Settings
 from superserve.local._app.streams import Streams
 from superserve.local._faults.registry import Registry
+from superserve.local._machines.sandboxes.scripts import Commands
 from superserve.local._store.rows import Row
 from superserve.local._store.store import Store
 
@@ -24,6 +25,7 @@ class Services:
         self.faults = faults
         self.clock = Clock(settings.speed, real_work=settings.execute)
         self.streams = Streams()
+        self.commands = Commands()
         self.store = Store([*Teams.ROWS, *(row for kind in kinds for row in kind.ROWS)], settings.state)
         self._random = random.Random(settings.seed)  # noqa: S311 - ids only have to be unlike each other
         self.teams = Teams(self.store, settings, self.new_id)

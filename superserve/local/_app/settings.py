@@ -19,12 +19,14 @@ class Settings:
     system_templates: bool
     newer: bool
     seed: int | None
+    isolation: str
+    """`auto`, or `none` for commands of sandboxes that are not kept apart from this machine."""
     state: Path | None
     """The file that keeps the rows; None keeps them in memory."""
 
     def __str__(self) -> str:
         """Say how the server differs from the real one."""
-        builds = "builds run on this machine" if self.execute else "builds are made up"
+        builds = "builds run on this machine" if self.execute else "simulated builds"
         limits = "real limits" if self.limits else "no limits"
         speed = f", {self.speed:g} times faster" if self.speed != 1 else ""
         return f"{builds}, {limits}{speed}"

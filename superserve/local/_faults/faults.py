@@ -48,6 +48,7 @@ class Faults:
         share: float | None = None,
         skip: int = 0,
         seed: int | None = None,
+        optional: bool = False,
     ) -> "RequestFaults":
         """Choose requests; a method of the result says what goes wrong with them.
 
@@ -59,9 +60,11 @@ class Faults:
             skip: Let so many go first; 0 by default.
             seed: Makes what is left to chance the same on every run, 0 or more. By default it comes from
                 `LocalServer(seed=)`.
+            optional: Whether it may go by that it never strikes; False by default, see `missed`.
 
         """
-        return RequestFaults(self._add, self._operations, on, Aim.read(times, share, skip, seed))
+        self._registry.process.check()
+        return RequestFaults(self._add, self._operations, on, Aim.read(times, share, skip, seed, optional))
 
     def on_build(
         self,
@@ -71,6 +74,7 @@ class Faults:
         share: float | None = None,
         skip: int = 0,
         seed: int | None = None,
+        optional: bool = False,
     ) -> "BuildFaults":
         """Choose builds that are still to start; a method of the result says how they end.
 
@@ -81,11 +85,21 @@ class Faults:
             skip: Let so many go first; 0 by default.
             seed: Makes what is left to chance the same on every run, 0 or more. By default it comes from
                 `LocalServer(seed=)`.
+            optional: Whether it may go by that it never strikes; False by default, see `missed`.
 
         """
         if template is not None:
             arguments.check_text("template", template)
-        return BuildFaults(self._add, template, Aim.read(times, share, skip, seed))
+        self._registry.process.check()
+        return BuildFaults(self._add, template, Aim.read(times, share, skip, seed, optional))
+
+    @property
+    def missed(self) -> list[Fault]:
+        """The faults that never struck and aren't optional, removed ones included, since the server's start or reset.
+
+        A test that set one did not see what it is about. The pytest plugin fails it.
+        """
+        return self._registry.missed()
 
     def clear(self) -> None:
         """Remove all faults."""
@@ -99,6 +113,8 @@ class Faults:
         return len(self._registry.faults())
 
     def __repr__(self) -> str:
+        if self._registry.process.is_forked:
+            return "<Faults of a server in another process>"
         return "<Faults>" + "".join(f"\n  {fault!r}" for fault in self)
 
     def _add(

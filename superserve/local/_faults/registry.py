@@ -1,7 +1,6 @@
 """The faults that are set: which requests and builds they strike, and how often they did."""
 
 import threading
-import time
 from collections.abc import Mapping
 from random import Random
 from types import TracebackType
@@ -10,7 +9,9 @@ from typing import Generic, Self, TypeVar
 import attrs
 
 from superserve.local._app import arguments
+from superserve.local._app.clock import monotonic
 from superserve.local._app.patterns import Pattern
+from superserve.local._app.process import Process
 from superserve.local._faults.effects import Effect
 from superserve.local._faults.outcomes import BuildFault
 from superserve.local._machines.jobs import BuildJob
@@ -31,15 +32,20 @@ class Aim:
     skip: int
     """How many are let go first."""
     seed: int | None
+    optional: bool
+    """Whether it may go by that it strikes none."""
 
     @classmethod
-    def read(cls, times: int | None, share: float | None, skip: int, seed: int | None) -> Self:
+    def read(
+        cls, times: int | None, share: float | None, skip: int, seed: int | None, optional: bool
+    ) -> Self:
         """Return what callers give, checked."""
         return cls(
             times=None if times is None else arguments.check_whole("times", times, 1),
             share=None if share is None else arguments.check_positive("share", share, 1),
             skip=arguments.check_whole("skip", skip, 0),
             seed=None if seed is None else arguments.check_whole("seed", seed, 0),
+            optional=arguments.check_flag("optional", optional),
         )
 
     @property
@@ -50,7 +56,13 @@ class Aim:
     @property
     def given(self) -> dict[str, object]:
         """What was said about it."""
-        return {"times": self.times, "share": self.share, "skip": self.skip or None, "seed": self.seed}
+        return {
+            "times": self.times,
+            "share": self.share,
+            "skip": self.skip or None,
+            "seed": self.seed,
+            "optional": self.optional,
+        }
 
 
 @attrs.define(eq=False)
@@ -66,6 +78,11 @@ class Entry:
     seen: int = 0
     taken: int = 0
     struck: int = 0
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether it was to strike, and never did."""
+        return not (self.struck or self.aim.optional)
 
     @property
     def left(self) -> int | None:
@@ -105,17 +122,20 @@ class Strike(Generic[E]):
 class Registry:
     """The faults of one server in the order in which they were set, for any thread."""
 
-    def __init__(self, seed: int | None) -> None:
+    def __init__(self, seed: int | None, process: Process) -> None:
+        self.process = process
         self.changed = threading.Condition()
         self.entries: list[Entry] = []
         self._seed = seed
         self._count = 0
         self._active: list[Entry] = []
+        self._missed: list[Entry] = []
 
     def add(
         self, kind: str, options: Mapping[str, object], target: tuple[Pattern, Effect] | BuildFault, aim: Aim
     ) -> "Fault":
         """Set a fault."""
+        self.process.check()
         with self.changed:
             self._count += 1
             seed = f"{self._seed} {self._count}" if aim.seed is None and self._seed is not None else aim.seed
@@ -126,19 +146,32 @@ class Registry:
 
     def faults(self) -> list["Fault"]:
         """Return the faults that are set, those that won't strike any more included."""
+        self.process.check()
         with self.changed:
             return [Fault(self, entry) for entry in self.entries]
 
+    def missed(self) -> list["Fault"]:
+        """Return the faults that never struck though they were to, removed ones first."""
+        self.process.check()
+        with self.changed:
+            now = [entry for entry in self.entries if entry.is_missed]
+            return [Fault(self, entry) for entry in (*self._missed, *now)]
+
     def remove(self, entry: Entry) -> None:
         """Forget a fault."""
+        self.process.check()
         with self.changed:
+            if entry in self.entries and entry.is_missed:
+                self._missed.append(entry)
             for entries in (self.entries, self._active):
                 if entry in entries:
                     entries.remove(entry)
 
     def clear(self) -> None:
         """Forget all faults."""
+        self.process.check()
         with self.changed:
+            self._missed += [entry for entry in self.entries if entry.is_missed]
             self.entries.clear()
             self._active.clear()
 
@@ -146,6 +179,7 @@ class Registry:
         """Forget all faults; those to come get numbers and seeds as at the start."""
         with self.changed:
             self.clear()
+            self._missed.clear()
             self._count = 0
 
     def strike_request(self, method: str, path: str) -> Strike[Effect] | None:
@@ -205,11 +239,13 @@ class Fault:
 
         A cut after 1,000 bytes makes none to an answer of 100, though that is one of its `times`.
         """
+        self._registry.process.check()
         return self._entry.struck
 
     @property
     def left(self) -> int | None:
         """How many more requests or builds it may strike; None for no end."""
+        self._registry.process.check()
         return self._entry.left
 
     def remove(self) -> None:
@@ -224,10 +260,11 @@ class Fault:
             timeout_s: Seconds after which TimeoutError is raised; 10 by default.
 
         """
-        until = time.monotonic() + timeout_s
+        self._registry.process.check()
+        until = monotonic() + timeout_s
         with self._registry.changed:
             while self.struck < struck:
-                left = until - time.monotonic()
+                left = until - monotonic()
                 if left <= 0:
                     raise TimeoutError(f"{self!r} has not struck {struck} times in {timeout_s:g} s")
                 self._registry.changed.wait(left)
@@ -254,4 +291,4 @@ class Fault:
 
     def __repr__(self) -> str:
         options = "".join(f" {name}={value!r}" for name, value in self._entry.options.items())
-        return f"<Fault {self.id}: {self.kind}{options}, struck {self.struck}>"
+        return f"<Fault {self.id}: {self.kind}{options}, struck {self._entry.struck}>"

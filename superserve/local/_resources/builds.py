@@ -93,7 +93,7 @@ class BuildResource(Resource):
     def latest(self, template_id: str) -> str | None:
         """Return the id of a template's newest build."""
         rows = self._of_template.of(template_id)
-        return max(rows, key=lambda row: row.created_at).id if rows else None
+        return max(reversed(rows), key=lambda row: row.created_at).id if rows else None
 
     def _check_none_in_flight(self, template: TemplateRow) -> None:
         if count := len(self.queue.in_flight_of(template.id)):
@@ -142,6 +142,7 @@ class BuildResource(Resource):
     def of_template(self, template_id: str, team: TeamRow) -> list[BuildRow]:
         """Return a team's builds of a template, newest first."""
         rows = [row for row in self._of_template.of(template_id) if row.team_id == team.id]
+        rows.reverse()  # Sorting keeps the order of those with the same time, as there are where time stands still.
         rows.sort(key=lambda row: row.created_at, reverse=True)
         return rows
 

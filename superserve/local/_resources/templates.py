@@ -191,6 +191,7 @@ class TemplateResource(Resource):
         """Return the templates that a team may read, newest first."""
         matches = starts_like(prefix)
         found = [row for row in self.rows if self._is_visible(row, team) and matches(row.name)]
+        found.reverse()  # Sorting keeps the order of those with the same time, as there are where time stands still.
         found.sort(key=lambda row: row.created_at, reverse=True)
         return found
 

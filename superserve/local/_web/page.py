@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
+from importlib import resources
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,7 +22,9 @@ from superserve.local._app.auth import TeamRow
 from superserve.local._app.errors import ApiError
 from superserve.local._app.services import Services
 from superserve.local._machines.build_host import BUFFERED_EVENTS
+from superserve.local._machines.jobs import Step
 from superserve.local._resources.build_logs import BuildLogResource
+from superserve.local._resources.build_queue import BuildRow
 from superserve.local._resources.builds import BuildResource
 from superserve.local._resources.templates import TemplateResource, TemplateRow
 
@@ -30,7 +32,8 @@ PATH = "/"
 OVERVIEW = "/_local/overview"
 
 _LOGS = re.compile(r"/_local/builds/([^/]+)/logs")
-_FILE = Path(__file__).with_name("page.html")
+# Not a path: the package may lie in an archive (zipapp).
+_FILE = resources.files(__package__) / "page.html"
 _BUILDS = 20
 _HEADERS = {
     "cache-control": "no-store",
@@ -44,7 +47,9 @@ _HEADERS = {
 
 def is_for_page(method: str, path: str) -> bool:
     """Whether a request is for the page, or comes from it."""
-    return method == "GET" and (path in {PATH, OVERVIEW} or _LOGS.fullmatch(path) is not None)
+    if path == PATH:
+        return method in {"GET", "HEAD"}
+    return method == "GET" and (path == OVERVIEW or _LOGS.fullmatch(path) is not None)
 
 
 class Page:
@@ -81,16 +86,47 @@ class Page:
 
     def _overview(self, team: TeamRow) -> bytes:
         templates = [self._describe(row, team) for row in self._templates.visible(team)]
-        return go_json.write({"about": str(self._services.settings), "templates": templates})
+        return go_json.write(
+            {
+                "about": str(self._services.settings),
+                "speed": self._services.clock.work_speed,
+                "templates": templates,
+            }
+        )
 
     def _describe(self, row: TemplateRow, team: TeamRow) -> dict[str, object]:
-        builds = [build.answer() for build in self._builds.of_template(row.id, team)[:_BUILDS]]
+        builds = [
+            {**build.answer(), "duration_s": _measure(build)}
+            for build in self._builds.of_template(row.id, team)[:_BUILDS]
+        ]
         return {
             **row.answer(),
             "from": row.spec.from_,
+            "steps": [_name(step) for step in row.spec.steps],
+            "start_cmd": row.spec.start_cmd,
+            "ready_cmd": row.spec.ready_cmd,
             "system": row.team_id != team.id,
             "builds": builds,
         }
+
+
+def _measure(build: BuildRow) -> float | None:
+    """Return how long a build took; None until it has ended. Its own answer has whole seconds only."""
+    if build.started_at is None or build.finalized_at is None:
+        return None
+    return (build.finalized_at - build.started_at).total_seconds()
+
+
+def _name(step: Step) -> tuple[str, str]:
+    """Return a step's kind and what it does, without the value of a variable, which may be a secret."""
+    if step.run is not None:
+        return "run", step.run
+    if step.env is not None:
+        return "env", step.env[0]
+    if step.workdir is not None:
+        return "workdir", step.workdir
+    name, sudo = step.user or ("", False)
+    return "user", f"{name} with sudo" if sudo else name
 
 
 @cache

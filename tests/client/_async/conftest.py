@@ -4,7 +4,10 @@ import pytest
 
 from superserve import AsyncSuperserve, AsyncTemplate
 from superserve._async import client as client_module
+from superserve._async.sandboxes import AsyncSandbox
+from superserve._http.planes import Access
 from tests.script import TEMPLATE_ID
+from tests.talk import handle
 
 
 @pytest.fixture
@@ -36,6 +39,29 @@ async def scripted(serve, connect):
         return await AsyncTemplate.connect(TEMPLATE_ID, client=connect(serve(script), **options))
 
     return scripted
+
+
+class Activations:
+    """Gives out tokens, a new one each time, and counts them."""
+
+    def __init__(self):
+        self.count = 0
+
+    async def __call__(self, wake):
+        self.count += 1
+        return Access(f"{self.count:064x}")
+
+
+@pytest.fixture
+async def box(serve, connect):
+    """Make the handle of a sandbox on a scripted server; return both."""
+
+    async def box(*answers, **options):
+        wire = serve(*answers)
+        wire.activations = Activations()
+        return handle(AsyncSandbox, connect(wire, **options), wire.activations), wire
+
+    return box
 
 
 @pytest.fixture(autouse=True)

@@ -247,7 +247,7 @@ async def test_an_event_without_a_time_has_none_and_what_nobody_knows_is_kept(re
 @pytest.mark.parametrize("odd", ["nonsense", 5, None, [HELLO], {"text": "x"}, {**HELLO, "text": None}])
 async def test_a_message_that_is_no_log_event_is_skipped_with_one_warning(read_bytes, caplog, odd):
     caplog.set_level(logging.WARNING, logger="superserve")
-    assert texts(await read_bytes(log(HELLO, odd, WORLD, READY))) == TEXTS
+    assert texts(await read_bytes(log(HELLO, odd, WORLD, odd, READY))) == TEXTS
     [warning] = [record for record in caplog.records if record.name == "superserve"]
     assert "no log event" in warning.getMessage()
 

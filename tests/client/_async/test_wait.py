@@ -356,9 +356,9 @@ async def test_a_row_that_lags_behind_is_asked_for_at_the_poll_interval(serve, c
     wire = serve(script := Script())
     template = await AsyncTemplate.connect(TEMPLATE_ID, client=connect(wire))
     script.then(template=[building, building, reply(json=template_row())])
-    await wait(template, poll_interval_s=0.15)
+    await wait(template, poll_interval_s=0.08)
     moments = [request.at for request in wire.requests if request.path == f"/templates/{TEMPLATE_ID}"][1:]
-    assert all(later - earlier >= 0.1 for earlier, later in itertools.pairwise(moments))
+    assert all(later - earlier >= 0.06 for earlier, later in itertools.pairwise(moments))
 
 
 async def test_a_row_that_lags_behind_for_ever_is_returned_as_it_is_with_a_warning(
@@ -370,7 +370,7 @@ async def test_a_row_that_lags_behind_for_ever_is_returned_as_it_is_with_a_warni
     assert time.monotonic() - began >= 0.2
     assert info.status == "building"
     assert script.count("template") > 3
-    assert told() == [f"build {BUILD_ID} is ready, and the row of its template still says building"]
+    assert told() == [f"build {BUILD_ID} is ready, and its template still says building"]
 
 
 async def test_a_long_poll_interval_does_not_prolong_the_time_for_a_row_that_lags_behind(
@@ -378,8 +378,11 @@ async def test_a_long_poll_interval_does_not_prolong_the_time_for_a_row_that_lag
 ):
     monkeypatch.setattr(build_wait, "TEMPLATE_LAG_S", 0.2)
     began = time.monotonic()
-    info, _ = await lagging(scripted, template_row("building"), poll_interval_s=300)
-    assert info.status == "building"
+    building = template_row("building", latest_build_id=BUILD_ID)
+    info, script = await lagging(scripted, building, template_row("ready"), poll_interval_s=300)
+    # It is asked for once more when that time is over.
+    assert info.status == "ready"
+    assert script.count("template") == 3
     assert time.monotonic() - began < 10
 
 
@@ -400,12 +403,12 @@ async def test_a_row_that_failed_or_has_a_newer_build_is_not_waited_for(scripted
 
 async def test_a_row_that_lags_behind_does_not_prolong_the_time_of_the_wait(scripted, told):
     began = time.monotonic()
-    info, script = await lagging(scripted, template_row("building"), timeout_s=0.3)
+    info, script = await lagging(scripted, template_row("building"), timeout_s=0.2)
     # The build is ready: that is no time-out.
     assert info.status == "building"
     assert script.count("template") > 3
     assert time.monotonic() - began < build_wait.TEMPLATE_LAG_S / 2
-    assert told() == [f"build {BUILD_ID} is ready, and the row of its template still says building"]
+    assert told() == [f"build {BUILD_ID} is ready, and its template still says building"]
 
 
 # How a build goes on
@@ -640,7 +643,7 @@ async def test_trouble_that_passes_is_borne_with(scripted, trouble, options):
 
 
 async def test_a_poll_that_stalls_is_given_up_and_the_next_one_counts(hurried):
-    template = await hurried(Script(build=[stall(), stall(b"HTTP/1.1 200"), "ready"]), timeout_s=0.5)
+    template = await hurried(Script(build=[stall(), stall(b"HTTP/1.1 200"), "ready"]), timeout_s=0.2)
     assert (await wait(template)).status == "ready"
 
 
@@ -703,22 +706,24 @@ async def test_an_outage_is_borne_with_for_a_while_and_then_told(
     hurried, monkeypatch, trouble, error, options
 ):
     for module in (_polling, build_wait):
-        monkeypatch.setattr(module, "OUTAGE_S", 0.3)
+        monkeypatch.setattr(module, "OUTAGE_S", 0.1)
     script = Script(build=["building", trouble])
     template = await hurried(script, timeout_s=0.1 if error is SandboxTimeoutError else 20)
     with pytest.raises(error) as caught:
         await wait(template, cancel_on_interrupt=True, **options)
     [note] = caught.value.__notes__
-    assert note.startswith("There was no answer for 0.3 s. The build goes on; wait again with ")
+    assert note.startswith("There was no answer for 0.1 s. The build goes on; wait again with ")
     assert f"wait_until_ready(build_id='{BUILD_ID}')" in note
     assert script.count("build") > 2
     assert script.count("cancel") == 0
 
 
 async def test_a_good_answer_now_and_then_is_enough(scripted, monkeypatch):
-    monkeypatch.setattr(_polling, "OUTAGE_S", 0.2)
+    monkeypatch.setattr(_polling, "OUTAGE_S", 0.1)
     answers = [*[reply(500)] * 3, "building"] * 5
-    assert (await wait(await scripted(Script(build=[*answers, "ready"])))).status == "ready"
+    assert (
+        await wait(await scripted(Script(build=[*answers, "ready"])), poll_interval_s=0.01)
+    ).status == "ready"
 
 
 async def test_a_few_errors_are_no_outage_however_far_apart_they_are(scripted, monkeypatch):
@@ -767,13 +772,13 @@ async def test_what_a_wait_bears_with_is_logged(scripted, caplog):
 async def test_a_wait_ends_when_its_time_is_over_whatever_the_server_does(scripted, answers, options):
     script = Script(build=answers, logs=[OPEN_LOG])
     with pytest.raises(SandboxTimeoutError) as caught:
-        await wait(await scripted(script), timeout_s=0.3, **options)
+        await wait(await scripted(script), timeout_s=0.15, **options)
     error = caught.value
     assert isinstance(error, TimeoutError)
     assert f"build {BUILD_ID} of template {TEMPLATE_ID}" in str(error)
     assert f"AsyncTemplate.connect('{TEMPLATE_ID}')" in str(error)
     assert f".wait_until_ready(build_id='{BUILD_ID}')" in str(error)
-    assert "after 0.3 s" in str(error)
+    assert "after 0.15 s" in str(error)
     assert error.hint.startswith("the build goes on; wait again with ")
     assert str(error).count(error.hint) == str(error).count("wait again") == 1
     assert not hasattr(error, "__notes__")
@@ -793,7 +798,7 @@ async def test_a_wait_for_a_log_that_floods_ends_in_time(scripted):
             peer.send(chunk(sse(LINE)) * 100)
 
     with pytest.raises(SandboxTimeoutError):
-        await wait(await scripted(Script(build=["building"], logs=[flood])), timeout_s=0.3, on_log=nothing)
+        await wait(await scripted(Script(build=["building"], logs=[flood])), timeout_s=0.15, on_log=nothing)
 
 
 async def test_a_build_that_ends_in_the_last_moment_is_told_before_the_time_is(scripted, monkeypatch):
@@ -803,7 +808,7 @@ async def test_a_build_that_ends_in_the_last_moment_is_told_before_the_time_is(s
     build = [failed("step_failed: step 1/1 failed after 1s: exited with code 1")]
     template = await scripted(Script(build=build, logs=[OPEN_LOG]))
     with pytest.raises(BuildError):
-        await wait(template, timeout_s=1, on_log=nothing)
+        await wait(template, timeout_s=0.4, on_log=nothing)
 
 
 async def test_a_wait_that_times_out_says_what_the_build_has_come_to_if_that_is_known(scripted):
@@ -811,7 +816,7 @@ async def test_a_wait_that_times_out_says_what_the_build_has_come_to_if_that_is_
     template = await scripted(script)
     script.then(template=[stall()])
     with pytest.raises(SandboxTimeoutError, match=f"build {BUILD_ID} .* has ended: ready"):
-        await wait(template, timeout_s=1, cancel_on_interrupt=True)
+        await wait(template, timeout_s=0.4, cancel_on_interrupt=True)
     assert script.count("cancel") == 0
 
 
@@ -821,10 +826,10 @@ async def test_a_wait_that_times_out_says_what_the_build_has_come_to_if_that_is_
 async def test_polls_keep_their_interval(serve, connect):
     wire = serve(Script(build=["building"] * 4 + ["ready"]))
     template = await AsyncTemplate.connect(TEMPLATE_ID, client=connect(wire))
-    await wait(template, poll_interval_s=0.1)
+    await wait(template, poll_interval_s=0.05)
     moments = [request.at for request in wire.requests[1:-1]]
     # The first pause is anything up to the interval, so that waits which begin together don't go on in step.
-    assert all(later - earlier >= 0.08 for earlier, later in itertools.pairwise(moments[1:]))
+    assert all(later - earlier >= 0.04 for earlier, later in itertools.pairwise(moments[1:]))
 
 
 async def test_events_come_at_once_although_the_next_poll_is_far(scripted):

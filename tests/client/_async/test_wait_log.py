@@ -129,7 +129,7 @@ async def test_no_event_is_invented_when_the_log_cannot_be_read(scripted, bounds
 
 
 async def test_what_was_read_is_delivered_however_long_the_callback_takes(scripted, bounds):
-    bounds(flowing_s=0.1, silent_s=0.1, not_open_s=0.1)
+    bounds(flowing_s=0.05, silent_s=0.05, not_open_s=0.05)
     lines = [{**LINE, "text": f"line {number}"} for number in range(600)]
     script = Script(build=["ready"], logs=[log(*lines, END)])
     texts = []
@@ -137,7 +137,7 @@ async def test_what_was_read_is_delivered_however_long_the_callback_takes(script
     def dawdle(event):
         texts.append(event.text)
         if len(texts) in (10, 300):
-            time.sleep(0.2)
+            time.sleep(0.1)
 
     await follow(await scripted(script), on_log=dawdle)
     assert texts == [*(line["text"] for line in lines), "ready"]
@@ -176,7 +176,7 @@ def test_the_pauses_are_those_that_are_promised(monkeypatch):
 
 async def test_a_log_that_finished_is_not_opened_again(scripted, bounds):
     bounds(pauses_s=(0.0,))
-    script = Script(build=["building"] * 10 + ["ready"], logs=[log(LINE, END)])
+    script = Script(build=["building"] * 5 + ["ready"], logs=[log(LINE, END)])
     assert await follow(await scripted(script)) == ["hello", "ready"]
     assert script.count("logs") == 1
 
@@ -190,7 +190,7 @@ async def test_a_log_that_finished_is_not_asked_about_without_a_pause(scripted, 
         return get(self, timeout_s)
 
     monkeypatch.setattr(reader.AsyncReader, "get", count)
-    script = Script(build=["building"] * 6 + ["ready"], logs=[log(LINE, END)])
+    script = Script(build=["building"] * 3 + ["ready"], logs=[log(LINE, END)])
     await follow(await scripted(script), poll_interval_s=0.1)
     assert len(asked) < 50
 
@@ -218,7 +218,7 @@ async def test_a_log_that_ended_is_opened_again_once_a_poll_made_since_then_says
 
     def asked_before_that(peer, _request):
         peer.wait(log_has_ended)
-        time.sleep(0.1)
+        time.sleep(0.05)
         peer.send(reply(json=build_row("building")))
 
     def asked_since_then(peer, _request):
@@ -227,7 +227,7 @@ async def test_a_log_that_ended_is_opened_again_once_a_poll_made_since_then_says
 
     script = Script(logs=[end, log(LINE, END)])
     script.then(build=[asked_before_that, asked_since_then, once_asked_for(script, Verdict(), times=2)])
-    texts = await follow(await scripted(script), poll_interval_s=0.2)
+    texts = await follow(await scripted(script), poll_interval_s=0.1)
     assert [text for text in texts if text != TROUBLE["text"]] == ["hello", "ready"]
     assert asked_too_early == [False]
 
@@ -259,16 +259,16 @@ async def pauses(serve, connect, *logs, openings):
 async def test_the_pauses_grow_and_neither_heartbeats_nor_trouble_nor_retry_after_change_them(
     serve, connect, bounds, ending
 ):
-    bounds(pauses_s=(0.05, 0.2, 0.3), not_open_s=0.1)
+    bounds(pauses_s=(0.02, 0.06, 0.1), not_open_s=0.05)
     found = await pauses(serve, connect, ending, openings=5)
-    assert all(pause >= least for pause, least in zip(found, (0.05, 0.2, 0.3, 0.3), strict=True))
+    assert all(pause >= least for pause, least in zip(found, (0.02, 0.06, 0.1, 0.1), strict=True))
     assert max(found) < SOON_S
 
 
 async def test_heartbeats_that_differ_do_not_change_the_pauses_either(serve, connect, bounds):
-    bounds(pauses_s=(0.01, 0.3), not_open_s=0.1)
+    bounds(pauses_s=(0.01, 0.1), not_open_s=0.05)
     heartbeats = [log({**HEARTBEAT, "timestamp": f"2026-05-01T10:00:0{number}Z"}) for number in range(9)]
-    assert min((await pauses(serve, connect, *heartbeats, openings=3))[1:]) >= 0.3
+    assert min((await pauses(serve, connect, *heartbeats, openings=3))[1:]) >= 0.1
 
 
 async def test_anything_new_starts_the_pauses_again(serve, connect, bounds):
@@ -300,7 +300,7 @@ async def test_a_log_too_long_to_be_replayed_is_not_opened_again_for_its_silence
     bounds(silent_s=0.1)
     monkeypatch.setattr(build_wait, "SILENCE_S", 0.05)
     monkeypatch.setattr(build_wait, "REPLAYED", 1)
-    script = Script(build=["building"] * 15 + ["ready"], logs=[stall(STREAM_HEAD + EVENT * 2)])
+    script = Script(build=["building"] * 8 + ["ready"], logs=[stall(STREAM_HEAD + EVENT * 2)])
     assert await follow(await scripted(script)) == ["hello", "hello"]
     assert script.count("logs") == 1
 
@@ -340,11 +340,11 @@ async def test_a_log_that_ends_after_its_build_is_read_to_its_end(scripted, warn
 
 
 async def test_a_log_that_never_ends_is_read_for_a_bounded_time(scripted, bounds, warnings):
-    bounds(flowing_s=0.4)
+    bounds(flowing_s=0.2)
 
     def drip(peer, _request):
         peer.send(STREAM_HEAD)
-        while not peer._wire.closing.wait(0.02):
+        while not peer._wire.closing.wait(0.01):
             peer.send(EVENT)
 
     verdict = Verdict()
@@ -352,12 +352,12 @@ async def test_a_log_that_never_ends_is_read_for_a_bounded_time(scripted, bounds
     script.then(build=[once_asked_for(script, verdict)])
     texts = await follow(await scripted(script))
     assert len(texts) > 5
-    assert 0.4 <= verdict.ago < 0.4 + SOON_S
+    assert 0.2 <= verdict.ago < 0.2 + SOON_S
     assert warnings() == [f"the log of build {BUILD_ID} was not read to its end: it did not end in time"]
 
 
 async def test_an_endless_flood_is_read_for_a_bounded_time(scripted, bounds, monkeypatch):
-    bounds(flowing_s=0.3)
+    bounds(flowing_s=0.1)
     monkeypatch.setattr(reader, "READ_AHEAD", 1024 * 1024)
 
     def flood(peer, _request):
@@ -369,16 +369,16 @@ async def test_an_endless_flood_is_read_for_a_bounded_time(scripted, bounds, mon
     script = Script(logs=[flood])
     script.then(build=[once_asked_for(script, verdict)])
     assert len(await follow(await scripted(script))) > 100
-    assert verdict.ago < 0.3 + SOON_S
+    assert verdict.ago < 0.1 + SOON_S
 
 
 async def test_a_log_that_is_silent_is_read_for_a_moment(scripted, bounds, warnings):
-    bounds(silent_s=0.3)
+    bounds(silent_s=0.15)
     verdict = Verdict()
     script = Script(logs=[stall(STREAM_HEAD + EVENT)])
     script.then(build=[once_asked_for(script, verdict)])
     assert await follow(await scripted(script)) == ["hello"]
-    assert 0.3 <= verdict.ago < 0.3 + SOON_S
+    assert 0.15 <= verdict.ago < 0.15 + SOON_S
     assert script.count("logs") == 1
     assert warnings() == [f"the log of build {BUILD_ID} was not read to its end: it did not end in time"]
 
@@ -413,12 +413,12 @@ BAD_LOGS = {
 async def test_a_log_that_cannot_be_read_is_tried_once_more_and_holds_up_no_wait(
     scripted, bounds, warnings, bad
 ):
-    bounds(not_open_s=0.6)
+    bounds(not_open_s=0.4)
     verdict = Verdict()
     script = Script(logs=[bad])
     script.then(build=[once_asked_for(script, verdict)])
     texts = await follow(await scripted(script))
-    assert verdict.ago < 0.6 + SOON_S
+    assert verdict.ago < 0.4 + SOON_S
     assert texts == ([TROUBLE["text"]] if bad is BAD_LOGS["trouble"] else [])
     assert script.count("logs") == 2
     [warning] = warnings()
@@ -500,14 +500,14 @@ async def test_a_breakdown_of_the_reading_ends_the_log_and_not_the_wait(
 
 
 async def test_the_end_of_the_log_hastens_the_polls(scripted):
-    script = Script(build=["building", "building", "building", "ready"], logs=[log(LINE, END)])
+    script = Script(build=["building", "building", "ready"], logs=[log(LINE, END)])
     assert await follow(await scripted(script), poll_interval_s=50) == ["hello", "ready"]
 
 
 async def test_a_log_that_is_refused_does_not_hasten_the_polls(scripted):
     script = Script(build=["building"], logs=[reply(404)])
     with pytest.raises(SandboxTimeoutError):
-        await follow(await scripted(script), poll_interval_s=50, timeout_s=0.5)
+        await follow(await scripted(script), poll_interval_s=50, timeout_s=0.3)
     assert script.count("build") == 1
 
 
@@ -532,7 +532,7 @@ async def test_what_was_read_is_delivered_before_the_error_of_a_wait_whose_time_
     script.then(logs=[during_the_last_poll(script)])
     events = []
     with pytest.raises(SandboxTimeoutError) as caught:
-        await follow(await scripted(script), on_log=events.append, timeout_s=0.5)
+        await follow(await scripted(script), on_log=events.append, timeout_s=0.3)
     assert [event.text for event in events] == ["hello"] * 3
     assert str(caught.value).count("wait again") == 1
 
@@ -556,9 +556,9 @@ async def test_a_callback_that_takes_longer_than_the_wait_is_still_given_what_wa
     def dawdle(event):
         texts.append(event.text)
         if len(texts) == 1:
-            time.sleep(0.5)
+            time.sleep(0.3)
 
     script = Script(build=["building"], logs=[stall(STREAM_HEAD + chunk(sse(LINE, MORE, MORE)))])
     with pytest.raises(SandboxTimeoutError):
-        await follow(await scripted(script), on_log=dawdle, timeout_s=0.3)
+        await follow(await scripted(script), on_log=dawdle, timeout_s=0.2)
     assert texts == ["hello", "more", "more"]

@@ -4,8 +4,11 @@
 import pytest
 
 from superserve import Superserve, Template
+from superserve._http.planes import Access
 from superserve._sync import client as client_module
+from superserve._sync.sandboxes import Sandbox
 from tests.script import TEMPLATE_ID
+from tests.talk import handle
 
 
 @pytest.fixture
@@ -37,6 +40,29 @@ def scripted(serve, connect):
         return Template.connect(TEMPLATE_ID, client=connect(serve(script), **options))
 
     return scripted
+
+
+class Activations:
+    """Gives out tokens, a new one each time, and counts them."""
+
+    def __init__(self):
+        self.count = 0
+
+    def __call__(self, wake):
+        self.count += 1
+        return Access(f"{self.count:064x}")
+
+
+@pytest.fixture
+def box(serve, connect):
+    """Make the handle of a sandbox on a scripted server; return both."""
+
+    def box(*answers, **options):
+        wire = serve(*answers)
+        wire.activations = Activations()
+        return handle(Sandbox, connect(wire, **options), wire.activations), wire
+
+    return box
 
 
 @pytest.fixture(autouse=True)

@@ -329,9 +329,9 @@ def test_a_wrong_flag_is_refused(template, value):
 
 def test_a_callback_that_cannot_be_called_is_refused(template):
     text = refused(lambda: template.wait_until_ready(on_log="print"))
-    assert text == "on_log: expected a function of one log event, got str"
+    assert text == "on_log: expected a function of one argument, got str"
     text = refused(lambda: template.stream_build_logs(on_event=None))
-    assert text == "on_event: expected a function of one log event, got None"
+    assert text == "on_event: expected a function of one argument, got None"
 
 
 def yields(event):
@@ -369,7 +369,7 @@ def test_a_client_of_the_wrong_kind_is_refused():
 def test_a_client_comes_with_its_own_key_and_address(wire, connect):
     for options in ({"api_key": SECRET}, {"base_url": "https://example.com"}):
         text = refused(lambda options=options: Template.list(client=connect(wire), **options))
-        assert text == "client: has a key and an address already; leave api_key and base_url out"
+        assert text == "client: has a key and an address already; leave api_key, base_url and sandbox_url out"
 
 
 def test_arguments_are_checked_before_the_key():

@@ -431,11 +431,11 @@ def test_a_log_in_which_something_happens_is_not_silent_however_long_it_takes(re
     def answer(peer, _request):
         peer.send(STREAM_HEAD)
         for number in range(8):
-            time.sleep(0.1)
+            time.sleep(0.08)
             peer.send(chunk(sse({**HELLO, "text": str(number)})))
         peer.send(chunk(sse(READY)))
 
-    events, error, _ = read(answer, idle_timeout_s=0.6)
+    events, error, _ = read(answer, idle_timeout_s=0.5)
     assert (len(events), error) == (9, None)
 
 
@@ -445,9 +445,9 @@ def test_the_time_that_the_callback_takes_is_no_silence(scripted):
 
     def dawdle(event):
         events.append(event)
-        time.sleep(0.15)
+        time.sleep(0.08)
 
-    template.stream_build_logs(on_event=dawdle, idle_timeout_s=0.1)
+    template.stream_build_logs(on_event=dawdle, idle_timeout_s=0.06)
     assert texts(events) == TEXTS
 
 

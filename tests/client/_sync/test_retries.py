@@ -237,13 +237,13 @@ def test_a_server_that_is_not_there_is_tried_again(template):
 
 
 def test_retry_after_is_obeyed_and_not_shortened(template, monkeypatch):
-    monkeypatch.setattr(retry, "LONGEST_DELAY_S", 0.2)
+    monkeypatch.setattr(retry, "LONGEST_DELAY_S", 0.1)
     for wait in ("1", "Fri, 31 Dec 2999 23:59:59 GMT"):
         handle, wire = template(reply(503, headers={"Retry-After": wait}), GOOD)
         handle.get_info()
         first, second = wire.requests
         # Up to the cap; jitter comes on top of it.
-        assert second.at - first.at >= 0.2
+        assert second.at - first.at >= 0.1
 
 
 def test_retry_after_of_zero_means_at_once(template, monkeypatch):
@@ -265,8 +265,8 @@ def test_the_deadline_is_not_waited_over(template, monkeypatch):
 
 
 def test_all_attempts_share_one_deadline(template):
-    handle, wire = template(reply(503, headers={"Retry-After": "0"}), stall(), timeout_s=1)
-    with pytest.raises(SandboxTimeoutError, match="no complete answer within the timeout of 1 s"):
+    handle, wire = template(reply(503, headers={"Retry-After": "0"}), stall(), timeout_s=0.3)
+    with pytest.raises(SandboxTimeoutError, match=r"no complete answer within the timeout of 0\.3 s"):
         handle.get_info()
     assert len(wire.requests) == 2
 

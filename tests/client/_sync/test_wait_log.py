@@ -130,7 +130,7 @@ def test_no_event_is_invented_when_the_log_cannot_be_read(scripted, bounds, warn
 
 
 def test_what_was_read_is_delivered_however_long_the_callback_takes(scripted, bounds):
-    bounds(flowing_s=0.1, silent_s=0.1, not_open_s=0.1)
+    bounds(flowing_s=0.05, silent_s=0.05, not_open_s=0.05)
     lines = [{**LINE, "text": f"line {number}"} for number in range(600)]
     script = Script(build=["ready"], logs=[log(*lines, END)])
     texts = []
@@ -138,7 +138,7 @@ def test_what_was_read_is_delivered_however_long_the_callback_takes(scripted, bo
     def dawdle(event):
         texts.append(event.text)
         if len(texts) in (10, 300):
-            time.sleep(0.2)
+            time.sleep(0.1)
 
     follow(scripted(script), on_log=dawdle)
     assert texts == [*(line["text"] for line in lines), "ready"]
@@ -177,7 +177,7 @@ def test_the_pauses_are_those_that_are_promised(monkeypatch):
 
 def test_a_log_that_finished_is_not_opened_again(scripted, bounds):
     bounds(pauses_s=(0.0,))
-    script = Script(build=["building"] * 10 + ["ready"], logs=[log(LINE, END)])
+    script = Script(build=["building"] * 5 + ["ready"], logs=[log(LINE, END)])
     assert follow(scripted(script)) == ["hello", "ready"]
     assert script.count("logs") == 1
 
@@ -191,7 +191,7 @@ def test_a_log_that_finished_is_not_asked_about_without_a_pause(scripted, monkey
         return get(self, timeout_s)
 
     monkeypatch.setattr(reader.Reader, "get", count)
-    script = Script(build=["building"] * 6 + ["ready"], logs=[log(LINE, END)])
+    script = Script(build=["building"] * 3 + ["ready"], logs=[log(LINE, END)])
     follow(scripted(script), poll_interval_s=0.1)
     assert len(asked) < 50
 
@@ -219,7 +219,7 @@ def test_a_log_that_ended_is_opened_again_once_a_poll_made_since_then_says_that_
 
     def asked_before_that(peer, _request):
         peer.wait(log_has_ended)
-        time.sleep(0.1)
+        time.sleep(0.05)
         peer.send(reply(json=build_row("building")))
 
     def asked_since_then(peer, _request):
@@ -228,7 +228,7 @@ def test_a_log_that_ended_is_opened_again_once_a_poll_made_since_then_says_that_
 
     script = Script(logs=[end, log(LINE, END)])
     script.then(build=[asked_before_that, asked_since_then, once_asked_for(script, Verdict(), times=2)])
-    texts = follow(scripted(script), poll_interval_s=0.2)
+    texts = follow(scripted(script), poll_interval_s=0.1)
     assert [text for text in texts if text != TROUBLE["text"]] == ["hello", "ready"]
     assert asked_too_early == [False]
 
@@ -260,16 +260,16 @@ def pauses(serve, connect, *logs, openings):
 def test_the_pauses_grow_and_neither_heartbeats_nor_trouble_nor_retry_after_change_them(
     serve, connect, bounds, ending
 ):
-    bounds(pauses_s=(0.05, 0.2, 0.3), not_open_s=0.1)
+    bounds(pauses_s=(0.02, 0.06, 0.1), not_open_s=0.05)
     found = pauses(serve, connect, ending, openings=5)
-    assert all(pause >= least for pause, least in zip(found, (0.05, 0.2, 0.3, 0.3), strict=True))
+    assert all(pause >= least for pause, least in zip(found, (0.02, 0.06, 0.1, 0.1), strict=True))
     assert max(found) < SOON_S
 
 
 def test_heartbeats_that_differ_do_not_change_the_pauses_either(serve, connect, bounds):
-    bounds(pauses_s=(0.01, 0.3), not_open_s=0.1)
+    bounds(pauses_s=(0.01, 0.1), not_open_s=0.05)
     heartbeats = [log({**HEARTBEAT, "timestamp": f"2026-05-01T10:00:0{number}Z"}) for number in range(9)]
-    assert min((pauses(serve, connect, *heartbeats, openings=3))[1:]) >= 0.3
+    assert min((pauses(serve, connect, *heartbeats, openings=3))[1:]) >= 0.1
 
 
 def test_anything_new_starts_the_pauses_again(serve, connect, bounds):
@@ -299,7 +299,7 @@ def test_a_log_too_long_to_be_replayed_is_not_opened_again_for_its_silence(scrip
     bounds(silent_s=0.1)
     monkeypatch.setattr(build_wait, "SILENCE_S", 0.05)
     monkeypatch.setattr(build_wait, "REPLAYED", 1)
-    script = Script(build=["building"] * 15 + ["ready"], logs=[stall(STREAM_HEAD + EVENT * 2)])
+    script = Script(build=["building"] * 8 + ["ready"], logs=[stall(STREAM_HEAD + EVENT * 2)])
     assert follow(scripted(script)) == ["hello", "hello"]
     assert script.count("logs") == 1
 
@@ -339,11 +339,11 @@ def test_a_log_that_ends_after_its_build_is_read_to_its_end(scripted, warnings):
 
 
 def test_a_log_that_never_ends_is_read_for_a_bounded_time(scripted, bounds, warnings):
-    bounds(flowing_s=0.4)
+    bounds(flowing_s=0.2)
 
     def drip(peer, _request):
         peer.send(STREAM_HEAD)
-        while not peer._wire.closing.wait(0.02):
+        while not peer._wire.closing.wait(0.01):
             peer.send(EVENT)
 
     verdict = Verdict()
@@ -351,12 +351,12 @@ def test_a_log_that_never_ends_is_read_for_a_bounded_time(scripted, bounds, warn
     script.then(build=[once_asked_for(script, verdict)])
     texts = follow(scripted(script))
     assert len(texts) > 5
-    assert 0.4 <= verdict.ago < 0.4 + SOON_S
+    assert 0.2 <= verdict.ago < 0.2 + SOON_S
     assert warnings() == [f"the log of build {BUILD_ID} was not read to its end: it did not end in time"]
 
 
 def test_an_endless_flood_is_read_for_a_bounded_time(scripted, bounds, monkeypatch):
-    bounds(flowing_s=0.3)
+    bounds(flowing_s=0.1)
     monkeypatch.setattr(reader, "READ_AHEAD", 1024 * 1024)
 
     def flood(peer, _request):
@@ -368,16 +368,16 @@ def test_an_endless_flood_is_read_for_a_bounded_time(scripted, bounds, monkeypat
     script = Script(logs=[flood])
     script.then(build=[once_asked_for(script, verdict)])
     assert len(follow(scripted(script))) > 100
-    assert verdict.ago < 0.3 + SOON_S
+    assert verdict.ago < 0.1 + SOON_S
 
 
 def test_a_log_that_is_silent_is_read_for_a_moment(scripted, bounds, warnings):
-    bounds(silent_s=0.3)
+    bounds(silent_s=0.15)
     verdict = Verdict()
     script = Script(logs=[stall(STREAM_HEAD + EVENT)])
     script.then(build=[once_asked_for(script, verdict)])
     assert follow(scripted(script)) == ["hello"]
-    assert 0.3 <= verdict.ago < 0.3 + SOON_S
+    assert 0.15 <= verdict.ago < 0.15 + SOON_S
     assert script.count("logs") == 1
     assert warnings() == [f"the log of build {BUILD_ID} was not read to its end: it did not end in time"]
 
@@ -410,12 +410,12 @@ BAD_LOGS = {
 
 @pytest.mark.parametrize("bad", BAD_LOGS.values(), ids=BAD_LOGS)
 def test_a_log_that_cannot_be_read_is_tried_once_more_and_holds_up_no_wait(scripted, bounds, warnings, bad):
-    bounds(not_open_s=0.6)
+    bounds(not_open_s=0.4)
     verdict = Verdict()
     script = Script(logs=[bad])
     script.then(build=[once_asked_for(script, verdict)])
     texts = follow(scripted(script))
-    assert verdict.ago < 0.6 + SOON_S
+    assert verdict.ago < 0.4 + SOON_S
     assert texts == ([TROUBLE["text"]] if bad is BAD_LOGS["trouble"] else [])
     assert script.count("logs") == 2
     [warning] = warnings()
@@ -493,14 +493,14 @@ def test_a_breakdown_of_the_reading_ends_the_log_and_not_the_wait(scripted, boun
 
 
 def test_the_end_of_the_log_hastens_the_polls(scripted):
-    script = Script(build=["building", "building", "building", "ready"], logs=[log(LINE, END)])
+    script = Script(build=["building", "building", "ready"], logs=[log(LINE, END)])
     assert follow(scripted(script), poll_interval_s=50) == ["hello", "ready"]
 
 
 def test_a_log_that_is_refused_does_not_hasten_the_polls(scripted):
     script = Script(build=["building"], logs=[reply(404)])
     with pytest.raises(SandboxTimeoutError):
-        follow(scripted(script), poll_interval_s=50, timeout_s=0.5)
+        follow(scripted(script), poll_interval_s=50, timeout_s=0.3)
     assert script.count("build") == 1
 
 
@@ -525,7 +525,7 @@ def test_what_was_read_is_delivered_before_the_error_of_a_wait_whose_time_is_ove
     script.then(logs=[during_the_last_poll(script)])
     events = []
     with pytest.raises(SandboxTimeoutError) as caught:
-        follow(scripted(script), on_log=events.append, timeout_s=0.5)
+        follow(scripted(script), on_log=events.append, timeout_s=0.3)
     assert [event.text for event in events] == ["hello"] * 3
     assert str(caught.value).count("wait again") == 1
 
@@ -549,9 +549,9 @@ def test_a_callback_that_takes_longer_than_the_wait_is_still_given_what_was_read
     def dawdle(event):
         texts.append(event.text)
         if len(texts) == 1:
-            time.sleep(0.5)
+            time.sleep(0.3)
 
     script = Script(build=["building"], logs=[stall(STREAM_HEAD + chunk(sse(LINE, MORE, MORE)))])
     with pytest.raises(SandboxTimeoutError):
-        follow(scripted(script), on_log=dawdle, timeout_s=0.3)
+        follow(scripted(script), on_log=dawdle, timeout_s=0.2)
     assert texts == ["hello", "more", "more"]

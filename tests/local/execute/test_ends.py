@@ -108,14 +108,10 @@ def killed_server(request, marker, tmp_path):
     return server
 
 
-async def test_nothing_runs_on_after_a_killed_server(killed_server, plain_builds, processes, until):
-    await until(lambda: processes() == [])
-    await plain_builds.run("true")  # Takes the folder away.
-
-
-async def test_the_folder_of_a_killed_server_is_removed_by_the_next_build(
-    killed_server, plain_builds, scratch_folders
+async def test_nothing_runs_on_after_a_killed_server_and_the_next_build_removes_its_folder(
+    killed_server, plain_builds, processes, scratch_folders, until
 ):
+    await until(lambda: processes() == [])
     assert len(scratch_folders()) == 1
     await plain_builds.run("true")
     assert scratch_folders() == []

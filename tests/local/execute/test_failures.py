@@ -57,12 +57,14 @@ async def test_a_step_that_starts_too_many_processes_is_stopped(builds, processe
 
 
 async def test_too_many_processes_before_ready_cmd_fail_the_build(builds, processes):
-    message, _ = await builds.fail(
+    message, log = await builds.fail(
         start_cmd="for i in $(seq 100); do sleep 1000 & done; wait",
         ready_cmd="sleep 1000",
-        limits=Limits(processes=20, ready_s=60),
+        limits=Limits(processes=20, ready_s=30),
     )
     assert message == "ready_cmd_failed: ready_cmd did not succeed in time"
+    # What ended it is the limit: without one it would have gone on.
+    assert any(line.startswith("start_cmd ended") for line in log.of("system"))
 
 
 async def test_a_file_larger_than_the_disk_is_not_written(builds):
@@ -114,7 +116,7 @@ async def test_an_environment_that_does_not_start_is_a_boot_failure(builds, monk
 
 
 async def test_an_environment_that_does_not_answer_is_a_boot_failure(builds, monkeypatch):
-    runner = builds.runner(Limits(boot_s=0.3))
+    runner = builds.runner(Limits(boot_s=0.1, grace_s=0.1))
     monkeypatch.setattr(builds, "runner", lambda limits: runner)
     monkeypatch.setattr(isolation, "_PYTHON_OPTIONS", ("-c", "import time; time.sleep(1000)"))
     monkeypatch.setattr(machine, "_STOP_MARGIN_S", 0.1)

@@ -28,6 +28,72 @@ async def test_nothing_but_the_scratch_folder_can_be_written(isolated_builds, tm
     assert not (tmp_path / "file").exists()
 
 
+@pytest.fixture
+def programs(monkeypatch, tmp_path):
+    """A folder that counts as one of this machine's programs, with a file, a folder and a link in it."""
+    folder = tmp_path / "machine" / "programs"
+    (folder / "folder").mkdir(parents=True)
+    (folder / "folder" / "file").write_text("kept\n")
+    (folder / "link").symlink_to("folder/file")
+    (folder.parent / "named").symlink_to(folder)
+    monkeypatch.setattr(isolation, "_PROGRAMS", (*isolation._PROGRAMS, str(folder.parent.relative_to("/"))))
+    return folder
+
+
+async def test_a_workdir_that_is_among_the_machines_programs_is_a_writable_copy(isolated_builds, programs):
+    log = await isolated_builds.run(
+        Step(workdir=str(programs)), "cat link; echo more >> folder/file; touch new folder/new; cat link; ls"
+    )
+    assert log.text("stdout") == "kept\nkept\nmore\nfolder\nlink\nnew\n"
+    assert {path.name for path in programs.rglob("*")} == {"folder", "link", "file"}
+    assert (programs / "link").read_text() == "kept\n"
+
+
+async def test_of_a_workdir_that_is_too_large_to_copy_only_the_folder_is_writable(
+    isolated_builds, programs, monkeypatch
+):
+    monkeypatch.setattr(isolation, "_COPIED_BYTES", 4)
+    log = await isolated_builds.run(
+        Step(workdir=str(programs)), "cat link; echo more >> folder/file || touch new; ls"
+    )
+    assert log.text("stdout") == "kept\nfolder\nlink\nnew\n"
+    assert "Read-only file system" in log.text("stderr")
+    assert not (programs / "new").exists()
+
+
+async def test_a_workdir_can_be_named_by_a_link(isolated_builds, programs):
+    named = programs.parent / "named"
+    log = await isolated_builds.run(
+        Step(workdir=str(named / "app")), "touch new; pwd -P", Step(workdir=str(named)), "cat link; touch new"
+    )
+    assert log.text("stdout") == f"{programs}/app\nkept\n"
+    assert not (programs / "app").exists()
+
+
+async def test_folders_of_this_machines_programs_are_writable_workdirs(isolated_builds):
+    workdirs = ["/usr/src", "/usr/local", "/etc", "/lib", "/opt/app"]
+    steps = [
+        step for workdir in workdirs for step in (Step(workdir=workdir), "touch superserve-test; echo $?")
+    ]
+    log = await isolated_builds.run(*steps)
+    assert log.text("stdout").split() == ["0"] * len(workdirs)
+    assert not any(is_there(workdir, "superserve-test") for workdir in workdirs)
+
+
+def is_there(*path):
+    return pathlib.Path(*path).exists()
+
+
+async def test_how_many_processes_the_user_has_elsewhere_does_not_matter(builds):
+    log = await builds.run("grep 'Max processes' /proc/self/limits")
+    assert log.text("stdout").split() == process_limit().split()
+
+
+def process_limit():
+    lines = pathlib.Path("/proc/self/limits").read_text().splitlines()
+    return next(line for line in lines if line.startswith("Max processes"))
+
+
 async def test_there_is_no_network_but_loopback(isolated_builds):
     log = await isolated_builds.run("cat /proc/net/dev")
     interfaces = [line.split(":")[0].strip() for line in log.text("stdout").splitlines() if ":" in line]

@@ -217,7 +217,7 @@ class Agent:
             self._send(event="exit", number=process.number, code=max(code, -1))
 
     def _check_processes(self) -> None:
-        # RLIMIT_NPROC counts all processes of the user, and does not bind root: the build's own are counted here.
+        # RLIMIT_NPROC counts all processes of the user, other containers' as well, and does not bind root.
         count = sum(_count_descendants().values())
         if count > self._processes:
             self._send(event="limit", number=None, reason=f"more than {self._processes} processes")

@@ -1,5 +1,6 @@
 """Where a build's steps run: inside bwrap where that works, else as plain processes of this user."""
 
+import atexit
 import contextlib
 import json
 import os
@@ -10,12 +11,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from importlib import resources
 
+from superserve.local._app.clock import monotonic
 from superserve.local._machines.processes.scratch import Scratch
 
 # -I and -S: no variable, folder or package of the user's has a say in what the agent runs.
 _PYTHON_OPTIONS = ("-I", "-S", "-X", "utf8")
-_AGENT = pathlib.Path(__file__).with_name("agent.py")
+# Where the package lies in an archive (zipapp), a copy of it is made, which goes with the interpreter.
+_copies = contextlib.ExitStack()
+atexit.register(_copies.close)
+_AGENT = _copies.enter_context(resources.as_file(resources.files(__package__) / "agent.py"))
 _AGENT_INSIDE = "/run/superserve/agent.py"
 
 # Folders that steps expect in any image, and may write to.
@@ -23,6 +29,9 @@ _FOLDERS = ("home", "root", "run", "srv", "tmp", "var/tmp")
 
 # This machine's programs. Not here: homes, data, and /run, whose sockets would lead out.
 _PROGRAMS = ("bin", "etc", "lib", "lib32", "lib64", "libx32", "nix", "opt", "sbin", "usr")
+
+# How much of them is copied for a build whose steps work right there.
+_COPIED_BYTES = 256 << 20
 
 _PROBE_LIMIT_S = 10.0
 _KILL_LIMIT_S = 5.0
@@ -49,10 +58,10 @@ class Unisolated:
     def kill_strays(self, scratch: Scratch) -> None:
         """Kill what an agent that was killed itself has left: whatever has this build's TMPDIR (not without /proc)."""
         mark = f"TMPDIR={self.variables(scratch)['TMPDIR']}\0".encode()
-        end = time.monotonic() + _KILL_LIMIT_S
+        end = monotonic() + _KILL_LIMIT_S
         # A process shows no environment while it turns into another program, so one look is not enough.
         clean_looks = 0
-        while clean_looks < _CLEAN_LOOKS and time.monotonic() < end:
+        while clean_looks < _CLEAN_LOOKS and monotonic() < end:
             pids = _find_pids(mark)
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -96,8 +105,8 @@ class Bwrap:
     def agent_command(self, scratch: Scratch, workdirs: Iterable[str]) -> list[str]:
         """Prepare the scratch folder and return the command that starts agent.py.
 
-        Its settings are to be appended. `workdirs` are the absolute paths that the build's steps work in: they stay
-        writable where they lie among this machine's programs.
+        Its settings are to be appended. `workdirs` are the absolute paths that the build's steps work in: they are
+        writable where they lie among this machine's programs, which takes copies of those that are there.
         """
         _make_folders(scratch)
         python = os.path.realpath(sys.executable)
@@ -177,26 +186,47 @@ def _make_folders(scratch: Scratch) -> None:
 
 
 def _bind_programs(root: pathlib.Path, workdirs: Iterable[str]) -> Iterator[str]:
-    ways = {parent for workdir in workdirs for parent in pathlib.Path(workdir).parents}
+    # A workdir may be named by a link, as /lib is to /usr/lib.
+    places = {pathlib.Path(name) for workdir in workdirs for name in (workdir, os.path.realpath(workdir))}
+    ways = {parent for place in places for parent in place.parents}
     for name in _PROGRAMS:
-        yield from _bind_read_only(pathlib.Path("/", name), root, ways)
+        yield from _bind(pathlib.Path("/", name), root, places, ways)
 
 
-def _bind_read_only(path: pathlib.Path, root: pathlib.Path, ways: set[pathlib.Path]) -> Iterator[str]:
-    """Yield the options that show `path` read-only, but leave the `ways` to working directories writable.
+def _bind(
+    path: pathlib.Path, root: pathlib.Path, places: set[pathlib.Path], ways: set[pathlib.Path]
+) -> Iterator[str]:
+    """Yield the options that show `path` read-only, but leave working directories and the `ways` to them writable.
 
-    A template may well work in /usr/src/app or /opt/app: then /usr/src is a folder of the scratch folder, with what
-    /usr/src has on this machine bound into it.
+    A template may well work in /usr/src, or in /usr/src/app, which isn't there yet. What is there is copied for the
+    first. For the second, /usr/src is a folder of the scratch folder with what /usr/src has bound into it, as for the
+    first where that is too much to copy.
     """
     inside = root / path.relative_to("/")
     if path.is_symlink():
         inside.symlink_to(path.readlink())
-    elif path.is_dir() and path in ways:
-        inside.mkdir()
+    elif path.is_dir() and path in places and _count_bytes(path, _COPIED_BYTES) <= _COPIED_BYTES:
+        # Without what this user can't read, which no step could read either.
+        with contextlib.suppress(OSError):
+            shutil.copytree(path, inside, symlinks=True)
+    elif path.is_dir() and path in places | ways:
+        inside.mkdir(parents=True)
         for child in sorted(path.iterdir()):
-            yield from _bind_read_only(child, root, ways)
+            yield from _bind(child, root, places, ways)
     elif path.exists():
         yield from ("--ro-bind", str(path), str(path))
+
+
+def _count_bytes(folder: pathlib.Path, enough: int) -> int:
+    """Return how large the files below a folder are, or a number that is more than enough."""
+    count = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                count += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118 - there may be many
+        if count > enough:
+            break
+    return count
 
 
 def _bind_python() -> Iterator[str]:

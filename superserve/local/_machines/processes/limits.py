@@ -1,9 +1,5 @@
 """How long a build's parts may take, and how much of the machine it may use."""
 
-import contextlib
-import os
-import pathlib
-import sys
 from typing import Self
 
 import attrs
@@ -46,21 +42,8 @@ class Limits:
     def rlimits(self, disk_mib: int) -> dict[str, int]:
         """Return what each process of a build is limited to by the kernel, by the names of module resource.
 
+        Not their number: the kernel counts all that the user has, in other containers too, so the agent counts its own.
         Memory and CPU are not limited: what a virtual machine of that size could do can't be said for one process
         (programs reserve far more addresses than they use), and the time limits hold in any case.
         """
-        limits = {"RLIMIT_CORE": 0, "RLIMIT_FSIZE": disk_mib << 20}
-        if sys.platform == "linux":
-            # The kernel counts all threads of the user, so those that are there already come on top.
-            limits["RLIMIT_NPROC"] = _count_threads() + self.processes
-        return limits
-
-
-def _count_threads() -> int:
-    count = 0
-    for process in pathlib.Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # It may end meanwhile.
-            if process.stat().st_uid == os.getuid():
-                # One link for each thread's folder, beside `.` and `..`.
-                count += (process / "task").stat().st_nlink - 2
-    return count
+        return {"RLIMIT_CORE": 0, "RLIMIT_FSIZE": disk_mib << 20}

@@ -42,8 +42,12 @@ class ExecuteRunner:
         scratch = Scratch()
         machine = None
         try:
+            # In a thread, as it may copy files.
+            command = await _in_thread(
+                lambda: self._isolation.agent_command(scratch, list_workdirs(job.steps))
+            )
             machine = Machine(
-                self._isolation.agent_command(scratch, list_workdirs(job.steps)),
+                command,
                 log.write,
                 self._limits,
                 disk_mib=job.disk_mib,

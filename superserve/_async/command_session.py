@@ -1,0 +1,226 @@
+"""A command that runs while the caller talks to it."""
+
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpcore
+
+from superserve import _arguments
+from superserve._async.exec_connection import AsyncExecConnection
+from superserve._http.tasks_async import call
+from superserve._operations import exec as operations
+from superserve._redact import Redactor
+from superserve._streams import exec as messages
+from superserve._streams.exec import Event, Exit, Failure
+from superserve._streams.output import BytesOutput, TextOutput
+from superserve.errors import (
+    OutcomeUnknownError,
+    SandboxConnectionError,
+    SandboxError,
+    SandboxTimeoutError,
+    ValidationError,
+)
+from superserve.types import CommandOutput, CommandResult, CommandStream
+
+Callbacks = Mapping[CommandStream, Callable[[Any], object]]
+"""What is called with each piece of a stream's output: str or bytes."""
+
+MARGIN_S: Final = 10.0
+"""Seconds that the end of a command may take to come after its timeout."""
+
+
+class AsyncCommandInput:
+    """The standard input of a command."""
+
+    def __init__(self, session: "AsyncCommandSession") -> None:
+        self._session = session
+        self._is_closed = False
+
+    async def write(self, data: str | bytes | bytearray | memoryview) -> None:
+        """Send input; a string is sent as UTF-8.
+
+        It waits, without a bound, while the program does not read.
+
+        Raises:
+            ValidationError: `data` is neither, or the input has been closed.
+            SandboxConnectionError: The command has ended, or the connection broke.
+        """
+        if self._is_closed:
+            raise ValidationError("stdin: is closed; nothing more can be written to it")
+        for frame in messages.stdin_frames(operations.input_bytes("data", data)):
+            await self._session._send(frame)
+
+    async def close(self) -> None:
+        """End the input: the program reads what was written before, and then its end. Doing it twice is fine."""
+        if not self._is_closed:
+            self._is_closed = True
+            await self._session._send(messages.stdin_close_frame(), after_the_end=False)
+
+
+class AsyncCommandSession:
+    """A command that runs in a sandbox, started with `sandbox.commands.spawn`, and the connection to it.
+
+    Iterating yields its output as `CommandOutput`, byte by byte what it writes; `wait` gives what became of it. Use it as
+    a context manager: leaving closes the connection, and the server then kills the command and all its children.
+
+    One at a time may iterate or wait; writing and `kill` may be done beside. Output is read ahead up to 64 MiB. After
+    that the server has to wait, and kills the command when it has waited for 10 s.
+
+    Attributes:
+        stdin: The command's standard input: `write` and `close`.
+
+    Example:
+        >>> from superserve import AsyncSandbox
+        >>> async with await AsyncSandbox.create(name="my-box") as sandbox:
+        ...     async with await sandbox.commands.spawn("cat") as session:
+        ...         await session.stdin.write("hello")
+        ...         await session.stdin.close()
+        ...         result = await session.wait()
+        >>> print(result.stdout)
+        hello
+    """
+
+    def __init__(
+        self,
+        connection: AsyncExecConnection,
+        *,
+        action: str,
+        redactor: Redactor,
+        output: TextOutput | BytesOutput,
+        callbacks: Callbacks,
+        timeout_s: int | None,
+    ) -> None:
+        self.stdin = AsyncCommandInput(self)
+        self._connection = connection
+        self._action = action
+        self._redactor = redactor
+        self._output = output
+        self._callbacks = callbacks
+        self._timeout_s = timeout_s
+        self._began_at = time.monotonic()
+        self._lasted_s = 0.0
+        self._end: Exit | SandboxError | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {'running' if self._end is None else 'ended'}>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def __aiter__(self) -> AsyncIterator[CommandOutput]:
+        while self._end is None:
+            for event in await self._next(math.inf):
+                yield event
+        self._exit()
+
+    async def kill(self, signal: str = "SIGTERM") -> None:
+        """Send a signal to the command and all its children; one that has ended is left alone.
+
+        It goes behind input that the program has not read yet. `close` kills whatever happens.
+
+        Args:
+            signal: SIGINT, SIGTERM, SIGHUP or SIGQUIT, with or without SIG: the only ones that the server sends.
+
+        Raises:
+            ValidationError: It is another one.
+        """
+        frame = messages.signal_frame(operations.signal_name(signal))
+        await self._send(frame, after_the_end=False, soon=True)
+
+    async def wait(self, timeout_s: float | None = None) -> CommandResult:
+        """Wait until the command has ended, and return what became of it; once it is known, at once.
+
+        Without a timeout, here or in `spawn`, it waits for as long as the command runs, which the server ends after 12 h.
+
+        Args:
+            timeout_s: Seconds after which to give up waiting, more than 0. The command goes on.
+
+        Raises:
+            SandboxTimeoutError: `timeout_s` is over.
+            CommandStartError: The command could not be started.
+            OutcomeUnknownError: The connection ended before the command did, as far as is known.
+        """
+        checked = _arguments.optional(_arguments.seconds, "timeout_s", timeout_s)
+        until = math.inf if checked is None else time.monotonic() + checked
+        while self._end is None:
+            await self._next(until - time.monotonic())
+            if self._end is None and time.monotonic() >= until:
+                raise SandboxTimeoutError(
+                    f"the command has not ended within {checked:g} s",
+                    action=self._action,
+                    hint="it goes on; wait() again, or kill() it",
+                )
+        end = self._exit()
+        if not isinstance(self._output, TextOutput):
+            raise ValidationError("wait: this session keeps bytes")
+        return self._output.result(end, timeout_s=self._timeout_s, duration_s=self._lasted_s)
+
+    async def close(self) -> None:
+        """Hang up: whatever still runs is killed. Doing it twice is fine."""
+        if self._end is None:
+            self._settle(
+                operations.unknown("the session was closed before its end", self._action, self._output)
+            )
+        await self._connection.aclose()
+
+    async def _next(self, timeout_s: float) -> list[CommandOutput]:
+        """Take what has come, within a time; hand it to the callbacks, and note the end."""
+        left = math.inf if self._timeout_s is None else self._timeout_s + MARGIN_S - self._age()
+        events = await self._connection.get(max(0.0, min(timeout_s, left)))
+        outputs = [event for event in events if isinstance(event, CommandOutput)]
+        for event in outputs:
+            await self._hand_over(event.stream, self._output.add(event))
+        if events and isinstance(events[-1], Exit | Failure):
+            await self._take_end(events[-1])
+        elif not events and self._end is None and (self._connection.is_over or left <= 0):
+            reason = "the connection was closed" if self._connection.is_over else "its end is overdue"
+            await self._take_end(Failure(reason, None, has_started=True))
+        return outputs
+
+    async def _take_end(self, end: Event) -> None:
+        for stream, rest in self._output.finish():
+            await self._hand_over(stream, rest)
+        if isinstance(end, Failure):
+            self._settle(operations.read_failure(end, self._action, self._output, self._redactor))
+        elif isinstance(end, Exit):
+            self._settle(end)
+        await self._connection.aclose()
+
+    def _settle(self, end: Exit | SandboxError) -> None:
+        if self._end is None:
+            self._end = end
+            self._lasted_s = self._age()
+
+    def _exit(self) -> Exit:
+        if isinstance(self._end, SandboxError):
+            raise self._end
+        if self._end is None:
+            raise OutcomeUnknownError("it has not ended", action=self._action)
+        return self._end
+
+    def _age(self) -> float:
+        return time.monotonic() - self._began_at
+
+    async def _hand_over(self, stream: CommandStream, piece: str | bytes) -> None:
+        callback = self._callbacks.get(stream)
+        if callback is not None and piece:
+            await call(callback, piece)
+
+    async def _send(self, frame: str | bytes, *, after_the_end: bool = True, soon: bool = False) -> None:
+        try:
+            await (self._connection.send_soon(frame) if soon else self._connection.send(frame))
+        except httpcore.NetworkError as error:
+            if after_the_end:
+                raise SandboxConnectionError(
+                    f"its input cannot be written: {error}",
+                    action=self._action,
+                    hint="wait() tells what became of it",
+                ) from error

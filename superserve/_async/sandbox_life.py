@@ -1,0 +1,276 @@
+"""What the life of a sandbox needs besides single calls: bearing with states, waiting for them, finding what was lost."""
+
+import builtins
+import logging
+import secrets
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+
+from superserve_api.api.sandboxes import (
+    activate_sandbox,
+    create_sandbox,
+    delete_sandbox,
+    get_sandbox,
+    list_sandboxes,
+)
+from superserve_api.models import ApiError, CreateSandboxRequest, Metadata, SandboxResponse
+from superserve_api.types import Response, Unset
+
+from superserve import _arguments
+from superserve._async.client import AsyncSuperserve, Send
+from superserve._http.policy import Options
+from superserve._http.tasks_async import sleep
+from superserve._operations import sandboxes
+from superserve._operations.operation import Operation
+from superserve._operations.sandboxes import MARKER, Opened, not_running
+from superserve._polling import Deadline, Outage
+from superserve.errors import (
+    ConflictError,
+    NotFoundError,
+    SandboxConnectionError,
+    SandboxError,
+    SandboxTimeoutError,
+    ServerError,
+)
+from superserve.types import SandboxStatus
+
+if TYPE_CHECKING:
+    from superserve._async.sandboxes import AsyncSandbox
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+SETTLE_S: Final = 5.0
+"""Seconds for which a refusal is borne with after this side has changed the sandbox: its row may lag."""
+
+PAUSING_S: Final = 30.0
+"""Seconds for which a sandbox may be on its way to being paused when it is to be active."""
+
+LEAVE_S: Final = 10.0
+"""Seconds for which leaving a `with` tries to kill the sandbox."""
+
+ADOPT_S: Final = 10.0
+"""Seconds for which a sandbox is looked for whose create was lost."""
+
+_FIRST_SETTLE_S: Final = 0.05
+_LONGEST_SETTLE_S: Final = 0.25
+_POLL_S: Final = 1.0
+_QUICK_POLL_S: Final = 0.05
+_QUICK_S: Final = 2.0
+
+_log = logging.getLogger("superserve")
+
+
+class Creation:
+    """One create, and the search for what it has made when that is not known."""
+
+    def __init__(self, client: AsyncSuperserve, body: CreateSandboxRequest, *, adopts: bool) -> None:
+        self._client = client
+        self._body = body
+        self._mark: str | None = None
+        if adopts:
+            self._mark = secrets.token_hex(16)
+            given = {} if isinstance(body.metadata, Unset) else body.metadata.additional_properties
+            body.metadata = Metadata.from_dict({**given, MARKER: self._mark})
+
+    async def run(self) -> Opened:
+        answers: builtins.list[Response[ApiError | SandboxResponse]] = []
+
+        async def send(*, client: Any) -> Response[ApiError | SandboxResponse]:
+            answers.append(await create_sandbox.asyncio_detailed(client=client, body=self._body))
+            return answers[-1]
+
+        operation = sandboxes.create_sandbox(self._body.name, sandboxes.now())
+        try:
+            return await self._client._call(send, operation, client=self._client.raw)
+        except SandboxError as error:
+            if not operation.if_lost or error.hint != self._client._plane.redactor.hide(operation.if_lost):
+                # Refused, or never sent: there is none.
+                raise
+            lost = error
+            lost.sandbox_id = sandboxes.lost_id(answers[-1].content if answers else b"")
+            if lost.sandbox_id is not None:
+                lost.hint = f"sandbox {lost.sandbox_id} has been created; Sandbox.kill_by_id() ends it"
+        opened = await self._find(lost) if self._mark is not None else None
+        if opened is None:
+            raise lost
+        return opened
+
+    async def _find(self, lost: SandboxError) -> Opened | None:
+        deadline = Deadline(ADOPT_S)
+        filters = sandboxes.write_filters({MARKER: self._mark or ""})
+        while not deadline.is_over:
+            with suppress(SandboxConnectionError, SandboxTimeoutError, ServerError):
+                found = await self._client._call(
+                    list_sandboxes.asyncio_detailed,
+                    sandboxes.list_sandboxes().within(Options(deadline.left, 1)),
+                    metadata_filters=filters,
+                    client=self._client.raw,
+                )
+                if found:
+                    lost.sandbox_id = found[0].id
+                    if found[0].status == SandboxStatus.FAILED:
+                        return None
+                    with suppress(SandboxError):
+                        return await activate(self._client, found[0].id, None)
+            await sleep(min(_LONGEST_SETTLE_S, max(0.0, deadline.left)))
+        return None
+
+
+class Poll:
+    """Waits until a sandbox has come to a state."""
+
+    def __init__(
+        self, sandbox: "AsyncSandbox", action: str, timeout_s: float, interval_s: float | None
+    ) -> None:
+        self._sandbox = sandbox
+        self._action = action
+        self._timeout_s = _arguments.seconds("timeout", timeout_s)
+        self._interval_s = _arguments.optional(_arguments.seconds, "poll_interval_s", interval_s)
+        self._deadline = Deadline(self._timeout_s)
+        self._began_at = time.monotonic()
+        self._outage = Outage(sandbox._client._http.gate)
+
+    async def until(self, *goals: SandboxStatus, is_gone_too: bool = False) -> SandboxStatus:
+        """Poll until the sandbox is in one of these states, and return which."""
+        while not self._deadline.is_over:
+            status = await self._ask(is_gone_too=is_gone_too)
+            if status in goals:
+                return status
+            if status == SandboxStatus.DELETED:
+                return status
+            if status == SandboxStatus.FAILED:
+                error = SandboxError("it has failed", action=self._action)
+                raise not_running(error, self._sandbox.id, status)
+            await sleep(min(self._delay(), max(0.0, self._deadline.left)))
+        raise SandboxTimeoutError(
+            f"the sandbox has not come to be {goals[0]} within {self._timeout_s:.3g} s",
+            action=self._action,
+            hint=f"it is {self._sandbox.status} so far; get_info() tells how it goes on",
+        )
+
+    async def _ask(self, *, is_gone_too: bool) -> SandboxStatus | None:
+        sandbox = self._sandbox
+        timeout_s = min(sandbox._client.timeout_s, max(self._deadline.left, 0.1))
+        operation = sandboxes.get_sandbox(sandbox._usable_id).within(self._outage.ask(timeout_s))
+        try:
+            opened = await sandbox._client._call(
+                get_sandbox.asyncio_detailed, operation, sandbox._usable_id, client=sandbox._client.raw
+            )
+        except NotFoundError:
+            if not is_gone_too:
+                raise
+            sandbox._note_change(SandboxStatus.DELETED)
+            return SandboxStatus.DELETED
+        except SandboxError as error:
+            if not self._outage.bears(error):
+                raise
+            return None
+        self._outage.end()
+        sandbox._hear(opened)
+        return opened.info.status
+
+    def _delay(self) -> float:
+        if self._outage.is_on:
+            return max(self._interval_s or _POLL_S, self._outage.retry_after_s)
+        if self._interval_s is not None:
+            return self._interval_s
+        return _QUICK_POLL_S if time.monotonic() - self._began_at < _QUICK_S else _POLL_S
+
+
+async def get_one(client: AsyncSuperserve, sandbox_id: str) -> Opened:
+    return await client._call(
+        get_sandbox.asyncio_detailed, sandboxes.get_sandbox(sandbox_id), sandbox_id, client=client.raw
+    )
+
+
+async def activate(client: AsyncSuperserve, sandbox_id: str, changed_at: float | None) -> Opened:
+    deadline = Deadline(PAUSING_S)
+    while True:
+        try:
+            return await settled(
+                client,
+                activate_sandbox.asyncio_detailed,
+                sandboxes.activate_sandbox(sandbox_id),
+                changed_at,
+                sandbox_id,
+                client=client.raw,
+            )
+        except ConflictError as error:
+            if error.code != "sandbox_pausing":
+                raise not_running(error, sandbox_id, None) from error
+            if deadline.is_over:
+                raise
+        except NotFoundError as error:
+            raise not_running(error, sandbox_id, SandboxStatus.DELETED) from error
+        except SandboxError as error:
+            if error.code != "gone":
+                raise
+            raise not_running(error, sandbox_id, SandboxStatus.FAILED) from error
+        await sleep(_LONGEST_SETTLE_S)
+
+
+async def kill(client: AsyncSuperserve, sandbox_id: str, changed_at: float | None, *, strict: bool) -> None:
+    try:
+        await settled(
+            client,
+            delete_sandbox.asyncio_detailed,
+            sandboxes.delete_sandbox(sandbox_id),
+            changed_at,
+            sandbox_id,
+            client=client.raw,
+        )
+    except NotFoundError as error:
+        if strict:
+            raise
+        if error.code is None:
+            # The API's own has a code: there may be no API at this address.
+            _log.warning("%s; taken for success. Is %s the address of the API?", error, client.base_url)
+
+
+async def settled(
+    owner: AsyncSuperserve,
+    send: Send[P, ApiError | R],
+    operation: Operation[R, T],
+    changed_at: float | None,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> T:
+    """Make a call; bear with a refusal for the sandbox's state for a while after this side has changed that."""
+    delay_s = _FIRST_SETTLE_S
+    while True:
+        try:
+            return await owner._call(send, operation, *args, **kwargs)
+        except ConflictError:
+            bears = operation.bears_conflict and changed_at is not None
+            if not bears or time.monotonic() - (changed_at or 0.0) >= SETTLE_S:
+                raise
+        await sleep(delay_s)
+        delay_s = min(2 * delay_s, _LONGEST_SETTLE_S)
+
+
+async def leave(client: AsyncSuperserve, sandbox_id: str) -> bool:
+    """Kill a sandbox within the time that leaving a `with` may take; return whether that is done, or warn."""
+    deadline = Deadline(LEAVE_S)
+    operation = sandboxes.delete_sandbox(sandbox_id)
+    problem: SandboxError | None = None
+    while not deadline.is_over:
+        options = Options(max(deadline.left, 0.1), client.max_attempts)
+        try:
+            await client._call(
+                delete_sandbox.asyncio_detailed, operation.within(options), sandbox_id, client=client.raw
+            )
+        except NotFoundError:
+            return True
+        except (ConflictError, ServerError, SandboxConnectionError) as error:
+            problem = error
+        except SandboxError as error:
+            problem = error
+            break
+        else:
+            return True
+        await sleep(min(_LONGEST_SETTLE_S, max(0.0, deadline.left)))
+    _log.warning("sandbox %s may run on: %s; Sandbox.kill_by_id(%r) ends it", sandbox_id, problem, sandbox_id)
+    return False

@@ -1,0 +1,102 @@
+"""What becomes of a request to a sandbox that was refused or lost: the table that decides what is sent again. No I/O."""
+
+import enum
+from typing import Any, Final
+
+import httpx
+
+from superserve._http import policy, responses
+from superserve.errors import RateLimitError, SandboxError
+
+
+class Verdict(enum.Enum):
+    """What a refusal, or the lack of an answer, means for a request that changes something."""
+
+    RAISE = enum.auto()
+    """It did not run, and would not the next time either."""
+
+    WAKE = enum.auto()
+    """It did not run: the token is too old, or the sandbox is not awake or not where it was. Activate it, send again."""
+
+    BACK_OFF = enum.auto()
+    """It did not run, and may the next time."""
+
+    UNKNOWN = enum.auto()
+    """It may have run: to send it again might run it twice."""
+
+
+_ASLEEP: Final = ("sandbox is paused", "sandbox is stopped")
+# What a proxy says that has waited long enough.
+_GIVEN_UP: Final = frozenset({408, 499})
+_DONE_BEFORE_IT_RAN: Final = frozenset({500, 501, 505, 507})
+
+
+def judge(error: SandboxError, *, may_repeat: bool = False) -> Verdict:
+    """Return what an error of the data plane means for the request that it came from.
+
+    Where it may have run, one that changes nothing (`may_repeat`) is sent again all the same, if that may help.
+    """
+    verdict = _judge(error)
+    if verdict is Verdict.UNKNOWN and may_repeat:
+        is_lost = isinstance(error.__cause__, httpx.NetworkError | httpx.RemoteProtocolError)
+        return Verdict.BACK_OFF if is_lost or error.status_code in policy.REPEATED_STATUSES else Verdict.RAISE
+    return verdict
+
+
+def _judge(error: SandboxError) -> Verdict:  # noqa: PLR0911 - a table, row by row
+    if is_of_access(error):
+        return Verdict.RAISE
+    match error.status_code:
+        case None:
+            return _judge_failure(error)
+        case 401:
+            return Verdict.WAKE
+        case 404:
+            return Verdict.WAKE if error.code == "sandbox_route_stale" else Verdict.RAISE
+        case 429:
+            is_quota = (error.code or "").startswith("too_many_")
+            return Verdict.RAISE if is_quota else Verdict.BACK_OFF
+        case 503 if error.code == "sandbox_unavailable" or _is_text(error, _ASLEEP):
+            return Verdict.WAKE
+        case status if 300 <= status < 500 and status not in _GIVEN_UP:  # noqa: PLR2004 - of HTTP
+            return Verdict.RAISE
+        case status if status in _DONE_BEFORE_IT_RAN:
+            return Verdict.RAISE
+    # Among them a 2xx that cannot be understood.
+    return Verdict.UNKNOWN
+
+
+def is_of_access(error: SandboxError) -> bool:
+    """Whether an error came of asking for a token, or of waking the sandbox: the request itself was not sent then."""
+    return error._is_of_access  # noqa: SLF001 - set by `note_access`
+
+
+def note_access(error: SandboxError) -> None:
+    """Take note that an error came of asking for a token, or of waking the sandbox."""
+    error._is_of_access = True  # noqa: SLF001 - read by `is_of_access`
+
+
+def details(error: SandboxError) -> dict[str, Any]:
+    """Return what an error knows of the request and its answer, for another one in its place."""
+    return {
+        "action": error.action,
+        "status_code": error.status_code,
+        "code": error.code,
+        "headers": error.headers,
+        "request_id": error.request_id,
+    }
+
+
+def _judge_failure(error: SandboxError) -> Verdict:
+    if isinstance(error, RateLimitError):
+        # Its turn would have come too late.
+        return Verdict.RAISE
+    if not isinstance(error.__cause__, responses.NEVER_SENT):
+        return Verdict.UNKNOWN
+    cause = error.__cause__
+    may_pass = isinstance(cause, httpx.TimeoutException | httpx.NetworkError)
+    return Verdict.BACK_OFF if may_pass and not policy.is_untrusted(cause) else Verdict.RAISE
+
+
+def _is_text(error: SandboxError, texts: tuple[str, ...]) -> bool:
+    return error.headers.get("content-type", "").startswith("text/plain") and error.message in texts

@@ -1,0 +1,171 @@
+"""What can be written to a file of a sandbox, as pieces of bytes that can be counted and, mostly, sent again."""
+
+import io
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Final, Protocol
+
+from superserve.errors import SandboxError, ValidationError
+
+PIECE: Final = 256 * 1024
+"""Bytes that are read and sent at once."""
+
+_KINDS: Final = "a string, bytes, a path on this machine, a file opened with 'rb', or an iterable of bytes"
+
+
+class Readable(Protocol):
+    """A file opened for reading bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, at most so many; none at the end."""
+
+
+Content = str | bytes | bytearray | memoryview | os.PathLike[str] | Readable | Iterable[bytes]
+"""What `files.write` takes."""
+
+
+class Source:
+    """Bytes to send.
+
+    Attributes:
+        size: How many there are, if that is known.
+    """
+
+    size: int | None = None
+
+    def whole(self) -> bytes | None:
+        """Return all of them if they are few, and in memory: their number can be said in advance then."""
+        return None
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield them, from the start.
+
+        Raises:
+            SandboxError: They are gone: they could be read only once, and have been.
+        """
+        raise NotImplementedError
+
+
+def source(argument: str, content: object) -> Source:
+    """Return what is to be sent.
+
+    Raises:
+        ValidationError: It is nothing that has bytes.
+    """
+    if isinstance(content, str):
+        try:
+            return _Buffer(memoryview(content.encode()))
+        except UnicodeEncodeError:
+            raise ValidationError(f"{argument}: must not contain half of a surrogate pair") from None
+    if isinstance(content, os.PathLike):
+        return LocalFile(argument, Path(content))
+    if isinstance(content, io.TextIOBase):
+        raise ValidationError(f"{argument}: a file opened as text; open it with 'rb'")
+    if callable(getattr(content, "read", None)):
+        return _OpenFile(argument, content)  # type: ignore[arg-type]  # what it reads is looked at
+    try:
+        # Among them arrays, which could be gone through as well, but give numbers then.
+        view = memoryview(content)  # type: ignore[arg-type]  # refused if it has no bytes
+    except TypeError:
+        if isinstance(content, Iterable):
+            return _Pieces(argument, content)
+        raise ValidationError(f"{argument}: expected {_KINDS}, got {type(content).__name__}") from None
+    return _Buffer(view)
+
+
+class LocalFile(Source):
+    """A file of this machine, opened anew each time."""
+
+    def __init__(self, argument: str, path: Path) -> None:
+        self._argument = argument
+        self._path = path
+        try:
+            if not path.is_file():
+                what = "a directory" if path.is_dir() else "no regular file" if path.exists() else "missing"
+                raise ValidationError(f"{argument}: {str(path)!r} is {what}")
+            self.size = path.stat().st_size
+        except OSError as error:
+            raise unreadable(argument, path, error) from error
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield its bytes."""
+        try:
+            with self._path.open("rb", buffering=0) as file:
+                while piece := file.read(PIECE):
+                    yield piece
+        except OSError as error:
+            raise unreadable(self._argument, self._path, error) from error
+
+
+class _Buffer(Source):
+    def __init__(self, view: memoryview) -> None:
+        self._data = view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
+        self.size = len(self._data)
+
+    def whole(self) -> bytes | None:
+        return None if len(self._data) > PIECE else self._data.tobytes()
+
+    def pieces(self) -> Iterator[bytes]:
+        for start in range(0, len(self._data), PIECE):
+            yield bytes(self._data[start : start + PIECE])
+
+
+class _OpenFile(Source):
+    """A file of the caller's: read from where it stands, and again from there if it can be wound back."""
+
+    def __init__(self, argument: str, file: BinaryIO) -> None:
+        self._argument = argument
+        self._file = file
+        self._start: int | None = None
+        self._is_used = False
+        try:
+            self._start = file.tell()
+            self.size = max(0, file.seek(0, os.SEEK_END) - self._start)
+            file.seek(self._start)
+        except (AttributeError, OSError, ValueError):
+            # Pipes and sockets cannot say.
+            self._start = None
+
+    def pieces(self) -> Iterator[bytes]:
+        if self._start is not None:
+            self._file.seek(self._start)
+        elif self._is_used:
+            raise _gone(self._argument)
+        self._is_used = True
+        while piece := self._file.read(PIECE):
+            yield _checked(self._argument, piece)
+
+
+class _Pieces(Source):
+    def __init__(self, argument: str, pieces: Iterable[object]) -> None:
+        self._argument = argument
+        self._pieces = pieces
+        self._is_used = False
+
+    def pieces(self) -> Iterator[bytes]:
+        iterator = iter(self._pieces)
+        # A list can be gone through again; an iterator is its own, and at its end.
+        if self._is_used and iterator is self._pieces:
+            raise _gone(self._argument)
+        self._is_used = True
+        for piece in iterator:
+            yield _checked(self._argument, piece)
+
+
+def unreadable(argument: str, path: Path, error: OSError) -> ValidationError:
+    """Return the error for a file of this machine that cannot be read."""
+    return ValidationError(f"{argument}: cannot read {str(path)!r}: {error.strerror or error}")
+
+
+def _checked(argument: str, piece: object) -> bytes:
+    if not isinstance(piece, bytes | bytearray | memoryview):
+        raise ValidationError(f"{argument}: expected pieces of bytes, got {type(piece).__name__}")
+    return bytes(piece)
+
+
+def _gone(argument: str) -> SandboxError:
+    return SandboxError(
+        f"{argument}: it has to be sent again, and it could be read only once",
+        hint="pass bytes, a path, or a file that can be wound back",
+    )

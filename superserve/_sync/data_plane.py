@@ -1,0 +1,245 @@
+# Written by scripts/unasync.py from superserve/_async/data_plane.py. Do not edit: change that, then run `nox -s generate`.
+"""The door to what goes on inside one sandbox: its token, waking it, and what is sent to it again."""
+
+import base64
+import copy
+import os
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import attrs
+import httpx
+from superserve_api import AuthenticatedClient
+from superserve_api.models import ApiError
+
+from superserve._config import session_url
+from superserve._http import policy, responses, retry
+from superserve._http.planes import Access, Plane, data_plane
+from superserve._http.policy import Options
+from superserve._http.raw import RawClient
+from superserve._http.resend import Verdict, judge, note_access
+from superserve._http.tasks_sync import Flight, run_until, sleep
+from superserve._operations import sandboxes
+from superserve._operations.operation import Operation
+from superserve._redact import Redactor
+from superserve._streams.exec import PROTOCOL
+from superserve._sync.client import Send, Superserve
+from superserve._sync.http import HTTPClient
+from superserve.errors import AuthenticationError, SandboxError
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+Refresh = Callable[[bool], Access]
+"""Gets what opens the sandbox anew: True wakes it if need be."""
+
+MOST_ATTEMPTS: Final = 5
+"""How often a request is sent that was refused before anything ran."""
+
+
+@attrs.frozen(eq=False)
+class _Way:
+    """How requests go while one token is good; ways that say the same are still different ones."""
+
+    access: Access
+    plane: Plane
+    http: HTTPClient
+    raw: RawClient
+
+
+class DataPlane:
+    """Sends requests to one sandbox.
+
+    Args:
+        client: Whose connections and settings are used.
+        sandbox_id: The sandbox.
+        access: What opens it; None if that is to be asked for.
+        refresh: Gets what opens it anew.
+    """
+
+    def __init__(self, client: Superserve, sandbox_id: str, access: Access | None, refresh: Refresh) -> None:
+        self.refresh = refresh
+        self.redactor = Redactor(client._config.api_key)
+        self._client = client
+        self._id = sandbox_id
+        self._way: _Way | None = None
+        self._tokens: tuple[str, ...] = ()
+        self._flights: dict[bool, Flight] = {}
+        if access is not None:
+            self.take(access)
+
+    def take(self, access: Access) -> None:
+        """Use this from now on."""
+        # Requests that are under way have those before it, which their errors must not show either.
+        secrets = (access.token, access.hint) if access.hint else (access.token,)
+        self._tokens = tuple(dict.fromkeys((*secrets, *self._tokens)))[:8]
+        self.redactor = Redactor(self._client._config.api_key, *self._tokens)
+        plane = data_plane(self._client._config, self._id, access, self.redactor)
+        http = HTTPClient(
+            plane,
+            self._client._sandbox_connections,
+            Options(self._client.timeout_s, self._client.max_attempts),
+            self._client._sandbox_gate,
+        )
+        self._way = _Way(access, plane, http, RawClient(plane, http=http))
+
+    def call(
+        self,
+        operation: Operation[R, T],
+        send: Send[[AuthenticatedClient], ApiError | R],
+        *,
+        wake: bool = True,
+    ) -> T:
+        """Call a generated function, given as a function of the raw client, and return what its answer says."""
+
+        def once(way: _Way) -> T:
+            proxy = self._client._sandbox_pool_maker.proxy
+            return self._client._exchange(partial(send, way.raw), operation, way.plane, proxy)
+
+        return self._settle(operation, once, wake=wake)
+
+    def open(
+        self,
+        operation: Operation[object, None],
+        request: dict[str, Any],
+        *,
+        headers: Callable[[str], dict[str, str]],
+        timeout_s: float,
+        silence_s: float,
+        wake: bool = True,
+        statuses: tuple[int, ...] = (200,),
+    ) -> httpx.Response:
+        """Make a request whose answer is read piece by piece, and return that when its headers are there.
+
+        Args:
+            operation: What it does.
+            request: Arguments for httpx.
+            headers: Makes further headers from the access token.
+            timeout_s: Seconds until the headers have to be there.
+            silence_s: Seconds that a single operation on the network may take, then and later.
+            wake: Whether to wake the sandbox if it is paused.
+            statuses: Those that are no refusal.
+        """
+
+        def once(way: _Way) -> httpx.Response:
+            timeout = httpx.Timeout(
+                connect=policy.CONNECT_TIMEOUT_S, read=silence_s, write=silence_s, pool=None
+            )
+            given = headers(way.plane.secret)
+            built = way.http.build_request(**{**request, "headers": given, "timeout": timeout})
+            deadline = time.monotonic() + timeout_s
+            handled = sys.exception()
+            try:
+                response = run_until(deadline, partial(way.http.send, built, stream=True))
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise responses.failure(
+                    operation,
+                    error,
+                    way.plane,
+                    timeout_s=timeout_s,
+                    proxy=self._client._sandbox_pool_maker.proxy,
+                    handled=handled,
+                ) from error
+            if response.status_code not in statuses:
+                response.close()
+                if response.is_success:
+                    raise SandboxError(
+                        "the server's answer is not what was asked for",
+                        action=operation.action,
+                        status_code=response.status_code,
+                    )
+                raise responses.refusal(operation, response, way.plane)
+            return response
+
+        return self._settle(operation, once, wake=wake)
+
+    def upgrade(self, operation: Operation[object, None], *, wake: bool = True) -> httpx.Response:
+        """Open the WebSocket of a command, and return the answer over whose connection it goes on."""
+        from websockets.utils import accept_key
+
+        key = base64.b64encode(os.urandom(16)).decode()
+
+        def headers(token: str) -> dict[str, str]:
+            offered = [PROTOCOL, f"token.{token}"]
+            if self._way is not None and self._way.access.hint is not None:
+                offered.append(f"route.{self._way.access.hint}")
+            return {
+                "Connection": "Upgrade",
+                "Upgrade": "websocket",
+                "Sec-WebSocket-Version": "13",
+                "Sec-WebSocket-Key": key,
+                "Sec-WebSocket-Protocol": ", ".join(offered),
+            }
+
+        response = self.open(
+            operation,
+            {"method": "get", "url": f"{session_url(self._client.sandbox_url, self._id)}/exec/connect"},
+            headers=headers,
+            timeout_s=policy.CONNECT_TIMEOUT_S,
+            silence_s=policy.CONNECT_TIMEOUT_S,
+            wake=wake,
+            statuses=(101,),
+        )
+        if response.headers.get("sec-websocket-accept") != accept_key(key):
+            response.close()
+            raise SandboxError("the server's answer is no WebSocket", action=operation.action)
+        return response
+
+    def _settle(self, operation: Operation[Any, Any], once: Callable[[_Way], T], *, wake: bool) -> T:
+        """Send a request as often as it helps and does no harm: `judge` says when."""
+        way = self._way or self._renew(None, wake=wake)
+        has_renewed = False
+        failures = 0
+        while True:
+            # What was known before is the error's context, and nothing else is.
+            try:
+                return once(way)
+            except SandboxError as error:
+                refused = error
+            verdict = judge(refused, may_repeat=operation.is_repeatable)
+            if verdict is Verdict.WAKE and not has_renewed:
+                has_renewed = True
+                way = self._renew(way, wake=wake)
+            elif verdict is Verdict.BACK_OFF and failures < MOST_ATTEMPTS - 1:
+                failures += 1
+                sleep(retry.delay_s(failures, policy.retry_after(refused.headers)))
+            else:
+                raise self._explained(refused, verdict)
+
+    def _explained(self, error: SandboxError, verdict: Verdict) -> SandboxError:
+        if verdict is Verdict.WAKE and error.status_code == policy.UNAVAILABLE:
+            told = sandboxes.not_running(error, self._id, None)
+            told.__cause__ = error
+            return told
+        if isinstance(error, AuthenticationError):
+            # Not the API key's, which never comes here.
+            error.hint = "activate() gets another access token"
+        return error
+
+    def _renew(self, used: _Way | None, *, wake: bool) -> _Way:
+        """Return the way to go after `used` was refused: one asks for it, the others wait for that."""
+        while (way := self._way) is used or way is None:
+            mine = Flight()
+            # A single step: of those who come at once, one goes.
+            flight = self._flights.setdefault(wake, mine)
+            if not flight.is_of_here:
+                self._flights[wake] = flight = mine
+            if flight is not mine:
+                flight.landed()
+                if flight.error is not None:
+                    raise copy.copy(flight.error)
+                continue
+            try:
+                self.take(self.refresh(wake))
+            except SandboxError as error:
+                note_access(error)
+                mine.error = error
+                raise
+            finally:
+                if self._flights.get(wake) is mine:
+                    del self._flights[wake]
+                mine.land()
+        return way

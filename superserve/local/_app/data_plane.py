@@ -1,0 +1,169 @@
+"""The data plane: what every request to a sandbox meets before its operation, in the order of the real edge."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
+from urllib.parse import parse_qs
+
+import attrs
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from superserve.local._app.answers import error_answer
+from superserve.local._app.errors import ApiError
+
+ID_HEADER = "x-superserve-sandbox-id"
+TOKEN_HEADER = "x-access-token"  # noqa: S105 - the name of a header
+PROTOCOL = "superserve.exec.v1"
+
+_LABEL = re.compile(r"(?P<kind>boxd|\d{1,5})-(?P<id>[A-Za-z0-9][A-Za-z0-9-]{0,63})")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
+_TAG = re.compile(r"sb-[a-z0-9]+-(?=.{36}$)")
+_REFERRER = (b"referrer-policy", b"no-referrer")
+
+
+@attrs.frozen
+class DataRequest:
+    """A request to a sandbox that may be carried out: the machine's lock is open."""
+
+    scope: Scope
+    receive: Receive
+    send: Send
+    sandbox_id: str
+    path: str
+    """Of the query, for files; else empty."""
+
+
+Carry: TypeAlias = Callable[[DataRequest], Awaitable[None]]
+
+
+class Gatekeeper:
+    """Says which sandboxes there are, and who may enter."""
+
+    def status(self, sandbox_id: str) -> str | None:
+        """Return the status of a sandbox, None if there is none."""
+        raise NotImplementedError
+
+    def is_token(self, sandbox_id: str, token: str) -> bool:
+        """Whether a token opens a sandbox."""
+        raise NotImplementedError
+
+
+class DataPlane:
+    """The ASGI application of the data plane.
+
+    Args:
+        gatekeeper: Who knows the sandboxes.
+        routes: What carries out a request, by method and path; a WebSocket's method is `WEBSOCKET`.
+    """
+
+    def __init__(self, gatekeeper: Gatekeeper, routes: Mapping[tuple[str, str], Carry]) -> None:
+        self._gatekeeper = gatekeeper
+        self._routes = routes
+        self._paths = {path for _, path in routes}
+
+    def takes(self, scope: Scope) -> bool:
+        """Whether a request is for this plane: by its path, or by a host name that begins with a sandbox."""
+        label = Headers(scope=scope).get("host", "").partition(".")[0]
+        return scope["path"] in self._paths or _LABEL.fullmatch(label) is not None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = self._admit(scope, receive, send)
+        if isinstance(request, Response):
+            await _refuse(request, scope, receive, send)
+            return
+        method = "WEBSOCKET" if scope["type"] == "websocket" else scope["method"]
+        try:
+            await self._routes[method, scope["path"]](request)
+        except ClientDisconnect:
+            return
+
+    def _admit(self, scope: Scope, receive: Receive, send: Send) -> "DataRequest | Response":  # noqa: PLR0911 - the edge's steps
+        headers = Headers(scope=scope)
+        sandbox_id = _find_sandbox(headers)
+        if sandbox_id is None:
+            return text_answer(400, "invalid sandbox URL")
+        path = scope["path"]
+        if path not in self._paths:
+            return text_answer(404, "404 page not found")
+        method = "WEBSOCKET" if scope["type"] == "websocket" else scope["method"]
+        if (method, path) not in self._routes:
+            allowed = ", ".join(each for each, other in self._routes if other == path and each != "WEBSOCKET")
+            return text_answer(405, "method not allowed", allow=allowed or "GET")
+        file_path = ""
+        if path == "/files":
+            given = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get(
+                "path", [""]
+            )
+            file_path = given[0]
+            if problem := _check_path(file_path):
+                return text_answer(400, problem)
+        token = _find_token(scope, headers)
+        if token is None:
+            return text_answer(401, "missing X-Access-Token header")
+        if not self._gatekeeper.is_token(sandbox_id, token):
+            return text_answer(401, "invalid access token")
+        status = self._gatekeeper.status(sandbox_id)
+        if status is None:
+            return _private(error_answer(ApiError(404, "sandbox_route_stale", "sandbox is not on this host")))
+        if status != "active":
+            return _private(error_answer(ApiError(503, "sandbox_unavailable", f"sandbox is {status}")))
+        return DataRequest(scope, receive, send, sandbox_id, file_path)
+
+
+def text_answer(status: int, text: str, **headers: str) -> Response:
+    """Return an answer as the edge and the machine give most of theirs: a line of text."""
+    return Response(f"{text}\n", status, {"content-type": "text/plain; charset=utf-8", **headers})
+
+
+def find_preview(scope: Scope) -> tuple[int, str] | None:
+    """Return port and sandbox of a request to a server that runs in one, None for any other request."""
+    match = _LABEL.fullmatch(Headers(scope=scope).get("host", "").partition(".")[0])
+    if match is None or match["kind"] == "boxd":
+        return None
+    return int(match["kind"]), _TAG.sub("", match["id"]).lower()
+
+
+def _find_sandbox(headers: Headers) -> str | None:
+    match = _LABEL.fullmatch(headers.get("host", "").partition(".")[0])
+    found = match["id"] if match else headers.get(ID_HEADER, "")
+    return _TAG.sub("", found).lower() if _ID.fullmatch(found) else None
+
+
+def _find_token(scope: Scope, headers: Headers) -> str | None:
+    if token := headers.get(TOKEN_HEADER):
+        return token
+    offered = scope.get("subprotocols", [])
+    return next((each.removeprefix("token.") for each in offered if each.startswith("token.")), None)
+
+
+def _check_path(path: str) -> str | None:
+    if not path:
+        return "path is required"
+    if "\0" in path:
+        return "path must not contain NUL"
+    if ".." in path.split("/"):
+        return "path traversal not allowed"
+    return None
+
+
+def _private(response: Response) -> Response:
+    response.raw_headers.append(_REFERRER)
+    return response
+
+
+async def _refuse(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] != "websocket":
+        await response(scope, receive, send)
+        return
+    await receive()
+    start: dict[str, Any] = {
+        "type": "websocket.http.response.start",
+        "status": response.status_code,
+        "headers": response.raw_headers,
+    }
+    await send(start)
+    await send({"type": "websocket.http.response.body", "body": response.body})

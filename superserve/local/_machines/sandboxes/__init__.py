@@ -1,0 +1,1 @@
+"""What runs commands of sandboxes: an agent in a file system, process and network space of each sandbox's own."""

@@ -1,0 +1,394 @@
+"""One sandbox's machine, seen from the server: its folder, its agent, and the commands that run in it."""
+
+import asyncio
+import contextlib
+import functools
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import attrs
+
+from superserve.local._machines.processes.scratch import Scratch
+from superserve.local._machines.sandboxes.agent import MESSAGE_BYTES
+from superserve.local._machines.sandboxes.spaces import Space, start_agent
+
+PIECE_BYTES = 32 * 1024
+# So many pieces are held for a client that takes them slowly; then the command has to wait.
+_HELD_PIECES = 8
+_STOP_LIMIT_S = 5.0
+# What something that keeps the pipes of a killed command open may still say.
+_PIPES_LIMIT_S = 1.0
+# When the way to the agent is full, it is tried again after so long.
+_FULL_S = 0.001
+
+Output = tuple[str, bytes]
+Deliver = Callable[[str, bytes], Awaitable[None]]
+
+
+class Refused(Exception):  # noqa: N818 - an answer of the sandbox, not a fault of the server
+    """A command that could not be started; the text says why, `is_missing` whether there is no such program."""
+
+    def __init__(self, text: str, *, is_missing: bool = False) -> None:
+        super().__init__(text)
+        self.is_missing = is_missing
+
+
+class Lost(Exception):  # noqa: N818 - as above
+    """The machine is gone, or paused, while something was being done in it."""
+
+
+@attrs.define(eq=False)
+class Command:
+    """One command that runs in a sandbox.
+
+    Attributes:
+        output: Pieces of its output, in the order in which they came; None is the end of both streams.
+        ended: What the process exited with, negative for a signal; Lost if the machine is gone.
+        stdin: Where its input is written to; None without one.
+    """
+
+    number: int
+    output: "asyncio.Queue[Output | None]"
+    ended: "asyncio.Future[int]"
+    stdin: int | None
+    _guest: "Guest" = attrs.field(repr=False)
+    readers: "list[asyncio.Task[None]]" = attrs.field(factory=list, repr=False)
+    is_lost: bool = False
+
+    def signal(self, number: int) -> None:
+        """Signal its whole process group."""
+        self._guest.tell(do="signal", command=self.number, number=number)
+
+    async def write(self, data: bytes) -> None:
+        """Write to its input; returns when it has taken all of it, or has ended."""
+        loop = asyncio.get_running_loop()
+        view = memoryview(data)
+        while view and self.stdin is not None:
+            try:
+                view = view[os.write(self.stdin, view) :]
+            except BlockingIOError:
+                writable = loop.create_future()
+                loop.add_writer(self.stdin, _resolve, writable)
+                try:
+                    await asyncio.wait([writable, self.ended], return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    if self.stdin is not None:
+                        loop.remove_writer(self.stdin)
+                if self.ended.done():
+                    return
+            except BrokenPipeError:
+                return
+
+    def close_stdin(self) -> None:
+        """End its input."""
+        if self.stdin is not None:
+            asyncio.get_running_loop().remove_writer(self.stdin)
+            os.close(self.stdin)
+            self.stdin = None
+
+    async def finish(self, timeout_s: float | None, deliver: Deliver) -> int:
+        """Hand over the output until both streams have ended, and return the exit code; kill it all when time is over."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while (piece := await self.output.get()) is not None:
+                    await deliver(*piece)
+                code = await self.ended
+        except TimeoutError:
+            self.signal(signal.SIGKILL)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PIPES_LIMIT_S):
+                    while (piece := await self.output.get()) is not None:
+                        await deliver(*piece)
+            return _TIMED_OUT
+        if self.is_lost:
+            raise Lost
+        return code if code >= 0 else _BY_SIGNAL - code
+
+    async def kill(self) -> None:
+        """End it and its group at once, and let go of its pipes."""
+        if not self.is_lost:
+            self.signal(signal.SIGKILL)
+        await self.let_go()
+
+    async def let_go(self) -> None:
+        """Let go of its pipes; what it left in the background goes on."""
+        self.close_stdin()
+        for reader in self.readers:
+            reader.cancel()
+        await asyncio.gather(*self.readers, return_exceptions=True)
+        self._guest.commands.pop(self.number, None)
+        self._guest.tell(do="forget", command=self.number)
+
+
+_TIMED_OUT = 124
+_BY_SIGNAL = 128
+
+
+class Guest:
+    """The machine of one sandbox. Its agent is started when it is first needed."""
+
+    def __init__(self, space: Space, scratch: Scratch) -> None:
+        self.space = space
+        self.scratch = scratch
+        self.commands: dict[int, Command] = {}
+        self._numbers = itertools.count(1)
+        self._answers: dict[int, asyncio.Future[tuple[dict[str, object], list[int]]]] = {}
+        self._agent: subprocess.Popen[bytes] | None = None
+        self._sock: socket.socket | None = None
+        self._is_stopped = False
+
+    def path(self, inside: str) -> str:
+        """Return where an absolute path of the sandbox is for its agent."""
+        return self.space.root(self.scratch) + inside
+
+    async def spawn(
+        self,
+        argv: Sequence[str],
+        *,
+        executable: str | None,
+        env: Mapping[str, str],
+        cwd: str,
+        has_stdin: bool,
+    ) -> Command:
+        """Start a command; raises Refused if it cannot be started, and Lost if the machine is gone."""
+        loop = asyncio.get_running_loop()
+        pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(2)]
+        stdin, own_stdin = (
+            os.pipe2(os.O_CLOEXEC) if has_stdin else (os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), None)
+        )
+        theirs = [stdin, pipes[0][1], pipes[1][1]]
+        try:
+            number = next(self._numbers)
+            ended: asyncio.Future[int] = loop.create_future()
+            command = Command(number, asyncio.Queue(_HELD_PIECES), ended, own_stdin, self)
+            self.commands[number] = command
+            answer, _ = await self._ask(
+                theirs, number, do="spawn", argv=list(argv), executable=executable, env=dict(env), cwd=cwd
+            )
+            _check_started(answer)
+        except BaseException:
+            if self.commands.pop(number, None) is not None:
+                # Whoever asked may have left before the answer.
+                self.tell(do="signal", command=number, number=signal.SIGKILL)
+                self.tell(do="forget", command=number)
+            for reading, _ in pipes:
+                os.close(reading)
+            if own_stdin is not None:
+                os.close(own_stdin)
+            raise
+        finally:
+            for descriptor in theirs:
+                os.close(descriptor)
+        if own_stdin is not None:
+            os.set_blocking(own_stdin, False)
+        left = [2]
+        for stream, (reading, _) in zip(("stdout", "stderr"), pipes, strict=True):
+            command.readers.append(loop.create_task(_read(reading, stream, command, left)))
+        return command
+
+    async def open(self, path: str, flags: int, *, parents: bool = False, denied: Sequence[str] = ()) -> int:
+        """Open a file as the sandbox sees it, and return its descriptor; raises OSError.
+
+        Args:
+            path: Absolute, as seen inside.
+            flags: Of os.open.
+            parents: Whether folders on the way are made.
+            denied: What must not be opened, links followed, nor anything below it: PermissionError.
+
+        """
+        denied = [self.path(each) for each in denied]
+        answer, descriptors = await self._ask(
+            [], None, do="open", path=self.path(path), flags=flags, parents=parents, denied=denied
+        )
+        return _take(answer, descriptors)
+
+    async def remove(self, path: str) -> None:
+        """Remove a file; raises OSError."""
+        answer, _ = await self._ask([], None, do="remove", path=self.path(path))
+        _check(answer)
+
+    async def dial(self, port: int) -> socket.socket:
+        """Return a connection to a port inside; raises OSError if nothing listens there."""
+        answer, descriptors = await self._ask([], None, do="dial", port=port)
+        return socket.socket(fileno=_take(answer, descriptors))
+
+    async def freeze(self) -> None:
+        """Stop all processes, and give up the commands that somebody is connected to."""
+        if self._sock is not None:
+            await self._ask([], None, do="freeze", lost=list(self.commands))
+        for command in self.commands.values():
+            command.is_lost = True
+            _end(command)
+
+    async def thaw(self) -> None:
+        """Let the processes go on, but for those commands."""
+        if self._sock is not None:
+            await self._ask([], None, do="thaw")
+
+    async def stop(self) -> None:
+        """End everything in it, and remove its folder."""
+        self._is_stopped = True
+        for command in list(self.commands.values()):
+            command.is_lost = True
+            _end(command)
+            await command.kill()
+        self._close()
+        agent, self._agent = self._agent, None
+        await asyncio.to_thread(self._remove, agent)
+
+    def tell(self, **message: object) -> None:
+        """Send the agent what needs no answer."""
+        if self._sock is None:
+            return
+        try:
+            self._sock.send(json.dumps(message).encode())
+        except BlockingIOError:
+            asyncio.get_running_loop().call_later(_FULL_S, functools.partial(self.tell, **message))
+        except OSError:
+            return
+
+    def _remove(self, agent: "subprocess.Popen[bytes] | None") -> None:
+        if agent is not None:
+            try:
+                agent.wait(_STOP_LIMIT_S)
+            except subprocess.TimeoutExpired:
+                agent.kill()
+                agent.wait()
+            if agent.stderr is not None:
+                agent.stderr.close()
+        self.scratch.remove()
+
+    async def _ask(
+        self, descriptors: list[int], number: int | None, **message: object
+    ) -> tuple[dict[str, object], list[int]]:
+        if self._is_stopped:
+            raise Lost
+        sock = self._sock or self._start()
+        number = next(self._numbers) if number is None else number
+        data = json.dumps({"id": number, **message}).encode()
+        if len(data) > MESSAGE_BYTES:
+            raise Refused("argument list too long")
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        try:
+            # The agent takes what came before within no time, and says nothing of it.
+            while not _send(sock, data, descriptors):  # noqa: ASYNC110
+                await asyncio.sleep(_FULL_S)
+            result: tuple[dict[str, object], list[int]] = await answer
+        except OSError as error:
+            raise Lost from error
+        finally:
+            del self._answers[number]
+        return result
+
+    def _start(self) -> socket.socket:
+        self._agent, sock = start_agent(self.space.command(self.scratch))
+        self._sock = sock
+        sock.setblocking(False)
+        asyncio.get_running_loop().add_reader(sock, self._receive, sock)
+        return sock
+
+    def _receive(self, sock: socket.socket) -> None:
+        try:
+            data, descriptors, _, _ = socket.recv_fds(sock, MESSAGE_BYTES, 1)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, descriptors = b"", []
+        if not data:
+            self._close()
+            return
+        message = json.loads(data)
+        if "ended" in message:
+            command = self.commands.get(message["ended"])
+            if command is not None and not command.ended.done():
+                command.ended.set_result(message["code"])
+            return
+        answer = self._answers.get(message["answer"])
+        if answer is None or answer.done():
+            for descriptor in descriptors:
+                os.close(descriptor)
+        else:
+            answer.set_result((message, descriptors))
+
+    def _close(self) -> None:
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            asyncio.get_running_loop().remove_reader(sock)
+            sock.close()
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(Lost())
+        for command in self.commands.values():
+            command.is_lost = True
+            _end(command)
+
+
+async def _read(descriptor: int, stream: str, command: Command, left: list[int]) -> None:
+    loop = asyncio.get_running_loop()
+    os.set_blocking(descriptor, False)
+    try:
+        while True:
+            try:
+                data = os.read(descriptor, PIECE_BYTES)
+            except BlockingIOError:
+                readable = loop.create_future()
+                loop.add_reader(descriptor, _resolve, readable)
+                try:
+                    await readable
+                finally:
+                    loop.remove_reader(descriptor)
+                continue
+            if not data:
+                break
+            await command.output.put((stream, data))
+        left[0] -= 1
+        if not left[0]:
+            await command.output.put(None)
+    finally:
+        os.close(descriptor)
+
+
+def _end(command: Command) -> None:
+    """Let whoever waits for a lost command go."""
+    if not command.ended.done():
+        command.ended.set_result(-signal.SIGKILL)
+    for reader in command.readers:
+        reader.cancel()
+    while not command.output.empty():
+        command.output.get_nowait()
+    command.output.put_nowait(None)
+
+
+def _send(sock: socket.socket, data: bytes, descriptors: list[int]) -> bool:
+    try:
+        socket.send_fds(sock, [data], descriptors)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _resolve(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _check_started(answer: Mapping[str, object]) -> None:
+    if "refused" in answer or "errno" in answer:
+        text = str(answer.get("refused") or answer.get("text"))
+        raise Refused(text, is_missing=bool(answer.get("is_missing")))
+
+
+def _check(answer: Mapping[str, object]) -> None:
+    if "errno" in answer:
+        raise OSError(answer["errno"], str(answer["text"]))
+
+
+def _take(answer: Mapping[str, object], descriptors: list[int]) -> int:
+    _check(answer)
+    [descriptor] = descriptors
+    return descriptor

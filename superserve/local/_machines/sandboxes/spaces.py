@@ -1,0 +1,159 @@
+"""Where a sandbox's processes live: in a space of their own by bwrap or unshare, or, if that is asked for, nowhere else than this machine."""
+
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from superserve.local._machines.processes.scratch import Scratch
+from superserve.local._machines.sandboxes.agent import MESSAGE_BYTES
+
+_AGENT = pathlib.Path(__file__).with_name("agent.py")
+_PYTHON_OPTIONS = ("-I", "-S", "-X", "utf8")
+_INSIDE = "/run/superserve/agent.py"
+# What any image has; home/user is where commands start.
+_FOLDERS = ("home/user", "root", "run/superserve", "srv", "tmp", "var/tmp", "mnt", "media")
+# This machine's programs, read-only. Not here: homes, data, and /run, whose sockets would lead out.
+_PROGRAMS = ("bin", "etc", "lib", "lib32", "lib64", "libx32", "nix", "opt", "sbin", "usr")
+_PROBE_LIMIT_S = 10.0
+
+
+class Bwrap:
+    """A root, processes and a network of the sandbox's own, by bwrap."""
+
+    is_isolated = True
+    programs = ""
+    """Where programs are besides the usual folders."""
+
+    def __init__(self, program: str) -> None:
+        self._program = program
+
+    def root(self, scratch: Scratch) -> str:  # noqa: ARG002 - processes see it as the root
+        """Return what absolute paths begin with for processes of the sandbox."""
+        return ""
+
+    def command(self, scratch: Scratch) -> list[str]:
+        """Prepare the folder, and return the command that starts the agent there."""
+        make_folders(scratch)
+        # fmt: off
+        return [
+            self._program,
+            "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--hostname", "sandbox",
+            "--uid", "0", "--gid", "0", "--die-with-parent", "--new-session",
+            "--bind", str(scratch.root), "/",
+            *_bind_programs(scratch.root),
+            *_bind_python(),
+            "--ro-bind", str(_AGENT), _INSIDE,
+            "--proc", "/proc", "--dev", "/dev", "--chdir", "/",
+            "--setenv", "SUPERSERVE_ISOLATED", "1",
+            "--", os.path.realpath(sys.executable), *_PYTHON_OPTIONS, _INSIDE,
+        ]
+        # fmt: on
+
+
+class Unisolated:
+    """No space of its own: absolute paths in commands are this machine's."""
+
+    is_isolated = False
+    programs = os.environ.get("PATH", "")
+
+    def root(self, scratch: Scratch) -> str:
+        """Return what absolute paths of the files API begin with."""
+        return str(scratch.root)
+
+    def command(self, scratch: Scratch) -> list[str]:
+        """Prepare the folder, and return the command that starts the agent."""
+        make_folders(scratch)
+        return [sys.executable, *_PYTHON_OPTIONS, str(_AGENT)]
+
+
+Space = Bwrap | Unisolated
+
+
+def find_space() -> Space | str:
+    """Return the space that works on this machine, tried once, or why none does."""
+    program = shutil.which("bwrap")
+    if program is None or not hasattr(socket, "SOCK_SEQPACKET"):
+        return "bwrap is not installed"
+    space = Bwrap(program)
+    scratch = Scratch()
+    try:
+        problem = _probe(space.command(scratch))
+    finally:
+        scratch.remove()
+    return f"bwrap is installed but does not work here: {problem}" if problem else space
+
+
+def start_agent(command: Sequence[str]) -> "tuple[subprocess.Popen[bytes], socket.socket]":
+    """Start an agent, and return its process and the socket to speak with it over."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for sock in (ours, theirs):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MESSAGE_BYTES)
+    with theirs:
+        # An interpreter that was built with a shared library may need to be told where that is.
+        names = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+        environment = {name: value for name in names if (value := os.environ.get(name))}
+        try:
+            process = subprocess.Popen(  # noqa: S603 - bwrap, or this Python
+                command,
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=environment,
+            )
+        except BaseException:
+            ours.close()
+            raise
+    return process, ours
+
+
+def make_folders(scratch: Scratch, *others: str) -> None:
+    """Make what any image has, where a template's build did not, and other folders."""
+    ways = [path.strip("/") for path in others]
+    for name in (*_FOLDERS, *(way for way in ways if way.partition("/")[0] not in _PROGRAMS)):
+        folder = scratch.root / name
+        if not folder.is_symlink():
+            folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+
+
+def _probe(command: Sequence[str]) -> str | None:
+    try:
+        process, sock = start_agent(command)
+    except OSError as error:
+        return str(error)
+    with process, sock:
+        sock.shutdown(socket.SHUT_WR)
+        try:
+            _, errors = process.communicate(timeout=_PROBE_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return f"nothing happened for {_PROBE_LIMIT_S:g} s"
+    if process.returncode == 0:
+        return None
+    lines = errors.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else f"it exited with code {process.returncode}"
+
+
+def _bind_programs(root: pathlib.Path) -> list[str]:
+    options: list[str] = []
+    for name in _PROGRAMS:
+        path, inside = pathlib.Path("/", name), root / name
+        if inside.exists() or inside.is_symlink():
+            # The template's build left one of its own, with this machine's programs in it.
+            continue
+        if path.is_symlink():
+            inside.symlink_to(path.readlink())
+        elif path.exists():
+            options += ("--ro-bind", str(path), str(path))
+    return options
+
+
+def _bind_python() -> list[str]:
+    options: list[str] = []
+    for prefix in dict.fromkeys((sys.base_prefix, sys.base_exec_prefix)):
+        if pathlib.Path(prefix).parts[1] not in _PROGRAMS:
+            options += ("--ro-bind", prefix, prefix)
+    return options

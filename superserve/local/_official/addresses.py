@@ -1,0 +1,81 @@
+"""Which addresses a server answers for besides its own, and what a program needs to find it there."""
+
+import os
+import shutil
+import ssl
+import tempfile
+from pathlib import Path
+
+TLS_PORT = 443
+# What takes a program around the proxy, or to another one.
+_NEVER_PROXIED = "127.0.0.1,localhost"
+
+
+class OfficialAddresses:
+    """The service's own host names, once they are opened: a server answers `CONNECT` for them and ends TLS itself.
+
+    Attributes:
+        context: What TLS is ended with; None while they are closed.
+        tunnels: Whether `CONNECT` for any other host leads there.
+    """
+
+    def __init__(self) -> None:
+        self.context: ssl.SSLContext | None = None
+        self.tunnels = False
+        self._folder: Path | None = None
+
+    def open(self, *, tunnels: bool) -> None:
+        """Open them, with an authority of their own; `tunnels` counts from now on.
+
+        Raises ImportError if the extra `official` is not installed.
+        """
+        if self._folder is None:
+            # Imported here: what makes certificates is an extra, and takes longer to load than the server.
+            from superserve.local._official.authority import make_authority
+
+            # For this user only.
+            folder = Path(tempfile.mkdtemp(prefix="superserve-official-"))
+            self.context = make_authority(folder)
+            self._folder = folder
+        self.tunnels = tunnels
+
+    def close(self) -> None:
+        """Close them, and remove the authority."""
+        folder, self._folder, self.context = self._folder, None, None
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def covers(self, host: str) -> bool:
+        """Whether a host is one of the service's."""
+        from superserve.local._official.authority import CONTROL_PLANES, DATA_PLANES
+
+        return host in CONTROL_PLANES or any(
+            host == plane or host.endswith(f".{plane}") for plane in DATA_PLANES
+        )
+
+    def environment(self, base_url: str, api_key: str) -> dict[str, str]:
+        """Return the variables that lead a program with an official SDK here, once they are open."""
+        from superserve.local._official.authority import CA_FILE
+
+        authority = Path(str(self._folder), CA_FILE)
+        return {
+            # Some programs look at one spelling only, and some prefer the small one.
+            "HTTPS_PROXY": base_url,
+            "https_proxy": base_url,
+            "NO_PROXY": _NEVER_PROXIED,
+            "no_proxy": _NEVER_PROXIED,
+            "SSL_CERT_FILE": str(self._bundle(authority) if self.tunnels else authority),
+            "NODE_EXTRA_CA_CERTS": str(authority),
+            "NODE_USE_ENV_PROXY": "1",
+            "SUPERSERVE_API_KEY": api_key,
+        }
+
+    def _bundle(self, authority: Path) -> Path:
+        """Return a file with this authority and the usual ones: SSL_CERT_FILE takes the place of all others."""
+        import certifi
+
+        usual = Path(os.environ.get("SSL_CERT_FILE") or certifi.where())
+        bundle = authority.with_name("bundle.pem")
+        if usual != bundle:
+            bundle.write_bytes(authority.read_bytes() + b"\n" + usual.read_bytes())
+        return bundle

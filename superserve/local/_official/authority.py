@@ -1,0 +1,114 @@
+"""The certificate authority of one server: it vouches for the service's names and for no others."""
+
+import datetime as dt
+import ssl
+from pathlib import Path
+
+try:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+except ModuleNotFoundError:
+    raise ImportError(
+        "official addresses need certificates, and cryptography, which makes them, isn't installed: "
+        "pip install 'superserve[official]'"
+    ) from None
+
+CA_FILE = "ca.pem"
+# A run of the server is shorter. Clocks of containers may be behind.
+LIFE = dt.timedelta(days=30)
+SKEW = dt.timedelta(hours=1)
+
+DOMAIN = "superserve.ai"
+HERE = "localhost"
+CONTROL_PLANES = tuple(f"{name}.{DOMAIN}" for name in ("api", "api-usw", "api-staging"))
+DATA_PLANES = tuple(f"{name}.{DOMAIN}" for name in ("sandbox", "usw-sandbox", "staging-sandbox"))
+
+
+def make_authority(folder: Path) -> ssl.SSLContext:
+    """Make an authority and a certificate by it: write the authority's to `folder`, return the context to serve with.
+
+    The authority's key is kept nowhere. Its certificate is of use for the service's names alone (name constraints),
+    so that to trust it endangers no other site.
+    """
+    authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    authority = _authority(authority_key)
+    certificate = _certificate(authority, authority_key, key.public_key())
+    pem = serialization.Encoding.PEM
+    (folder / CA_FILE).write_bytes(authority.public_bytes(pem))
+    # Python's TLS takes them from a file only.
+    chain = folder / "server.pem"
+    chain.touch(mode=0o600)
+    chain.write_bytes(
+        certificate.public_bytes(pem)
+        + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain)
+    context.set_alpn_protocols(["http/1.1"])
+    chain.unlink()
+    return context
+
+
+def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "superserve.local")])
+    # No constraint on addresses: Bun refuses certificates that have one.
+    permitted = [x509.DNSName(DOMAIN), x509.DNSName(HERE)]
+    return (
+        _builder(name, name, key.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.NameConstraints(permitted, None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def _certificate(
+    authority: x509.Certificate, authority_key: ec.EllipticCurvePrivateKey, key: ec.EllipticCurvePublicKey
+) -> x509.Certificate:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "superserve.local server")])
+    # A wildcard stops at one label.
+    names = [*CONTROL_PLANES, *DATA_PLANES, *(f"*.{host}" for host in DATA_PLANES), HERE, f"*.{HERE}"]
+    return (
+        _builder(name, authority.subject, key)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in names]), critical=False)
+        # Python 3.13 insists on both key identifiers.
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False
+        )
+        .sign(authority_key, hashes.SHA256())
+    )
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+) -> x509.CertificateBuilder:
+    now = dt.datetime.now(dt.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - SKEW)
+        .not_valid_after(now + LIFE)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+    )
+
+
+def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )

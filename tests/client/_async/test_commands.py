@@ -1,0 +1,476 @@
+"""What running a command sends, and what it makes of the answers."""
+
+import math
+import time
+import traceback
+
+import pytest
+
+from superserve import (
+    AuthenticationError,
+    CommandBytesResult,
+    CommandError,
+    CommandResult,
+    CommandStartError,
+    NotFoundError,
+    OutcomeUnknownError,
+    RateLimitError,
+    SandboxError,
+    SandboxTimeoutError,
+    ValidationError,
+)
+from superserve._async import commands
+from superserve._streams import output
+from tests.talk import TOKEN, talking
+from tests.wire import STREAM_HEAD, chunk, cut, envelope, reply, sse, stall
+
+RAN = reply(json={"stdout": "hi\n", "stderr": "", "exit_code": 0})
+END = {"exit_code": 0, "finished": True, "timestamp": "2026-05-01T12:00:00Z"}
+
+
+def told(*events):
+    return STREAM_HEAD + b"".join(chunk(sse(event)) for event in events) + chunk(b"")
+
+
+def without_time(result):
+    return {name: value for name, value in result.to_dict().items() if name != "duration_s"}
+
+
+async def test_a_command_is_one_request_with_what_was_given(box):
+    sandbox, wire = await box(RAN)
+    result = await sandbox.commands.run("echo hi", cwd="/tmp", env={"A": "b"}, timeout_seconds=1.2)
+    assert without_time(result) == {
+        "exit_code": 0,
+        "stdout": "hi\n",
+        "stderr": "",
+        "truncated": False,
+        "timed_out": False,
+    }
+    [request] = wire.requests
+    assert (request.method, request.target) == ("POST", "/exec")
+    assert request.json == {"command": "echo hi", "working_dir": "/tmp", "env": {"A": "b"}, "timeout_s": 2}
+    assert "cookie" not in request.headers
+    assert "x-api-key" not in request.headers
+
+
+async def test_callbacks_are_called_with_each_piece(box):
+    sandbox, wire = await box(told({"stdout": "a\n"}, {"stderr": "b"}, {"stdout": "c"}, END))
+    out, err = [], []
+    result = await sandbox.commands.run("x", on_stdout=out.append, on_stderr=err.append)
+    assert (out, err) == (["a\n", "c"], ["b"])
+    assert (result.stdout, result.stderr, result.exit_code) == ("a\nc", "b", 0)
+    assert [request.target for request in wire.requests] == ["/exec/stream"]
+
+
+async def test_input_goes_over_the_websocket(box):
+    def script(talk):
+        talk.send(b"\x01" + talk.receive_input())
+        talk.exit(3)
+
+    sandbox, wire = await box(talking(script))
+    result = await sandbox.commands.run(["cat", "-"], input="é")
+    assert isinstance(result, CommandResult)
+    assert (result.stdout, result.exit_code) == ("é", 3)
+    assert [request.target for request in wire.requests] == ["/exec/connect"]
+
+
+async def test_bytes_are_exact(box):
+    def script(talk):
+        talk.send(b"\x01\xff\x00")
+        talk.send(b"\x02\xfe")
+        talk.exit()
+
+    sandbox, _ = await box(talking(script))
+    result = await sandbox.commands.run("x", encoding=None)
+    assert isinstance(result, CommandBytesResult)
+    assert (result.stdout, result.stderr, result.exit_code) == (b"\xff\x00", b"\xfe", 0)
+
+
+@pytest.mark.parametrize(
+    ("timeout", "target"), [(60, "/exec"), (60.5, "/exec/stream"), (86_400, "/exec/stream")]
+)
+async def test_surprise_21_what_may_be_silent_for_long_is_streamed(box, timeout, target):
+    sandbox, wire = await box(RAN if target == "/exec" else told(END))
+    await sandbox.commands.run("x", timeout_seconds=timeout)
+    assert [request.target for request in wire.requests] == [target]
+
+
+@pytest.mark.parametrize("timeout", [0, -1, 86_401, 5_000_000, math.inf, math.nan, True, "3", None])
+async def test_s16_a_timeout_that_cannot_be_meant_is_refused(box, timeout):
+    sandbox, wire = await box(RAN)
+    with pytest.raises(ValidationError, match="timeout_seconds"):
+        await sandbox.commands.run("x", timeout_seconds=timeout)
+    assert wire.requests == []
+
+
+async def test_s15_the_servers_own_timeout_is_waited_for_and_told(box, monkeypatch):
+    # Its clock is the only one that this needs.
+    monkeypatch.setattr(output, "_SLACK_S", 2.0)
+    sandbox, wire = await box(reply(json={"stdout": "so far", "stderr": "", "exit_code": 124}))
+    result = await sandbox.commands.run("sleep 9", timeout_seconds=1)
+    assert (result.exit_code, result.timed_out, result.stdout) == (124, True, "so far")
+    assert wire.requests[0].json["timeout_s"] == 1
+
+
+async def test_surprise_4_a_program_may_exit_with_124_itself(box):
+    sandbox, _ = await box(reply(json={"stdout": "", "stderr": "", "exit_code": 124}))
+    result = await sandbox.commands.run("timeout 1 sleep 2", timeout_seconds=30)
+    assert (result.exit_code, result.timed_out) == (124, False)
+
+
+async def test_what_the_server_has_cut_is_said_to_be_cut(box):
+    sandbox, _ = await box(reply(json={"stdout": "a", "stderr": "b", "exit_code": 0, "truncated": True}))
+    assert (await sandbox.commands.run("x")).truncated
+
+
+async def test_output_is_kept_up_to_a_bound_of_the_callers(box):
+    sandbox, _ = await box(told({"stdout": "abc"}, {"stdout": "def"}, END))
+    given = []
+    result = await sandbox.commands.run("x", on_stdout=given.append, max_output_bytes=4)
+    assert (result.stdout, result.truncated, given) == ("abcd", True, ["abc", "def"])
+
+
+@pytest.mark.parametrize("most", [-1, 1.5, "9", True])
+async def test_a_bound_that_is_none_is_refused(box, most):
+    sandbox, wire = await box(RAN)
+    with pytest.raises(ValidationError, match="max_output_bytes"):
+        await sandbox.commands.run("x", max_output_bytes=most)
+    assert wire.requests == []
+
+
+async def test_an_argv_meets_no_shell(box):
+    sandbox, wire = await box(RAN)
+    await sandbox.commands.run(["echo", "$HOME; rm -rf /", ""])
+    await sandbox.commands.run(("pwd",))
+    assert [request.json for request in wire.requests] == [
+        {"command": "echo", "args": ["$HOME; rm -rf /", ""], "timeout_s": 30},
+        {"command": "env", "args": ["--", "pwd"], "timeout_s": 30},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        ("", "command"),
+        ("  ", "command"),
+        ([], "command"),
+        ([""], r"command\[0\]"),
+        (["a=b"], "="),
+        (["a", 1], r"command\[1\]"),
+        (["a", "\0"], r"command\[1\]"),
+        ("\ud800", "command"),
+        (b"true", "command"),
+        (None, "command"),
+        ({"a"}, "command"),
+    ],
+)
+async def test_s25_what_cannot_be_run_is_refused(box, command, text):
+    sandbox, wire = await box(RAN)
+    with pytest.raises(ValidationError, match=text):
+        await sandbox.commands.run(command)
+    assert wire.requests == []
+
+
+@pytest.mark.parametrize(
+    "env", [{"A=B": "c"}, {"": "c"}, {"A": 1}, {1: "a"}, {"A": "\0"}, {"A": "\ud800"}, [("A", "b")]]
+)
+async def test_an_environment_that_cannot_be_is_refused(box, env):
+    sandbox, wire = await box(RAN)
+    with pytest.raises(ValidationError, match="env") as caught:
+        await sandbox.commands.run("x", env=env)
+    assert "c" not in str(caught.value).split()
+    assert wire.requests == []
+
+
+@pytest.mark.parametrize("how", [{}, {"timeout_seconds": 99}, {"on_stdout": print}])
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, 'resolve "x": executable file not found in PATH\n'),
+        (500, 'internal: chdir to cwd ("/missing"): no such file or directory\n'),
+    ],
+)
+async def test_s1_a_command_that_cannot_start_is_an_error(box, how, status, body):
+    sandbox, wire = await box(reply(status, body, content_type="text/plain; charset=utf-8"))
+    with pytest.raises(CommandStartError) as caught:
+        await sandbox.commands.run(["x", "y"], **how)
+    assert body.strip() in str(caught.value)
+    assert caught.value.status_code == status
+    assert len(wire.requests) == 1
+
+
+async def test_s1_an_error_event_is_no_result_and_keeps_the_output(box):
+    sandbox, _ = await box(told({"stdout": "a"}, {"error": "gone", "code": "exec_failed", "finished": True}))
+    with pytest.raises(CommandStartError, match="gone") as caught:
+        await sandbox.commands.run("x", timeout_seconds=99)
+    assert (caught.value.code, caught.value.stdout) == ("exec_failed", "a")
+
+
+async def test_s1_an_answer_without_an_exit_code_is_no_success(box):
+    sandbox, wire = await box(reply(json={"stdout": "a", "stderr": ""}))
+    with pytest.raises(OutcomeUnknownError, match="exit_code"):
+        await sandbox.commands.run("x")
+    assert len(wire.requests) == 1
+
+
+async def test_s2_no_piece_of_output_is_lost_without_a_word(box):
+    pieces = (
+        b'data: {"stdout":"a\\n"}\n\n'
+        + 'data: {"stdout":"b\x85c"}\n\n'.encode()
+        + 'data: {"stdout":"d\u2028e"}\n\n'.encode()
+        + b'data: {"stdout":\ndata: "f"}\n\n'
+        + b": keepalive\n\n"
+    )
+    sandbox, _ = await box(
+        STREAM_HEAD + chunk(pieces) + chunk(b'data: {"stdout":"g\n\n') + chunk(sse(END)) + chunk(b"")
+    )
+    given = []
+    with pytest.raises(OutcomeUnknownError, match="cannot be understood") as caught:
+        await sandbox.commands.run("x", on_stdout=given.append)
+    assert given == ["a\n", "b\x85c", "d\u2028e", "f"]
+    assert caught.value.stdout == "".join(given)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        chunk(sse({"stdout": "so far"})),
+        chunk(sse({"stdout": "so far"})) + chunk(b""),
+        chunk(sse({"stdout": "so far"})) + chunk(b'data: {"exit_code":0,"finished":true}'),
+    ],
+    ids=["nothing", "cut between chunks", "ended in order", "cut in the last event"],
+)
+async def test_surprise_2_the_end_of_the_stream_is_not_the_end_of_the_command(box, body):
+    sandbox, wire = await box(cut(STREAM_HEAD + body))
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await sandbox.commands.run("x", timeout_seconds=99)
+    assert caught.value.stdout in ("", "so far")
+    assert len(wire.requests) == 1
+
+
+async def test_s14_the_end_of_the_command_is_not_waited_beyond(box):
+    sandbox, wire = await box(stall(STREAM_HEAD + chunk(sse({"stdout": "a"}, END))))
+    assert (await sandbox.commands.run("x", timeout_seconds=99)).stdout == "a"
+    wire.until(lambda: wire.open_connections == 0)
+
+
+async def test_s13_keepalives_do_not_put_off_the_deadline(box, monkeypatch):
+    monkeypatch.setattr(commands, "MARGIN_S", -0.9)
+
+    def script(peer, _request):
+        peer.send(STREAM_HEAD + chunk(sse({"stdout": "a"})))
+        peer.drip(chunk(b": keepalive\n\n") * 10_000, 0.001)
+
+    sandbox, wire = await box(script)
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await sandbox.commands.run("x", timeout_seconds=1, on_stdout=print)
+    assert caught.value.stdout == "a"
+    wire.until(lambda: wire.open_connections == 0)
+
+
+async def test_the_time_of_callbacks_is_the_callers_own(box, monkeypatch):
+    monkeypatch.setattr(commands, "MARGIN_S", -0.9)
+    sandbox, _ = await box(told(*[{"stdout": "a"}] * 4, END))
+    result = await sandbox.commands.run("x", timeout_seconds=1, on_stdout=lambda _: time.sleep(0.04))
+    assert result.stdout == "aaaa"
+
+
+RAISED = ValueError("mine")
+
+
+def fails(_text):
+    raise RAISED
+
+
+def hear(talk):
+    talk.send(b"\x01a")
+    talk.receive()
+
+
+@pytest.mark.parametrize("how", [{}, {"input": ""}, {"encoding": None}])
+async def test_s11_what_a_callback_raises_comes_out_and_stops_the_command(box, how):
+    sandbox, wire = await box(talking(hear) if how else stall(STREAM_HEAD + chunk(sse({"stdout": "a"}))))
+    with pytest.raises(ValueError, match="mine") as caught:
+        await sandbox.commands.run("x", on_stdout=fails, **how)
+    assert caught.value is RAISED
+    wire.until(lambda: wire.open_connections == 0)
+
+
+@pytest.mark.parametrize("callback", [3, "print"])
+async def test_what_cannot_be_called_is_refused(box, callback):
+    sandbox, wire = await box(RAN)
+    with pytest.raises(ValidationError, match="on_stderr"):
+        await sandbox.commands.run("x", on_stderr=callback)
+    assert wire.requests == []
+
+
+async def test_check_raises_what_a_failed_command_came_to(box):
+    sandbox, _ = await box(reply(json={"stdout": "a", "stderr": "no such thing", "exit_code": 3}))
+    with pytest.raises(CommandError, match="exited with 3") as caught:
+        await sandbox.commands.run("secret-word x", check=True)
+    assert (caught.value.result.exit_code, caught.value.result.stderr) == (3, "no such thing")
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "", 3])
+async def test_output_is_text_in_utf_8_or_bytes(box, encoding):
+    sandbox, wire = await box(RAN)
+    with pytest.raises(ValidationError, match="encoding"):
+        await sandbox.commands.run("x", encoding=encoding)
+    assert wire.requests == []
+
+
+async def test_s3_what_may_have_run_is_not_run_again(box):
+    for answer in (
+        reply(502, "sandbox unreachable\n", content_type="text/plain"),
+        reply(502, "<html>no</html>", content_type="text/html"),
+        reply(503, "upstream connect error\n", content_type="text/plain"),
+        reply(503, json=envelope("service_unavailable", "Busy.")),
+        reply(504),
+        reply(200, "<html>", content_type="text/html"),
+        reply(204),
+        cut(),
+        cut(RAN[:-5]),
+    ):
+        for how in ({}, {"timeout_seconds": 99}):
+            sandbox, wire = await box(answer)
+            with pytest.raises(OutcomeUnknownError, match="may have run") as caught:
+                await sandbox.commands.run("x", **how)
+            assert "<html" not in str(caught.value)
+            assert len(wire.requests) == 1
+            assert wire.activations.count == 0
+
+
+@pytest.mark.parametrize("how", [{}, {"timeout_seconds": 99}])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply(401, "missing X-Access-Token header\n", content_type="text/plain"),
+        reply(404, json=envelope("sandbox_route_stale", "It has moved.")),
+        reply(503, json=envelope("sandbox_unavailable", "It is paused.")),
+        reply(503, "sandbox is stopped\n", content_type="text/plain"),
+    ],
+)
+async def test_surprise_11_a_sandbox_is_woken_once_and_the_command_sent_again_with_the_new_token(
+    box, how, answer
+):
+    sandbox, wire = await box(answer, told(END) if how else RAN)
+    assert (await sandbox.commands.run("x", **how)).ok
+    assert wire.activations.count == 1
+    assert [request.headers["x-access-token"] for request in wire.requests] == [TOKEN, f"{1:064x}"]
+
+    sandbox, wire = await box(answer)
+    with pytest.raises(SandboxError):
+        await sandbox.commands.run("x", **how)
+    assert wire.activations.count == 1
+    assert len(wire.requests) == 2
+
+
+@pytest.mark.parametrize("how", [{}, {"timeout_seconds": 99}])
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (reply(403, "no\n", content_type="text/plain"), AuthenticationError),
+        (reply(404, "404 page not found\n", content_type="text/plain"), NotFoundError),
+        (reply(405, "method not allowed\n", content_type="text/plain"), SandboxError),
+        (reply(413, "request body too large\n", content_type="text/plain"), SandboxError),
+        (reply(429, json=envelope("too_many_sandboxes", "At most 50.")), RateLimitError),
+        (reply(307, headers={"Location": "/elsewhere"}), SandboxError),
+    ],
+)
+async def test_s6_what_was_refused_for_good_is_raised_at_once(box, how, answer, kind):
+    sandbox, wire = await box(answer)
+    with pytest.raises(kind) as caught:
+        await sandbox.commands.run("x", **how)
+    assert not isinstance(caught.value, OutcomeUnknownError)
+    assert len(wire.requests) == 1
+    assert wire.activations.count == 0
+
+
+@pytest.mark.usefixtures("no_backoff")
+@pytest.mark.parametrize("how", [{}, {"timeout_seconds": 99}])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply(429, "too many connections to sandbox\n", content_type="text/plain"),
+        reply(429, json=envelope("rate_limited", "Slow down.")),
+    ],
+)
+async def test_surprise_28_what_was_refused_for_now_is_sent_again(box, how, answer):
+    sandbox, wire = await box(answer, answer, told(END) if how else RAN)
+    assert (await sandbox.commands.run("x", **how)).ok
+    assert len(wire.requests) == 3
+
+
+async def test_a_port_is_waited_for_by_one_command_without_a_line_for_the_shell(box):
+    sandbox, wire = await box(RAN)
+    await sandbox.wait_for_port(8080, timeout_s=5)
+    [request] = wire.requests
+    assert request.json["command"] == "/bin/sh"
+    assert request.json["args"][-2:] == ["sh", "1F90"]
+    assert request.json["timeout_s"] == 5
+
+
+async def test_a_port_on_which_nothing_listens_is_a_timeout(box):
+    sandbox, _ = await box(reply(json={"stdout": "", "stderr": "", "exit_code": 124}))
+    with pytest.raises(SandboxTimeoutError, match="nothing listens"):
+        await sandbox.wait_for_port(8080, timeout_s=1)
+
+
+@pytest.mark.parametrize("port", [0, 65536, -1, "80", 80.0, True])
+async def test_what_is_no_port_is_refused(box, port):
+    sandbox, wire = await box(RAN)
+    with pytest.raises(ValidationError, match="port"):
+        await sandbox.wait_for_port(port)
+    assert wire.requests == []
+
+
+async def test_s26_the_token_is_in_no_error(box, caplog):
+    caplog.set_level(0)
+    said = f"no such token: {TOKEN}\n"
+    for answer in (
+        reply(403, said, content_type="text/plain"),
+        reply(502, said, content_type="text/plain"),
+        cut(),
+    ):
+        for how in ({}, {"timeout_seconds": 99}, {"input": ""}):
+            sandbox, _ = await box(answer)
+            with pytest.raises(SandboxError) as caught:
+                await sandbox.commands.run("x", **how)
+            shown = "".join(traceback.format_exception(caught.value))
+            assert TOKEN not in shown + repr(caught.value) + repr(caught.value.headers)
+    assert TOKEN not in caplog.text
+
+
+async def test_errors_name_the_command_and_no_more_of_it(box):
+    for command, name in (
+        ("curl -H secret", "run 'curl' in"),
+        ("TOKEN=secret curl", "run 'TOKEN=…' in"),
+        (["curl", "secret"], "run 'curl' in"),
+        ("x" * 100 + "secret", f"run '{'x' * 40}…' in"),
+    ):
+        sandbox, _ = await box(cut())
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await sandbox.commands.run(command)
+        assert name in str(caught.value)
+        assert "secret" not in str(caught.value)
+
+
+async def test_a_port_cannot_be_waited_for_where_the_shell_cannot_look(box):
+    sandbox, _ = await box(reply(json={"stdout": "", "stderr": "no sleep", "exit_code": 1}))
+    with pytest.raises(CommandError, match="no sleep"):
+        await sandbox.wait_for_port(80)
+
+
+async def test_an_exit_code_that_no_program_has_is_none(box):
+    sandbox, _ = await box(reply(json={"stdout": "", "stderr": "", "exit_code": 10**30}))
+    with pytest.raises(OutcomeUnknownError, match="exit code"):
+        await sandbox.commands.run("x")
+
+
+@pytest.mark.parametrize("data", [5, None, ["a"], "\ud800"])
+async def test_what_is_no_input_is_refused(box, data):
+    sandbox, _ = await box(talking(lambda talk: talk.receive()))
+    async with await sandbox.commands.spawn("x") as session:
+        with pytest.raises(ValidationError, match="data"):
+            await session.stdin.write(data)

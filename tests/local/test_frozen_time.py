@@ -1,0 +1,114 @@
+"""Tests that keep time still or move it: times of day are theirs, and waits take as long as they take."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import freezegun
+import httpx
+import pytest
+import time_machine
+
+from superserve import AsyncTemplate, SandboxTimeoutError, Superserve, Template
+from superserve.local import LocalServer
+
+LATER = datetime(2040, 1, 1, tzinfo=UTC)
+
+# Each keeps time still at a moment, and can be moved on.
+FREEZERS = {
+    "freezegun": lambda moment: freezegun.freeze_time(moment, real_asyncio=True),
+    "time-machine": lambda moment: time_machine.travel(moment, tick=False),
+}
+
+pytestmark = pytest.mark.parametrize("freeze", FREEZERS.values(), ids=FREEZERS)
+
+
+@pytest.fixture
+def server():
+    with LocalServer(speed=100, limits=False) as server:
+        yield server
+
+
+def connection(server):
+    return {"base_url": server.base_url, "api_key": server.api_key}
+
+
+def test_a_server_that_starts_while_time_stands_still_builds(freeze):
+    with freeze(LATER), LocalServer(speed=100) as server:
+        template = Template.create(name="demo", from_="python:3.11", **connection(server))
+        info = template.wait_until_ready(poll_interval_s=0.01, timeout_s=10)
+
+        assert info.status == "ready"
+        assert info.created_at == LATER
+
+
+def test_a_wait_ends_at_its_timeout(server, freeze):
+    server.builds.hold()
+    with freeze(LATER):
+        template = Template.create(name="demo", from_="python:3.11", **connection(server))
+        with pytest.raises(SandboxTimeoutError):
+            template.wait_until_ready(poll_interval_s=0.01, timeout_s=0.1)
+        with pytest.raises(SandboxTimeoutError):
+            template.wait_until_ready(poll_interval_s=0.01, timeout_s=0.1, on_log=print)
+
+
+async def test_an_asynchronous_wait_ends_at_its_timeout(server, freeze):
+    server.builds.hold()
+    with freeze(LATER):
+        template = await AsyncTemplate.create(name="demo", from_="python:3.11", **connection(server))
+        with pytest.raises(SandboxTimeoutError):
+            await template.wait_until_ready(poll_interval_s=0.01, timeout_s=0.1)
+
+
+def test_a_call_ends_at_its_timeout(server, freeze):
+    server.faults.on("GET /templates", share=1).stall()
+    with (
+        freeze(LATER),
+        Superserve(timeout_s=0.1, **connection(server)) as client,
+        pytest.raises(SandboxTimeoutError),
+    ):
+        Template.list(client=client)
+
+
+def test_waits_for_faults_and_requests_end(server, freeze):
+    fault = server.faults.on("GET /templates").answer(503)
+    with freeze(LATER):
+        with pytest.raises(TimeoutError):
+            fault.wait_for(timeout_s=0.01)
+        with pytest.raises(TimeoutError):
+            server.requests.wait_for(timeout_s=0.01)
+
+
+def test_moving_time_on_times_out_no_build(server, freeze):
+    server.builds.hold()
+    build_id = server.builds.add(server.templates.add(), status="pending")
+    server.builds.wait_for(build_id, "building")
+    server.builds.hold("pending")
+    waiting_id = server.builds.add(server.templates.add(), status="pending")
+
+    with freeze(datetime.now(UTC) + timedelta(days=1)):
+        server.builds.release()
+
+        assert server.builds.wait_for(build_id, "ready", "failed") == "ready"
+        assert server.builds.wait_for(waiting_id, "ready", "failed") == "ready"
+
+
+def test_a_limit_of_requests_recovers_though_time_stands_still(freeze):
+    with freeze(LATER), LocalServer() as server, httpx.Client(verify=False) as http:
+        while http.get(server.base_url + "/health").status_code != 429:
+            pass
+
+        assert any(http.get(server.base_url + "/health").status_code == 200 for _ in range(10_000))
+
+
+def test_the_newest_is_the_one_made_last_though_time_stands_still(server, freeze):
+    with freeze(LATER):
+        template_id = server.templates.add("first")
+        server.templates.add("last")
+        builds = [server.builds.add(template_id) for _ in range(2)]
+        headers = {"X-API-Key": server.api_key}
+        with httpx.Client(base_url=server.base_url, headers=headers, verify=False) as http:
+            listed = json.loads(http.get("/templates").text)
+            of_template = http.get(f"/templates/{template_id}/builds").json()
+
+    assert [row["name"] for row in listed][:2] == ["last", "first"]
+    assert [row["id"] for row in of_template] == builds[::-1]

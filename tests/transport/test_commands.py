@@ -1,0 +1,246 @@
+"""Commands and files where the two colours differ: callbacks that await, cancellation, threads, interrupts, many at once."""
+
+import asyncio
+import signal
+import threading
+
+import pytest
+from superserve_api.models import SandboxResponse
+
+from superserve import (
+    AsyncSandbox,
+    AsyncSuperserve,
+    OutcomeUnknownError,
+    Sandbox,
+    Superserve,
+    ValidationError,
+)
+from superserve._http.planes import Access
+from superserve._operations.sandboxes import read_sandbox
+from tests.talk import TOKEN, Close, sandbox_row, talking
+from tests.wire import STREAM_HEAD, chunk, head, reply, sse, stall
+
+INFO = read_sandbox(SandboxResponse.from_dict(sandbox_row())).info
+END = {"exit_code": 0, "finished": True}
+TWO = STREAM_HEAD + chunk(sse({"stdout": "a"})) + chunk(sse({"stdout": "b"}, END)) + chunk(b"")
+
+
+@pytest.fixture
+async def async_box(serve, key):
+    clients = []
+
+    def async_box(*answers):
+        wire = serve(*answers)
+        clients.append(AsyncSuperserve(api_key=key, base_url=wire.url))
+        return AsyncSandbox(INFO, client=clients[-1], access=Access(TOKEN)), wire
+
+    yield async_box
+    for client in clients:
+        await client.aclose()
+
+
+@pytest.fixture
+def box(serve, key):
+    clients = []
+
+    def box(*answers):
+        wire = serve(*answers)
+        clients.append(Superserve(api_key=key, base_url=wire.url))
+        return Sandbox(INFO, client=clients[-1], access=Access(TOKEN)), wire
+
+    yield box
+    for client in clients:
+        client.close()
+
+
+def says_two(talk):
+    talk.send(b"\x01a")
+    talk.send(b"\x01b")
+    talk.exit()
+
+
+def waits(talk):
+    talk.send(b"\x01a")
+    while not isinstance(talk.receive(), Close):
+        pass
+
+
+@pytest.mark.parametrize(("answer", "how"), [(TWO, {}), (talking(says_two), {"input": ""})])
+async def test_s12_coroutine_functions_are_awaited_in_order(async_box, answer, how):
+    sandbox, _ = async_box(answer)
+    calls = []
+
+    async def hear(text):
+        calls.append(f"{text} begins")
+        await asyncio.sleep(0)
+        calls.append(f"{text} ends")
+
+    await sandbox.commands.run("x", on_stdout=hear, **how)
+    assert calls == ["a begins", "a ends", "b begins", "b ends"]
+
+
+async def test_callbacks_run_in_the_callers_own_task(async_box):
+    sandbox, _ = async_box(TWO)
+    tasks = set()
+
+    async def hear(_text):
+        tasks.add(asyncio.current_task())
+
+    await sandbox.commands.run("x", on_stdout=hear)
+    assert tasks == {asyncio.current_task()}
+
+
+def test_s12_sync_code_refuses_coroutine_functions(box):
+    sandbox, wire = box(TWO)
+
+    async def hear(_text):
+        pass
+
+    with pytest.raises(ValidationError, match="coroutine function"):
+        sandbox.commands.run("x", on_stdout=hear)
+    assert wire.requests == []
+
+    def begin(text):
+        return hear(text)
+
+    with pytest.raises(ValidationError, match="await"):
+        sandbox.commands.run("x", on_stdout=begin)
+
+
+@pytest.mark.parametrize(
+    ("answer", "how"),
+    [
+        (stall(), {}),
+        (stall(STREAM_HEAD + chunk(sse({"stdout": "a"}))), {"on_stdout": print}),
+        (talking(waits), {"input": ""}),
+        (talking(waits), {"encoding": None}),
+    ],
+    ids=["at once", "streamed", "with input", "as bytes"],
+)
+async def test_surprise_14_a_cancelled_command_is_hung_up_on(async_box, answer, how):
+    sandbox, wire = async_box(answer)
+    before = asyncio.all_tasks()
+    task = asyncio.create_task(sandbox.commands.run("x", **how))
+    await asyncio.to_thread(wire.until, lambda: wire.requests)
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.to_thread(wire.until, lambda: wire.open_connections == 0)
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_session_of_a_cancelled_task_is_hung_up_on(async_box):
+    sandbox, wire = async_box(talking(waits))
+    before = asyncio.all_tasks()
+
+    async def use():
+        async with await sandbox.commands.spawn("x") as session:
+            await session.wait()
+
+    task = asyncio.create_task(use())
+    await asyncio.to_thread(wire.until, lambda: wire.requests)
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.to_thread(wire.until, lambda: wire.open_connections == 0)
+    assert asyncio.all_tasks() == before
+
+
+async def test_waiting_that_is_cancelled_leaves_the_session_as_it_is(async_box):
+    sandbox, _ = async_box(talking(lambda talk: (talk.receive(), talk.exit(3))))
+    async with await sandbox.commands.spawn("x") as session:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await session.wait()
+        await session.stdin.write(b"go")
+        assert (await session.wait()).exit_code == 3
+
+
+async def test_a_cancelled_download_gives_its_connection_back(async_box):
+    sandbox, wire = async_box(stall(head(200, {"Content-Length": "100"}) + b"a"))
+    task = asyncio.create_task(sandbox.files.read("/x"))
+    await asyncio.to_thread(wire.until, lambda: wire.requests)
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.to_thread(wire.until, lambda: wire.open_connections == 0)
+
+
+async def test_s23_a_hundred_streams_run_at_once_and_calls_beside_them(async_box):
+    everybody = threading.Barrier(100)
+
+    def answer(peer, request):
+        if request.path == "/files":
+            peer.send(reply(200, b"abc"))
+            return
+        peer.send(STREAM_HEAD + chunk(sse({"stdout": "a"})))
+        everybody.wait(20)
+        peer.send(chunk(sse(END)) + chunk(b""))
+
+    sandbox, wire = async_box(answer)
+    heard = []
+    async with asyncio.TaskGroup() as tasks:
+        runs = [tasks.create_task(sandbox.commands.run("x", on_stdout=heard.append)) for _ in range(99)]
+        await asyncio.to_thread(wire.until, lambda: len(wire.requests) == 99)
+        assert await sandbox.files.read("/x") == b"abc"
+        runs.append(tasks.create_task(sandbox.commands.run("x", on_stdout=heard.append)))
+    assert [run.result().exit_code for run in runs] == [0] * 100
+    assert heard == ["a"] * 100
+
+
+def test_an_interrupted_command_is_hung_up_on(box):
+    class InterruptError(BaseException):
+        pass
+
+    def interrupt(*_):
+        raise InterruptError
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for answer, how in (
+            (stall(), {}),
+            (stall(STREAM_HEAD + chunk(sse({"stdout": "a"}))), {"timeout_seconds": 99}),
+            (talking(waits), {"input": b"x" * 10_000_000}),
+        ):
+            sandbox, wire = box(answer)
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with pytest.raises(InterruptError):
+                sandbox.commands.run("x", **how)
+            wire.until(lambda wire=wire: wire.open_connections == 0)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert [thread.name for thread in threading.enumerate() if thread.name == "superserve-log"] == []
+
+
+def test_a_session_may_be_used_by_several_threads(box):
+    def echo(talk):
+        talk.send(b"\x01" + talk.receive_input())
+        talk.exit()
+
+    sandbox, _ = box(talking(echo))
+    with sandbox.commands.spawn("x") as session:
+        writers = [
+            threading.Thread(target=session.stdin.write, args=[bytes([65 + n]) * 40_000]) for n in range(5)
+        ]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
+        session.stdin.close()
+        result = session.wait()
+    assert sorted(result.stdout) == sorted("ABCDE" * 40_000)
+
+
+def test_a_session_that_another_thread_closes_ends_the_wait(box):
+    sandbox, wire = box(talking(waits))
+    with sandbox.commands.spawn("x") as session:
+        closer = threading.Timer(0.02, session.close)
+        closer.start()
+        with pytest.raises(OutcomeUnknownError):
+            session.wait()
+        closer.join()
+    wire.until(lambda: wire.open_connections == 0)

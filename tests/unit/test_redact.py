@@ -1,0 +1,33 @@
+"""What of a text may be shown."""
+
+import pytest
+
+from superserve._redact import Redactor, strip_controls
+
+ODD = [
+    "\x1b[31mred\x1b[0m",
+    "a\u202egnp.exe",
+    "a\u2066b",
+    "\ua7da\u0378",
+    "\ud800",
+    "bell\a",
+    "\x9b1m",
+    "zero\u200bwidth",
+]
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_what_is_shown_can_be_printed_and_obeys_nobody(text):
+    redactor = Redactor("secret")
+    assert redactor.show(text).isprintable()
+    assert (redactor.quote(text) or "").isprintable()
+
+
+def test_lines_stay_lines_and_letters_of_all_languages_stay():
+    redactor = Redactor("secret")
+    assert redactor.show("grün\n日本語 secret") == "grün\n日本語 ***"
+    assert redactor.quote("grün\n日本語\tsecret") == "grün 日本語 ***"
+
+
+def test_controls_are_taken_out_of_output_and_tabs_stay():
+    assert strip_controls("\x1b[1mbold\x1b[0m\tx\x07") == "bold\tx"
