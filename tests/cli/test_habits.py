@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pty
 import re
 import select
 import signal
@@ -16,6 +15,8 @@ import pytest
 from superserve import errors
 from superserve.cli import NEEDED, _exits, main
 from superserve.cli._app import root
+
+pty = pytest.importorskip("pty", reason="terminals are those of POSIX")
 
 COMMAND = [sys.executable, "-m", "superserve"]
 
