@@ -303,9 +303,16 @@ def _build_many(client: Any, specs: list[Any], out: Output, *, concurrency: int 
             ids=[info.id for info in infos],
         )
         return 0
-    summary = client.templates.build_all(
-        specs, concurrency=concurrency, on_outcome=lambda one: out.say(str(one))
-    )
+    try:
+        summary = client.templates.build_all(
+            specs, concurrency=concurrency, on_outcome=lambda one: out.say(str(one))
+        )
+    except KeyboardInterrupt as error:
+        if getattr(error, "__notes__", None):
+            error.add_note(
+                "superserve template logs NAME shows one, superserve template cancel NAME ends it."
+            )
+        raise
     ready = [one.template for one in summary.outcomes if one.template is not None]
     out.data(
         [
@@ -331,14 +338,18 @@ def _show_built(info: Any, out: Output) -> None:
 
 def _watch(build: Any, out: Output, *, spec: Any = None, timeout_s: float | None = None) -> Any:
     """Wait for a build with its log on stderr; Ctrl-C stops watching, another one soon after it cancels."""
+    from superserve import SandboxTimeoutError
+
+    name = build.template.name
+    how = f"superserve template logs {name} shows it, superserve template cancel {name} ends it"
     try:
         return _wait(build, out, spec, timeout_s)
+    except SandboxTimeoutError as error:
+        # The error's own speaks of Python.
+        error.hint = f"the build goes on: {how}"
+        raise
     except KeyboardInterrupt as error:
-        name = build.template.name
-        error.__notes__ = [
-            f"Build {build.id} of template {name} goes on.",
-            f"superserve template logs {name} shows it, superserve template cancel {name} ends it.",
-        ]
+        error.__notes__ = [f"Build {build.id} of template {name} goes on.", f"{how}."]
         if sys.stderr.isatty() and _is_pressed_again():
             build.cancel()
             error.__notes__ = [f"Build {build.id} of template {name} is cancelled."]

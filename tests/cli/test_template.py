@@ -136,7 +136,7 @@ def test_a_wait_that_takes_too_long_exits_124(run, server):
     server.builds.hold()
     ran = run("template", "build", "web", "--timeout", "0.05")
     assert ran.code == 124
-    assert "wait again" in ran.stderr
+    assert "the build goes on: superserve template logs web shows it" in ran.stderr
     server.builds.release()
 
 
@@ -246,3 +246,16 @@ def test_one_template_is_planned_once(run, server):
     server.requests.clear()
     assert run("template", "build", "web", "--no-wait").code == 0
     assert len(server.requests.to("listTemplates")) == 1
+
+
+def test_an_interruption_of_several_names_what_goes_on(run, server, monkeypatch):
+    def interrupt(_self, _build_id):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Template, "get_build", interrupt)
+    server.builds.hold()
+    ran = run("template", "build", "--all")
+    assert (ran.code, ran.stdout) == (130, "")
+    assert ran.stderr.count("goes on.") == 2
+    assert "superserve template cancel NAME ends it." in ran.stderr
+    server.builds.release()
