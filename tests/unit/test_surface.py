@@ -61,8 +61,6 @@ PLACED = {
     "remote",
     "port",
     "name",
-    "spec",
-    "specs",
 }
 # The same, although it has a default.
 PLACED_OPTIONS = {"build_id", "signal", "size", "timeout_s"}
