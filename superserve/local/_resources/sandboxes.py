@@ -252,19 +252,20 @@ class SandboxResource(Resource):
     async def activate_sandbox(self, request: ApiRequest) -> Answer:
         """See to it that a sandbox runs, and return it with a fresh access token."""
         row = await self._settle(self._get(request), _SETTLE_S, "starting", "resuming")
-        if row.status == "paused":
-            self._check_quota(request.team)
-            row = await self._resume(row)
-            answer = self.answer(row)
-            self._change_late(row, "resuming", self.behaviour.resuming_s)
-            return json_answer(200, go_json.write(answer))
         if row.status == "pausing":
             refusal = error_answer(ApiError(409, "sandbox_pausing", "sandbox is pausing: try again"))
             refusal.headers["retry-after"] = "1"
             return refusal
-        if row.status != "active":
-            raise _conflict(row)
-        return json_answer(200, go_json.write(self.answer(row)))
+        answer = self.answer(await self._activate(row, request.team))
+        return json_answer(200, go_json.write(answer))
+
+    async def wake(self, request: ApiRequest) -> Guest:
+        """Return the machine of the sandbox that a request is for, woken if need be; raises ApiError."""
+        row = await self._settle(self._get(request), _SETTLE_S, "starting", "resuming")
+        guest = await self.guest(await self._activate(row, request.team))
+        if isinstance(guest, str):
+            raise ApiError(500, "internal_error", guest)
+        return guest
 
     # -- The life of a sandbox
 
@@ -316,6 +317,15 @@ class SandboxResource(Resource):
         guest = self.guests.pop(row.id, None)
         if guest is not None:
             await self._end(guest)
+
+    async def _activate(self, row: SandboxRow, team: TeamRow) -> SandboxRow:
+        if row.status == "paused":
+            self._check_quota(team)
+            row = await self._resume(row)
+            self._change_late(row, "resuming", self.behaviour.resuming_s)
+        elif row.status != "active":
+            raise _conflict(row)
+        return row
 
     async def _resume(self, row: SandboxRow) -> SandboxRow:
         now = self.services.clock.now()
