@@ -8,6 +8,7 @@ import hmac
 import json
 import posixpath
 import secrets
+import shutil
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
@@ -30,6 +31,7 @@ from superserve.local._app.services import Resource, Services
 from superserve.local._machines.processes.scratch import Scratch, sweep
 from superserve.local._machines.sandboxes.guest import Guest, Lost
 from superserve.local._machines.sandboxes.spaces import Space, Unisolated, find_space, make_folders
+from superserve.local._resources.builds import BuildResource
 from superserve.local._resources.sandbox_behaviour import Behaviour
 from superserve.local._resources.sandbox_spec import (
     CreateSandbox,
@@ -128,6 +130,7 @@ class SandboxResource(Resource):
         super().__init__(services)
         self.rows = services.store.table(SandboxRow)
         self.templates = services.resource(TemplateResource)
+        self.builds = services.resource(BuildResource)
         self.templates.deletion_checks.append(self._check_unused)
         self.guests: dict[str, Guest] = {}
         self.env_vars: dict[str, Mapping[str, str]] = {}
@@ -138,6 +141,7 @@ class SandboxResource(Resource):
         self._usual = Behaviour() if services.settings.limits else Behaviour().but(**_UNLIMITED)
         self.behaviour = self._usual
         self._space: Space | str | None = None
+        self._making = asyncio.Lock()
         self._later: set[asyncio.Task[None]] = set()
         self._endings: set[asyncio.Task[None]] = set()
         self._seed = secrets.token_bytes(32)
@@ -253,19 +257,20 @@ class SandboxResource(Resource):
     async def activate_sandbox(self, request: ApiRequest) -> Answer:
         """See to it that a sandbox runs, and return it with a fresh access token."""
         row = await self._settle(self._get(request), _SETTLE_S, "starting", "resuming")
-        if row.status == "paused":
-            self._check_quota(request.team)
-            row = await self._resume(row)
-            answer = self.answer(row)
-            self._change_late(row, "resuming", self.behaviour.resuming_s)
-            return json_answer(200, go_json.write(answer))
         if row.status == "pausing":
             refusal = error_answer(ApiError(409, "sandbox_pausing", "sandbox is pausing: try again"))
             refusal.headers["retry-after"] = "1"
             return refusal
-        if row.status != "active":
-            raise _conflict(row)
-        return json_answer(200, go_json.write(self.answer(row)))
+        answer = self.answer(await self._activate(row, request.team))
+        return json_answer(200, go_json.write(answer))
+
+    async def wake(self, request: ApiRequest) -> Guest:
+        """Return the machine of the sandbox that a request is for, woken if need be; raises ApiError."""
+        row = await self._settle(self._get(request), _SETTLE_S, "starting", "resuming")
+        guest = await self.guest(await self._activate(row, request.team))
+        if isinstance(guest, str):
+            raise ApiError(500, "internal_error", guest)
+        return guest
 
     # -- The life of a sandbox
 
@@ -320,6 +325,15 @@ class SandboxResource(Resource):
         guest = self.guests.pop(row.id, None)
         if guest is not None:
             await self._end(guest)
+
+    async def _activate(self, row: SandboxRow, team: TeamRow) -> SandboxRow:
+        if row.status == "paused":
+            self._check_quota(team)
+            row = await self._resume(row)
+            self._change_late(row, "resuming", self.behaviour.resuming_s)
+        elif row.status != "active":
+            raise _conflict(row)
+        return row
 
     async def _resume(self, row: SandboxRow) -> SandboxRow:
         now = self.services.clock.now()
@@ -429,12 +443,17 @@ class SandboxResource(Resource):
                 f"commands cannot be kept apart from this machine: {self._space}; install bubblewrap, or ask for "
                 "commands that are not kept apart with isolation='none' (--isolation none)"
             )
-        # Another request may have come first.
-        if row.id not in self.guests:
-            guest = self.guests[row.id] = Guest(self._space, Scratch())
-            home, _, workdir, _ = self.surroundings(row)
-            make_folders(guest.scratch, home, workdir)
-        return self.guests[row.id]
+        async with self._making:
+            # Another request may have come first.
+            if row.id not in self.guests:
+                home, _, workdir, _ = self.surroundings(row)
+                image = self.builds.images.get(row.template_id)
+                scratch = await asyncio.to_thread(_make_files, image, home, workdir)
+                if row.id not in self.rows:
+                    await asyncio.to_thread(scratch.remove)
+                    raise Lost
+                self.guests[row.id] = Guest(self._space, scratch)
+            return self.guests[row.id]
 
     def surroundings(self, row: SandboxRow) -> tuple[str, str, str, dict[str, str]]:
         """Return the home, user, working directory and variables of a sandbox's commands, as its template set them."""
@@ -586,6 +605,17 @@ class SandboxResource(Resource):
         count = sum(row.template_id == template.id for row in self.rows)
         if count:
             raise ApiError(409, "conflict", f"template is in use by {count} sandbox(es): delete them first")
+
+
+def _make_files(image: Scratch | None, *folders: str) -> Scratch:
+    """Return the files of a new sandbox: what its template's build left, and what any image has."""
+    scratch = Scratch()
+    if image is not None:
+        # What cannot be copied is no file, or could not be read in there either.
+        with contextlib.suppress(OSError):
+            shutil.copytree(image.root, scratch.root, symlinks=True, dirs_exist_ok=True)
+    make_folders(scratch, *folders)
+    return scratch
 
 
 def _read_filter(query: bytes) -> dict[str, str]:
