@@ -48,7 +48,9 @@ class FrontDoor:
         """Answer one request."""
         app: ASGIApp
         if scope["type"] == "websocket":
-            app = self._data_plane
+            # What asks for one is a GET; only the data plane has them.
+            scope = {**scope, "method": "GET"}
+            app = self._log_and_answer
         elif is_for_page(scope["method"], scope["path"]):
             app = self._page if _is_local(scope) else _refuse_host()
         elif scope["path"].startswith(PREFIX):
@@ -66,10 +68,8 @@ class FrontDoor:
         if not self._is_allowed(scope):
             await _refuse_host()(scope, receive, send)
             return
-        is_data = self._data_plane.takes(scope)
-        receive, send = await self._recorder.record(
-            scope, receive, send, keeps_body=scope["path"] != "/files"
-        )
+        is_data = scope["type"] == "websocket" or self._data_plane.takes(scope)
+        receive, send = await self._recorder.record(scope, receive, send, is_file=scope["path"] == "/files")
         strike = self._faults.strike_request(scope["method"], scope["path"])
         app: ASGIApp = self._data_plane if is_data else self._api
         if strike is None:

@@ -22,6 +22,8 @@ from superserve.local._official.addresses import OfficialAddresses
 from superserve.local._resources import OPERATIONS
 from superserve.local._resources.build_steering import Builds
 from superserve.local._resources.builds import BuildResource
+from superserve.local._resources.sandbox_steering import Sandboxes
+from superserve.local._resources.sandboxes import SandboxResource
 from superserve.local._resources.template_steering import Templates
 from superserve.local._resources.templates import TemplateResource
 
@@ -62,6 +64,7 @@ class LocalServer:
     Attributes:
         templates: `Templates`: adds and changes templates past the API.
         builds: `Builds`: adds, holds, writes and decides builds past the API.
+        sandboxes: `Sandboxes`: adds and changes sandboxes past the API, and says how they behave.
         faults: `Faults`: makes requests, log streams and builds go wrong.
         requests: `Requests`: what arrived.
         commands: `Commands`: commands of sandboxes that don't run, but do as told.
@@ -109,6 +112,7 @@ class LocalServer:
         )
         self.templates = Templates(TemplateResource, self._running)
         self.builds = Builds(BuildResource, self._running)
+        self.sandboxes = Sandboxes(SandboxResource, self._running)
         self._process = Process()
         self._faults = Registry(seed, self._process)
         self._record = Record(OPERATIONS, self._process)

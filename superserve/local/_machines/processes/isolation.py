@@ -21,7 +21,9 @@ _PYTHON_OPTIONS = ("-I", "-S", "-X", "utf8")
 # Where the package lies in an archive (zipapp), a copy of it is made, which goes with the interpreter.
 _copies = contextlib.ExitStack()
 atexit.register(_copies.close)
-_AGENT = _copies.enter_context(resources.as_file(resources.files(__package__) / "agent.py"))
+_AGENT = _copies.enter_context(
+    resources.as_file(resources.files("superserve.local._machines.processes") / "agent.py")
+)
 _AGENT_INSIDE = "/run/superserve/agent.py"
 
 # Folders that steps expect in any image, and may write to.
