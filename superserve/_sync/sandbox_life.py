@@ -135,16 +135,15 @@ class Poll:
 
     def until(self, *goals: SandboxStatus, is_gone_too: bool = False) -> SandboxStatus:
         """Poll until the sandbox is in one of these states, and return which."""
+        # Where it stands just now is known: what comes first is to wait.
         while not self._deadline.is_over:
+            sleep(min(self._delay(), max(0.0, self._deadline.left)))
             status = self._ask(is_gone_too=is_gone_too)
-            if status in goals:
-                return status
-            if status == SandboxStatus.DELETED:
+            if status in goals or status == SandboxStatus.DELETED:
                 return status
             if status == SandboxStatus.FAILED:
                 error = SandboxError("it has failed", action=self._action)
                 raise not_running(error, self._sandbox.id, status)
-            sleep(min(self._delay(), max(0.0, self._deadline.left)))
         raise SandboxTimeoutError(
             f"the sandbox has not come to be {goals[0]} within {self._timeout_s:.3g} s",
             action=self._action,
