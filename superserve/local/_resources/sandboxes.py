@@ -8,6 +8,8 @@ import hmac
 import json
 import posixpath
 import secrets
+import shutil
+import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
@@ -30,6 +32,7 @@ from superserve.local._app.services import Resource, Services
 from superserve.local._machines.processes.scratch import Scratch, sweep
 from superserve.local._machines.sandboxes.guest import Guest, Lost
 from superserve.local._machines.sandboxes.spaces import Space, Unisolated, find_space, make_folders
+from superserve.local._resources.builds import BuildResource
 from superserve.local._resources.sandbox_behaviour import Behaviour
 from superserve.local._resources.sandbox_spec import (
     CreateSandbox,
@@ -128,6 +131,7 @@ class SandboxResource(Resource):
         super().__init__(services)
         self.rows = services.store.table(SandboxRow)
         self.templates = services.resource(TemplateResource)
+        self.builds = services.resource(BuildResource)
         self.templates.deletion_checks.append(self._check_unused)
         self.guests: dict[str, Guest] = {}
         self.env_vars: dict[str, Mapping[str, str]] = {}
@@ -138,6 +142,7 @@ class SandboxResource(Resource):
         self._usual = Behaviour() if services.settings.limits else Behaviour().but(**_UNLIMITED)
         self.behaviour = self._usual
         self._space: Space | str | None = None
+        self._making = asyncio.Lock()
         self._later: set[asyncio.Task[None]] = set()
         self._endings: set[asyncio.Task[None]] = set()
         self._seed = secrets.token_bytes(32)
@@ -410,15 +415,20 @@ class SandboxResource(Resource):
                 self._space = await asyncio.to_thread(find_space)
         if isinstance(self._space, str):
             return (
-                f"commands need bwrap to be kept apart from this machine: {self._space}; install bubblewrap, or ask "
-                "for commands that are not kept apart with isolation='none' (--isolation none)"
+                f"commands cannot be kept apart from this machine: {self._space}; install bubblewrap, or ask for "
+                "commands that are not kept apart with isolation='none' (--isolation none)"
             )
-        # Another request may have come first.
-        if row.id not in self.guests:
-            guest = self.guests[row.id] = Guest(self._space, Scratch())
-            home, _, workdir, _ = self.surroundings(row)
-            make_folders(guest.scratch, home, workdir)
-        return self.guests[row.id]
+        async with self._making:
+            # Another request may have come first.
+            if row.id not in self.guests:
+                home, _, workdir, _ = self.surroundings(row)
+                image = self.builds.images.get(row.template_id)
+                scratch = await asyncio.to_thread(_make_files, image, home, workdir)
+                if row.id not in self.rows:
+                    await asyncio.to_thread(scratch.remove)
+                    raise Lost
+                self.guests[row.id] = Guest(self._space, scratch)
+            return self.guests[row.id]
 
     def surroundings(self, row: SandboxRow) -> tuple[str, str, str, dict[str, str]]:
         """Return the home, user, working directory and variables of a sandbox's commands, as its template set them."""
@@ -462,6 +472,28 @@ class SandboxResource(Resource):
     def is_token(self, sandbox_id: str, token: str) -> bool:
         """Whether a token opens a sandbox: this hour's and the last one's do."""
         return any(hmac.compare_digest(self.token(sandbox_id, ago), token) for ago in (0, 1))
+
+    def check_preview(self, sandbox_id: str) -> Response | None:
+        """Return why nothing can be seen of a sandbox, or None; looking at a paused one does not wake it."""
+        row = self.rows.get(sandbox_id)
+        if row is None:
+            return text_answer(404, "sandbox not found")
+        if row.status not in _RUNNING:
+            text = "sandbox is paused" if row.status == "paused" else "sandbox unavailable"
+            return text_answer(503, text, **{"retry-after": "5"})
+        if row.preview_access == "private":
+            return text_answer(401, "missing preview token")
+        return None
+
+    async def dial(self, sandbox_id: str, port: int) -> socket.socket:
+        """Return a connection to a port inside a sandbox; raises OSError."""
+        guest = await self.guest(self.rows[sandbox_id])
+        if isinstance(guest, str):
+            raise ConnectionRefusedError(guest)
+        try:
+            return await guest.dial(port)
+        except Lost as error:
+            raise ConnectionRefusedError(port) from error
 
     def expire_tokens(self) -> None:
         """Refuse all tokens that were given out."""
@@ -543,6 +575,17 @@ class SandboxResource(Resource):
         count = sum(row.template_id == template.id for row in self.rows)
         if count:
             raise ApiError(409, "conflict", f"template is in use by {count} sandbox(es): delete them first")
+
+
+def _make_files(image: Scratch | None, *folders: str) -> Scratch:
+    """Return the files of a new sandbox: what its template's build left, and what any image has."""
+    scratch = Scratch()
+    if image is not None:
+        # What cannot be copied is no file, or could not be read in there either.
+        with contextlib.suppress(OSError):
+            shutil.copytree(image.root, scratch.root, symlinks=True, dirs_exist_ok=True)
+    make_folders(scratch, *folders)
+    return scratch
 
 
 def _read_filter(query: bytes) -> dict[str, str]:
