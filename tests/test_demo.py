@@ -24,13 +24,13 @@ SCENES = [
     r"Superserve at http://127\.0\.0\.1:\d+, with \d+ templates so far",
     r"Create a template",
     r"   status +building",
-    r"     Step 1/6",
-    rf"   \| {platform.system()} {platform.machine()}",
-    r"   \| Hello from /\S*app, 1 of 5",
-    r"   \| Hello from /\S*app, 5 of 5",
-    r"     Step 6/6 completed \(\S+s\)",
-    r"     ready_cmd succeeded",
-    r"     ready",
+    r"== Step 1/6  \$ uname -sm",
+    rf"{platform.system()} {platform.machine()}",
+    r"Hello from /\S*app, 1 of 5",
+    r"Hello from /\S*app, 5 of 5",
+    r"== Step 6/6 took \S+s",
+    r"ready_cmd succeeded",
+    r"ready",
     r"What it is now: a TemplateInfo",
     r"   status +ready",
     r"Rebuild, and cancel that",
@@ -41,8 +41,8 @@ SCENES = [
     r"All its builds, newest first",
     r"   cancelled +\S+, created at \S+",
     r"   ready +\S+, created at \S+",
-    r"   \| fine",
-    r"   ! not so fine",
+    r"fine",
+    r"not so fine",
     r"What a BuildError tells",
     r"   code +step_failed",
     r"   step +2 of 3",
@@ -127,12 +127,13 @@ def test_the_demo_shows_a_template_from_its_creation_to_its_end_in_100_columns()
         assert any(re.fullmatch(scene, line) for line in lines), (
             f"{scene!r} is missing, or too early, in\n{done.stdout}"
         )
-    assert "   | never" not in done.stdout
+    assert "\nnever\n" not in done.stdout
     # The build that was queued is the one that was cancelled.
     [build] = re.findall(r"^   rebuild +(\S+), pending$", done.stdout, re.MULTILINE)
     rows = [line.split()[0] for line in done.stdout.splitlines() if build in line]
     assert rows == ["rebuild", "and", "BuildCancelledError", "cancelled"]
-    assert [line for line in done.stdout.splitlines() if len(line) > 100] == []
+    # A log's lines are as long as they are.
+    assert [line for line in done.stdout.splitlines() if len(line) > 100 and line[0] == " "] == []
 
 
 def test_the_demo_goes_on_with_a_sandbox_from_its_start_to_its_end():

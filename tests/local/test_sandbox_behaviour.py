@@ -276,3 +276,32 @@ def test_sockets_are_recorded_without_their_tokens(server, box):
     recorded = server.requests.to("execConnect").last
     assert (recorded.method, recorded.status) == ("GET", 101)
     assert recorded.headers["sec-websocket-protocol"] == "superserve.exec.v1, token.***"
+
+
+# What a build left
+
+
+def test_a_sandbox_starts_from_what_its_templates_build_left(server):
+    steps = [
+        {"workdir": "/usr/src/app"},
+        {"run": "echo built > result; mkdir -p /opt-of-mine && echo more > /opt-of-mine/file"},
+        {"env": {"key": "COLOUR", "value": "green"}},
+    ]
+    if isinstance(find_space(), str):
+        pytest.skip("nothing keeps builds and commands apart here")
+    with (
+        LocalServer(speed=100, limits=False, execute=True) as real,
+        httpx.Client(base_url=real.base_url, headers={"X-API-Key": real.api_key}, verify=False) as http,
+    ):
+        made = http.post(
+            "/templates", json={"name": "mine", "build_spec": {"from": "debian:12", "steps": steps}}
+        ).json()
+        wait_for(lambda: http.get(f"/templates/{made['id']}").json()["status"] == "ready")
+        first, second = (Box(real, http, from_template="mine") for _ in range(2))
+        with first.http, second.http:
+            ran = first.run(
+                "cat result /opt-of-mine/file; echo $COLOUR; pwd; echo mine > result; ls /usr/bin | grep -c ."
+            )
+            assert ran["stdout"].startswith("built\nmore\ngreen\n/usr/src/app\n")
+            assert int(ran["stdout"].split()[-1]) > 10
+            assert second.run("cat result")["stdout"] == "built\n"

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from superserve import (
+    AsyncBuild,
     AsyncCommandSession,
     AsyncFileStream,
     AsyncSandbox,
     AsyncSuperserve,
     AsyncTemplate,
+    Build,
     CommandSession,
     FileStream,
     Sandbox,
@@ -38,12 +40,15 @@ PAIRS = [
     (AsyncCommandSession, CommandSession),
     (AsyncFiles, Files),
     (AsyncFileStream, FileStream),
+    (AsyncBuild, Build),
 ]
 # What may go without its name, as in `read("/x")`.
 PLACED = {
     "self",
     "cls",
     "template_id",
+    "spec",
+    "specs",
     "build_id",
     "sandbox_id",
     "timeout_seconds",
@@ -58,6 +63,8 @@ PLACED = {
 }
 # The same, although it has a default.
 PLACED_OPTIONS = {"signal", "size", "timeout_s"}
+# Arguments that need no name although they have a default, or are no ids.
+OBVIOUS = {("get_by_name", "name"), ("build", "build_id")}
 # Names that Python itself spells differently.
 SPELLED = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}
 
@@ -110,7 +117,10 @@ def test_every_option_has_to_be_named(asynchronous, plain):
             if name.startswith("_") or isinstance(member, property) or not callable(function(member)):
                 continue
             for parameter in inspect.signature(function(member)).parameters.values():
-                if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
+                if (
+                    parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+                    and (name, parameter.name) not in OBVIOUS
+                ):
                     allowed = PLACED if parameter.default is parameter.empty else PLACED_OPTIONS
                     assert parameter.name in allowed, f"{name}({parameter})"
 

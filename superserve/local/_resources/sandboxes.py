@@ -8,6 +8,7 @@ import hmac
 import json
 import posixpath
 import secrets
+import shutil
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -31,6 +32,7 @@ from superserve.local._app.services import Resource, Services
 from superserve.local._machines.processes.scratch import Scratch, sweep
 from superserve.local._machines.sandboxes.guest import Guest, Lost
 from superserve.local._machines.sandboxes.spaces import Space, Unisolated, find_space, make_folders
+from superserve.local._resources.builds import BuildResource
 from superserve.local._resources.sandbox_behaviour import Behaviour
 from superserve.local._resources.sandbox_spec import (
     CreateSandbox,
@@ -129,6 +131,7 @@ class SandboxResource(Resource):
         super().__init__(services)
         self.rows = services.store.table(SandboxRow)
         self.templates = services.resource(TemplateResource)
+        self.builds = services.resource(BuildResource)
         self.templates.deletion_checks.append(self._check_unused)
         self.guests: dict[str, Guest] = {}
         self.env_vars: dict[str, Mapping[str, str]] = {}
@@ -139,6 +142,7 @@ class SandboxResource(Resource):
         self._usual = Behaviour() if services.settings.limits else Behaviour().but(**_UNLIMITED)
         self.behaviour = self._usual
         self._space: Space | str | None = None
+        self._making = asyncio.Lock()
         self._later: set[asyncio.Task[None]] = set()
         self._endings: set[asyncio.Task[None]] = set()
         self._seed = secrets.token_bytes(32)
@@ -414,12 +418,17 @@ class SandboxResource(Resource):
                 f"commands cannot be kept apart from this machine: {self._space}; install bubblewrap, or ask for "
                 "commands that are not kept apart with isolation='none' (--isolation none)"
             )
-        # Another request may have come first.
-        if row.id not in self.guests:
-            guest = self.guests[row.id] = Guest(self._space, Scratch())
-            home, _, workdir, _ = self.surroundings(row)
-            make_folders(guest.scratch, home, workdir)
-        return self.guests[row.id]
+        async with self._making:
+            # Another request may have come first.
+            if row.id not in self.guests:
+                home, _, workdir, _ = self.surroundings(row)
+                image = self.builds.images.get(row.template_id)
+                scratch = await asyncio.to_thread(_make_files, image, home, workdir)
+                if row.id not in self.rows:
+                    await asyncio.to_thread(scratch.remove)
+                    raise Lost
+                self.guests[row.id] = Guest(self._space, scratch)
+            return self.guests[row.id]
 
     def surroundings(self, row: SandboxRow) -> tuple[str, str, str, dict[str, str]]:
         """Return the home, user, working directory and variables of a sandbox's commands, as its template set them."""
@@ -566,6 +575,17 @@ class SandboxResource(Resource):
         count = sum(row.template_id == template.id for row in self.rows)
         if count:
             raise ApiError(409, "conflict", f"template is in use by {count} sandbox(es): delete them first")
+
+
+def _make_files(image: Scratch | None, *folders: str) -> Scratch:
+    """Return the files of a new sandbox: what its template's build left, and what any image has."""
+    scratch = Scratch()
+    if image is not None:
+        # What cannot be copied is no file, or could not be read in there either.
+        with contextlib.suppress(OSError):
+            shutil.copytree(image.root, scratch.root, symlinks=True, dirs_exist_ok=True)
+    make_folders(scratch, *folders)
+    return scratch
 
 
 def _read_filter(query: bytes) -> dict[str, str]:
