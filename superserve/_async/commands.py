@@ -1,7 +1,6 @@
 """Commands in a sandbox."""
 
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import PurePosixPath
@@ -12,6 +11,7 @@ import httpx
 from superserve_api.api.exec_ import exec_run, exec_stream
 from superserve_api.models import ExecRequest
 
+from superserve import _clock as time
 from superserve._async.command_session import MARGIN_S, AsyncCommandSession, Callbacks
 from superserve._async.exec_connection import AsyncExecConnection
 from superserve._async.exec_stream import SILENCE_S, AsyncExecStream

@@ -4,7 +4,6 @@ import base64
 import copy
 import os
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -14,6 +13,7 @@ import httpx
 from superserve_api import AuthenticatedClient
 from superserve_api.models import ApiError
 
+from superserve import _clock as time
 from superserve._async.client import AsyncSuperserve, Send
 from superserve._async.http import AsyncHTTPClient
 from superserve._config import session_url

@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import threading
-import time
 from collections import deque
 from typing import Final
 
@@ -12,6 +11,7 @@ import httpx
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN, Protocol, Side
 
+from superserve import _clock as time
 from superserve._http.tasks_async import Lock, Queue, Worker, shielded, wait_for_release
 from superserve._streams.exec import Event, Exit, Failure, NoEventError, read_frame
 from superserve.types import CommandOutput

@@ -7,7 +7,6 @@ import math
 import os
 import secrets
 import tempfile
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from superserve_api.models import ApiError, FileWriteResult
 from superserve_api.types import UNSET, File, Response
 
 from superserve import _archives, _arguments, _local_files, _sources
+from superserve import _clock as time
 from superserve._async.client import Send
 from superserve._async.file_stream import AsyncFileStream
 from superserve._http.tasks_async import call, check_callback, shielded

@@ -2,7 +2,6 @@
 """Commands in a sandbox."""
 
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import PurePosixPath
@@ -13,6 +12,7 @@ import httpx
 from superserve_api.api.exec_ import exec_run, exec_stream
 from superserve_api.models import ExecRequest
 
+from superserve import _clock as time
 from superserve._http.tasks_sync import Worker, call, check_callback, shielded
 from superserve._operations import exec as operations
 from superserve._operations.exec import LONGEST_SILENT_S

@@ -5,7 +5,6 @@ import base64
 import copy
 import os
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -15,6 +14,7 @@ import httpx
 from superserve_api import AuthenticatedClient
 from superserve_api.models import ApiError
 
+from superserve import _clock as time
 from superserve._config import session_url
 from superserve._http import policy, responses, retry
 from superserve._http.planes import Access, Plane, data_plane

@@ -8,7 +8,6 @@ import math
 import os
 import secrets
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from superserve_api.models import ApiError, FileWriteResult
 from superserve_api.types import UNSET, File, Response
 
 from superserve import _archives, _arguments, _local_files, _sources
+from superserve import _clock as time
 from superserve._http.tasks_sync import call, check_callback, shielded
 from superserve._local_files import Ignore, Replacement
 from superserve._operations import files as operations

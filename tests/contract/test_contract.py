@@ -79,6 +79,16 @@ USED_BY = {
     "createSandbox": ["start"],
 }
 
+# What they do, others of them could be called for.
+MADE_OF_OTHERS = {
+    "build",
+    "build_all",
+    "ensure",
+    "get_by_name",
+    "latest_build",
+    "plan",
+    "prune",
+}
 # The methods of Sandbox and AsyncSandbox that use an operation, or the reason why none does.
 USED_BY_SANDBOXES = {
     "listSandboxes": ["list", "iter", "create"],
@@ -97,16 +107,6 @@ USED_BY_SANDBOXES = {
 }
 # It makes an address and asks for nothing.
 WITHOUT_OPERATION = {"get_preview_url"}
-# What they do, others of them could be called for.
-MADE_OF_OTHERS = {
-    "build",
-    "build_all",
-    "ensure",
-    "get_by_name",
-    "latest_build",
-    "plan",
-    "prune",
-}
 
 
 def described_operations():
@@ -135,6 +135,10 @@ def test_every_operation_is_used_by_a_public_method_or_there_is_a_reason_why_not
     assert described_operations().keys() == USED_BY.keys() | USED_BY_SANDBOXES.keys(), (
         "say in USED_BY who uses it, or why nobody does"
     )
+
+
+# Methods that call other methods.
+MADE_OF_OTHERS = {"build", "build_all", "ensure", "get_by_name", "latest_build", "plan", "prune", "start"}
 
 
 @pytest.mark.parametrize("public", [superserve.Template, superserve.AsyncTemplate])
@@ -572,11 +576,11 @@ def test_every_option_of_create_is_a_field_of_the_request(public):
     fields = (
         attrs.fields_dict(models.CreateTemplateRequest).keys() | attrs.fields_dict(models.BuildSpec).keys()
     )
-    connection = {"api_key", "base_url", "client"}
+    # A spec holds the same fields.
+    besides = {"api_key", "base_url", "client", "spec"}
 
-    assert inspect.signature(public.create).parameters.keys() - connection <= fields - {"build_spec"} | {
-        "spec"
-    }
+    options = inspect.signature(public.create).parameters.keys() - besides
+    assert options <= fields - {"build_spec"}
 
 
 @pytest.mark.parametrize("public", [superserve.Sandbox, superserve.AsyncSandbox])

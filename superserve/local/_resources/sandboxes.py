@@ -10,7 +10,6 @@ import posixpath
 import secrets
 import shutil
 import socket
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -23,7 +22,7 @@ from starlette.responses import Response
 from superserve.local._app import go_json
 from superserve.local._app.answers import Answer, drop_none, error_answer, json_answer
 from superserve.local._app.auth import TeamRow
-from superserve.local._app.clock import format_time_exactly
+from superserve.local._app.clock import format_time_exactly, monotonic
 from superserve.local._app.data_plane import text_answer
 from superserve.local._app.errors import ApiError
 from superserve.local._app.query import read_choice, read_number
@@ -147,6 +146,8 @@ class SandboxResource(Resource):
         self._endings: set[asyncio.Task[None]] = set()
         self._seed = secrets.token_bytes(32)
         self._token_epoch = 0
+        self._since: dict[str, float] = {}
+        """By their ids, since when sandboxes are active or paused, on the clock of `monotonic`: the rows have times of day."""
 
     # -- Operations
 
@@ -167,6 +168,8 @@ class SandboxResource(Resource):
             rows = [row for row in rows if text in row.name.lower()]
         sort = read_choice(query, "sort", "created_at", "name", "status")
         descending = read_choice(query, "order", "desc", "asc") == "desc"
+        if descending:
+            rows.reverse()  # Sorting keeps the order of those with the same time, as there are where time stands still.
         rows.sort(key=lambda row: str(getattr(row, sort)), reverse=descending)
         limit = read_number(query, "limit", 1)
         offset = read_number(query, "offset", 0) or 0
@@ -207,6 +210,7 @@ class SandboxResource(Resource):
             raise _conflict(row)
         if "auto_delete_seconds" in changes and row.status == "paused":
             changes["paused_since"] = self.services.clock.now()
+            self._since[row.id] = monotonic()
         self.rows.save(attrs.evolve(row, **changes))  # type: ignore[arg-type]  # as read_patch says
         return Response(status_code=204)
 
@@ -214,7 +218,8 @@ class SandboxResource(Resource):
     async def delete_sandbox(self, request: ApiRequest) -> Answer:
         """Delete a sandbox, whatever runs in it."""
         row = self._get(request)
-        is_stale = self.services.clock.age_of_wait(row.changed_at) >= _STALE_S
+        age = (self.services.clock.now() - row.changed_at).total_seconds() * self.services.clock.speed
+        is_stale = age >= _STALE_S
         if row.status in _TRANSITIONS and not is_stale:
             raise _conflict(row)
         await self.delete(row)
@@ -252,19 +257,20 @@ class SandboxResource(Resource):
     async def activate_sandbox(self, request: ApiRequest) -> Answer:
         """See to it that a sandbox runs, and return it with a fresh access token."""
         row = await self._settle(self._get(request), _SETTLE_S, "starting", "resuming")
-        if row.status == "paused":
-            self._check_quota(request.team)
-            row = await self._resume(row)
-            answer = self.answer(row)
-            self._change_late(row, "resuming", self.behaviour.resuming_s)
-            return json_answer(200, go_json.write(answer))
         if row.status == "pausing":
             refusal = error_answer(ApiError(409, "sandbox_pausing", "sandbox is pausing: try again"))
             refusal.headers["retry-after"] = "1"
             return refusal
-        if row.status != "active":
-            raise _conflict(row)
-        return json_answer(200, go_json.write(self.answer(row)))
+        answer = self.answer(await self._activate(row, request.team))
+        return json_answer(200, go_json.write(answer))
+
+    async def wake(self, request: ApiRequest) -> Guest:
+        """Return the machine of the sandbox that a request is for, woken if need be; raises ApiError."""
+        row = await self._settle(self._get(request), _SETTLE_S, "starting", "resuming")
+        guest = await self.guest(await self._activate(row, request.team))
+        if isinstance(guest, str):
+            raise ApiError(500, "internal_error", guest)
+        return guest
 
     # -- The life of a sandbox
 
@@ -289,6 +295,7 @@ class SandboxResource(Resource):
             changed_at=now,
         )
         self.rows.save(row)
+        self._since[row.id] = monotonic()
         self.env_vars[row.id] = dict(new.env_vars)
         return row
 
@@ -298,6 +305,7 @@ class SandboxResource(Resource):
         self._save(
             row, status="paused", paused_since=now, active_since=None, snapshot_id=self.services.new_id()
         )
+        self._since[row.id] = monotonic()
         guest = self.guests.get(row.id)
         if guest is not None:
             with contextlib.suppress(Lost):
@@ -310,6 +318,7 @@ class SandboxResource(Resource):
     async def delete(self, row: SandboxRow) -> None:
         """Delete it, and end everything in it."""
         self.rows.remove(row.id)
+        self._since.pop(row.id, None)
         self.env_vars.pop(row.id, None)
         for tell in self.on_pause:
             tell(row.id)
@@ -317,9 +326,19 @@ class SandboxResource(Resource):
         if guest is not None:
             await self._end(guest)
 
+    async def _activate(self, row: SandboxRow, team: TeamRow) -> SandboxRow:
+        if row.status == "paused":
+            self._check_quota(team)
+            row = await self._resume(row)
+            self._change_late(row, "resuming", self.behaviour.resuming_s)
+        elif row.status != "active":
+            raise _conflict(row)
+        return row
+
     async def _resume(self, row: SandboxRow) -> SandboxRow:
         now = self.services.clock.now()
         row = self._save(row, status="active", active_since=now, paused_since=None)
+        self._since[row.id] = monotonic()
         guest = self.guests.get(row.id)
         if guest is not None:
             with contextlib.suppress(Lost):
@@ -392,12 +411,18 @@ class SandboxResource(Resource):
             await self._reap(row)
 
     async def _reap(self, row: SandboxRow) -> None:
-        age = self.services.clock.age_of_wait
-        since, limit = row.active_since, row.timeout_seconds
-        if row.status == "active" and limit is not None and since is not None and age(since) >= limit:
+        limit = row.timeout_seconds if row.status == "active" else row.auto_delete_seconds
+        if limit is None or row.status not in {"active", "paused"}:
+            return
+        if row.id not in self._since:
+            # A state file had it: what another server's clock said is not known, the time of day is.
+            began = (row.active_since if row.status == "active" else row.paused_since) or row.created_at
+            self._since[row.id] = monotonic() - (self.services.clock.now() - began).total_seconds()
+        if self.services.clock.age_of_wait(self._since[row.id]) < limit:
+            return
+        if row.status == "active":
             await self.pause(row)
-        since, limit = row.paused_since, row.auto_delete_seconds
-        if row.status == "paused" and limit is not None and since is not None and age(since) >= limit:
+        else:
             await self.delete(row)
 
     # -- Machines
@@ -446,7 +471,11 @@ class SandboxResource(Resource):
 
     def token(self, sandbox_id: str, hours_ago: int = 0) -> str:
         """Return a sandbox's access token: the same for everybody within an hour of the server's clock."""
-        hour = int(time.time() * self.services.clock.speed // _TOKEN_LIFE_S) - hours_ago + self._token_epoch
+        hour = (
+            int(self.services.clock.steady() * self.services.clock.speed // _TOKEN_LIFE_S)
+            - hours_ago
+            + self._token_epoch
+        )
         return hmac.new(self._seed, f"{sandbox_id}|{hour}".encode(), hashlib.sha256).hexdigest()
 
     @property
@@ -505,7 +534,7 @@ class SandboxResource(Resource):
         return {**row.answer(), **hint, "access_token": self.token(row.id)}
 
     def _hint(self, sandbox_id: str) -> str:
-        expiry = int(time.time() + self.services.clock.real(_TOKEN_LIFE_S))
+        expiry = int(self.services.clock.now().timestamp() + self.services.clock.real(_TOKEN_LIFE_S))
         claims = base64.urlsafe_b64encode(json.dumps({"s": sandbox_id, "e": expiry}).encode())
         return f"h1.{claims.decode().rstrip('=')}.{self.token(sandbox_id)[:16]}"
 
@@ -525,6 +554,7 @@ class SandboxResource(Resource):
         for later in self._later:
             later.cancel()
         self.env_vars.clear()
+        self._since.clear()
         for row in list(self.rows):
             for tell in self.on_pause:
                 tell(row.id)

@@ -39,7 +39,7 @@ class ExecuteRunner:
         self._limits = (limits or Limits()).at_speed(speed)
         self._isolation: Isolation = find_isolation() if isolate else Unisolated("bwrap is switched off")
         self._endings: set[asyncio.Task[None]] = set()
-        self._images = {} if images is None else images
+        self._images = images
         self._swept = False
 
     async def run(self, job: BuildJob, log: Log) -> None:
@@ -82,7 +82,7 @@ class ExecuteRunner:
     async def _end(self, machine: Machine | None, scratch: Scratch, template_id: str | None) -> None:
         if machine is not None and not await machine.stop():
             await _in_thread(functools.partial(self._isolation.kill_strays, scratch))
-        if template_id is not None:
+        if template_id is not None and self._images is not None:
             # Sandboxes start from it, until there is a newer one.
             before = self._images.get(template_id)
             self._images[template_id] = scratch

@@ -10,10 +10,11 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from superserve.local._machines.processes.scratch import Scratch
+from superserve.local._machines.program import find_program
 from superserve.local._machines.sandboxes.agent import MESSAGE_BYTES
 
-_AGENT = pathlib.Path(__file__).with_name("agent.py")
-_ENTER = pathlib.Path(__file__).with_name("enter.py")
+_AGENT = find_program("superserve.local._machines.sandboxes", "agent.py")
+_ENTER = find_program("superserve.local._machines.sandboxes", "enter.py")
 _PYTHON_OPTIONS = ("-I", "-S", "-X", "utf8")
 _INSIDE = "/run/superserve/agent.py"
 # What any image has; home/user is where commands start.
