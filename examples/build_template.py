@@ -21,7 +21,6 @@ from superserve import (
     AuthenticationError,
     BuildCancelledError,
     BuildError,
-    BuildLogEvent,
     BuildStep,
     EnvStep,
     EnvStepValue,
@@ -30,6 +29,7 @@ from superserve import (
     SandboxError,
     Superserve,
     Template,
+    print_log,
 )
 
 # The names of all that this run creates begin so, and no others do: clean_up finds everything again.
@@ -68,7 +68,7 @@ def create_and_wait(client: Superserve) -> Template:
     row("status", template.status)
 
     title("Wait until it is ready, with the build's log")
-    info = template.wait_until_ready(on_log=show)
+    info = template.wait_until_ready(on_log=print_log())
 
     title("What it is now: a TemplateInfo")
     for field, value in attrs.asdict(info).items():
@@ -105,7 +105,7 @@ def fail(client: Superserve) -> None:
         client=client,
     )
     try:
-        template.wait_until_ready(on_log=show)
+        template.wait_until_ready(on_log=print_log())
     except BuildError as error:
         title("What a BuildError tells")
         row("message", error.message)
@@ -148,13 +148,6 @@ def title(text: str) -> None:
 def row(label: str, value: object) -> None:
     """Print a value with its label before it."""
     say(f"   {label:<20}", str(value))
-
-
-def show(event: BuildLogEvent) -> None:
-    """Print a piece of a build's log; what the steps wrote themselves is marked at its left."""
-    mark = {"stdout": "|", "stderr": "!", "error": "!"}.get(event.stream, " ")
-    for line in event.text.splitlines():
-        say(f"   {mark} ", line)
 
 
 def say(before: str, text: str) -> None:

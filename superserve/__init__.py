@@ -11,33 +11,47 @@ TYPE_CHECKING = bool()  # noqa: UP018
 if TYPE_CHECKING:
     from superserve import errors as errors
     from superserve import types as types
+    from superserve._async.build import AsyncBuild as AsyncBuild
     from superserve._async.client import AsyncSuperserve as AsyncSuperserve
     from superserve._async.command_session import AsyncCommandSession as AsyncCommandSession
     from superserve._async.file_stream import AsyncFileStream as AsyncFileStream
     from superserve._async.sandboxes import AsyncSandbox as AsyncSandbox
     from superserve._async.templates import AsyncTemplate as AsyncTemplate
+    from superserve._print_log import print_log as print_log
+    from superserve._sync.build import Build as Build
     from superserve._sync.client import Superserve as Superserve
     from superserve._sync.command_session import CommandSession as CommandSession
     from superserve._sync.file_stream import FileStream as FileStream
     from superserve._sync.sandboxes import Sandbox as Sandbox
     from superserve._sync.templates import Template as Template
     from superserve.errors import *  # noqa: F403
+    from superserve.specs import Place as Place
+    from superserve.specs import SpecProblem as SpecProblem
+    from superserve.specs import TemplateSpec as TemplateSpec
+    from superserve.specs import ready as ready
     from superserve.types import *  # noqa: F403
 
     __version__: str
 
 # Where names come from. Besides these, every name in `errors` and `types` is public.
 _HOMES = {
+    "AsyncBuild": "_async.build",
     "AsyncCommandSession": "_async.command_session",
     "AsyncFileStream": "_async.file_stream",
     "AsyncSandbox": "_async.sandboxes",
     "AsyncSuperserve": "_async.client",
     "AsyncTemplate": "_async.templates",
+    "Build": "_sync.build",
     "CommandSession": "_sync.command_session",
     "FileStream": "_sync.file_stream",
+    "Place": "specs",
     "Sandbox": "_sync.sandboxes",
+    "SpecProblem": "specs",
     "Superserve": "_sync.client",
     "Template": "_sync.templates",
+    "TemplateSpec": "specs",
+    "print_log": "_print_log",
+    "ready": "specs",
 }
 
 

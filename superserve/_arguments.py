@@ -4,11 +4,11 @@ import inspect
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
-from superserve.errors import SandboxError, ValidationError
+from superserve.errors import SandboxError, SpecError, ValidationError
 from superserve.types import (
     BuildLogEvent,
     BuildStep,
@@ -19,6 +19,9 @@ from superserve.types import (
     UserStepValue,
     WorkdirStep,
 )
+
+if TYPE_CHECKING:
+    from superserve.specs import TemplateSpec
 
 T = TypeVar("T")
 V = TypeVar("V", EnvStepValue, UserStepValue)
@@ -177,6 +180,19 @@ def steps(value: Sequence[BuildStep]) -> list[TypedStep]:
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence):
         raise ValidationError(f"steps: expected a list of steps, got {_kind(value)}")
     return [_step(f"steps[{index}]", step) for index, step in enumerate(value)]
+
+
+def whole_spec(value: "TemplateSpec", *, is_alone: bool = True) -> None:
+    """Refuse what is no spec, one beside other arguments, and one with errors."""
+    from superserve.specs import TemplateSpec
+
+    if not isinstance(value, TemplateSpec):
+        raise ValidationError(f"spec: expected a TemplateSpec, got {_kind(value)}")
+    if not is_alone:
+        raise ValidationError("spec: has all of the template in it; leave the other arguments out")
+    errors = [problem for problem in value.check() if problem.severity == "error"]
+    if errors:
+        raise SpecError.of(errors)
 
 
 def _step(place: str, step: object) -> TypedStep:

@@ -3,6 +3,7 @@
     SandboxError                 the root: catch this to catch all of them
     ├── AuthenticationError      401, 403, or no API key
     ├── ValidationError          400, 422, or an argument refused before anything was sent
+    │   └── SpecError            a template's spec has mistakes, all of which it tells
     ├── NotFoundError            404
     │   └── FileNotFoundInSandboxError   there is no such file or folder in the sandbox
     ├── ConflictError            409
@@ -23,10 +24,11 @@ copied and pickled, and none of them ever holds the API key.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from superserve.specs import Place, SpecProblem
     from superserve.types import CommandBytesResult, CommandResult, SandboxStatus
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "SandboxNotRunningError",
     "SandboxTimeoutError",
     "ServerError",
+    "SpecError",
     "StorageFullError",
     "ValidationError",
 ]
@@ -65,8 +68,6 @@ class SandboxError(Exception):
     """
 
     sandbox_id: str | None = None
-    # Whether it came before the request that the caller wanted: that was not sent.
-    _is_of_access = False
 
     def __init__(
         self,
@@ -113,6 +114,27 @@ class AuthenticationError(SandboxError):
 
 class ValidationError(SandboxError):
     """An argument or the request's content is not acceptable (400, 422, or refused before sending)."""
+
+
+class SpecError(ValidationError):
+    """A template's spec, or the file that holds it, has mistakes; nothing was sent.
+
+    Attributes:
+        problems: All of them, in the order in which they stand there.
+    """
+
+    problems: tuple["SpecProblem", ...] = ()
+
+    @classmethod
+    def of(cls, problems: "Sequence[SpecProblem]") -> "SpecError":
+        """Make the error of some problems."""
+        texts = [str(problem) for problem in problems]
+        message = (
+            texts[0] if len(texts) == 1 else "\n  ".join((f"the spec has {len(texts)} mistakes:", *texts))
+        )
+        error = cls(message)
+        error.problems = tuple(problems)
+        return error
 
 
 class NotFoundError(SandboxError):
@@ -241,6 +263,7 @@ class BuildError(SandboxError):
         step: The failing step, counted from 1, if the platform names one.
         step_count: How many steps there were, if the platform says so.
         command: The failing step's command, where the handle that waited knows the steps: the one that `create` gave.
+        place: Where the failing step was written, if the template was created from a spec.
         exit_code: What the failing command exited with, if the platform says so.
         log_tail: The last lines that the build printed (on stdout and stderr), at most 20, as far as they were read.
     """
@@ -249,6 +272,7 @@ class BuildError(SandboxError):
     log_tail: tuple[str, ...] = ()
     template_name: str | None = None
     command: str | None = None
+    place: "Place | None" = None
 
     def __init__(
         self, code: str, message: str, build_id: str, template_id: str, *, detail: str | None = None
@@ -281,6 +305,8 @@ class BuildError(SandboxError):
             text = f"{text}: {self.detail}"
         if self.command is not None:
             text = f"{text}; the command was {self.command!r}"
+        if self.place is not None:
+            text = f"{text}, written at {self.place}"
         return f"{text}; {self.hint}" if self.hint else text
 
 

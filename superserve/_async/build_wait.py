@@ -4,7 +4,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Sequence
-from typing import Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 import attrs
 from superserve_api.api.templates import (
@@ -36,6 +36,9 @@ from superserve.types import (
     TemplateInfo,
     TemplateStatus,
 )
+
+if TYPE_CHECKING:
+    from superserve.specs import TemplateSpec
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -71,6 +74,7 @@ class AsyncBuildWait:
     template_id: str
     template_name: str
     steps: Sequence[_arguments.TypedStep]
+    spec: "TemplateSpec | None"
     build_id: str | None
     poll_interval_s: float
     timeout_s: float | None
@@ -323,6 +327,8 @@ class AsyncBuildWait:
             error = BuildError.parse(reason, build_id=build_id, template_id=template_id)
             error.template_name = self._show(self.template_name)
             error.command = self._find_command(error)
+            if self.spec is not None and error.step is not None and error.step_count == len(self.steps):
+                error.place = self.spec.place_of(f"steps[{error.step - 1}]")
             error.log_tail = await self._read_tail()
             if error.log_tail:
                 error.add_note("\n  ".join(("It printed last:", *error.log_tail)))

@@ -131,6 +131,7 @@ class Poll:
         self._interval_s = _arguments.optional(_arguments.seconds, "poll_interval_s", interval_s)
         self._deadline = Deadline(self._timeout_s)
         self._began_at = time.monotonic()
+        self._has_settled = False
         self._outage = Outage(sandbox._client._http.gate)
 
     async def until(self, *goals: SandboxStatus, is_gone_too: bool = False) -> SandboxStatus:
@@ -150,6 +151,25 @@ class Poll:
             action=self._action,
             hint=f"it is {self._sandbox.status} so far; get_info() tells how it goes on",
         )
+
+    @property
+    def may_lag(self) -> bool:
+        """Whether the sandbox's row may lag, as this side has just changed the sandbox."""
+        changed_at = self._sandbox._changed_at
+        is_late = changed_at is None or time.monotonic() - changed_at >= SETTLE_S
+        return not (is_late or self._deadline.is_over)
+
+    async def settles(self, status: SandboxStatus, *passing: SandboxStatus) -> bool:
+        """Wait a moment, and return True, if it is worth asking again: this side has just changed the sandbox.
+
+        Its row may lag, or have come to its state since it was refused. One that is in none of these states, nor was a
+        moment ago, has settled.
+        """
+        if not self.may_lag or (status not in passing and self._has_settled):
+            return False
+        self._has_settled = status not in passing
+        await sleep(_FIRST_SETTLE_S)
+        return True
 
     async def _ask(self, *, is_gone_too: bool) -> SandboxStatus | None:
         sandbox = self._sandbox

@@ -103,8 +103,8 @@ def read_created_template(answer: CreateTemplateResponse) -> TemplateInfo:
 
 def write_create_request(
     *,
-    name: str,
-    from_: str,
+    name: str | None,
+    from_: str | None,
     vcpu: int | None,
     memory_mib: int | None,
     disk_mib: int | None,

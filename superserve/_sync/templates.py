@@ -3,9 +3,10 @@
 
 import builtins
 import logging
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, overload
 
 from superserve_api.api.templates import (
     cancel_template_build,
@@ -26,16 +27,27 @@ from superserve._http.tasks_sync import check_callback, deliver
 from superserve._operations import builds, templates
 from superserve._operations.operation import Operation
 from superserve._polling import Deadline
+from superserve._sync.build import Build
 from superserve._sync.build_logs import BuildLog
 from superserve._sync.build_wait import BuildWait
 from superserve._sync.client import Send, Superserve, client_for
 from superserve._template_snapshot import TemplateSnapshot
 from superserve.errors import NotFoundError, SandboxError
-from superserve.types import BuildLogEvent, BuildStep, TemplateBuildInfo, TemplateInfo
+from superserve.types import (
+    BuildLogEvent,
+    BuildOutcome,
+    BuildStep,
+    BuildSummary,
+    Plan,
+    PruneOutcome,
+    TemplateBuildInfo,
+    TemplateInfo,
+)
 
 if TYPE_CHECKING:
     from superserve._operations.sandboxes import Network
     from superserve._sync.sandboxes import Sandbox
+    from superserve.specs import TemplateSpec
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -61,7 +73,7 @@ class Template(TemplateSnapshot):
         >>> template.delete()
     """
 
-    __slots__ = ("_client", "_started_build_id", "_steps")
+    __slots__ = ("_client", "_spec", "_started_build_id", "_steps")
     _client: Superserve
 
     def __init__(
@@ -71,13 +83,26 @@ class Template(TemplateSnapshot):
         client: Superserve,
         started_build_id: str | None = None,
         steps: Sequence[_arguments.TypedStep] = (),
+        spec: "TemplateSpec | None" = None,
     ) -> None:
         super().__init__(info)
         self._client = client
+        self._spec = spec
         # The newest build that was started through this handle.
         self._started_build_id = started_build_id
         self._steps = steps
 
+    @overload
+    @classmethod
+    def create(
+        cls,
+        *,
+        spec: "TemplateSpec",
+        api_key: str | None = None,
+        base_url: str | None = None,
+        client: Superserve | None = None,
+    ) -> Self: ...
+    @overload
     @classmethod
     def create(
         cls,
@@ -90,6 +115,23 @@ class Template(TemplateSnapshot):
         steps: Sequence[BuildStep] | None = None,
         start_cmd: str | None = None,
         ready_cmd: str | None = None,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        client: Superserve | None = None,
+    ) -> Self: ...
+    @classmethod
+    def create(
+        cls,
+        *,
+        name: str | None = None,
+        from_: str | None = None,
+        vcpu: int | None = None,
+        memory_mib: int | None = None,
+        disk_mib: int | None = None,
+        steps: Sequence[BuildStep] | None = None,
+        start_cmd: str | None = None,
+        ready_cmd: str | None = None,
+        spec: "TemplateSpec | None" = None,
         api_key: str | None = None,
         base_url: str | None = None,
         client: Superserve | None = None,
@@ -109,12 +151,14 @@ class Template(TemplateSnapshot):
                 such as `RunStep("pip install numpy")` may be mixed.
             start_cmd: A process to start and keep running in the template.
             ready_cmd: A command that succeeds once that process is ready; tried every 2 s.
+            spec: All of the above in one value, instead of them.
             api_key: Instead of SUPERSERVE_API_KEY.
             base_url: Instead of SUPERSERVE_BASE_URL.
             client: Instead of the shared client for that key and address.
 
         Raises:
             ValidationError: An argument is wrong, or the server refused one.
+            SpecError: `spec` has mistakes: all of them, as `spec.check` tells them. It is a ValidationError.
             ConflictError: The name is taken.
             RateLimitError: Too many requests, builds or templates (see `code`).
             SandboxError: Anything else went wrong; where the template may exist all the same, the message says so.
@@ -130,6 +174,12 @@ class Template(TemplateSnapshot):
             >>> print(template.status)
             building
         """
+        if spec is not None:
+            given = (name, from_, vcpu, memory_mib, disk_mib, steps, start_cmd, ready_cmd)
+            _arguments.whole_spec(spec, is_alone=all(value is None for value in given))
+            name, from_, steps = spec.name, spec.from_, spec.steps or None
+            vcpu, memory_mib, disk_mib = spec.vcpu, spec.memory_mib, spec.disk_mib
+            start_cmd, ready_cmd = spec.start_cmd, spec.ready_cmd
         checked_steps = None if steps is None else _arguments.steps(steps)
         body = templates.write_create_request(
             name=name,
@@ -145,7 +195,13 @@ class Template(TemplateSnapshot):
         info = used._call(
             create_template.sync_detailed, templates.create_template(body.name), body=body, client=used.raw
         )
-        return cls(info, client=used, started_build_id=info.latest_build_id, steps=tuple(checked_steps or ()))
+        return cls(
+            info,
+            client=used,
+            started_build_id=info.latest_build_id,
+            steps=tuple(checked_steps or ()),
+            spec=spec,
+        )
 
     @classmethod
     def connect(
@@ -229,6 +285,240 @@ class Template(TemplateSnapshot):
         checked_id = _arguments.identifier("template_id", template_id)
         _delete(client_for(client, api_key=api_key, base_url=base_url), checked_id)
 
+    @classmethod
+    def get_by_name(
+        cls,
+        name: str,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        client: Superserve | None = None,
+    ) -> Self:
+        """Load an existing template by its exact name, the team's own before the system's, with `listTemplates`.
+
+        Where both have one of that name, it asks once more, to tell them apart.
+
+        Args:
+            name: The whole name.
+            api_key: Instead of SUPERSERVE_API_KEY.
+            base_url: Instead of SUPERSERVE_BASE_URL.
+            client: Instead of the shared client for that key and address.
+
+        Raises:
+            ValidationError: `name` cannot be a name.
+            NotFoundError: There is no template of that name.
+
+        Example:
+            >>> created = Template.create(name="my-env", from_="python:3.11")
+            >>> (Template.get_by_name("my-env")).id == created.id
+            True
+        """
+        from superserve._sync import plans
+
+        checked_name = _arguments.template_name(name)
+        return plans.get_by_name(cls, client_for(client, api_key=api_key, base_url=base_url), checked_name)
+
+    @classmethod
+    def plan(
+        cls,
+        spec: "TemplateSpec",
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        client: Superserve | None = None,
+    ) -> Plan:
+        """Return what `ensure` would do for a spec, and why; nothing is written.
+
+        Looks for the template with `listTemplates` (see `get_by_name`) and for its newest build with
+        `listTemplateBuilds`. A template is what a spec says if its build has the spec's hash, and the resources that
+        the spec names; those that it leaves open are not compared.
+
+        Args:
+            spec: The spec.
+            api_key: Instead of SUPERSERVE_API_KEY.
+            base_url: Instead of SUPERSERVE_BASE_URL.
+            client: Instead of the shared client for that key and address.
+
+        Raises:
+            SpecError: The spec has errors: all of them.
+
+        Example:
+            >>> spec = TemplateSpec(name="my-env", from_="python:3.11").run("make")
+            >>> print(Template.plan(spec))
+            create: there is no template 'my-env'
+        """
+        from superserve._sync import plans
+
+        _arguments.whole_spec(spec)
+        return plans.plan(cls, client_for(client, api_key=api_key, base_url=base_url), spec)
+
+    @classmethod
+    def ensure(
+        cls,
+        spec: "TemplateSpec",
+        *,
+        wait: bool = True,
+        on_plan: Callable[[Plan], object] | None = None,
+        on_log: LogCallback | None = None,
+        poll_interval_s: float = 2.0,
+        timeout_s: float | None = None,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        client: Superserve | None = None,
+    ) -> Self:
+        """Return the template that a spec describes: created, built again, or as it is, whatever is needed.
+
+        Makes a plan (see `plan`), and carries it out: `createTemplate`, `createTemplateBuild`, or, to replace a template
+        that differs, `cancelTemplateBuild` for a build of it that is going on, `deleteTemplate` and `createTemplate`. A
+        template that sandboxes use is not deleted: the service refuses that. Then `wait_until_ready`. Processes that do this
+        at the same time end up with the same template: who was late makes another plan, up to five times.
+
+        Args:
+            spec: The spec.
+            wait: Whether to wait until the template is ready. Default True.
+            on_plan: Called with each plan before it is carried out, a plain function; what it raises stops that.
+            on_log: Called for each event of the log of the build that is waited for, such as `print_log()`.
+            poll_interval_s: Seconds between polls of the build, more than 0. Default 2.
+            timeout_s: Seconds after which to stop waiting for the build; by default there is no such bound.
+            api_key: Instead of SUPERSERVE_API_KEY.
+            base_url: Instead of SUPERSERVE_BASE_URL.
+            client: Instead of the shared client for that key and address.
+
+        Raises:
+            SpecError: The spec has errors: all of them.
+            ConflictError: A template that differs is in use, or it cannot be told whether it differs.
+            BuildError: The build failed.
+            RateLimitError: Too many requests, builds or templates (see `code`).
+
+        Example:
+            >>> spec = TemplateSpec(name="my-env", from_="python:3.11").run("make")
+            >>> template = Template.ensure(spec, on_plan=print)
+            create: there is no template 'my-env'
+            >>> template = Template.ensure(spec, on_plan=print)
+            reuse: the spec is the same, and the template is ready
+        """
+        from superserve._sync import plans
+
+        _arguments.whole_spec(spec)
+        if on_plan is not None:
+            _arguments.plain_function("on_plan", on_plan)
+        if on_log is not None:
+            check_callback("on_log", on_log)
+        return plans.ensure(
+            cls,
+            client_for(client, api_key=api_key, base_url=base_url),
+            spec,
+            wait=_arguments.flag("wait", wait),
+            on_plan=on_plan,
+            on_log=on_log,
+            poll_interval_s=_arguments.seconds("poll_interval_s", poll_interval_s),
+            timeout_s=_arguments.optional(_arguments.seconds, "timeout_s", timeout_s),
+        )
+
+    @classmethod
+    def build_all(
+        cls,
+        specs: "Iterable[TemplateSpec]",
+        *,
+        concurrency: int | None = None,
+        wait_for_slot: bool = True,
+        slot_timeout_s: float = 1800.0,
+        on_outcome: Callable[[BuildOutcome], object] | None = None,
+        poll_interval_s: float = 2.0,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        client: Superserve | None = None,
+    ) -> BuildSummary:
+        """Do for many specs what `ensure` does for one, as many at a time as the team may; return what became of each.
+
+        Each spec makes the requests of `ensure`; running builds are polled with `getTemplateBuild`. How many builds the
+        team may have at a time is learned from the service's refusal (429 `too_many_builds`). One that fails does not
+        stop the others. When this is interrupted, the error's notes name the builds that go on.
+
+        Args:
+            specs: The specs; names may not be doubled.
+            concurrency: At most so many builds at a time; by default as many as the service takes.
+            wait_for_slot: Whether to wait for a free slot where the team has no more builds at a time. Default True.
+            slot_timeout_s: Seconds to wait for a slot while none of the running builds are this call's. Default 1800.
+            on_outcome: Called with the outcome of each spec as it ends, a plain function.
+            poll_interval_s: Seconds between rounds of polls, more than 0. Default 2.
+            api_key: Instead of SUPERSERVE_API_KEY.
+            base_url: Instead of SUPERSERVE_BASE_URL.
+            client: Instead of the shared client for that key and address.
+
+        Raises:
+            SpecError: Specs have errors: all of them, of all specs; nothing was sent.
+            ValidationError: Two specs have the same name, or an argument is wrong.
+
+        Example:
+            >>> base = TemplateSpec(name="a", from_="python:3.11")
+            >>> summary = Template.build_all([base, base.renamed("b").run("exit 3")], poll_interval_s=0.1)
+            >>> print(summary)
+            1 of 2 templates are ready
+              b: BuildError: build ... step_failed: step 1/1 failed after 10ms: exited with code 3; ...
+        """
+        from superserve._sync import many
+
+        if on_outcome is not None:
+            _arguments.plain_function("on_outcome", on_outcome)
+        return many.BuildAll(
+            cls,
+            client_for(client, api_key=api_key, base_url=base_url),
+            specs,
+            concurrency=_arguments.optional(_arguments.count, "concurrency", concurrency),
+            wait_for_slot=_arguments.flag("wait_for_slot", wait_for_slot),
+            slot_timeout_s=_arguments.seconds("slot_timeout_s", slot_timeout_s),
+            on_outcome=on_outcome,
+            poll_interval_s=_arguments.seconds("poll_interval_s", poll_interval_s),
+        ).run()
+
+    @classmethod
+    def prune(
+        cls,
+        *,
+        name_prefix: str | None = None,
+        keep: int | None = None,
+        older_than: timedelta | None = None,
+        dry_run: bool = True,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        client: Superserve | None = None,
+    ) -> builtins.list[PruneOutcome]:
+        """Delete templates of the team that are no longer needed; by default only tell which those are.
+
+        Looks with `listTemplates`, and deletes with `deleteTemplate`. Templates that sandboxes use, or that are being
+        built, stay: their outcome has the ConflictError.
+
+        Args:
+            name_prefix: Only those whose name begins so.
+            keep: How many of the newest to keep, by the time of their last build.
+            older_than: Only those last built (or created, if never built) longer ago than this.
+            dry_run: Whether to delete nothing. Default True.
+            api_key: Instead of SUPERSERVE_API_KEY.
+            base_url: Instead of SUPERSERVE_BASE_URL.
+            client: Instead of the shared client for that key and address.
+
+        Raises:
+            ValidationError: None of the first three is given, or one is wrong.
+
+        Example:
+            >>> for name in ("ci-1", "ci-2"):
+            ...     template = Template.ensure(TemplateSpec(name=name, from_="python:3.11"))
+            >>> for outcome in Template.prune(name_prefix="ci-", keep=1, dry_run=False):
+            ...     print(outcome.is_deleted)
+            True
+        """
+        from superserve._sync import many
+
+        return many.prune(
+            cls,
+            client_for(client, api_key=api_key, base_url=base_url),
+            name_prefix=name_prefix,
+            keep=keep,
+            older_than=older_than,
+            dry_run=_arguments.flag("dry_run", dry_run),
+        )
+
     def get_info(self) -> TemplateInfo:
         """Return the template as it is now, with `getTemplate`. This object's own properties stay as they are.
 
@@ -295,6 +585,7 @@ class Template(TemplateSnapshot):
             self._usable_id,
             self.name,
             self._steps,
+            self._spec,
             self._find_build(build_id),
             _arguments.seconds("poll_interval_s", poll_interval_s),
             _arguments.optional(_arguments.seconds, "timeout_s", timeout_s),
@@ -428,6 +719,34 @@ class Template(TemplateSnapshot):
             client=self._client.raw,
         )
 
+    def build(self, build_id: str | None = None) -> Build:
+        """Return the handle of one build, without asking the server.
+
+        Args:
+            build_id: Which; by default the newest that this handle started, else `latest_build_id`.
+
+        Raises:
+            ValidationError: `build_id` cannot be an id.
+            SandboxError: It isn't known which build; `latest_build` asks for it.
+        """
+        found = self._find_build(build_id)
+        if found is None:
+            raise SandboxError(
+                f"template {self._show(self.id)} does not tell its latest build: latest_build() asks for it"
+            )
+        return Build(self, found)
+
+    def latest_build(self) -> Build:
+        """Return the handle of the template's newest build, with `listTemplateBuilds`.
+
+        Raises:
+            NotFoundError: There is none, or it is not shown to this team, as those of the system's templates are.
+        """
+        builds = self.list_builds(limit=1)
+        if not builds:
+            raise NotFoundError(f"template {self._show(self.id)} has no build that this team can see")
+        return Build(self, _arguments.usable_id("build_id", builds[0].id))
+
     def delete(self) -> None:
         """Delete the template, with `deleteTemplate`; if it is gone already, that is fine too.
 
@@ -492,6 +811,9 @@ class Templates:
     def __init__(self, client: Superserve) -> None:
         self._client = client
 
+    @overload
+    def create(self, *, spec: "TemplateSpec") -> Template: ...
+    @overload
     def create(
         self,
         *,
@@ -503,19 +825,34 @@ class Templates:
         steps: Sequence[BuildStep] | None = None,
         start_cmd: str | None = None,
         ready_cmd: str | None = None,
+    ) -> Template: ...
+    def create(
+        self,
+        *,
+        name: str | None = None,
+        from_: str | None = None,
+        vcpu: int | None = None,
+        memory_mib: int | None = None,
+        disk_mib: int | None = None,
+        steps: Sequence[BuildStep] | None = None,
+        start_cmd: str | None = None,
+        ready_cmd: str | None = None,
+        spec: "TemplateSpec | None" = None,
     ) -> Template:
         """Register a template and queue its first build: `Template.create` through this client."""
-        return Template.create(
-            name=name,
-            from_=from_,
-            vcpu=vcpu,
-            memory_mib=memory_mib,
-            disk_mib=disk_mib,
-            steps=steps,
-            start_cmd=start_cmd,
-            ready_cmd=ready_cmd,
-            client=self._client,
-        )
+        # Either half of them is what `create` takes; it tells a mixture.
+        given: dict[str, Any] = {
+            "name": name,
+            "from_": from_,
+            "vcpu": vcpu,
+            "memory_mib": memory_mib,
+            "disk_mib": disk_mib,
+            "steps": steps,
+            "start_cmd": start_cmd,
+            "ready_cmd": ready_cmd,
+            "spec": spec,
+        }
+        return Template.create(**given, client=self._client)
 
     def connect(self, template_id: str) -> Template:
         """Load an existing template by its id: `Template.connect` through this client."""
@@ -528,6 +865,69 @@ class Templates:
     def delete_by_id(self, template_id: str) -> None:
         """Delete a template by its id: `Template.delete_by_id` through this client."""
         Template.delete_by_id(template_id, client=self._client)
+
+    def get_by_name(self, name: str) -> Template:
+        """Load an existing template by its exact name; see `Template.get_by_name`."""
+        return Template.get_by_name(name, client=self._client)
+
+    def plan(self, spec: "TemplateSpec") -> Plan:
+        """Return what `ensure` would do for a spec; see `Template.plan`."""
+        return Template.plan(spec, client=self._client)
+
+    def ensure(
+        self,
+        spec: "TemplateSpec",
+        *,
+        wait: bool = True,
+        on_plan: Callable[[Plan], object] | None = None,
+        on_log: LogCallback | None = None,
+        poll_interval_s: float = 2.0,
+        timeout_s: float | None = None,
+    ) -> Template:
+        """Return the template that a spec describes, made if need be; see `Template.ensure`."""
+        return Template.ensure(
+            spec,
+            wait=wait,
+            on_plan=on_plan,
+            on_log=on_log,
+            poll_interval_s=poll_interval_s,
+            timeout_s=timeout_s,
+            client=self._client,
+        )
+
+    def build_all(
+        self,
+        specs: "Iterable[TemplateSpec]",
+        *,
+        concurrency: int | None = None,
+        wait_for_slot: bool = True,
+        slot_timeout_s: float = 1800.0,
+        on_outcome: Callable[[BuildOutcome], object] | None = None,
+        poll_interval_s: float = 2.0,
+    ) -> BuildSummary:
+        """Do for many specs what `ensure` does for one; see `Template.build_all`."""
+        return Template.build_all(
+            specs,
+            concurrency=concurrency,
+            wait_for_slot=wait_for_slot,
+            slot_timeout_s=slot_timeout_s,
+            on_outcome=on_outcome,
+            poll_interval_s=poll_interval_s,
+            client=self._client,
+        )
+
+    def prune(
+        self,
+        *,
+        name_prefix: str | None = None,
+        keep: int | None = None,
+        older_than: timedelta | None = None,
+        dry_run: bool = True,
+    ) -> builtins.list[PruneOutcome]:
+        """Delete templates of the team that are no longer needed; see `Template.prune`."""
+        return Template.prune(
+            name_prefix=name_prefix, keep=keep, older_than=older_than, dry_run=dry_run, client=self._client
+        )
 
 
 def _each(batches: Generator[builtins.list[BuildLogEvent]]) -> Generator[BuildLogEvent]:

@@ -8,6 +8,14 @@ from superserve.types.builds import (
 )
 from superserve.types.commands import CommandBytesResult, CommandOutput, CommandResult, CommandStream
 from superserve.types.files import FileInfo, FileKind, TransferProgress
+from superserve.types.plans import (
+    BuildOutcome,
+    BuildSummary,
+    BuildTimeline,
+    Plan,
+    PruneOutcome,
+    TimelinePart,
+)
 from superserve.types.sandboxes import (
     NetworkConfig,
     NetworkConfigDict,
@@ -36,7 +44,10 @@ from superserve.types.templates import TemplateInfo, TemplateStatus
 __all__ = [
     "BuildLogEvent",
     "BuildLogStream",
+    "BuildOutcome",
     "BuildStep",
+    "BuildSummary",
+    "BuildTimeline",
     "CommandBytesResult",
     "CommandOutput",
     "CommandResult",
@@ -49,7 +60,9 @@ __all__ = [
     "FileKind",
     "NetworkConfig",
     "NetworkConfigDict",
+    "Plan",
     "PreviewAccess",
+    "PruneOutcome",
     "RunStep",
     "RunStepDict",
     "SandboxInfo",
@@ -59,6 +72,7 @@ __all__ = [
     "TemplateBuildStatus",
     "TemplateInfo",
     "TemplateStatus",
+    "TimelinePart",
     "TransferProgress",
     "UserStep",
     "UserStepDict",

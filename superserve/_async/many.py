@@ -1,0 +1,226 @@
+"""Many templates at once: build all, prune. It calls what is public, and nothing else."""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from superserve import _arguments
+from superserve import _clock as time
+from superserve._async.client import AsyncSuperserve
+from superserve._async.plans import SYSTEM_PREFIX, ensure
+from superserve._http.tasks_async import sleep
+from superserve.errors import (
+    RateLimitError,
+    SandboxConnectionError,
+    SandboxError,
+    SandboxTimeoutError,
+    ServerError,
+    SpecError,
+    ValidationError,
+)
+from superserve.types import BuildOutcome, BuildSummary, Plan, PruneOutcome, TemplateInfo
+
+if TYPE_CHECKING:
+    from superserve._async.templates import AsyncTemplate
+    from superserve.specs import SpecProblem, TemplateSpec
+
+_OUTAGE_S: Final = 60.0
+_MAY_PASS: Final = (RateLimitError, SandboxConnectionError, SandboxTimeoutError, ServerError)
+
+
+@attrs.define
+class _Running:
+    """A build that is watched."""
+
+    spec: "TemplateSpec"
+    template: "AsyncTemplate"
+    build_id: str
+    action: str
+    began_at: float
+    heard_at: float
+
+
+class AsyncBuildAll:
+    """Builds many specs: one loop that starts what may start, and polls what runs."""
+
+    def __init__(
+        self,
+        kind: "type[AsyncTemplate]",
+        client: AsyncSuperserve,
+        specs: "Iterable[TemplateSpec]",
+        *,
+        concurrency: int | None,
+        wait_for_slot: bool,
+        slot_timeout_s: float,
+        on_outcome: Callable[[BuildOutcome], object] | None,
+        poll_interval_s: float,
+    ) -> None:
+        self._kind = kind
+        self._client = client
+        self._specs = checked(specs)
+        self._limit = concurrency
+        self._waits = wait_for_slot
+        self._slot_timeout_s = slot_timeout_s
+        self._on_outcome = on_outcome
+        self._poll_interval_s = poll_interval_s
+        self._waiting = deque(self._specs)
+        self._running: list[_Running] = []
+        self._outcomes: dict[str, BuildOutcome] = {}
+        self._slot_wanted_since: float | None = None
+
+    async def run(self) -> BuildSummary:
+        """Build all, and return what became of each."""
+        try:
+            while self._waiting or self._running:
+                await self._start()
+                if self._waiting or self._running:
+                    await sleep(self._poll_interval_s)
+                for build in [*self._running]:
+                    await self._poll(build)
+        except BaseException as error:
+            for build in self._running:
+                error.add_note(f"Build {build.build_id} of template {build.spec.name!r} goes on.")
+            raise
+        return BuildSummary(tuple(self._outcomes[spec.name] for spec in self._specs))
+
+    async def _start(self) -> None:
+        """Start what may start now."""
+        while self._waiting and (self._limit is None or len(self._running) < self._limit):
+            spec = self._waiting[0]
+            began_at = time.monotonic()
+            plans: list[Plan] = []
+            try:
+                template = await ensure(
+                    self._kind,
+                    self._client,
+                    spec,
+                    wait=False,
+                    on_plan=plans.append,
+                    on_log=None,
+                    timeout_s=None,
+                )
+            except RateLimitError as error:
+                if self._may_wait(error):
+                    return
+                self._end(spec, began_at, error=error)
+            except SandboxError as error:
+                self._end(spec, began_at, error=error)
+            else:
+                self._slot_wanted_since = None
+                made = plans[-1]
+                build_id = made.build_id if made.action == "reuse" else template._started_build_id
+                if build_id is None:
+                    self._end(spec, began_at, made.action, info=made.template)
+                else:
+                    self._running.append(
+                        _Running(spec, template, build_id, made.action, began_at, time.monotonic())
+                    )
+            self._waiting.popleft()
+
+    def _may_wait(self, error: RateLimitError) -> bool:
+        """Whether a refusal is a matter of time; the number of builds that run then is what the team may have."""
+        if error.code == "rate_limited":
+            return True
+        if error.code != "too_many_builds" or not self._waits:
+            return False
+        if self._running:
+            self._limit = min(self._limit or len(self._running), len(self._running))
+            return True
+        # All slots are taken by others.
+        now = time.monotonic()
+        self._slot_wanted_since = self._slot_wanted_since or now
+        return now - self._slot_wanted_since < self._slot_timeout_s
+
+    async def _poll(self, build: _Running) -> None:
+        try:
+            info = await build.template.get_build(build.build_id)
+            build.heard_at = time.monotonic()
+            if not info.has_ended:
+                return
+            ready = await build.template.wait_until_ready(build_id=build.build_id, log_tail=True)
+        except SandboxError as error:
+            if isinstance(error, _MAY_PASS) and time.monotonic() - build.heard_at < _OUTAGE_S:
+                return
+            self._end(build.spec, build.began_at, build.action, error=error)
+        else:
+            self._end(build.spec, build.began_at, build.action, info=ready)
+        self._running.remove(build)
+
+    def _end(
+        self,
+        spec: "TemplateSpec",
+        began_at: float,
+        action: str | None = None,
+        *,
+        info: TemplateInfo | None = None,
+        error: SandboxError | None = None,
+    ) -> None:
+        outcome = BuildOutcome(spec.name, action, info, error, time.monotonic() - began_at)
+        self._outcomes[spec.name] = outcome
+        if self._on_outcome is not None:
+            self._on_outcome(outcome)
+
+
+def checked(specs: "Iterable[TemplateSpec]") -> "list[TemplateSpec]":
+    """Return the specs if none has errors and no two have the same name; tell all that is wrong at once."""
+    found = list(specs)
+    problems: list[SpecProblem] = []
+    for spec in found:
+        try:
+            _arguments.whole_spec(spec)
+        except SpecError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError.of(problems)
+    names = [spec.name for spec in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValidationError(f"specs: two of them are named {name!r}")
+    return found
+
+
+async def prune(
+    kind: "type[AsyncTemplate]",
+    client: AsyncSuperserve,
+    *,
+    name_prefix: str | None,
+    keep: int | None,
+    older_than: timedelta | None,
+    dry_run: bool,
+) -> list[PruneOutcome]:
+    """Delete the team's templates that are chosen, or tell which they are."""
+    if name_prefix is None and keep is None and older_than is None:
+        raise ValidationError(
+            "prune: say which: name_prefix=, keep= or older_than=; without any it would take all"
+        )
+    if keep is not None and (isinstance(keep, bool) or not isinstance(keep, int) or keep < 0):
+        raise ValidationError(f"keep: expected how many of the newest to keep, got {keep!r}")
+    if older_than is not None and not isinstance(older_than, timedelta):
+        raise ValidationError(f"older_than: expected a timedelta, got {type(older_than).__name__}")
+    prefix = _arguments.text("name_prefix", name_prefix or "", may_be_empty=True)
+    everything = await kind.list(client=client)
+    system = {info.team_id for info in everything if info.name.startswith(SYSTEM_PREFIX)}
+    own = [info for info in everything if info.team_id not in system and info.name.startswith(prefix)]
+    own.sort(key=_age, reverse=True)
+    before = None if older_than is None else datetime.now(UTC) - older_than
+    chosen = [info for info in own[keep or 0 :] if before is None or _age(info) < before]
+    outcomes = []
+    for info in chosen:
+        if dry_run:
+            outcomes.append(PruneOutcome(info))
+            continue
+        try:
+            await kind.delete_by_id(info.id, client=client)
+        except SandboxError as error:
+            outcomes.append(PruneOutcome(info, error=error))
+        else:
+            outcomes.append(PruneOutcome(info, is_deleted=True))
+    return outcomes
+
+
+def _age(info: TemplateInfo) -> datetime:
+    """Return when a template was made, or last built."""
+    return info.built_at or info.created_at

@@ -1,0 +1,118 @@
+# Written by scripts/unasync.py from superserve/_async/build.py. Do not edit: change that, then run `nox -s generate`.
+"""One build of a template: `template.build()`, `template.latest_build()`."""
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+from superserve._arguments import LogCallback
+from superserve._timeline import timeline
+from superserve.types import BuildLogEvent, BuildTimeline, TemplateBuildInfo, TemplateInfo
+
+if TYPE_CHECKING:
+    from superserve._sync.templates import Template
+
+
+class Build:
+    """The handle of one build: what a template can do with a build's id, without repeating the id.
+
+    Made by `Template.build` and `Template.latest_build`, not by calling the class.
+
+    Example:
+        >>> template = Template.create(name="my-env", from_="python:3.11", steps=[{"run": "make"}])
+        >>> build = template.build()
+        >>> info = build.wait()
+        >>> print(info.status, (build.get_info()).status)
+        ready ready
+    """
+
+    __slots__ = ("_id", "_template")
+
+    def __init__(self, template: "Template", build_id: str) -> None:
+        self._template = template
+        self._id = build_id
+
+    def __repr__(self) -> str:
+        return self._template._show(f"<{type(self).__name__} {self._id} of {self._template.name!r}>")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Build):
+            return NotImplemented
+        return (self._id, self._template) == (other._id, other._template)
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._id))
+
+    @property
+    def id(self) -> str:
+        """The build's id."""
+        return self._id
+
+    @property
+    def template(self) -> "Template":
+        """The template it belongs to."""
+        return self._template
+
+    def get_info(self) -> TemplateBuildInfo:
+        """Return the build as it is now, with `getTemplateBuild`.
+
+        Raises:
+            NotFoundError: The template has no such build.
+        """
+        return self._template.get_build(self._id)
+
+    def wait(
+        self,
+        *,
+        on_log: LogCallback | None = None,
+        poll_interval_s: float = 2.0,
+        timeout_s: float | None = None,
+        log_tail: bool = False,
+        cancel_on_interrupt: bool = False,
+    ) -> TemplateInfo:
+        """Wait until this build has ended, as `Template.wait_until_ready` does, with the same arguments and errors."""
+        return self._template.wait_until_ready(
+            on_log=on_log,
+            poll_interval_s=poll_interval_s,
+            timeout_s=timeout_s,
+            build_id=self._id,
+            log_tail=log_tail,
+            cancel_on_interrupt=cancel_on_interrupt,
+        )
+
+    def logs(self, *, idle_timeout_s: float | None = None) -> Generator[BuildLogEvent]:
+        """Return an iterator of each event of the log, as `Template.iter_build_logs` does.
+
+        Args:
+            idle_timeout_s: Seconds without an event after which to give up; by default there is no such bound.
+        """
+        return self._template.iter_build_logs(build_id=self._id, idle_timeout_s=idle_timeout_s)
+
+    def cancel(self) -> None:
+        """Cancel the build, with `cancelTemplateBuild`; if it has ended, that is fine too."""
+        self._template.cancel_build(self._id)
+
+    def timeline(self, *, idle_timeout_s: float | None = None) -> BuildTimeline:
+        """Return where the build's time went: reads the log to its end (`streamTemplateBuildLogs`), then `getTemplateBuild`.
+
+        That waits for a build that is going on.
+
+        Args:
+            idle_timeout_s: Seconds without an event of the log after which to give up; by default there is no such bound.
+
+        Raises:
+            SandboxError: The log cannot be read.
+            NotFoundError: The template has no such build.
+            SandboxTimeoutError: Nothing has come for `idle_timeout_s`.
+
+        Example:
+            >>> template = Template.create(name="my-env", from_="python:3.11", steps=[{"run": "sleep 1"}])
+            >>> info = template.wait_until_ready()
+            >>> timeline = template.build().timeline()
+            >>> print(timeline.slowest.label, timeline.slowest.seconds)
+            Step 1/1  $ sleep 1 1.01
+        """
+        events: list[BuildLogEvent] = []
+        self._template.stream_build_logs(
+            on_event=events.append, build_id=self._id, idle_timeout_s=idle_timeout_s
+        )
+        return timeline(self.get_info(), events)

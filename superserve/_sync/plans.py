@@ -1,0 +1,148 @@
+# Written by scripts/unasync.py from superserve/_async/plans.py. Do not edit: change that, then run `nox -s generate`.
+"""From a spec to a ready template: find, plan, ensure. It calls what is public, and nothing else."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from superserve import _arguments
+from superserve._arguments import LogCallback
+from superserve._sync.client import Superserve
+from superserve.errors import ConflictError, NotFoundError
+from superserve.types import Plan, TemplateInfo, TemplateStatus
+
+if TYPE_CHECKING:
+    from superserve._sync.templates import Template
+    from superserve.specs import TemplateSpec
+
+T = TypeVar("T", bound="Template")
+
+SYSTEM_PREFIX: Final = "superserve/"
+
+# Each time another process was quicker.
+_MOST_TRIES: Final = 5
+_HASH_DIGITS: Final = 64
+
+
+def find(kind: "type[Template]", client: Superserve, name: str) -> TemplateInfo | None:
+    """Return the template of a name, the team's own before the system's."""
+    found = [info for info in kind.list(name_prefix=name, client=client) if info.name == name]
+    if len(found) > 1:
+        system = {info.team_id for info in kind.list(name_prefix=SYSTEM_PREFIX, client=client)}
+        found = [info for info in found if info.team_id not in system] or found
+    return found[0] if found else None
+
+
+def get_by_name(kind: type[T], client: Superserve, name: str) -> T:
+    """Return the handle of the template of a name."""
+    info = find(kind, client, name)
+    if info is None:
+        raise NotFoundError(
+            f"there is no template {name!r}", hint="Template.list() tells the names there are"
+        )
+    return kind(info, client=client)
+
+
+def plan(kind: "type[Template]", client: Superserve, spec: "TemplateSpec") -> Plan:
+    """Return what `ensure` would do."""
+    info = find(kind, client, spec.name)
+    if info is None:
+        return Plan("create", (f"there is no template {spec.name!r}",))
+    builds = kind(info, client=client).list_builds(limit=1)
+    if not builds:
+        # A team's own always has one.
+        return Plan("create", (f"the template {spec.name!r} is not this team's",))
+    [newest] = builds
+    build_id = None if newest.has_ended else newest.id
+    reasons, is_certain = _differences(spec, info, newest.build_spec_hash)
+    if reasons:
+        return Plan("replace", reasons, info, build_id, is_certain)
+    if build_id is not None:
+        return Plan("reuse", (f"the spec is the same, and build {build_id} is going on",), info, build_id)
+    if info.status is TemplateStatus.READY:
+        return Plan("reuse", ("the spec is the same, and the template is ready",), info)
+    because = f": {newest.error_message}" if newest.error_message else ""
+    return Plan("rebuild", (f"the spec is the same, and the last build is {newest.status}{because}",), info)
+
+
+def _differences(spec: "TemplateSpec", info: TemplateInfo, there: str) -> tuple[tuple[str, ...], bool]:
+    """Return how a template differs from a spec, and whether that is for certain."""
+    reasons = [
+        f"{key} is {getattr(info, key)}, and {wanted} is wanted"
+        for key in ("vcpu", "memory_mib", "disk_mib")
+        if (wanted := getattr(spec, key)) is not None and wanted != getattr(info, key)
+    ]
+    if there == spec.build_spec_hash:
+        return tuple(reasons), True
+    if len(there) != _HASH_DIGITS or not all(digit in "0123456789abcdef" for digit in there):
+        return (*reasons, "the service's hash of the spec has a form that this version does not know"), bool(
+            reasons
+        )
+    if not spec.has_sure_hash:
+        return (*reasons, "the spec holds characters of which services make different hashes"), bool(reasons)
+    return (*reasons, "image, steps or commands are others"), True
+
+
+def ensure(
+    kind: type[T],
+    client: Superserve,
+    spec: "TemplateSpec",
+    *,
+    wait: bool = True,
+    on_plan: Callable[[Plan], object] | None = None,
+    on_log: LogCallback | None = None,
+    poll_interval_s: float = 2.0,
+    timeout_s: float | None = None,
+) -> T:
+    """Carry out a plan, and make another where another process was quicker."""
+    lost: Exception | None = None
+    for _ in range(_MOST_TRIES):
+        made = plan(kind, client, spec)
+        if on_plan is not None:
+            on_plan(made)
+        if made.action == "replace":
+            _remove(kind, client, made)
+        try:
+            template = _carry_out(kind, client, spec, made)
+        except (ConflictError, NotFoundError) as error:
+            # Somebody has created or deleted it since.
+            lost = error
+            continue
+        build_id = made.build_id if made.action == "reuse" else None
+        if wait and (made.action != "reuse" or build_id is not None):
+            info = template.wait_until_ready(
+                build_id=build_id, on_log=on_log, poll_interval_s=poll_interval_s, timeout_s=timeout_s
+            )
+            return _handle(kind, client, spec, info)
+        return template
+    raise ConflictError(
+        f"the template {spec.name!r} was changed by others {_MOST_TRIES} times while it was being made",
+        hint="see who else creates and deletes it, then try again",
+    ) from lost
+
+
+def _carry_out(kind: type[T], client: Superserve, spec: "TemplateSpec", made: Plan) -> T:
+    if made.template is None or made.action in {"create", "replace"}:
+        return kind.create(spec=spec, client=client)
+    template = _handle(kind, client, spec, made.template)
+    if made.action == "rebuild":
+        template.rebuild()
+    return template
+
+
+def _remove(kind: "type[Template]", client: Superserve, made: Plan) -> None:
+    """Delete what a plan replaces. While sandboxes use it, the service refuses that."""
+    if made.template is None:
+        return
+    old = kind(made.template, client=client)
+    if not made.is_certain:
+        raise ConflictError(
+            f"whether the template {old.name!r} is what the spec says cannot be told: {'; '.join(made.reasons)}",
+            hint="delete it to have it made anew",
+        )
+    if made.build_id is not None:
+        old.cancel_build(made.build_id)
+    old.delete()
+
+
+def _handle(kind: type[T], client: Superserve, spec: "TemplateSpec", info: TemplateInfo) -> T:
+    return kind(info, client=client, steps=tuple(_arguments.steps(spec.steps)), spec=spec)

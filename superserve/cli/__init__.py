@@ -1,0 +1,18 @@
+"""The command `superserve`, of the extra `cli`. It uses public names only: what it does, a program can do too."""
+
+import sys
+from collections.abc import Sequence
+
+NEEDED = "the command superserve needs an extra: pip install 'superserve[cli]'"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    try:
+        import click  # noqa: F401
+    except ModuleNotFoundError:
+        print(NEEDED, file=sys.stderr)  # noqa: T201 - there is nothing else to print with
+        return 2
+    from superserve.cli._app import run
+
+    return run(sys.argv[1:] if arguments is None else list(arguments))

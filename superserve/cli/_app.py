@@ -1,0 +1,175 @@
+"""The tree of commands, and what becomes of errors."""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, Final
+
+import click
+
+from superserve.cli import _exits
+from superserve.errors import BuildError, SandboxError
+
+# What each command is about, so that --help need not load it.
+_ROOT: Final = {
+    "api": ("superserve.cli._api:api", "Make one call of the API, with the key and the retries of the SDK."),
+    "completion": (
+        "superserve.cli._completion:completion",
+        "Print what makes a shell complete this command.",
+    ),
+    "doctor": ("superserve.cli._doctor:doctor", "Find out what keeps this machine from using the service."),
+    "local": ("superserve.cli._local:local", "A stand-in of the service on this machine."),
+    "template": ("superserve.cli._template:template", "Write, check, build and look after templates."),
+}
+_CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class Tree(click.Group):
+    """A group whose commands are loaded when they are run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as inherited
+        """Return the names."""
+        return sorted(_ROOT)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as inherited
+        """Load one."""
+        if cmd_name not in _ROOT:
+            return None
+        module, _, name = _ROOT[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as inherited
+        """Write what there is, without loading it."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, meaning) for name, (_, meaning) in sorted(_ROOT.items())])
+
+
+def _print_version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from superserve import __version__
+
+        click.echo(f"superserve {__version__}")
+        ctx.exit()
+
+
+def _print_tree(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        for line in tree(root, ctx):
+            click.echo(line)
+        ctx.exit()
+
+
+def tree(group: click.Group, ctx: click.Context, before: str = "") -> list[str]:
+    """Return a line for each command below a group."""
+    lines = []
+    for name in group.list_commands(ctx):
+        command = group.get_command(ctx, name)
+        if command is None:
+            continue
+        path = f"{before} {name}".strip()
+        if isinstance(command, click.Group):
+            lines += tree(command, ctx, path)
+        else:
+            needed = [
+                parameter.make_metavar(ctx)
+                for parameter in command.params
+                if isinstance(parameter, click.Argument)
+            ]
+            lines.append(f"superserve {' '.join([path, *needed]):<44}  {command.get_short_help_str(60)}")
+    return lines
+
+
+@click.group(cls=Tree, context_settings=_CONTEXT, no_args_is_help=True)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version.",
+)
+@click.option(
+    "--tree",
+    "show_tree",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_tree,
+    help="Print all commands.",
+)
+def root() -> None:
+    """Build templates for Superserve's sandboxes.
+
+    The key comes from SUPERSERVE_API_KEY, the address from SUPERSERVE_BASE_URL. Data goes to stdout, everything else to
+    stderr; every command takes --json.
+
+    \b
+    Exit codes: 0 done, 1 the build failed, 2 usage or a mistake in a spec, 3 not found, 4 key or permission, 5 conflict,
+    6 quota or rate (try later), 7 network or server (try again), 124 out of time, 130 Ctrl-C.
+
+    \b
+    Example:
+      superserve template init && superserve template build --all
+    """
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit code."""
+    before_command = arguments[: arguments.index("--") if "--" in arguments else None]
+    try:
+        result = root.main(args=list(arguments), prog_name="superserve", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort) as error:
+        notes = getattr(error, "__notes__", getattr(error.__context__, "__notes__", ()))
+        _tell("\n".join(notes))
+        return _exits.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read stdout has had enough; Python would say so once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _exits.NOBODY_READS
+    except (click.ClickException, _exits.Refused, SandboxError) as error:
+        code, found, text = _explain(error)
+        _tell(json.dumps(found, ensure_ascii=False, default=str) if "--json" in before_command else text)
+        return code
+    return result if isinstance(result, int) else 0
+
+
+def _tell(text: str) -> None:
+    # Nobody may read it any more.
+    with contextlib.suppress(BrokenPipeError):
+        click.echo(text, err=True, nl=bool(text))
+
+
+def _explain(error: Exception) -> tuple[int, dict[str, Any], str]:
+    """Return an error's exit code, its JSON, and its text for people."""
+    if isinstance(error, SandboxError):
+        if isinstance(error, BuildError) and error.code == "step_failed":
+            # The error's own speaks of Python.
+            error.hint = (
+                f"superserve template logs {error.template_name or error.template_id} shows the whole log"
+            )
+        notes = getattr(error, "__notes__", [])
+        return _exits.exit_code(error), _exits.as_dict(error), "\n".join((f"superserve: {error}", *notes))
+    if isinstance(error, _exits.Refused):
+        code, category, name, message, hint = (
+            _exits.CONFLICT,
+            "conflict",
+            "not_confirmed",
+            str(error),
+            error.hint,
+        )
+    elif isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return _exits.USAGE, _exits.usage("a command is missing"), error.format_message()
+    else:
+        context = getattr(error, "ctx", None)
+        code, category, name = _exits.USAGE, "usage", None
+        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        hint = f"{context.command_path} --help tells more" if context else None
+    text = f"superserve: {message}" + (f"; {hint}" if hint else "")
+    return code, _exits.usage(message, hint=hint, category=category, code=name), text

@@ -1,0 +1,94 @@
+"""What an error means for a script: its exit code, its category, whether to try again."""
+
+from typing import Any, Final
+
+from superserve.errors import (
+    AuthenticationError,
+    BuildCancelledError,
+    BuildError,
+    ConflictError,
+    NotFoundError,
+    RateLimitError,
+    SandboxConnectionError,
+    SandboxError,
+    SandboxTimeoutError,
+    ServerError,
+    ValidationError,
+)
+
+OK: Final = 0
+BUILD_FAILED: Final = 1
+USAGE: Final = 2
+NOT_FOUND: Final = 3
+CONFLICT: Final = 5
+TIMEOUT: Final = 124
+INTERRUPTED: Final = 130
+NOBODY_READS: Final = 141
+
+# The first that fits.
+_KINDS: Final[tuple[tuple[type[SandboxError], int, str, bool], ...]] = (
+    (BuildError, BUILD_FAILED, "build", False),
+    (BuildCancelledError, BUILD_FAILED, "build", False),
+    (ValidationError, USAGE, "usage", False),
+    (NotFoundError, NOT_FOUND, "not_found", False),
+    (AuthenticationError, 4, "auth", False),
+    (ConflictError, CONFLICT, "conflict", False),
+    (RateLimitError, 6, "quota", True),
+    (SandboxTimeoutError, TIMEOUT, "timeout", True),
+    (SandboxConnectionError, 7, "network", True),
+    (ServerError, 7, "server", True),
+    (SandboxError, 7, "server", False),
+)
+
+
+class Refused(Exception):  # noqa: N818 - it is an answer
+    """A command would take something away, and was not told to."""
+
+    def __init__(self, message: str, *, hint: str | None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def exit_code(error: SandboxError) -> int:
+    """Return what the command exits with."""
+    return next(code for kind, code, *_ in _KINDS if isinstance(error, kind))
+
+
+def as_dict(error: SandboxError) -> dict[str, Any]:
+    """Return an error in the one shape that `--json` has for all."""
+    category, retryable = next(rest for kind, _, *rest in _KINDS if isinstance(error, kind))
+    found: dict[str, Any] = {
+        "category": category,
+        "code": error.code,
+        "message": error.message,
+        "hint": error.hint,
+        "retryable": retryable,
+        "retry_after": getattr(error, "retry_after", None),
+        "request": error.request_id,
+    }
+    if isinstance(error, BuildError):
+        found["build"] = {
+            "id": error.build_id,
+            "template_id": error.template_id,
+            "step": error.step,
+            "command": error.command,
+            "exit_code": error.exit_code,
+            "place": None if error.place is None else str(error.place),
+            "log_tail": list(error.log_tail),
+        }
+    problems = getattr(error, "problems", ())
+    if problems:
+        found["problems"] = [problem.to_dict() for problem in problems]
+    return {"error": found}
+
+
+def usage(
+    message: str, *, hint: str | None = None, category: str = "usage", code: str | None = None
+) -> dict[str, Any]:
+    """Return the same shape for what was refused before anything was asked."""
+    return {
+        "error": {
+            "category": category, "code": code, "message": message, "hint": hint, "retryable": False, "retry_after": None,
+            "request": None,
+        }
+    }  # fmt: skip

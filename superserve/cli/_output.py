@@ -1,0 +1,112 @@
+"""What a command writes: data to stdout, everything for people to stderr."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from functools import wraps
+from typing import Any, Final
+
+import click
+
+from superserve.cli._exits import Refused
+
+SCHEMA: Final = 1
+"""The number of the form of streamed JSON lines; it changes when a key changes its meaning or goes."""
+
+
+class Output:
+    """How this run of the command writes."""
+
+    def __init__(self, *, as_json: bool, quiet: bool, color: str) -> None:
+        self.as_json = as_json
+        self.quiet = quiet
+        self.color = {"always": True, "never": False}.get(color)
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether somebody is there to answer a question."""
+        return sys.stdin.isatty() and sys.stderr.isatty() and not os.environ.get("CI")
+
+    @property
+    def may_draw(self) -> bool:
+        """Whether there is a terminal to draw on."""
+        return sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
+
+    def data(self, value: Any, text: str | None = None, *, ids: Iterable[str] = ()) -> None:
+        """Write the command's result: as JSON, as ids only, or as text."""
+        if self.as_json:
+            click.echo(dumps(value, indent=2))
+        elif self.quiet:
+            for one in ids:
+                click.echo(one)
+        elif text:
+            click.echo(text)
+
+    def line(self, value: dict[str, Any]) -> None:
+        """Write one JSON line of a stream."""
+        click.echo(dumps({"schema": SCHEMA, **value}))
+
+    def say(self, text: str) -> None:
+        """Tell people something."""
+        click.echo(text, err=True)
+
+    def sure(self, what: str, *, yes: bool) -> None:
+        """Ask before something is taken away; without anybody to ask, refuse.
+
+        Raises:
+            Refused: Nobody said yes.
+        """
+        if yes:
+            return
+        if not self.may_ask:
+            raise Refused(f"this would {what}", hint="say --yes to do it, --dry-run to see what it is")
+        if not click.confirm(f"{what[0].upper()}{what[1:]}?", err=True):
+            raise Refused("nothing was done", hint=None)
+
+
+def dumps(value: Any, indent: int | None = None) -> str:
+    """Return JSON; times in ISO 8601."""
+    return json.dumps(value, default=_plain, ensure_ascii=False, indent=indent)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    to_dict = getattr(value, "to_dict", None)
+    return str(value) if to_dict is None else to_dict()
+
+
+def table(rows: Sequence[Sequence[object]]) -> str:
+    """Return rows as columns; the first row is the heading."""
+    texts = [[_cell(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in texts) for column in range(len(texts[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in texts
+    )
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else str(value)
+
+
+def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command what all have: --json, -q, --color; it is called with `out=`."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Write JSON: data on stdout, an error on stderr.")
+    @click.option("-q", "--quiet", is_flag=True, help="Write ids (or nothing) only.")
+    @click.option(
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        help="Colours: on a terminal without NO_COLOR, by default.",
+    )
+    @wraps(command)
+    def wrapped(*args: Any, as_json: bool, quiet: bool, color: str, **kwargs: Any) -> Any:
+        return command(*args, out=Output(as_json=as_json, quiet=quiet, color=color), **kwargs)
+
+    return wrapped

@@ -1,0 +1,71 @@
+"""The command, run as a shell runs it but within this process, against the local server."""
+
+import io
+import json
+import sys
+import time
+
+import attrs
+import pytest
+
+from superserve._polling import Pace
+from superserve._sync import many
+from superserve.cli import main
+
+SPEC = """\
+[templates.web]
+from = "python:3.11"
+steps = [{ run = "echo made" }]
+
+[templates.broken]
+from = "python:3.11"
+steps = [
+  { run = "echo fine" },
+  { run = "exit 3" },
+]
+"""
+
+
+@attrs.frozen
+class Ran:
+    """What a run of the command has left."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self):
+        return json.loads(self.stdout)
+
+    @property
+    def error(self):
+        return json.loads(self.stderr.splitlines()[-1])["error"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The folder that the command is run in; it has a spec file."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "superserve.toml").write_text(SPEC)
+    return tmp_path
+
+
+@pytest.fixture
+def run(folder, server, environment, monkeypatch, capsys):
+    """Run the command; builds are polled as fast as the local server makes them."""
+    environment.setenv("SUPERSERVE_BASE_URL", server.base_url)
+    environment.setenv("SUPERSERVE_API_KEY", server.api_key)
+    for name in ("CI", "GITHUB_ACTIONS"):
+        environment.delenv(name, raising=False)
+    monkeypatch.setattr(many, "sleep", lambda seconds: time.sleep(seconds / 100))
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    next_delay = Pace.next_delay
+    monkeypatch.setattr(Pace, "next_delay", lambda pace, outage: next_delay(pace, outage) / 100)
+
+    def run(*arguments):
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        return Ran(code, *capsys.readouterr())
+
+    return run

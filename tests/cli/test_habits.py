@@ -1,0 +1,277 @@
+"""The habits of the command: what goes where, what it exits with, what it never does."""
+
+import contextlib
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+
+import click
+import pytest
+
+from superserve import errors
+from superserve.cli import NEEDED, _exits, main
+from superserve.cli._app import root
+
+COMMAND = [sys.executable, "-m", "superserve"]
+
+
+def commands(group=root, path=()):
+    """Yield all commands with their paths."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+COMMANDS = dict(commands())
+# They hand everything over to the command of the local server.
+PASSED_ON = {("local", "up"), ("local", "run")}
+
+
+@pytest.mark.parametrize("path", sorted(COMMANDS.keys() - PASSED_ON), ids=" ".join)
+def test_every_command_takes_json_quiet_and_color(path):
+    options = {name for parameter in COMMANDS[path].params for name in parameter.opts}
+    assert {"--json", "-q", "--color"} <= options
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_help_has_an_example_that_runs(path, run, folder, server, monkeypatch):
+    help_text = COMMANDS[path].help
+    [example] = re.findall(r"Example:\n\s+(superserve .*)", help_text)
+    assert example.startswith(f"superserve {' '.join(path)}")
+    if path in PASSED_ON or ">" in example:
+        # Through a shell, with the command of this Python.
+        bin_folder = folder / "bin"
+        bin_folder.mkdir()
+        (bin_folder / "superserve").write_text(f'#!/bin/sh\nexec {sys.executable} -m superserve "$@"\n')
+        (bin_folder / "superserve").chmod(0o755)
+        (folder / "Dockerfile").write_text("FROM python:3.11\n")
+        environment = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}", "HOME": str(folder)}
+        done = subprocess.run(
+            ["/bin/sh", "-c", example], check=False, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return
+    if path == ("template", "init"):
+        (folder / "superserve.toml").unlink()
+    elif path[0] == "template" and path[-1] not in {"build", "check", "plan"}:
+        assert run("template", "build", "web").code == 0
+    import shlex
+
+    ran = run(*shlex.split(example)[1:])
+    assert ran.code == 0, ran.stderr
+
+
+def test_the_list_of_commands_and_the_tree_are_the_commands_there_are(run):
+    shown = [line.split("  ")[0] for line in run("--tree").stdout.splitlines()]
+    assert [
+        tuple(line.split()[1 : 1 + len(path)]) for line, path in zip(shown, COMMANDS, strict=True)
+    ] == list(COMMANDS)
+    text = run("--help").stdout
+    assert all(re.search(rf"^  {name}\b", text, re.MULTILINE) for name in {path[0] for path in COMMANDS})
+
+
+def test_a_slip_is_answered_with_what_was_meant(run):
+    ran = run("template", "buil")
+    assert (ran.code, ran.stdout) == (2, "")
+    assert "'build'" in ran.stderr
+    assert run("template", "build", "--jsn").code == 2
+    assert run().code == 2
+    assert run("template").code == 2
+    assert run("--version").stdout.startswith("superserve ")
+
+
+def test_all_errors_have_one_shape_in_json(run, environment):
+    keys = {"category", "code", "message", "hint", "retryable", "retry_after", "request"}
+    assert set(run("template", "show", "nobody", "--json").error) == keys
+    assert set(run("template", "show", "--json").error) == keys
+    assert set(run("template", "build", "--json").error) == keys
+    environment.setenv("SUPERSERVE_API_KEY", "wrong")
+    ran = run("template", "ls", "--json")
+    assert set(ran.error) == keys
+    assert (ran.code, ran.stdout, ran.error["category"]) == (4, "", "auth")
+
+
+@pytest.mark.parametrize("kind", [getattr(errors, name) for name in errors.__all__])
+def test_every_error_has_its_exit_code(kind):
+    code = {
+        "BuildError": 1, "BuildCancelledError": 1, "ValidationError": 2, "SpecError": 2, "NotFoundError": 3,
+        "AuthenticationError": 4, "ConflictError": 5, "RateLimitError": 6, "SandboxConnectionError": 7, "ServerError": 7,
+        "SandboxError": 7, "SandboxTimeoutError": 124,
+    }[kind.__name__]  # fmt: skip
+    error = kind.__new__(kind)
+    errors.SandboxError.__init__(error, "x")
+    assert _exits.exit_code(error) == code
+
+
+def test_an_address_where_nobody_is_exits_7(run, environment):
+    environment.setenv("SUPERSERVE_BASE_URL", "http://127.0.0.1:9")
+    ran = run("template", "plan", "web", "--json")
+    assert (ran.code, ran.error["category"], ran.error["retryable"]) == (7, "network", True)
+
+
+def test_keys_are_never_shown(run, environment, server):
+    secret = "ss_live_0123456789abcdef0123456789abcdef"
+    environment.setenv("SUPERSERVE_API_KEY", secret)
+    for arguments in (
+        ["doctor"],
+        ["template", "ls"],
+        ["api", "GET", "/templates", "-i"],
+        ["template", "ls", "--json"],
+    ):
+        ran = run(*arguments)
+        assert secret not in ran.stdout + ran.stderr
+
+
+def test_without_the_extra_one_line_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "click", None)
+    assert main(["--help"]) == 2
+    assert capsys.readouterr() == ("", f"{NEEDED}\n")
+
+
+def test_help_loads_neither_the_sdk_nor_anything_to_draw_with():
+    program = (
+        "import sys\nfrom superserve.cli import main\nmain(['--help'])\n"
+        "print(*sorted(set(sys.modules) & {'httpx', 'attr', 'rich', 'yaml', 'superserve.types', 'asyncio', 'ssl'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == ""
+
+
+def test_a_build_in_a_pipe_loads_nothing_to_draw_with(run):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "rich"]:
+        del sys.modules[name]
+    assert run("template", "build", "web").code == 0
+    assert "rich" not in sys.modules
+
+
+def test_completion_prints_a_script_for_each_shell(run):
+    for shell in ("bash", "zsh", "fish"):
+        assert "_SUPERSERVE_COMPLETE" in run("completion", shell).stdout
+
+
+def completed(words, incomplete):
+    from click.shell_completion import ShellComplete
+
+    return [
+        item.value for item in ShellComplete(root, {}, "superserve", "_X").get_completions(words, incomplete)
+    ]
+
+
+def test_names_are_completed_from_the_file_and_from_the_service(run, environment):
+    assert completed(["template", "build"], "w") == ["web"]
+    assert run("template", "build", "web").code == 0
+    assert completed(["template", "show"], "w") == ["web"]
+    environment.setenv("SUPERSERVE_BASE_URL", "http://127.0.0.1:9")
+    assert completed(["template", "show"], "w") == []
+
+
+# With a terminal
+
+
+class Terminal:
+    """The command on a terminal of its own."""
+
+    def __init__(self, *arguments, columns=100):
+        self.process, self._end = pty.fork()
+        if self.process == 0:
+            os.environ.update(COLUMNS=str(columns), TERM="xterm")
+            os.execv(sys.executable, [*COMMAND, *arguments])
+        self.text = ""
+
+    def read_until(self, pattern, timeout_s=20):
+        """Read until a pattern is there, and return the text so far."""
+        end = time.monotonic() + timeout_s
+        while not re.search(pattern, self.text) and time.monotonic() < end:
+            if not select.select([self._end], [], [], 0.1)[0]:
+                continue
+            try:
+                self.text += os.read(self._end, 65536).decode()
+            except OSError:
+                break
+        assert re.search(pattern, self.text), self.text
+        return self.text
+
+    def type(self, text):
+        os.write(self._end, text.encode())
+
+    def wait(self):
+        """Return what the command exits with."""
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            found, status = os.waitpid(self.process, os.WNOHANG)
+            if found:
+                os.close(self._end)
+                return os.waitstatus_to_exitcode(status)
+            if select.select([self._end], [], [], 0.05)[0]:
+                with contextlib.suppress(OSError):
+                    self.text += os.read(self._end, 65536).decode()
+        os.kill(self.process, signal.SIGKILL)
+        raise AssertionError(self.text)
+
+
+def test_a_terminal_shows_the_build_while_it_goes_on(run):
+    terminal = Terminal("template", "build", "web")
+    text = terminal.read_until(r"web  [0-9a-f-]{36}  ready")
+    assert terminal.wait() == 0
+    assert "Step 1/1  $ echo made" in text
+    assert "✓" in text
+
+
+def test_ctrl_c_stops_watching_and_says_how_to_come_back(run, server):
+    server.builds.hold()
+    terminal = Terminal("template", "build", "web")
+    terminal.read_until("web: create")
+    terminal.read_until("waiting|queued")
+    terminal.type("\x03")
+    terminal.read_until("Ctrl-C again now cancels")
+    assert terminal.wait() == 130
+    assert "superserve template cancel web" in terminal.text
+    [build] = run("template", "show", "web", "--json").json["builds"]
+    assert build["status"] in {"pending", "building"}
+    server.builds.release()
+
+
+def test_ctrl_c_twice_cancels(run, server):
+    server.builds.hold()
+    terminal = Terminal("template", "build", "web")
+    terminal.read_until("waiting|queued")
+    terminal.type("\x03")
+    terminal.read_until("Ctrl-C again now cancels")
+    terminal.type("\x03")
+    assert terminal.wait() == 130
+    assert "is cancelled" in terminal.text
+    [build] = run("template", "show", "web", "--json").json["builds"]
+    assert build["status"] == "cancelled"
+    server.builds.release()
+
+
+def test_a_terminal_is_asked_before_something_is_deleted(run, server):
+    server.templates.add("old")
+    terminal = Terminal("template", "rm", "old")
+    terminal.read_until(r"Delete template old\? \[y/N\]")
+    terminal.type("n\r")
+    assert terminal.wait() == 5
+    terminal = Terminal("template", "rm", "old")
+    terminal.read_until(r"\[y/N\]")
+    terminal.type("y\r")
+    assert terminal.wait() == 0
+    assert run("template", "ls", "--json").json == []
+
+
+def test_a_reader_that_has_had_enough_is_no_error(run):
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{sys.executable} -m superserve api GET /templates | true"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert "Traceback" not in done.stderr
