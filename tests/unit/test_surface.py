@@ -60,11 +60,10 @@ PLACED = {
     "local",
     "remote",
     "port",
+    "name",
 }
 # The same, although it has a default.
-PLACED_OPTIONS = {"signal", "size", "timeout_s"}
-# Arguments that need no name although they have a default, or are no ids.
-OBVIOUS = {("get_by_name", "name"), ("build", "build_id")}
+PLACED_OPTIONS = {"build_id", "signal", "size", "timeout_s"}
 # Names that Python itself spells differently.
 SPELLED = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}
 
@@ -117,10 +116,7 @@ def test_every_option_has_to_be_named(asynchronous, plain):
             if name.startswith("_") or isinstance(member, property) or not callable(function(member)):
                 continue
             for parameter in inspect.signature(function(member)).parameters.values():
-                if (
-                    parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-                    and (name, parameter.name) not in OBVIOUS
-                ):
+                if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
                     allowed = PLACED if parameter.default is parameter.empty else PLACED_OPTIONS
                     assert parameter.name in allowed, f"{name}({parameter})"
 

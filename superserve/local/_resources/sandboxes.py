@@ -9,7 +9,6 @@ import json
 import posixpath
 import secrets
 import socket
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -503,7 +502,7 @@ class SandboxResource(Resource):
         return {**row.answer(), **hint, "access_token": self.token(row.id)}
 
     def _hint(self, sandbox_id: str) -> str:
-        expiry = int(time.time() + self.services.clock.real(_TOKEN_LIFE_S))
+        expiry = int(self.services.clock.now().timestamp() + self.services.clock.real(_TOKEN_LIFE_S))
         claims = base64.urlsafe_b64encode(json.dumps({"s": sandbox_id, "e": expiry}).encode())
         return f"h1.{claims.decode().rstrip('=')}.{self.token(sandbox_id)[:16]}"
 
