@@ -1,6 +1,5 @@
 """Many templates at once: build all, prune. It calls what is public, and nothing else."""
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from superserve import _arguments
+from superserve import _clock as time
 from superserve._async.client import AsyncSuperserve
 from superserve._async.plans import SYSTEM_PREFIX, ensure
 from superserve._http.tasks_async import sleep

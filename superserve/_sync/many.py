@@ -1,7 +1,6 @@
 # Written by scripts/unasync.py from superserve/_async/many.py. Do not edit: change that, then run `nox -s generate`.
 """Many templates at once: build all, prune. It calls what is public, and nothing else."""
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from superserve import _arguments
+from superserve import _clock as time
 from superserve._http.tasks_sync import sleep
 from superserve._sync.client import Superserve
 from superserve._sync.plans import SYSTEM_PREFIX, ensure

@@ -22,7 +22,7 @@ from starlette.responses import Response
 from superserve.local._app import go_json
 from superserve.local._app.answers import Answer, drop_none, error_answer, json_answer
 from superserve.local._app.auth import TeamRow
-from superserve.local._app.clock import format_time_exactly, monotonic
+from superserve.local._app.clock import format_time_exactly
 from superserve.local._app.data_plane import text_answer
 from superserve.local._app.errors import ApiError
 from superserve.local._app.query import read_choice, read_number
@@ -95,6 +95,7 @@ class SandboxRow(Row):
     timeout_seconds: int | None = None
     auto_delete_seconds: int | None = None
     snapshot_id: str | None = None
+    # On the clock that no test moves:
     active_since: datetime | None = None
     paused_since: datetime | None = None
     """What the window of auto_delete_seconds counts from."""
@@ -146,8 +147,6 @@ class SandboxResource(Resource):
         self._endings: set[asyncio.Task[None]] = set()
         self._seed = secrets.token_bytes(32)
         self._token_epoch = 0
-        self._since: dict[str, float] = {}
-        """By their ids, since when sandboxes are active or paused, on the clock of `monotonic`: the rows have times of day."""
 
     # -- Operations
 
@@ -209,8 +208,7 @@ class SandboxResource(Resource):
         if "network" in changes and row.status != "active":
             raise _conflict(row)
         if "auto_delete_seconds" in changes and row.status == "paused":
-            changes["paused_since"] = self.services.clock.now()
-            self._since[row.id] = monotonic()
+            changes["paused_since"] = self.services.clock.steady()
         self.rows.save(attrs.evolve(row, **changes))  # type: ignore[arg-type]  # as read_patch says
         return Response(status_code=204)
 
@@ -218,8 +216,7 @@ class SandboxResource(Resource):
     async def delete_sandbox(self, request: ApiRequest) -> Answer:
         """Delete a sandbox, whatever runs in it."""
         row = self._get(request)
-        age = (self.services.clock.now() - row.changed_at).total_seconds() * self.services.clock.speed
-        is_stale = age >= _STALE_S
+        is_stale = self.services.clock.age_of_wait(row.changed_at) >= _STALE_S
         if row.status in _TRANSITIONS and not is_stale:
             raise _conflict(row)
         await self.delete(row)
@@ -276,7 +273,7 @@ class SandboxResource(Resource):
 
     def add(self, team: TeamRow, new: CreateSandbox, template: TemplateRow) -> SandboxRow:
         """Add a running sandbox."""
-        now = self.services.clock.now()
+        now = self.services.clock.steady()
         row = SandboxRow(
             id=self.services.new_id(),
             team_id=team.id,
@@ -284,7 +281,7 @@ class SandboxResource(Resource):
             status="active",
             vcpu_count=template.vcpu,
             memory_mib=template.memory_mib,
-            created_at=now,
+            created_at=self.services.clock.now(),
             template_id=template.id,
             metadata=dict(new.metadata),
             network=new.network,
@@ -295,17 +292,15 @@ class SandboxResource(Resource):
             changed_at=now,
         )
         self.rows.save(row)
-        self._since[row.id] = monotonic()
         self.env_vars[row.id] = dict(new.env_vars)
         return row
 
     async def pause(self, row: SandboxRow) -> None:
         """Stop all its processes, and end its connections."""
-        now = self.services.clock.now()
+        now = self.services.clock.steady()
         self._save(
             row, status="paused", paused_since=now, active_since=None, snapshot_id=self.services.new_id()
         )
-        self._since[row.id] = monotonic()
         guest = self.guests.get(row.id)
         if guest is not None:
             with contextlib.suppress(Lost):
@@ -318,7 +313,6 @@ class SandboxResource(Resource):
     async def delete(self, row: SandboxRow) -> None:
         """Delete it, and end everything in it."""
         self.rows.remove(row.id)
-        self._since.pop(row.id, None)
         self.env_vars.pop(row.id, None)
         for tell in self.on_pause:
             tell(row.id)
@@ -336,9 +330,8 @@ class SandboxResource(Resource):
         return row
 
     async def _resume(self, row: SandboxRow) -> SandboxRow:
-        now = self.services.clock.now()
+        now = self.services.clock.steady()
         row = self._save(row, status="active", active_since=now, paused_since=None)
-        self._since[row.id] = monotonic()
         guest = self.guests.get(row.id)
         if guest is not None:
             with contextlib.suppress(Lost):
@@ -347,7 +340,7 @@ class SandboxResource(Resource):
 
     def set_status(self, row: SandboxRow, status: str) -> None:
         """Say that a sandbox is in some state, whatever is true of its machine."""
-        now = self.services.clock.now()
+        now = self.services.clock.steady()
         self._save(
             row,
             status=status,
@@ -356,7 +349,7 @@ class SandboxResource(Resource):
         )
 
     def _save(self, row: SandboxRow, **changes: object) -> SandboxRow:
-        row = attrs.evolve(row, changed_at=self.services.clock.now(), **changes)  # type: ignore[arg-type]  # fields
+        row = attrs.evolve(row, changed_at=self.services.clock.steady(), **changes)  # type: ignore[arg-type]  # fields
         self.rows.save(row)
         return row
 
@@ -411,18 +404,12 @@ class SandboxResource(Resource):
             await self._reap(row)
 
     async def _reap(self, row: SandboxRow) -> None:
-        limit = row.timeout_seconds if row.status == "active" else row.auto_delete_seconds
-        if limit is None or row.status not in {"active", "paused"}:
-            return
-        if row.id not in self._since:
-            # A state file had it: what another server's clock said is not known, the time of day is.
-            began = (row.active_since if row.status == "active" else row.paused_since) or row.created_at
-            self._since[row.id] = monotonic() - (self.services.clock.now() - began).total_seconds()
-        if self.services.clock.age_of_wait(self._since[row.id]) < limit:
-            return
-        if row.status == "active":
+        age = self.services.clock.age_of_wait
+        since, limit = row.active_since, row.timeout_seconds
+        if row.status == "active" and limit is not None and since is not None and age(since) >= limit:
             await self.pause(row)
-        else:
+        since, limit = row.paused_since, row.auto_delete_seconds
+        if row.status == "paused" and limit is not None and since is not None and age(since) >= limit:
             await self.delete(row)
 
     # -- Machines
@@ -472,7 +459,7 @@ class SandboxResource(Resource):
     def token(self, sandbox_id: str, hours_ago: int = 0) -> str:
         """Return a sandbox's access token: the same for everybody within an hour of the server's clock."""
         hour = (
-            int(self.services.clock.steady() * self.services.clock.speed // _TOKEN_LIFE_S)
+            int(self.services.clock.steady().timestamp() * self.services.clock.speed // _TOKEN_LIFE_S)
             - hours_ago
             + self._token_epoch
         )
@@ -492,7 +479,7 @@ class SandboxResource(Resource):
             return text_answer(404, "sandbox not found") if has_old_texts else error_answer(gone)
         if row.status in _RUNNING:
             return None
-        if (self.services.clock.now() - row.changed_at).total_seconds() < self.behaviour.stale_s:
+        if (self.services.clock.steady() - row.changed_at).total_seconds() < self.behaviour.stale_s:
             return text_answer(502, "sandbox unreachable", **{"retry-after": "2"})
         if has_old_texts:
             return text_answer(503, "sandbox is paused" if row.status == "paused" else "sandbox unavailable")
@@ -554,7 +541,6 @@ class SandboxResource(Resource):
         for later in self._later:
             later.cancel()
         self.env_vars.clear()
-        self._since.clear()
         for row in list(self.rows):
             for tell in self.on_pause:
                 tell(row.id)
