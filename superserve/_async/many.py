@@ -122,14 +122,13 @@ class AsyncBuildAll:
 
     def _may_wait(self, error: RateLimitError) -> bool:
         """Whether a refusal is a matter of time; the number of builds that run then is what the team may have."""
-        if error.code == "rate_limited":
-            return True
-        if error.code != "too_many_builds" or not self._waits:
+        if error.code != "rate_limited" and not (error.code == "too_many_builds" and self._waits):
             return False
         if self._running:
-            self._limit = min(self._limit or len(self._running), len(self._running))
+            if error.code == "too_many_builds":
+                self._limit = min(self._limit or len(self._running), len(self._running))
             return True
-        # All slots are taken by others.
+        # All slots are taken by others, or the service is busy with them.
         now = time.monotonic()
         self._slot_wanted_since = self._slot_wanted_since or now
         return now - self._slot_wanted_since < self._slot_timeout_s
