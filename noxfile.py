@@ -185,10 +185,13 @@ def tests_all(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def demo(session: nox.Session) -> None:
-    """Build a template end to end on a local server that really runs its steps."""
+    """Build a template and use sandboxes, end to end, on a local server that really runs steps and commands."""
     session.install("-e", ".[local]")
     session.run(
         "python", "-m", "superserve.local", "run", "--execute", "--", "python", "examples/build_template.py"
+    )
+    session.run(
+        "python", "-m", "superserve.local", "run", "--execute", "--", "python", "examples/run_in_sandbox.py"
     )
 
 
