@@ -13,6 +13,8 @@ import inspect
 import io
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path

@@ -149,7 +149,7 @@ def _read_yaml(text: str, file: str) -> tuple[object, Spots]:
     try:
         import yaml
     except ModuleNotFoundError:
-        raise _refusal(file, "needs PyYAML to be read: pip install 'superserve[yaml]'") from None
+        raise _refusal(file, "needs PyYAML to be read: pip install 'superserve-client[yaml]'") from None
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         spots: dict[_locate.Path, _locate.Spot] = {}
@@ -319,6 +319,6 @@ def write_yaml(spec: TemplateSpec) -> str:
     try:
         import yaml
     except ModuleNotFoundError:
-        raise SpecError("to write YAML, PyYAML is needed: pip install 'superserve[yaml]'") from None
+        raise SpecError("to write YAML, PyYAML is needed: pip install 'superserve-client[yaml]'") from None
     text: str = yaml.safe_dump(spec.to_api(), sort_keys=False, allow_unicode=True)
     return text
