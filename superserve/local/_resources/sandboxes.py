@@ -13,7 +13,6 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar
-from urllib.parse import parse_qsl
 from uuid import UUID
 
 import attrs
@@ -25,7 +24,7 @@ from superserve.local._app.auth import TeamRow
 from superserve.local._app.clock import format_time_exactly
 from superserve.local._app.data_plane import text_answer
 from superserve.local._app.errors import ApiError
-from superserve.local._app.query import read_choice, read_number
+from superserve.local._app.query import read_choice, read_number, read_pairs
 from superserve.local._app.router import ApiRequest, operation
 from superserve.local._app.services import Resource, Services
 from superserve.local._machines.processes.scratch import Scratch, sweep
@@ -606,7 +605,9 @@ def _make_files(image: Scratch | None, *folders: str) -> Scratch:
 
 def _read_filter(query: bytes) -> dict[str, str]:
     wanted: dict[str, str] = {}
-    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True, errors="replace"):
+    for name, value in (
+        (key.decode(errors="replace"), item.decode(errors="replace")) for key, item in read_pairs(query)
+    ):
         if not name.startswith(_METADATA_KEY):
             continue
         key = name.removeprefix(_METADATA_KEY)
