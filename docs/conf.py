@@ -48,7 +48,9 @@ copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
 llms_txt_title = project
-llms_txt_summary = "Python SDK for Superserve: templates and sandboxes, sync and async, with a local server for tests."
+llms_txt_summary = (
+    "Python SDK for Superserve: templates and sandboxes, sync and async, with a local server for tests."
+)
 llms_txt_exclude = ["decisions/*"]
 
 # Names that are written without their module, and have no page: a type variable, an alias for what is spelt out elsewhere.
@@ -72,7 +74,9 @@ def _resolve(app: Any, env: Any, node: Any, contnode: Any) -> Any:
 def _sign(app: Any, what: str, name: str, obj: Any, options: Any, signature: str, returns: str) -> Any:
     """Leave out how classes are made that are not made by calling them."""
     if what in {"class", "exception"}:
-        is_value = obj.__module__.startswith(("superserve.types", "superserve.specs", "superserve.local._app.limits"))
+        is_value = obj.__module__.startswith(
+            ("superserve.types", "superserve.specs", "superserve.local._app.limits")
+        )
         if not is_value and "Args:" not in (obj.__doc__ or ""):
             return "", returns
     return signature, returns
