@@ -139,7 +139,9 @@ class Poll:
         while not self._deadline.is_over:
             sleep(min(self._delay(), max(0.0, self._deadline.left)))
             status = self._ask(is_gone_too=is_gone_too)
-            if status is not None and status in (*goals, SandboxStatus.DELETED):
+            if status is not None and status in goals:
+                return status
+            if status == SandboxStatus.DELETED:
                 return status
             if status == SandboxStatus.FAILED:
                 error = SandboxError("it has failed", action=self._action)
