@@ -134,7 +134,7 @@ class FileResource(Resource):
         return json_answer(200, go_json.write({"path": path, "size": size}))
 
     async def _guest(self, request: DataRequest) -> Guest:
-        guest = await self.sandboxes.guest(self.sandboxes.rows[request.sandbox_id])
+        guest = await self.sandboxes.machines.of(self.sandboxes.running(request.sandbox_id))
         if isinstance(guest, str):
             raise _RefusedError(_error(500, guest))
         return guest
