@@ -69,7 +69,7 @@ class AsyncExecConnection:
         if self.is_over:
             return []
         silent_s = SILENCE_S - (time.monotonic() - self._heard_at)
-        events = await self._events.get(max(0.0, min(timeout_s, silent_s)))
+        events: list[Event] | None = await self._events.get(max(0.0, min(timeout_s, silent_s)))
         if events is None and time.monotonic() - self._heard_at >= SILENCE_S and not self._is_full:
             events = [Failure(f"nothing has come for {SILENCE_S:g} s", None, has_started=True)]
         if events is None:

@@ -138,7 +138,7 @@ class Poll:
         """Poll until the sandbox is in one of these states, and return which."""
         while not self._deadline.is_over:
             status = await self._ask(is_gone_too=is_gone_too)
-            if status in goals:
+            if status is not None and status in goals:
                 return status
             if status == SandboxStatus.DELETED:
                 return status
