@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import posixpath
 import shutil
+import sys
 from collections.abc import Mapping
 
 from superserve.local._machines.processes.scratch import Scratch, sweep
@@ -48,6 +49,8 @@ class Machines:
         found = self._guests.get(row.id)
         if found is not None:
             return found
+        if sys.platform != "linux":
+            return "commands of sandboxes run on Linux only: elsewhere, answer them with server.commands"
         if self.space is None:
             if self._isolation == "none":
                 self.space = Unisolated()
