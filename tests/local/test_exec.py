@@ -1,9 +1,15 @@
 """Commands and files in sandboxes of the local server, as plain HTTP and WebSockets see them: the data plane."""
 
+import contextlib
 import io
 import json
+import os
 import pathlib
 import shutil
+import signal
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 import zipfile
@@ -524,3 +530,52 @@ def test_a_sandbox_that_is_deleted_while_a_request_is_read_answers_nothing(serve
     server.requests.clear()
     with pytest.raises(httpx.TransportError):
         box.http.post("/exec/stream", content=body(), headers={"Expect": "100-continue"})
+
+
+def test_a_server_that_is_killed_leaves_no_process_and_the_next_removes_its_folders(isolation, tmp_path):
+    if isolation == "none":
+        pytest.skip("nothing keeps commands apart here")
+    program = """
+import httpx
+from superserve.local import LocalServer
+from tests.local.box import Box
+with LocalServer(limits=False) as server:
+    http = httpx.Client(base_url=server.base_url, headers={"X-API-Key": server.api_key}, verify=False)
+    Box(server, http).run("setsid sleep 4321 > /dev/null 2>&1 < /dev/null &")
+    print("ready", flush=True)
+    import os, signal
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    killed = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (killed.returncode, killed.stdout) == (-signal.SIGKILL, "ready\n"), killed.stderr
+
+    def left():
+        mark = str(tmp_path).encode()
+        found = []
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if (
+                    mark in (process / "cmdline").read_bytes()
+                    or b"sleep\x004321" in (process / "cmdline").read_bytes()
+                ):
+                    found.append(process)
+        return found
+
+    until = time.monotonic() + 10
+    while left():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert list(tmp_path.glob("superserve-*"))
+    sweep_in(tmp_path)
+    assert not list(tmp_path.glob("superserve-*"))
+
+
+def sweep_in(folder):
+    from superserve.local._machines.processes.scratch import sweep
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(folder))
+        sweep()
