@@ -60,6 +60,7 @@ TEST_TOOLS = [
     "time-machine>=2.16",
     "trio>=0.23",
     "trustme>=1.2",
+    "uv>=0.5",
     *GENERATORS,
 ]
 

@@ -1,4 +1,4 @@
-"""Python SDK for Superserve: build templates for isolated micro-VMs, sync and async.
+"""Python SDK for Superserve: templates for isolated micro-VMs and sandboxes that start from them, sync and async.
 
 Names are loaded when they are first used, so that `import superserve` costs next to nothing.
 """
@@ -91,6 +91,33 @@ def _version() -> str:
     from importlib.metadata import PackageNotFoundError, version
 
     try:
-        return version("superserve")
+        return version("superserve-client")
     except PackageNotFoundError:  # run from a source tree
         return "0"
+
+
+def _warn_of_the_other_package() -> None:
+    """Warn if the package `superserve`, which has files of the same names, is installed in the same folder."""
+    import os  # every interpreter has it loaded already
+
+    folder = os.path.dirname(os.path.dirname(__file__))  # noqa: PTH120 - pathlib takes longer to import than all this
+    try:
+        found = [
+            name
+            for name in os.listdir(folder)  # noqa: PTH208 - pathlib would take longer to load than all the rest
+            if name[:11] == "superserve-" and name[-10:] == ".dist-info"
+        ]
+    except OSError:  # in a zip file, for example
+        return
+    if found:
+        import warnings
+
+        warnings.warn(
+            f"the package superserve {found[0][11:-10]} is installed beside superserve-client and has files of the "
+            "same names: `pip uninstall -y superserve superserve-client`, then install superserve-client again",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+_warn_of_the_other_package()

@@ -1,4 +1,4 @@
-"""Its tests: `pip install 'superserve[local]' pytest`, then `pytest`; no account, no network, a fraction of a second."""
+"""Its tests: `pip install 'superserve-client[local]' pytest`, then `pytest`; no account, no network, a fraction of a second."""
 
 import asyncio
 

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-NEEDED = "the command superserve needs an extra: pip install 'superserve[cli]'"
+NEEDED = "the command superserve needs an extra: pip install 'superserve-client[cli]'"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

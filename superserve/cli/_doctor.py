@@ -69,14 +69,13 @@ def _versions() -> Finding:
             parts.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             return _found("versions", "error", f"{name} is not installed", f"pip install {name}")
-    owners = {
-        distribution.metadata["Name"]
-        for distribution in distributions()
-        if (distribution.metadata["Name"] or "").lower() == "superserve"
-    }
-    if len(owners) > 1:
+    others = (found for found in distributions() if (found.metadata["Name"] or "").lower() == "superserve")
+    if any(file.as_posix() == "superserve/__init__.py" for other in others for file in other.files or ()):
         return _found(
-            "versions", "warning", f"several packages are named superserve: {', '.join(sorted(owners))}"
+            "versions",
+            "error",
+            "the package superserve is installed as well, and has files of the same names",
+            "pip uninstall -y superserve superserve-client, then install superserve-client again",
         )
     return _found("versions", "ok", ", ".join(parts))
 
@@ -244,7 +243,7 @@ def _isolation() -> Finding:
         from superserve.local._machines.processes.isolation import Bwrap, find_isolation
     except ImportError:
         return _found(
-            "local", "skipped", "the local server is not installed", "pip install 'superserve[local]'"
+            "local", "skipped", "the local server is not installed", "pip install 'superserve-client[local]'"
         )
     if isinstance(find_isolation(), Bwrap):
         return _found("local", "ok", "the local server can isolate the steps that it runs, with bwrap")

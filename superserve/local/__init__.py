@@ -21,7 +21,7 @@ except ModuleNotFoundError as error:
         raise
     # With the name of this module, `python -m superserve.local` prints this on one line, without a traceback.
     raise ImportError(
-        f"superserve.local needs {missing}, which isn't installed: pip install 'superserve[local]'",
+        f"superserve.local needs {missing}, which isn't installed: pip install 'superserve-client[local]'",
         name=__name__,
     ) from None
 

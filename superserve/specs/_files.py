@@ -149,7 +149,7 @@ def _read_yaml(text: str, file: str) -> tuple[object, Spots]:
     try:
         import yaml
     except ModuleNotFoundError:
-        raise _refusal(file, "needs PyYAML to be read: pip install 'superserve[yaml]'") from None
+        raise _refusal(file, "needs PyYAML to be read: pip install 'superserve-client[yaml]'") from None
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         spots: dict[_locate.Path, _locate.Spot] = {}
@@ -197,8 +197,8 @@ def _templates(
 ) -> dict[str, TemplateSpec]:
     tables = document if isinstance(document, dict) else {}
     for key in tables:
-        if key != "templates":
-            question = did_you_mean(key, ("templates",)) if key != "$schema" else ""
+        if key not in ("templates", "$schema"):
+            question = did_you_mean(key, ("templates",))
             problems.append(_problem(f"unknown key {key[:40]!r}{question}", key, (key,), spots, file))
     templates = tables.get("templates")
     if not isinstance(templates, dict) or not templates:
@@ -319,6 +319,6 @@ def write_yaml(spec: TemplateSpec) -> str:
     try:
         import yaml
     except ModuleNotFoundError:
-        raise SpecError("to write YAML, PyYAML is needed: pip install 'superserve[yaml]'") from None
+        raise SpecError("to write YAML, PyYAML is needed: pip install 'superserve-client[yaml]'") from None
     text: str = yaml.safe_dump(spec.to_api(), sort_keys=False, allow_unicode=True)
     return text

@@ -73,7 +73,7 @@ def read_dockerfile(
         from e2b_dockerfile_utils import DockerfileSyntaxError, parse_dockerfile_ast
     except ModuleNotFoundError:
         raise SpecError(
-            "to read Dockerfiles, an extra is needed: pip install 'superserve[dockerfile]'"
+            "to read Dockerfiles, an extra is needed: pip install 'superserve-client[dockerfile]'"
         ) from None
     try:
         ast = parse_dockerfile_ast(text)

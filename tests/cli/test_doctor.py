@@ -61,6 +61,15 @@ def untrusted():
         thread.join()
 
 
+def test_a_package_with_files_of_the_same_names_is_an_error(ill, monkeypatch, tmp_path):
+    record = tmp_path / "superserve-0.11.4.dist-info"
+    record.mkdir()
+    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: superserve\nVersion: 0.11.4\n")
+    (record / "RECORD").write_text("superserve/__init__.py,,\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "files of the same names" in ill()["versions"]
+
+
 def test_a_set_up_that_works_has_nothing_wrong(run, ill):
     assert ill() == {}
     text = run("doctor").stdout
@@ -170,4 +179,4 @@ def test_an_address_without_encryption_is_warned_of(ill, environment, monkeypatc
 def test_without_the_local_server_its_part_is_skipped(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "superserve.local._machines.processes.isolation", None)
     [found] = [found for found in run("doctor", "--json").json if found["check"] == "local"]
-    assert (found["status"], found["hint"]) == ("skipped", "pip install 'superserve[local]'")
+    assert (found["status"], found["hint"]) == ("skipped", "pip install 'superserve-client[local]'")

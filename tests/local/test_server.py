@@ -331,7 +331,7 @@ def test_without_the_extra_the_import_says_what_to_install(missing):
 
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1].startswith("ImportError: ")
-    assert "pip install 'superserve[local]'" in ended.stderr
+    assert "pip install 'superserve-client[local]'" in ended.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--", "true"]])
@@ -346,7 +346,10 @@ def test_without_the_extra_the_command_says_so_on_one_line(tmp_path, arguments):
 
     assert (ended.returncode, ended.stdout) == (1, "")
     (line,) = ended.stderr.splitlines()
-    assert "superserve.local needs uvicorn, which isn't installed: pip install 'superserve[local]'" in line
+    assert (
+        "superserve.local needs uvicorn, which isn't installed: pip install 'superserve-client[local]'"
+        in line
+    )
 
 
 def test_a_server_that_nobody_stops_does_not_keep_the_interpreter():

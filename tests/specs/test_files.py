@@ -207,7 +207,7 @@ def test_the_flat_form_and_a_schema_key_are_taken_too(write):
 
 def test_without_pyyaml_the_extra_is_named(write, monkeypatch):
     monkeypatch.setitem(sys.modules, "yaml", None)
-    assert "pip install 'superserve[yaml]'" in problems(write("a.yaml", "name: a"))[0][2]
+    assert "pip install 'superserve-client[yaml]'" in problems(write("a.yaml", "name: a"))[0][2]
     with pytest.raises(SpecError, match="superserve\\[yaml\\]"):
         SPEC.to_yaml()
 
@@ -258,3 +258,10 @@ def test_what_a_file_holds_cannot_steer_the_terminal(write):
 
 def test_a_dockerfile_is_one_template(write):
     assert load_all(write("Dockerfile", "FROM a\nRUN b\n")).popitem()[1].steps[0].run == "b"
+
+
+def test_a_toml_may_name_its_schema(write):
+    assert list(load_all(write("a.toml", f'"$schema" = "./superserve.schema.json"\n{TOML}'))) == [
+        "web",
+        "api.v1",
+    ]

@@ -3,6 +3,7 @@
 import importlib.metadata
 import inspect
 import pickle
+import shutil
 import subprocess
 import sys
 import types
@@ -137,11 +138,39 @@ def test_submodules_for_people_are_there_without_importing_them(monkeypatch):
 
 def test_the_version_is_the_packages():
     try:
-        expected = importlib.metadata.version("superserve")
+        expected = importlib.metadata.version("superserve-client")
     except importlib.metadata.PackageNotFoundError:
         # Run from a source tree.
         expected = "0"
     assert superserve.__version__ == expected
+
+
+def imported_beside(folder, *, name):
+    """Import a copy of the package's own module, in a folder that something else is installed in too."""
+    (folder / "superserve").mkdir()
+    shutil.copy(superserve.__file__, folder / "superserve" / "__init__.py")
+    (folder / name).mkdir()
+    # -I: neither the environment nor this folder says where modules are.
+    program = (
+        f"import sys\nsys.path.insert(0, {str(folder)!r})\nimport superserve\nprint(superserve.__file__)"
+    )
+    ran = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.startswith(str(folder))
+    return ran.stderr
+
+
+def test_the_other_package_in_the_same_folder_is_warned_of_once_with_what_to_do(tmp_path):
+    said = imported_beside(tmp_path, name="superserve-0.11.4.dist-info")
+    assert said.count("RuntimeWarning") == 1
+    assert "the package superserve 0.11.4 is installed beside superserve-client" in said
+    assert "pip uninstall -y superserve superserve-client" in said
+
+
+@pytest.mark.parametrize(
+    "name", ["superserve_client-0.1.0.dist-info", "superserve-theme", "httpx-0.28.1.dist-info"]
+)
+def test_what_else_is_installed_is_not_warned_of(tmp_path, name):
+    assert imported_beside(tmp_path, name=name) == ""
 
 
 def test_without_an_installed_package_there_is_a_version_all_the_same(monkeypatch):

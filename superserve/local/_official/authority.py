@@ -12,7 +12,7 @@ try:
 except ModuleNotFoundError:
     raise ImportError(
         "official addresses need certificates, and cryptography, which makes them, isn't installed: "
-        "pip install 'superserve[official]'"
+        "pip install 'superserve-client[official]'"
     ) from None
 
 CA_FILE = "ca.pem"

@@ -48,6 +48,7 @@ class SandboxRow(Row):
     timeout_seconds: int | None = None
     auto_delete_seconds: int | None = None
     snapshot_id: str | None = None
+    # On the clock that no test moves:
     active_since: datetime | None = None
     paused_since: datetime | None = None
     """What the window of auto_delete_seconds counts from."""

@@ -21,7 +21,7 @@ class Tokens:
 
     def of(self, sandbox_id: str, hours_ago: int = 0) -> str:
         """Return a sandbox's access token: the same for everybody within an hour of the server's clock."""
-        hour = int(self._clock.steady() * self._clock.speed // _LIFE_S) - hours_ago + self._epoch
+        hour = int(self._clock.steady().timestamp() * self._clock.speed // _LIFE_S) - hours_ago + self._epoch
         return hmac.new(self._seed, f"{sandbox_id}|{hour}".encode(), hashlib.sha256).hexdigest()
 
     def open(self, sandbox_id: str, token: str) -> bool:

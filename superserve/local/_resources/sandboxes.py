@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable
-from urllib.parse import parse_qsl
 from uuid import UUID
 
 import attrs
@@ -13,10 +12,9 @@ from starlette.responses import Response
 from superserve.local._app import go_json
 from superserve.local._app.answers import Answer, error_answer, json_answer
 from superserve.local._app.auth import TeamRow
-from superserve.local._app.clock import monotonic
 from superserve.local._app.data_plane import text_answer
 from superserve.local._app.errors import ApiError
-from superserve.local._app.query import read_choice, read_number
+from superserve.local._app.query import read_choice, read_number, read_pairs
 from superserve.local._app.router import ApiRequest, operation
 from superserve.local._app.services import Resource, Services
 from superserve.local._machines.sandboxes.guest import Guest, Lost
@@ -73,8 +71,6 @@ class SandboxResource(Resource):
         self.behaviour = self._usual
         self._later: set[asyncio.Task[None]] = set()
         self.tokens = Tokens(services.clock)
-        self._since: dict[str, float] = {}
-        """By their ids, since when sandboxes are active or paused, on the clock of `monotonic`: the rows have times of day."""
 
     # -- Operations
 
@@ -136,8 +132,7 @@ class SandboxResource(Resource):
         if "network" in changes and row.status != "active":
             raise _conflict(row)
         if "auto_delete_seconds" in changes and row.status == "paused":
-            changes["paused_since"] = self.services.clock.now()
-            self._since[row.id] = monotonic()
+            changes["paused_since"] = self.services.clock.steady()
         self.rows.save(attrs.evolve(row, **changes))  # type: ignore[arg-type]  # as read_patch says
         return Response(status_code=204)
 
@@ -145,8 +140,7 @@ class SandboxResource(Resource):
     async def delete_sandbox(self, request: ApiRequest) -> Answer:
         """Delete a sandbox, whatever runs in it."""
         row = self._get(request)
-        age = (self.services.clock.now() - row.changed_at).total_seconds() * self.services.clock.speed
-        is_stale = age >= _STALE_S
+        is_stale = self.services.clock.age_of_wait(row.changed_at) >= _STALE_S
         if row.status in TRANSITIONS and not is_stale:
             raise _conflict(row)
         await self.delete(row)
@@ -203,7 +197,7 @@ class SandboxResource(Resource):
 
     def add(self, team: TeamRow, new: CreateSandbox, template: TemplateRow) -> SandboxRow:
         """Add a running sandbox."""
-        now = self.services.clock.now()
+        now = self.services.clock.steady()
         row = SandboxRow(
             id=self.services.new_id(),
             team_id=team.id,
@@ -211,7 +205,7 @@ class SandboxResource(Resource):
             status="active",
             vcpu_count=template.vcpu,
             memory_mib=template.memory_mib,
-            created_at=now,
+            created_at=self.services.clock.now(),
             template_id=template.id,
             metadata=dict(new.metadata),
             network=new.network,
@@ -222,17 +216,15 @@ class SandboxResource(Resource):
             changed_at=now,
         )
         self.rows.save(row)
-        self._since[row.id] = monotonic()
         self.machines.env_vars[row.id] = dict(new.env_vars)
         return row
 
     async def pause(self, row: SandboxRow) -> None:
         """Stop all its processes, and end its connections."""
-        now = self.services.clock.now()
+        now = self.services.clock.steady()
         self._save(
             row, status="paused", paused_since=now, active_since=None, snapshot_id=self.services.new_id()
         )
-        self._since[row.id] = monotonic()
         await self.machines.freeze(row.id)
         for tell in self.on_pause:
             tell(row.id)
@@ -243,7 +235,6 @@ class SandboxResource(Resource):
     async def delete(self, row: SandboxRow) -> None:
         """Delete it, and end everything in it."""
         self.rows.remove(row.id)
-        self._since.pop(row.id, None)
         for tell in self.on_pause:
             tell(row.id)
         await self.machines.end(row.id)
@@ -258,15 +249,14 @@ class SandboxResource(Resource):
         return row
 
     async def _resume(self, row: SandboxRow) -> SandboxRow:
-        now = self.services.clock.now()
+        now = self.services.clock.steady()
         row = self._save(row, status="active", active_since=now, paused_since=None)
-        self._since[row.id] = monotonic()
         await self.machines.thaw(row.id)
         return row
 
     def set_status(self, row: SandboxRow, status: str) -> None:
         """Say that a sandbox is in some state, whatever is true of its machine."""
-        now = self.services.clock.now()
+        now = self.services.clock.steady()
         self._save(
             row,
             status=status,
@@ -275,7 +265,7 @@ class SandboxResource(Resource):
         )
 
     def _save(self, row: SandboxRow, **changes: object) -> SandboxRow:
-        row = attrs.evolve(row, changed_at=self.services.clock.now(), **changes)  # type: ignore[arg-type]  # fields
+        row = attrs.evolve(row, changed_at=self.services.clock.steady(), **changes)  # type: ignore[arg-type]  # fields
         self.rows.save(row)
         return row
 
@@ -332,18 +322,12 @@ class SandboxResource(Resource):
                 await self._reap(row)
 
     async def _reap(self, row: SandboxRow) -> None:
-        limit = row.timeout_seconds if row.status == "active" else row.auto_delete_seconds
-        if limit is None or row.status not in {"active", "paused"}:
-            return
-        if row.id not in self._since:
-            # A state file had it: what another server's clock said is not known, the time of day is.
-            began = (row.active_since if row.status == "active" else row.paused_since) or row.created_at
-            self._since[row.id] = monotonic() - (self.services.clock.now() - began).total_seconds()
-        if self.services.clock.age_of_wait(self._since[row.id]) < limit:
-            return
-        if row.status == "active":
+        age = self.services.clock.age_of_wait
+        since, limit = row.active_since, row.timeout_seconds
+        if row.status == "active" and limit is not None and since is not None and age(since) >= limit:
             await self.pause(row)
-        else:
+        since, limit = row.paused_since, row.auto_delete_seconds
+        if row.status == "paused" and limit is not None and since is not None and age(since) >= limit:
             await self.delete(row)
 
     # -- The data plane
@@ -373,7 +357,7 @@ class SandboxResource(Resource):
             return text_answer(404, "sandbox not found") if has_old_texts else error_answer(gone)
         if row.status in RUNNING:
             return None
-        if (self.services.clock.now() - row.changed_at).total_seconds() < self.behaviour.stale_s:
+        if (self.services.clock.steady() - row.changed_at).total_seconds() < self.behaviour.stale_s:
             return text_answer(502, "sandbox unreachable", **{"retry-after": "2"})
         if has_old_texts:
             return text_answer(503, "sandbox is paused" if row.status == "paused" else "sandbox unavailable")
@@ -419,7 +403,6 @@ class SandboxResource(Resource):
         self.behaviour = self._usual
         for later in self._later:
             later.cancel()
-        self._since.clear()
         for row in list(self.rows):
             for tell in self.on_pause:
                 tell(row.id)
@@ -463,7 +446,9 @@ class SandboxResource(Resource):
 
 def _read_filter(query: bytes) -> dict[str, str]:
     wanted: dict[str, str] = {}
-    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True, errors="replace"):
+    for name, value in (
+        (key.decode(errors="replace"), item.decode(errors="replace")) for key, item in read_pairs(query)
+    ):
         if not name.startswith(_METADATA_KEY):
             continue
         key = name.removeprefix(_METADATA_KEY)

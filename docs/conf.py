@@ -1,0 +1,105 @@
+"""How Sphinx makes the site: `nox -s docs`. Nothing here asks another host."""
+
+from importlib.metadata import version as _version
+from typing import Any
+
+project = "Superserve for Python"
+release = version = _version("superserve-client")
+html_title = f"{project} {release}"
+html_theme = "furo"
+html_copy_source = True
+html_show_sphinx = False
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.intersphinx",
+    "sphinx_copybutton",
+    "sphinx_llms_txt",
+]
+# Drafts, notes for people who read the folder itself, and what the build writes.
+exclude_patterns = ["_build"]
+source_suffix = {".md": "markdown"}
+
+myst_heading_anchors = 3
+# A decision's first line is its number and name, on a level of its own.
+suppress_warnings = ["myst.header"]
+
+# The inventories are files, in the form that is text: another name is a line more.
+intersphinx_mapping = {
+    "python": ("https://docs.python.org/3/", "_inventories/python.inv"),
+    "httpx": ("https://www.python-httpx.org/", "_inventories/httpx.inv"),
+}
+intersphinx_timeout = 0.001
+
+add_module_names = False
+python_use_unqualified_type_names = True
+autodoc_default_options = {"members": True}
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+napoleon_preprocess_types = False
+
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+llms_txt_title = project
+llms_txt_summary = (
+    "Python SDK for Superserve: templates and sandboxes, sync and async, with a local server for tests."
+)
+llms_txt_exclude = ["decisions/*"]
+
+# Names that are written without their module, and have no page: a type variable, an alias for what is spelt out elsewhere.
+_WITHOUT_PAGE = {"Network", "Text", "T", "P", "R"}
+
+
+def _resolve(app: Any, env: Any, node: Any, contnode: Any) -> Any:
+    """Resolve a name as the code writes it, `superserve._sync.client.Superserve`, to the one that has a page."""
+    if node.get("refdomain") != "py":
+        return None
+    target = node["reftarget"]
+    name = target.rpartition(".")[2]
+    domain = env.get_domain("py")
+    for known, entry in domain.objects.items():
+        if known.startswith("superserve") and known.rpartition(".")[2] == name and entry.objtype != "module":
+            return domain.resolve_xref(env, node["refdoc"], app.builder, entry.objtype, known, node, contnode)
+    is_private = target.startswith("superserve.") and "._" in target
+    return contnode if is_private or name in _WITHOUT_PAGE else None
+
+
+def _sign(app: Any, what: str, name: str, obj: Any, options: Any, signature: str, returns: str) -> Any:
+    """Leave out how classes are made that are not made by calling them."""
+    if what in {"class", "exception"}:
+        is_value = obj.__module__.startswith(
+            ("superserve.types", "superserve.specs", "superserve.local._app.limits")
+        )
+        if not is_value and "Args:" not in (obj.__doc__ or ""):
+            return "", returns
+    return signature, returns
+
+
+_kept: dict[str, list[str]] = {}
+
+
+def _keep(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Keep a sentence with a colon from napoleon, which takes what is before the colon for a type."""
+    if what in {"attribute", "property", "data"}:
+        _kept[name] = lines[:]
+        lines.clear()
+
+
+def _put_back(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Put back what was kept from napoleon, which comes between the two."""
+    lines[:] = _kept.pop(name, lines)
+
+
+def setup(app: Any) -> None:
+    """Connect what resolves names and reads docstrings."""
+    app.connect("missing-reference", _resolve)
+    app.connect("autodoc-process-signature", _sign)
+    app.connect("autodoc-process-docstring", _keep, priority=100)
+    app.connect("autodoc-process-docstring", _put_back, priority=900)
