@@ -2,7 +2,6 @@
 
 import builtins
 import logging
-import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar
@@ -18,6 +17,7 @@ from superserve_api.models import ApiError
 from superserve_api.types import UNSET
 
 from superserve import _arguments
+from superserve import _clock as time
 from superserve._async.client import AsyncSuperserve, Send, client_for
 from superserve._async.data_plane import AsyncDataPlane
 from superserve._async.sandbox_life import Creation, Poll, activate, get_one, kill, leave, settled

@@ -4,7 +4,6 @@
 import builtins
 import logging
 import secrets
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
@@ -19,6 +18,7 @@ from superserve_api.models import ApiError, CreateSandboxRequest, Metadata, Sand
 from superserve_api.types import Response, Unset
 
 from superserve import _arguments
+from superserve import _clock as time
 from superserve._http.policy import Options
 from superserve._http.tasks_sync import sleep
 from superserve._operations import sandboxes
@@ -137,7 +137,7 @@ class Poll:
         """Poll until the sandbox is in one of these states, and return which."""
         while not self._deadline.is_over:
             status = self._ask(is_gone_too=is_gone_too)
-            if status in goals:
+            if status is not None and status in goals:
                 return status
             if status == SandboxStatus.DELETED:
                 return status

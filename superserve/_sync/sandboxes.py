@@ -3,7 +3,6 @@
 
 import builtins
 import logging
-import time
 from collections.abc import Generator, Mapping, Sequence
 from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar
@@ -19,6 +18,7 @@ from superserve_api.models import ApiError
 from superserve_api.types import UNSET
 
 from superserve import _arguments
+from superserve import _clock as time
 from superserve._http.planes import Access
 from superserve._http.tasks_sync import shielded
 from superserve._operations import sandboxes

@@ -71,9 +71,13 @@ def complete_specs(ctx: click.Context, _parameter: click.Parameter, incomplete: 
 
 def load_specs(file: str, names: tuple[str, ...]) -> list[Any]:
     """Return the specs of a file: those named, or all."""
-    from superserve import NotFoundError
+    from superserve import NotFoundError, TemplateSpec
     from superserve.specs import load_all
+    from superserve.specs._files import is_dockerfile
 
+    if is_dockerfile(Path(file)):
+        # It has no name of its own.
+        return [TemplateSpec.load(file, name=names[0] if names else None)]
     specs = load_all(file)
     for name in names:
         if name not in specs:
@@ -193,11 +197,7 @@ def plan(names: tuple[str, ...], file: str, out: Output) -> None:
     """
     with connected() as client:
         plans = {spec.name: client.templates.plan(spec) for spec in load_specs(file, names)}
-    out.data(
-        [{"name": name, **made.to_dict()} for name, made in plans.items()],
-        "\n".join(f"{name}: {made}" for name, made in plans.items()),
-        ids=[f"{name} {made.action}" for name, made in plans.items()],
-    )
+    _show_plans(plans, out)
 
 
 @template.command()
@@ -252,27 +252,35 @@ def build(
     for problem in (found for spec in specs for found in spec.check()):
         out.say(str(problem))
     with connected() as client:
-        if dry_run or not yes:
-            plans = {spec.name: client.templates.plan(spec) for spec in specs}
-            if dry_run:
-                out.data(
-                    [{"name": name, **made.to_dict()} for name, made in plans.items()],
-                    "\n".join(f"{name}: {made}" for name, made in plans.items()),
-                    ids=plans,
-                )
-                return 0
-            for name, made in plans.items():
-                if made.action == "replace":
-                    out.sure(
-                        f"delete template {name} and create it anew ({'; '.join(made.reasons)})", yes=False
-                    )
+        if dry_run:
+            _show_plans({spec.name: client.templates.plan(spec) for spec in specs}, out)
+            return 0
         if len(specs) == 1:
-            return _build_one(client, specs[0], out, no_wait=no_wait, timeout_s=timeout_s)
+            return _build_one(client, specs[0], out, no_wait=no_wait, yes=yes, timeout_s=timeout_s)
+        if not yes:
+            for spec in specs:
+                _confirm(spec.name, client.templates.plan(spec), out, yes=False)
         return _build_many(client, specs, out, concurrency=concurrency, no_wait=no_wait)
 
 
-def _build_one(client: Any, spec: Any, out: Output, *, no_wait: bool, timeout_s: float | None) -> int:
+def _show_plans(plans: dict[str, Any], out: Output) -> None:
+    out.data(
+        [{"name": name, **made.to_dict()} for name, made in plans.items()],
+        "\n".join(f"{name}: {made}" for name, made in plans.items()),
+        ids=[f"{name} {made.action}" for name, made in plans.items()],
+    )
+
+
+def _confirm(name: str, made: Any, out: Output, *, yes: bool) -> None:
+    if made.action == "replace":
+        out.sure(f"delete template {name} and create it anew ({'; '.join(made.reasons)})", yes=yes)
+
+
+def _build_one(
+    client: Any, spec: Any, out: Output, *, no_wait: bool, yes: bool, timeout_s: float | None
+) -> int:
     def tell(made: Any) -> None:
+        _confirm(spec.name, made, out, yes=yes)
         if not out.quiet:
             out.say(f"{spec.name}: {made}")
 
@@ -295,9 +303,16 @@ def _build_many(client: Any, specs: list[Any], out: Output, *, concurrency: int 
             ids=[info.id for info in infos],
         )
         return 0
-    summary = client.templates.build_all(
-        specs, concurrency=concurrency, on_outcome=lambda one: out.say(str(one))
-    )
+    try:
+        summary = client.templates.build_all(
+            specs, concurrency=concurrency, on_outcome=lambda one: out.say(str(one))
+        )
+    except KeyboardInterrupt as error:
+        if getattr(error, "__notes__", None):
+            error.add_note(
+                "superserve template logs NAME shows one, superserve template cancel NAME ends it."
+            )
+        raise
     ready = [one.template for one in summary.outcomes if one.template is not None]
     out.data(
         [
@@ -323,14 +338,18 @@ def _show_built(info: Any, out: Output) -> None:
 
 def _watch(build: Any, out: Output, *, spec: Any = None, timeout_s: float | None = None) -> Any:
     """Wait for a build with its log on stderr; Ctrl-C stops watching, another one soon after it cancels."""
+    from superserve import SandboxTimeoutError
+
+    name = build.template.name
+    how = f"superserve template logs {name} shows it, superserve template cancel {name} ends it"
     try:
         return _wait(build, out, spec, timeout_s)
+    except SandboxTimeoutError as error:
+        # The error's own speaks of Python.
+        error.hint = f"the build goes on: {how}"
+        raise
     except KeyboardInterrupt as error:
-        name = build.template.name
-        error.__notes__ = [
-            f"Build {build.id} of template {name} goes on.",
-            f"superserve template logs {name} shows it, superserve template cancel {name} ends it.",
-        ]
+        error.__notes__ = [f"Build {build.id} of template {name} goes on.", f"{how}."]
         if sys.stderr.isatty() and _is_pressed_again():
             build.cancel()
             error.__notes__ = [f"Build {build.id} of template {name} is cancelled."]

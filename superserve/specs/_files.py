@@ -22,6 +22,7 @@ _KEYS: Final = ("from", "vcpu", "memory_mib", "disk_mib", "steps", "start_cmd", 
 _BODY_KEYS: Final = ("name", "build_spec", *_KEYS)
 _SPEC_KEYS: Final = ("from", "steps", "start_cmd", "ready_cmd")
 
+_MOST_PARTS: Final = 100_000
 # What TOML takes as a key without quotes.
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -52,6 +53,9 @@ def load_all(path: str | PathLike[str]) -> dict[str, TemplateSpec]:
         SpecError: The file cannot be read, is malformed, or has unknown keys: all of it at once, and then also what
             `check` would refuse.
     """
+    if is_dockerfile(Path(path)):
+        spec = load(path)
+        return {spec.name: spec}
     text = read(path)
     suffix = Path(path).suffix.lower()
     file = str(path)
@@ -167,6 +171,9 @@ def _read_yaml(text: str, file: str) -> tuple[object, Spots]:
 
 def _walk(node: Any, path: _locate.Path, spots: dict[_locate.Path, _locate.Spot], yaml: Any) -> Any:
     """Note the places in a YAML document, and return the node of a key that stands twice, if there is one."""
+    if len(spots) > _MOST_PARTS:
+        # A few lines of aliases of aliases can stand for more than any memory holds.
+        raise ValueError("it has more parts than any spec, its aliases followed")
     spots.setdefault(path, (node.start_mark.line + 1, node.start_mark.column + 1))
     twice = None
     if isinstance(node, yaml.MappingNode):

@@ -4,6 +4,7 @@ from typing import Literal
 
 import attrs
 
+from superserve._redact import strip_controls
 from superserve.specs._places import Place
 from superserve.types._value import Value
 
@@ -23,4 +24,5 @@ class SpecProblem(Value):
 
     def __str__(self) -> str:
         parts = (self.place, self.severity, self.where, self.message)
-        return ": ".join(str(part) for part in parts if part)
+        # Keys of a file may hold anything.
+        return strip_controls(": ".join(str(part) for part in parts if part))

@@ -136,7 +136,7 @@ def test_a_wait_that_takes_too_long_exits_124(run, server):
     server.builds.hold()
     ran = run("template", "build", "web", "--timeout", "0.05")
     assert ran.code == 124
-    assert "wait again" in ran.stderr
+    assert "the build goes on: superserve template logs web shows it" in ran.stderr
     server.builds.release()
 
 
@@ -233,3 +233,29 @@ def test_import_turns_a_dockerfile_into_a_spec_on_stdout(run, folder):
     assert load_all("new.toml")["new"] == TemplateSpec(name="new", from_="python:3.11").run("make")
     (folder / "Dockerfile").write_text("FROM a\nFROM b\n")
     assert run("template", "import").code == 2
+
+
+def test_a_dockerfile_can_be_built_under_a_name(run, folder):
+    (folder / "Dockerfile").write_text("FROM python:3.11\nRUN echo made\nRUN exit 3\n")
+    ran = run("template", "build", "mine", "-f", "Dockerfile")
+    assert ran.code == 1
+    assert "written at Dockerfile:3" in ran.stderr
+
+
+def test_one_template_is_planned_once(run, server):
+    server.requests.clear()
+    assert run("template", "build", "web", "--no-wait").code == 0
+    assert len(server.requests.to("listTemplates")) == 1
+
+
+def test_an_interruption_of_several_names_what_goes_on(run, server, monkeypatch):
+    def interrupt(_self, _build_id):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Template, "get_build", interrupt)
+    server.builds.hold()
+    ran = run("template", "build", "--all")
+    assert (ran.code, ran.stdout) == (130, "")
+    assert ran.stderr.count("goes on.") == 2
+    assert "superserve template cancel NAME ends it." in ran.stderr
+    server.builds.release()

@@ -45,6 +45,10 @@ value = "1"
 """
 
 
+# Eight lines that stand for a hundred million parts.
+BOMB = "a0: &a0 x\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9))
+
+
 @pytest.fixture
 def write(tmp_path):
     def write(name, content):
@@ -165,6 +169,8 @@ ready_cmd = 5
         ("a.yaml", "name: a\nname: b\nfrom: x\n", "has the key 'name' twice"),
         ("a.yaml", "!!python/object/apply:os.system ['true']", "is no YAML"),
         ("a.yaml", "- a\n", "holds a list"),
+        ("a.yaml", BOMB, "its aliases followed"),
+        ("a.yaml", "a: &a [*a]\n", "is no YAML"),
         ("a.txt", "x", "is no spec"),
     ],
 )
@@ -241,3 +247,14 @@ def test_every_value_of_a_json_document_has_its_place(value):
     for path, (line, column) in found.items():
         if path and isinstance(path[-1], str):
             assert lines[line - 1][column - 1 :].startswith(json.dumps(path[-1]))
+
+
+def test_what_a_file_holds_cannot_steer_the_terminal(write):
+    path = write("a.toml", '[templates."a\\u001b[2Jb"]\nfrom = "x"\n"\\u001b[31m" = 1\n')
+    with pytest.raises(SpecError) as caught:
+        TemplateSpec.load(path)
+    assert "\x1b" not in str(caught.value)
+
+
+def test_a_dockerfile_is_one_template(write):
+    assert load_all(write("Dockerfile", "FROM a\nRUN b\n")).popitem()[1].steps[0].run == "b"

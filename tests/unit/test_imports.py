@@ -75,6 +75,19 @@ def test_errors_and_types_come_without_an_http_library():
     }
 
 
+def test_specs_and_the_printing_of_logs_come_without_an_http_library():
+    loaded = loaded_by("from superserve import SpecError, TemplateSpec, print_log, ready")
+    assert not loaded & {
+        "httpx",
+        "ssl",
+        "asyncio",
+        "backoff",
+        "yaml",
+        "superserve_api",
+        "e2b_dockerfile_utils",
+    }
+
+
 def test_asynchronous_use_does_not_load_the_synchronous_half():
     loaded = loaded_by("from superserve import AsyncSuperserve, AsyncTemplate")
     assert "superserve._async.templates" in loaded

@@ -7,7 +7,7 @@ from superserve import _config
 from superserve._http import responses
 from superserve._http.planes import Access, data_plane
 from superserve._http.policy import OutOfTurnError
-from superserve._http.resend import Verdict, judge, note_access
+from superserve._http.resend import Verdict, judge
 from superserve._operations import exec as commands
 from superserve._redact import Redactor
 
@@ -106,10 +106,3 @@ def test_each_row_of_the_table(came, verdict):
 )
 def test_a_request_that_changes_nothing_is_sent_again_where_that_may_help(came, verdict):
     assert judge(error_of(came), may_repeat=True) is verdict
-
-
-def test_an_error_of_waking_the_sandbox_is_final():
-    error = error_of((503, TEXT, "no healthy upstream"))
-    note_access(error)
-    assert judge(error) is Verdict.RAISE
-    assert commands.explain(error, None) is error

@@ -10,26 +10,32 @@ from superserve import (
     AsyncBuild,
     AsyncCommandSession,
     AsyncFileStream,
+    AsyncSandbox,
     AsyncSuperserve,
     AsyncTemplate,
     Build,
     CommandSession,
     FileStream,
+    Sandbox,
     Superserve,
     Template,
 )
 from superserve._async.commands import AsyncCommands
 from superserve._async.files import AsyncFiles
+from superserve._async.sandboxes import AsyncSandboxes
 from superserve._async.templates import AsyncTemplates
 from superserve._http import connections_async, connections_sync, tasks_async, tasks_sync
 from superserve._sync.commands import Commands
 from superserve._sync.files import Files
+from superserve._sync.sandboxes import Sandboxes
 from superserve._sync.templates import Templates
 
 PAIRS = [
     (AsyncTemplate, Template),
     (AsyncSuperserve, Superserve),
     (AsyncTemplates, Templates),
+    (AsyncSandbox, Sandbox),
+    (AsyncSandboxes, Sandboxes),
     (AsyncCommands, Commands),
     (AsyncCommandSession, CommandSession),
     (AsyncFiles, Files),
@@ -44,6 +50,8 @@ PLACED = {
     "spec",
     "specs",
     "build_id",
+    "sandbox_id",
+    "timeout_seconds",
     "command",
     "path",
     "content",
@@ -52,11 +60,10 @@ PLACED = {
     "local",
     "remote",
     "port",
+    "name",
 }
 # The same, although it has a default.
-PLACED_OPTIONS = {"signal", "size", "timeout_s"}
-# Arguments that need no name although they have a default, or are no ids.
-OBVIOUS = {("get_by_name", "name"), ("build", "build_id")}
+PLACED_OPTIONS = {"build_id", "signal", "size", "timeout_s"}
 # Names that Python itself spells differently.
 SPELLED = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}
 
@@ -109,10 +116,7 @@ def test_every_option_has_to_be_named(asynchronous, plain):
             if name.startswith("_") or isinstance(member, property) or not callable(function(member)):
                 continue
             for parameter in inspect.signature(function(member)).parameters.values():
-                if (
-                    parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-                    and (name, parameter.name) not in OBVIOUS
-                ):
+                if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
                     allowed = PLACED if parameter.default is parameter.empty else PLACED_OPTIONS
                     assert parameter.name in allowed, f"{name}({parameter})"
 
@@ -129,9 +133,17 @@ def test_what_the_hand_written_half_imports_is_in_the_other_half(asynchronous, p
                 assert hasattr(plain, name), f"{shell.name} imports {name}"
 
 
-@pytest.mark.parametrize(("whole", "door"), [(Template, Templates), (AsyncTemplate, AsyncTemplates)])
+@pytest.mark.parametrize(
+    ("whole", "door"),
+    [
+        (Template, Templates),
+        (AsyncTemplate, AsyncTemplates),
+        (Sandbox, Sandboxes),
+        (AsyncSandbox, AsyncSandboxes),
+    ],
+)
 def test_the_doors_of_a_client_are_the_class_methods_without_a_connection(whole, door):
-    connection = {"api_key", "base_url", "client"}
+    connection = {"api_key", "base_url", "sandbox_url", "client"}
     factories = {
         name: getattr(whole, name) for name, member in vars(whole).items() if isinstance(member, classmethod)
     }

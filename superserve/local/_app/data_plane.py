@@ -17,7 +17,7 @@ ID_HEADER = "x-superserve-sandbox-id"
 TOKEN_HEADER = "x-access-token"  # noqa: S105 - the name of a header
 PROTOCOL = "superserve.exec.v1"
 
-_LABEL = re.compile(r"(?P<kind>boxd|\d{1,5})-(?P<id>[A-Za-z0-9][A-Za-z0-9-]{0,63})")
+_LABEL = re.compile(r"boxd-(?P<id>[A-Za-z0-9][A-Za-z0-9-]{0,63})")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 _TAG = re.compile(r"sb-[a-z0-9]+-(?=.{36}$)")
 _REFERRER = (b"referrer-policy", b"no-referrer")
@@ -149,14 +149,6 @@ class DataPlane:
 def text_answer(status: int, text: str, **headers: str) -> Response:
     """Return an answer as the edge and the machine give most of theirs: a line of text."""
     return Response(f"{text}\n", status, {"content-type": "text/plain; charset=utf-8", **headers})
-
-
-def find_preview(scope: Scope) -> tuple[int, str] | None:
-    """Return port and sandbox of a request to a server that runs in one, None for any other request."""
-    match = _LABEL.fullmatch(Headers(scope=scope).get("host", "").partition(".")[0])
-    if match is None or match["kind"] == "boxd":
-        return None
-    return int(match["kind"]), _TAG.sub("", match["id"]).lower()
 
 
 def _find_sandbox(headers: Headers) -> str | None:

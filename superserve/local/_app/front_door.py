@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from superserve.local._app.access_log import AccessLog
 from superserve.local._app.connection import Connection
 from superserve.local._app.data_plane import DataPlane
+from superserve.local._app.preview import Preview
 from superserve.local._app.recorder import Recorder
 from superserve.local._app.streams import Streams
 from superserve.local._app.targets import read_target
@@ -26,6 +27,7 @@ class FrontDoor:
         self,
         api: ASGIApp,
         data_plane: DataPlane,
+        preview: Preview,
         control: ASGIApp,
         page: ASGIApp,
         *,
@@ -37,6 +39,7 @@ class FrontDoor:
     ) -> None:
         self._api = api
         self._data_plane = data_plane
+        self._preview = preview
         self._control = control
         self._page = page
         self._log_and_answer = AccessLog(self._answer, keys)
@@ -55,8 +58,10 @@ class FrontDoor:
                 return
             scope = found
         if scope["type"] == "websocket":
-            # What asks for one is a GET; only the data plane has them.
+            # What asks for one is a GET; the page and the API have none.
             scope = {**scope, "method": "GET"}
+            app = self._log_and_answer
+        elif self._preview.takes(scope):
             app = self._log_and_answer
         elif is_for_page(scope["method"], scope["path"]):
             app = self._page if _is_local(scope) else _refuse_host()
@@ -75,14 +80,20 @@ class FrontDoor:
         if not self._is_allowed(scope):
             await _refuse_host()(scope, receive, send)
             return
-        is_data = scope["type"] == "websocket" or self._data_plane.takes(scope)
         receive, send = await self._recorder.record(scope, receive, send, is_file=scope["path"] == "/files")
         strike = self._faults.strike_request(scope["method"], scope["path"])
-        app: ASGIApp = self._data_plane if is_data else self._api
+        app = self._choose(scope)
         if strike is None:
             await app(scope, receive, send)
         else:
             await self._answer_wrong(strike, app, scope, receive, send)
+
+    def _choose(self, scope: Scope) -> ASGIApp:
+        if self._preview.takes(scope):
+            return self._preview
+        if scope["type"] == "websocket" or self._data_plane.takes(scope):
+            return self._data_plane
+        return self._api
 
     async def _answer_wrong(
         self, strike: Strike[Effect], app: ASGIApp, scope: Scope, receive: Receive, send: Send

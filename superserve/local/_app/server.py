@@ -52,8 +52,8 @@ class LocalServer:
         limits: True for the real server's rate limits, quotas and caps, False for none, or a `Limits` of your own.
         system_templates: Whether the curated `superserve/...` templates are there.
         newer: Answer as later versions of the server do: more fields, statuses that nobody knows yet, paging.
-        isolation: What keeps commands of sandboxes apart from this machine: `auto` is bwrap, and where that does not
-            work commands are refused. `none` runs them as plain processes: absolute paths in them are this machine's.
+        isolation: What keeps commands of sandboxes apart from this machine: `auto` is bwrap or else `unshare`, and where
+            neither works commands are refused. `none` runs them as plain processes: absolute paths in them are this machine's.
         seed: Makes the ids of teams, templates and builds, and what faults leave to chance, the same on every run.
         state: A file that keeps templates, builds, teams and keys from one run to the next; made if there is none.
             By default nothing is kept.

@@ -29,6 +29,7 @@ from superserve.local._resources.sandboxes import SandboxResource
 
 _PIECE_BYTES = 256 * 1024
 _DENIED = ("/proc", "/sys", "/dev", "/sbin/init", "/usr/local/bin/boxd")
+_NO_HEADER = re.compile(r"[\s\x00\x7f]")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 _FULL = ApiError(507, "sandbox_storage_full", "no space left in the sandbox")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -351,4 +352,6 @@ def _list(folder: int, most: int) -> dict[str, object]:
 
 
 def _quote(name: str) -> str:
-    return name.replace("\\", "\\\\").replace('"', '\\"').encode("ascii", "replace").decode()
+    # Headers have no line breaks; the service's own server writes spaces for them.
+    line = _NO_HEADER.sub(" ", name)
+    return line.replace("\\", "\\\\").replace('"', '\\"').encode("ascii", "replace").decode()

@@ -78,6 +78,18 @@ class Sandboxes(Steering[SandboxResource]):
 
         return self._do(work)
 
+    def of(self, team_id: str) -> list[tuple[str, str]]:
+        """Return id and name of each sandbox of a team that has not failed, oldest first."""
+
+        async def work(sandboxes: SandboxResource) -> list[tuple[str, str]]:
+            return [
+                (row.id, row.name)
+                for row in sandboxes.rows
+                if row.team_id == team_id and row.status != "failed"
+            ]
+
+        return self._do(work)
+
     def set(self, sandbox_id: str, *, status: SandboxState) -> None:
         """Change what a sandbox's row says, and nothing else; KeyError if there is no such sandbox."""
         arguments.check_one_of("status", status, get_args(SandboxState))

@@ -8,7 +8,7 @@ import hmac
 import json
 import posixpath
 import secrets
-import time
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -20,7 +20,7 @@ from starlette.responses import Response
 from superserve.local._app import go_json
 from superserve.local._app.answers import Answer, drop_none, error_answer, json_answer
 from superserve.local._app.auth import TeamRow
-from superserve.local._app.clock import format_time_exactly
+from superserve.local._app.clock import format_time_exactly, monotonic
 from superserve.local._app.data_plane import text_answer
 from superserve.local._app.errors import ApiError
 from superserve.local._app.query import read_choice, read_number, read_pairs
@@ -141,6 +141,8 @@ class SandboxResource(Resource):
         self._endings: set[asyncio.Task[None]] = set()
         self._seed = secrets.token_bytes(32)
         self._token_epoch = 0
+        self._since: dict[str, float] = {}
+        """By their ids, since when sandboxes are active or paused, on the clock of `monotonic`: the rows have times of day."""
 
     # -- Operations
 
@@ -161,6 +163,8 @@ class SandboxResource(Resource):
             rows = [row for row in rows if text in row.name.lower()]
         sort = read_choice(query, "sort", "created_at", "name", "status")
         descending = read_choice(query, "order", "desc", "asc") == "desc"
+        if descending:
+            rows.reverse()  # Sorting keeps the order of those with the same time, as there are where time stands still.
         rows.sort(key=lambda row: str(getattr(row, sort)), reverse=descending)
         limit = read_number(query, "limit", 1)
         offset = read_number(query, "offset", 0) or 0
@@ -201,6 +205,7 @@ class SandboxResource(Resource):
             raise _conflict(row)
         if "auto_delete_seconds" in changes and row.status == "paused":
             changes["paused_since"] = self.services.clock.now()
+            self._since[row.id] = monotonic()
         self.rows.save(attrs.evolve(row, **changes))  # type: ignore[arg-type]  # as read_patch says
         return Response(status_code=204)
 
@@ -208,7 +213,8 @@ class SandboxResource(Resource):
     async def delete_sandbox(self, request: ApiRequest) -> Answer:
         """Delete a sandbox, whatever runs in it."""
         row = self._get(request)
-        is_stale = self.services.clock.age_of_wait(row.changed_at) >= _STALE_S
+        age = (self.services.clock.now() - row.changed_at).total_seconds() * self.services.clock.speed
+        is_stale = age >= _STALE_S
         if row.status in _TRANSITIONS and not is_stale:
             raise _conflict(row)
         await self.delete(row)
@@ -283,6 +289,7 @@ class SandboxResource(Resource):
             changed_at=now,
         )
         self.rows.save(row)
+        self._since[row.id] = monotonic()
         self.env_vars[row.id] = dict(new.env_vars)
         return row
 
@@ -292,6 +299,7 @@ class SandboxResource(Resource):
         self._save(
             row, status="paused", paused_since=now, active_since=None, snapshot_id=self.services.new_id()
         )
+        self._since[row.id] = monotonic()
         guest = self.guests.get(row.id)
         if guest is not None:
             with contextlib.suppress(Lost):
@@ -304,6 +312,7 @@ class SandboxResource(Resource):
     async def delete(self, row: SandboxRow) -> None:
         """Delete it, and end everything in it."""
         self.rows.remove(row.id)
+        self._since.pop(row.id, None)
         self.env_vars.pop(row.id, None)
         for tell in self.on_pause:
             tell(row.id)
@@ -314,6 +323,7 @@ class SandboxResource(Resource):
     async def _resume(self, row: SandboxRow) -> SandboxRow:
         now = self.services.clock.now()
         row = self._save(row, status="active", active_since=now, paused_since=None)
+        self._since[row.id] = monotonic()
         guest = self.guests.get(row.id)
         if guest is not None:
             with contextlib.suppress(Lost):
@@ -386,12 +396,18 @@ class SandboxResource(Resource):
             await self._reap(row)
 
     async def _reap(self, row: SandboxRow) -> None:
-        age = self.services.clock.age_of_wait
-        since, limit = row.active_since, row.timeout_seconds
-        if row.status == "active" and limit is not None and since is not None and age(since) >= limit:
+        limit = row.timeout_seconds if row.status == "active" else row.auto_delete_seconds
+        if limit is None or row.status not in {"active", "paused"}:
+            return
+        if row.id not in self._since:
+            # A state file had it: what another server's clock said is not known, the time of day is.
+            began = (row.active_since if row.status == "active" else row.paused_since) or row.created_at
+            self._since[row.id] = monotonic() - (self.services.clock.now() - began).total_seconds()
+        if self.services.clock.age_of_wait(self._since[row.id]) < limit:
+            return
+        if row.status == "active":
             await self.pause(row)
-        since, limit = row.paused_since, row.auto_delete_seconds
-        if row.status == "paused" and limit is not None and since is not None and age(since) >= limit:
+        else:
             await self.delete(row)
 
     # -- Machines
@@ -409,8 +425,8 @@ class SandboxResource(Resource):
                 self._space = await asyncio.to_thread(find_space)
         if isinstance(self._space, str):
             return (
-                f"commands need bwrap to be kept apart from this machine: {self._space}; install bubblewrap, or ask "
-                "for commands that are not kept apart with isolation='none' (--isolation none)"
+                f"commands cannot be kept apart from this machine: {self._space}; install bubblewrap, or ask for "
+                "commands that are not kept apart with isolation='none' (--isolation none)"
             )
         # Another request may have come first.
         if row.id not in self.guests:
@@ -435,7 +451,11 @@ class SandboxResource(Resource):
 
     def token(self, sandbox_id: str, hours_ago: int = 0) -> str:
         """Return a sandbox's access token: the same for everybody within an hour of the server's clock."""
-        hour = int(time.time() * self.services.clock.speed // _TOKEN_LIFE_S) - hours_ago + self._token_epoch
+        hour = (
+            int(self.services.clock.steady() * self.services.clock.speed // _TOKEN_LIFE_S)
+            - hours_ago
+            + self._token_epoch
+        )
         return hmac.new(self._seed, f"{sandbox_id}|{hour}".encode(), hashlib.sha256).hexdigest()
 
     @property
@@ -462,6 +482,28 @@ class SandboxResource(Resource):
         """Whether a token opens a sandbox: this hour's and the last one's do."""
         return any(hmac.compare_digest(self.token(sandbox_id, ago), token) for ago in (0, 1))
 
+    def check_preview(self, sandbox_id: str) -> Response | None:
+        """Return why nothing can be seen of a sandbox, or None; looking at a paused one does not wake it."""
+        row = self.rows.get(sandbox_id)
+        if row is None:
+            return text_answer(404, "sandbox not found")
+        if row.status not in _RUNNING:
+            text = "sandbox is paused" if row.status == "paused" else "sandbox unavailable"
+            return text_answer(503, text, **{"retry-after": "5"})
+        if row.preview_access == "private":
+            return text_answer(401, "missing preview token")
+        return None
+
+    async def dial(self, sandbox_id: str, port: int) -> socket.socket:
+        """Return a connection to a port inside a sandbox; raises OSError."""
+        guest = await self.guest(self.rows[sandbox_id])
+        if isinstance(guest, str):
+            raise ConnectionRefusedError(guest)
+        try:
+            return await guest.dial(port)
+        except Lost as error:
+            raise ConnectionRefusedError(port) from error
+
     def expire_tokens(self) -> None:
         """Refuse all tokens that were given out."""
         self._token_epoch += 2
@@ -472,7 +514,7 @@ class SandboxResource(Resource):
         return {**row.answer(), **hint, "access_token": self.token(row.id)}
 
     def _hint(self, sandbox_id: str) -> str:
-        expiry = int(time.time() + self.services.clock.real(_TOKEN_LIFE_S))
+        expiry = int(self.services.clock.now().timestamp() + self.services.clock.real(_TOKEN_LIFE_S))
         claims = base64.urlsafe_b64encode(json.dumps({"s": sandbox_id, "e": expiry}).encode())
         return f"h1.{claims.decode().rstrip('=')}.{self.token(sandbox_id)[:16]}"
 
@@ -492,6 +534,7 @@ class SandboxResource(Resource):
         for later in self._later:
             later.cancel()
         self.env_vars.clear()
+        self._since.clear()
         for row in list(self.rows):
             for tell in self.on_pause:
                 tell(row.id)

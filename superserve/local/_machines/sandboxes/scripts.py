@@ -9,6 +9,7 @@ import attrs
 
 from superserve.local._app import arguments
 from superserve.local._app.clock import Clock
+from superserve.local._app.process import Process
 
 _TIMED_OUT = 124
 _BY_SIGNAL = 128
@@ -78,6 +79,8 @@ class Commands:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._scripts: list[Script] = []
+        self._process = Process()
+        self._process.begin()
 
     def on(self, pattern: str) -> "Scripting":
         """Name commands: by the whole line, or by what it looks like (`*` and `?` stand for any text and any character).
@@ -90,11 +93,13 @@ class Commands:
 
     def clear(self) -> None:
         """Let all commands run again."""
+        self._process.check()
         with self._lock:
             self._scripts.clear()
 
     def add(self, script: Script) -> None:
         """Add what a command does; the newest that fits counts."""
+        self._process.check()
         with self._lock:
             self._scripts.insert(0, script)
 
