@@ -75,7 +75,9 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types with mypy --strict and pyright."""
-    session.install("-e", ".[cli,dockerfile,local,yaml]", *TYPE_CHECKERS, "pytest>=8.3", "types-pyyaml")
+    session.install(
+        "-e", ".[cli,dockerfile,local,official,yaml]", *TYPE_CHECKERS, "pytest>=8.3", "types-pyyaml"
+    )
     session.run("mypy")
     session.run("pyright")
 
@@ -109,7 +111,7 @@ def _generate(session: nox.Session, *arguments: str) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests on the Python at hand, but those that take long or test the tools."""
-    session.install("-e", ".[cli,dockerfile,local,yaml]", *TEST_TOOLS)
+    session.install("-e", ".[cli,dockerfile,local,official,yaml]", *TEST_TOOLS)
     session.run("coverage", "erase")
     if session.posargs:
         session.run("pytest", *session.posargs)
@@ -124,7 +126,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def tests_slow(session: nox.Session) -> None:
     """Run the tests that take long or test the tools; report the branch coverage of superserve/ by all tests."""
-    session.install("-e", ".[cli,dockerfile,local,yaml]", *TEST_TOOLS, *TYPE_CHECKERS, SCHEMATHESIS)
+    session.install("-e", ".[cli,dockerfile,local,official,yaml]", *TEST_TOOLS, *TYPE_CHECKERS, SCHEMATHESIS)
     if session.posargs:
         session.run("pytest", "-m", "slow", *session.posargs)
         return
@@ -178,16 +180,19 @@ def wheel(session: nox.Session) -> None:
 @nox.session(python=PYTHONS, default=False)
 def tests_all(session: nox.Session) -> None:
     """Run all tests on each supported Python that this machine has."""
-    session.install("-e", ".[cli,dockerfile,local,yaml]", *TEST_TOOLS)
+    session.install("-e", ".[cli,dockerfile,local,official,yaml]", *TEST_TOOLS)
     session.run("pytest", *session.posargs)
 
 
 @nox.session(default=False)
 def demo(session: nox.Session) -> None:
-    """Build a template end to end on a local server that really runs its steps."""
+    """Build a template and use sandboxes, end to end, on a local server that really runs steps and commands."""
     session.install("-e", ".[local]")
     session.run(
         "python", "-m", "superserve.local", "run", "--execute", "--", "python", "examples/build_template.py"
+    )
+    session.run(
+        "python", "-m", "superserve.local", "run", "--execute", "--", "python", "examples/run_in_sandbox.py"
     )
 
 
@@ -211,7 +216,7 @@ def fuzz(session: nox.Session) -> None:
 
     It takes minutes. FUZZ_EXAMPLES and FUZZ_SEED ask for more of them, or for others.
     """
-    session.install("-e", ".[cli,dockerfile,local,yaml]", *TEST_TOOLS, SCHEMATHESIS)
+    session.install("-e", ".[cli,dockerfile,local,official,yaml]", *TEST_TOOLS, SCHEMATHESIS)
     examples = os.environ.get("FUZZ_EXAMPLES", "300")
     session.run("pytest", "-s", "tests/fuzz", *session.posargs, env={"FUZZ_EXAMPLES": examples})
 
@@ -235,7 +240,7 @@ def conformance(session: nox.Session) -> None:
         env["CONFORMANCE_BASE_URL"] = options.base_url
         env["CONFORMANCE_API_KEY"] = options.api_key
         env["CONFORMANCE_OTHER_API_KEY"] = options.other_api_key
-    session.install("-e", ".[cli,dockerfile,local,yaml]", *TEST_TOOLS)
+    session.install("-e", ".[cli,dockerfile,local,official,yaml]", *TEST_TOOLS)
     session.run("pytest", "-v", "--no-header", "--tb=short", "tests/conformance", *more, env=env)
 
 
@@ -260,7 +265,7 @@ def compat(session: nox.Session) -> None:
 @nox.session(default=False)
 def mutate(session: nox.Session) -> None:
     """Count which small changes to the SDK the tests notice; takes hours, `-- --sample 800` or `-- "superserve._polling*"` less."""
-    session.install("-e", ".[cli,dockerfile,local,yaml]", *TEST_TOOLS, "mutmut==3.8.1")
+    session.install("-e", ".[cli,dockerfile,local,official,yaml]", *TEST_TOOLS, "mutmut==3.8.1")
     session.run("python", "evidence/mutate.py", *session.posargs)
 
 

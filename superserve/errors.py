@@ -68,8 +68,6 @@ class SandboxError(Exception):
     """
 
     sandbox_id: str | None = None
-    # Whether it came before the request that the caller wanted: that was not sent.
-    _is_of_access = False
 
     def __init__(
         self,

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from superserve import Sandbox
     from superserve.local import Faults, LocalServer
 
 _SPEED = "superserve_speed"
 _BLOCK = "superserve_block_network"
+_ISOLATION = "superserve_isolation"
 # LocalServer's own bound; to ask it would import the server in every run.
 _MAX_SPEED = 10_000
 
@@ -28,6 +30,7 @@ class SuperserveApi:
 
 
 _API = pytest.StashKey[SuperserveApi]()
+_PASSED = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,6 +39,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         _SPEED,
         "how many times faster than the real service the local server is, and its builds are polled (at most 10000)",
         default="100",
+    )
+    parser.addini(
+        _ISOLATION,
+        "what keeps commands of sandboxes apart from this machine: auto, or none where neither bwrap nor unshare works",
+        default="auto",
     )
     parser.addini(
         _BLOCK,
@@ -65,6 +73,7 @@ def pytest_runtest_call(item: pytest.Item) -> None:
             f"never struck, and not set with optional=True:{shown}\nWhat arrived: {api.server.requests!r}",
             pytrace=False,
         )
+    item.stash[_PASSED] = True
 
 
 def _block_network(patch: pytest.MonkeyPatch) -> None:
@@ -113,7 +122,8 @@ def superserve_server(pytestconfig: pytest.Config) -> "Iterator[LocalServer]":
     """Run one local server for the whole session, without limits; with pytest-xdist one for each worker."""
     from superserve.local import LocalServer
 
-    with LocalServer(speed=_speed(pytestconfig), limits=False) as server:
+    isolation = pytestconfig.getini(_ISOLATION)
+    with LocalServer(speed=_speed(pytestconfig), limits=False, isolation=isolation) as server:
         yield server
 
 
@@ -125,21 +135,39 @@ def superserve_api(
 ) -> Iterator[SuperserveApi]:
     """Give the test a server in its first state, a key of its own, and both in the environment.
 
-    A fault that the test sets has to strike, unless it is set with `optional=True`.
+    A fault that the test sets has to strike, unless it is set with `optional=True`, and a sandbox that it starts has to
+    be killed.
     """
     from superserve._async.client import forget_shared as forget_shared_async
     from superserve._sync.client import forget_shared
 
     superserve_server.reset()
-    api_key = superserve_server.add_team().api_key
+    team = superserve_server.add_team()
+    api_key = team.api_key
     monkeypatch.setenv("SUPERSERVE_BASE_URL", superserve_server.base_url)
     monkeypatch.setenv("SUPERSERVE_API_KEY", api_key)
     api = SuperserveApi(superserve_server.base_url, api_key, superserve_server)
     request.node.stash[_API] = api
     yield api
+    left = superserve_server.sandboxes.of(team.id)
     # Nobody uses this key again: what the code under test shared for it would only pile up.
     forget_shared(api_key)
     forget_shared_async(api_key)
+    # A test that failed has more to tell than this.
+    if left and request.node.stash.get(_PASSED, False):
+        shown = "".join(f"\n  {sandbox_id} {name!r}" for sandbox_id, name in left)
+        pytest.fail(f"not killed at the end of the test:{shown}\nUse them in with statements.", pytrace=False)
+
+
+@pytest.fixture
+def superserve_sandbox(superserve_api: SuperserveApi) -> "Iterator[Sandbox]":
+    """Give the test a sandbox that runs, from the template `superserve/base`; it is killed at the end."""
+    from superserve import Sandbox
+
+    with Sandbox.create(
+        name="test", api_key=superserve_api.api_key, base_url=superserve_api.base_url
+    ) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture

@@ -182,7 +182,12 @@ class Belongings:
         return left
 
     def _now(self) -> set[str]:
-        threads = {f"thread {thread.name} {thread.ident}" for thread in threading.enumerate()}
+        # Those of an event loop's own pool live as long as it; here it is the local server's.
+        threads = {
+            f"thread {thread.name} {thread.ident}"
+            for thread in threading.enumerate()
+            if not thread.name.startswith("asyncio_")
+        }
         return threads | sockets()
 
 

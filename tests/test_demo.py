@@ -55,6 +55,32 @@ SCENES = [
 ]
 
 
+SANDBOX_SCENES = [
+    r"Start a sandbox from it",
+    r"   \| Hello, 1 of 3",
+    r"   \| Hello, 3 of 3",
+    r"   exit code +0",
+    r"   stdout +\$HOME \* ",
+    r"   exit code +2",
+    r"   timed out +True",
+    r"   stdout +begun",
+    r"   CommandStartError +.*no-such-program.*",
+    r"   read +'roses are red\\nviolets are blue\\n'",
+    r"   poem\.txt +file, 31 bytes, mode 0644",
+    r"   missing +/home/user/notes/novel\.txt",
+    r"   \| heard: hello",
+    r"   \| heard: goodbye",
+    r"   \| interrupted",
+    r"   exit code +130",
+    r"   through a pipe +READ ME ALOUD",
+    r"   made\.txt +from a file of this machine",
+    r"   status +paused",
+    r"   status +active",
+    r"   still there +roses are red",
+    r"Done in \d+\.\d s; nothing is left behind\.",
+]
+
+
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command in the project's folder, with `python` as the interpreter of the tests."""
     arguments = [sys.executable if part == "python" else part for part in command]
@@ -69,17 +95,17 @@ def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def command_of_session(name: str) -> list[str]:
-    """Return the arguments of the `session.run(...)` of a session in noxfile.py."""
+def commands_of_session(name: str) -> list[list[str]]:
+    """Return the arguments of each `session.run(...)` of a session in noxfile.py."""
     sessions = {
         node.name: node for node in ast.parse((ROOT / "noxfile.py").read_text()).body if hasattr(node, "name")
     }
-    [call] = [
+    calls = [
         node
         for node in ast.walk(sessions[name])
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "session.run"
     ]
-    return [ast.literal_eval(argument) for argument in call.args]
+    return [[ast.literal_eval(argument) for argument in call.args] for call in calls]
 
 
 @pytest.fixture
@@ -93,7 +119,7 @@ def held(server: LocalServer) -> Iterator[LocalServer]:
 # `nox -s demo` shows it, too.
 @pytest.mark.slow
 def test_the_demo_shows_a_template_from_its_creation_to_its_end_in_100_columns():
-    done = run(*command_of_session("demo"))
+    done = run(*commands_of_session("demo")[0])
 
     assert (done.returncode, done.stderr) == (0, "")
     lines = iter(done.stdout.splitlines())
@@ -108,6 +134,17 @@ def test_the_demo_shows_a_template_from_its_creation_to_its_end_in_100_columns()
     assert rows == ["rebuild", "and", "BuildCancelledError", "cancelled"]
     # A log's lines are as long as they are.
     assert [line for line in done.stdout.splitlines() if len(line) > 100 and line[0] == " "] == []
+
+
+def test_the_demo_goes_on_with_a_sandbox_from_its_start_to_its_end():
+    done = run(*commands_of_session("demo")[1])
+
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = iter(done.stdout.splitlines())
+    for scene in SANDBOX_SCENES:
+        assert any(re.fullmatch(scene, line) for line in lines), (
+            f"{scene!r} is missing, or too early, in\n{done.stdout}"
+        )
 
 
 def test_without_a_key_the_demo_says_what_to_do():

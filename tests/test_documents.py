@@ -22,6 +22,7 @@ import attrs
 import pytest
 
 import superserve
+from superserve.local import LocalServer
 from superserve.local import __main__ as command_line
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,11 +89,19 @@ def output(code: CodeType, names: dict[str, object], runner: asyncio.Runner) -> 
     return printed.getvalue()
 
 
+@pytest.fixture(scope="module")
+def _curated() -> Iterator[LocalServer]:
+    # With the templates that a sandbox is started from when none is named.
+    with LocalServer(speed=100, limits=False) as server:
+        yield server
+
+
 @pytest.fixture
-def names(server, environment) -> dict[str, object]:
+def names(_curated, environment) -> dict[str, object]:
     """An empty namespace, and the local server in the environment."""
-    environment.setenv("SUPERSERVE_BASE_URL", server.base_url)
-    environment.setenv("SUPERSERVE_API_KEY", server.api_key)
+    _curated.reset()
+    environment.setenv("SUPERSERVE_BASE_URL", _curated.base_url)
+    environment.setenv("SUPERSERVE_API_KEY", _curated.api_key)
     return {"__name__": "__main__"}
 
 

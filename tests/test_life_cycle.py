@@ -39,7 +39,6 @@ from superserve import (
     Superserve,
     Template,
     ValidationError,
-    _polling,
 )
 from superserve.local import LocalServer, TeamLimits
 from superserve.local._resources import build_queue
@@ -880,9 +879,7 @@ def fast():
 
 @pytest.fixture
 def model_time(monkeypatch, no_backoff):
-    """Let waits be short, and builds time out when the model says so and not when the machine is slow."""
-    next_delay = _polling.Pace.next_delay
-    monkeypatch.setattr(_polling.Pace, "next_delay", lambda pace, outage: next_delay(pace, outage) / 100)
+    """Let builds time out when the model says so and not when the machine is slow."""
     monkeypatch.setattr(build_queue, "PENDING_LIMIT_S", 1e9)
     monkeypatch.setattr(build_queue, "BUILDING_LIMIT_S", 1e9)
 

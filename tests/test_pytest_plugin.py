@@ -300,3 +300,38 @@ def test_the_highest_speed_is_that_of_the_server() -> None:
     pytest_plugin.pytest_configure(Config("10000"))
     with pytest.raises(ValueError, match="at most 10000"):
         LocalServer(speed=10_001)
+
+
+SANDBOX_TESTS = """
+import os
+from superserve import Sandbox
+
+seen = []
+
+def test_runs(superserve_sandbox, superserve_api):
+    superserve_api.server.commands.on("echo *").answer(stdout="hello")
+    assert superserve_sandbox.commands.run("echo hello").stdout == "hello"
+    seen.append(superserve_sandbox.id)
+
+def test_is_killed_after_its_test(superserve_sandbox):
+    assert superserve_sandbox.id not in seen
+
+def test_leaks(superserve_api):
+    Sandbox.create(name="forgotten")
+
+def test_fails_and_leaks(superserve_api):
+    Sandbox.create(name="forgotten-too")
+    assert False, "first things first"
+
+def test_kills(superserve_api):
+    Sandbox.create(name="kept").kill()
+"""
+
+
+def test_each_test_has_a_sandbox_of_its_own_and_one_that_leaves_another_fails(tmp_path: Path) -> None:
+    (tmp_path / "test_sandboxes.py").write_text(SANDBOX_TESTS)
+    result = run_pytest(tmp_path)
+    assert "1 failed, 4 passed, 1 error" in outcome(result)
+    assert "not killed at the end of the test" in result.stdout
+    assert "'forgotten'" in result.stdout
+    assert "forgotten-too'\n" not in result.stdout

@@ -1,7 +1,6 @@
 """A command that runs while the caller talks to it."""
 
 import math
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
@@ -9,6 +8,7 @@ from typing import Any, Final, Self
 import httpcore
 
 from superserve import _arguments
+from superserve import _clock as time
 from superserve._async.exec_connection import AsyncExecConnection
 from superserve._http.tasks_async import call
 from superserve._operations import exec as operations

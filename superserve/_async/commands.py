@@ -1,7 +1,6 @@
 """Commands in a sandbox."""
 
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import PurePosixPath
@@ -12,6 +11,7 @@ import httpx
 from superserve_api.api.exec_ import exec_run, exec_stream
 from superserve_api.models import ExecRequest
 
+from superserve import _clock as time
 from superserve._async.command_session import MARGIN_S, AsyncCommandSession, Callbacks
 from superserve._async.exec_connection import AsyncExecConnection
 from superserve._async.exec_stream import SILENCE_S, AsyncExecStream
@@ -21,7 +21,7 @@ from superserve._operations.exec import LONGEST_SILENT_S
 from superserve._streams import exec as messages
 from superserve._streams.exec import Exit, Failure, NoEventError
 from superserve._streams.output import TIMED_OUT, BytesOutput, TextOutput
-from superserve.errors import CommandError, SandboxConnectionError, SandboxError, SandboxTimeoutError
+from superserve.errors import CommandError, SandboxConnectionError, SandboxTimeoutError
 from superserve.types import CommandBytesResult, CommandResult, CommandStream
 
 if TYPE_CHECKING:
@@ -216,12 +216,9 @@ class AsyncCommands:
         began_at = time.monotonic()
         operation = operations.run(action, timeout_s + MARGIN_S)
         body = ExecRequest.from_dict(request)
-        try:
-            answer = await self._sandbox._data.call(
-                operation, lambda raw: exec_run.asyncio_detailed(client=raw, body=body), wake=wake
-            )
-        except SandboxError as error:
-            raise operations.explain(error, output) from error.__cause__
+        answer = await self._sandbox._data.call(
+            operation, lambda raw: exec_run.asyncio_detailed(client=raw, body=body), wake=wake
+        )
         for piece in answer.pieces:
             output.add(piece)
         lasted_s = time.monotonic() - began_at
@@ -239,17 +236,14 @@ class AsyncCommands:
     ) -> CommandResult:
         operation = operations.stream(action)
         arguments = exec_stream.request_arguments(body=ExecRequest.from_dict(request))
-        try:
-            response = await self._sandbox._data.open(
-                operation,
-                arguments,
-                headers=lambda _token: operations.STREAM_HEADERS,
-                timeout_s=timeout_s + MARGIN_S,
-                silence_s=SILENCE_S,
-                wake=wake,
-            )
-        except SandboxError as error:
-            raise operations.explain(error, output) from error.__cause__
+        response = await self._sandbox._data.open(
+            operation,
+            arguments,
+            headers=lambda _token: operations.STREAM_HEADERS,
+            timeout_s=timeout_s + MARGIN_S,
+            silence_s=SILENCE_S,
+            wake=wake,
+        )
         began_at = time.monotonic()
         stream = AsyncExecStream(response, began_at + timeout_s + MARGIN_S)
         end: Exit | Failure | None = None

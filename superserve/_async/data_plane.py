@@ -4,7 +4,6 @@ import base64
 import copy
 import os
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -14,6 +13,7 @@ import httpx
 from superserve_api import AuthenticatedClient
 from superserve_api.models import ApiError
 
+from superserve import _clock as time
 from superserve._async.client import AsyncSuperserve, Send
 from superserve._async.http import AsyncHTTPClient
 from superserve._config import session_url
@@ -21,7 +21,7 @@ from superserve._http import policy, responses, retry
 from superserve._http.planes import Access, Plane, data_plane
 from superserve._http.policy import Options
 from superserve._http.raw import RawClient
-from superserve._http.resend import Verdict, judge, note_access
+from superserve._http.resend import Verdict, judge
 from superserve._http.tasks_async import Flight, run_until, sleep
 from superserve._operations import sandboxes
 from superserve._operations.operation import Operation
@@ -86,6 +86,10 @@ class AsyncDataPlane:
             self._client._sandbox_gate,
         )
         self._way = _Way(access, plane, http, RawClient(plane, async_http=http))
+
+    def forget(self) -> None:
+        """Use nothing any more: ask anew before the next request."""
+        self._way = None
 
     async def call(
         self,
@@ -210,9 +214,11 @@ class AsyncDataPlane:
                 failures += 1
                 await sleep(retry.delay_s(failures, policy.retry_after(refused.headers)))
             else:
-                raise self._explained(refused, verdict)
+                raise self._explained(operation, refused, verdict)
 
-    def _explained(self, error: SandboxError, verdict: Verdict) -> SandboxError:
+    def _explained(
+        self, operation: Operation[Any, Any], error: SandboxError, verdict: Verdict
+    ) -> SandboxError:
         if verdict is Verdict.WAKE and error.status_code == policy.UNAVAILABLE:
             told = sandboxes.not_running(error, self._id, None)
             told.__cause__ = error
@@ -220,7 +226,11 @@ class AsyncDataPlane:
         if isinstance(error, AuthenticationError):
             # Not the API key's, which never comes here.
             error.hint = "activate() gets another access token"
-        return error
+        if operation.explain is None:
+            return error
+        explained = operation.explain(error)
+        explained.__cause__ = error.__cause__
+        return explained
 
     async def _renew(self, used: _Way | None, *, wake: bool) -> _Way:
         """Return the way to go after `used` was refused: one asks for it, the others wait for that."""
@@ -238,7 +248,6 @@ class AsyncDataPlane:
             try:
                 self.take(await self.refresh(wake))
             except SandboxError as error:
-                note_access(error)
                 mine.error = error
                 raise
             finally:

@@ -1,8 +1,8 @@
 """The WebSocket of one command: what it says is read beside the caller, what it is told is sent at once."""
 
+import contextlib
 import logging
 import threading
-import time
 from collections import deque
 from typing import Final
 
@@ -11,7 +11,8 @@ import httpx
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN, Protocol, Side
 
-from superserve._http.tasks_async import Lock, Queue, Worker, shielded
+from superserve import _clock as time
+from superserve._http.tasks_async import Lock, Queue, Worker, shielded, wait_for_release
 from superserve._streams.exec import Event, Exit, Failure, NoEventError, read_frame
 from superserve.types import CommandOutput
 
@@ -68,7 +69,7 @@ class AsyncExecConnection:
         if self.is_over:
             return []
         silent_s = SILENCE_S - (time.monotonic() - self._heard_at)
-        events = await self._events.get(max(0.0, min(timeout_s, silent_s)))
+        events: list[Event] | None = await self._events.get(max(0.0, min(timeout_s, silent_s)))
         if events is None and time.monotonic() - self._heard_at >= SILENCE_S and not self._is_full:
             events = [Failure(f"nothing has come for {SILENCE_S:g} s", None, has_started=True)]
         if events is None:
@@ -105,9 +106,12 @@ class AsyncExecConnection:
         with self._mutex:
             self._protocol.receive_eof()
         self._room.put(None)
+        # In this order: a thread that waits for a socket, and is woken only after that was closed and its number given to
+        # another one, waits for the other one.
         with shielded():
-            await self._response.aclose()
             await self._worker.stop()
+            await wait_for_release(self._sending)
+            await self._response.aclose()
 
     def _put(self, frame: str | bytes) -> None:
         with self._mutex:
@@ -127,13 +131,15 @@ class AsyncExecConnection:
                 data = await self._stream.read(_READ_AT_ONCE, _ENDLESS_S)
                 self._heard_at = time.monotonic()
                 events = self._receive(data)
-                await self._flush_if_free()
                 if events:
                     self._has_ended = isinstance(events[-1], Exit | Failure)
                     self._read_bytes += _size(events)
                     self._events.put(events)
                     if self._has_ended:
                         return
+                # The server may be gone by now, and what it said before that is still to be read.
+                with contextlib.suppress(httpcore.NetworkError):
+                    await self._flush_if_free()
                 self._is_full = True
                 while self._read_bytes - self._taken_bytes > READ_AHEAD and self._protocol.state is OPEN:
                     await self._room.get(_WAIT_S)

@@ -1,11 +1,11 @@
 """Reading the event stream of one command, in the caller's own thread or task."""
 
-import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
 import httpx
 
+from superserve import _clock as time
 from superserve._http import policy
 from superserve._http.tasks_async import messages, next_piece
 from superserve._streams import sse

@@ -1,13 +1,13 @@
 """A file of a sandbox, read piece by piece."""
 
 import math
-import time
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
+from superserve import _clock as time
 from superserve._http.tasks_async import next_piece, shielded
 from superserve._operations.operation import Operation
 from superserve.errors import SandboxConnectionError, SandboxError, SandboxTimeoutError

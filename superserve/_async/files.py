@@ -7,7 +7,6 @@ import math
 import os
 import secrets
 import tempfile
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from superserve_api.models import ApiError, FileWriteResult
 from superserve_api.types import UNSET, File, Response
 
 from superserve import _archives, _arguments, _local_files, _sources
+from superserve import _clock as time
 from superserve._async.client import Send
 from superserve._async.file_stream import AsyncFileStream
 from superserve._http.tasks_async import call, check_callback, shielded
@@ -382,17 +382,14 @@ class AsyncFiles:
         silence_s = self._sandbox._client.timeout_s
         operation = operations.read(path, self._sandbox.id)
         request = read_file.request_arguments(path=path, format_="zip" if as_archive else UNSET)
-        try:
-            response = await self._sandbox._data.open(
-                operation,
-                request,
-                headers=lambda _token: operations.READ_HEADERS,
-                timeout_s=silence_s if timeout_s is None else timeout_s,
-                silence_s=silence_s,
-                wake=how.wake,
-            )
-        except SandboxError as error:
-            raise operations.explain_read(error, path) from error.__cause__
+        response = await self._sandbox._data.open(
+            operation,
+            request,
+            headers=lambda _token: operations.READ_HEADERS,
+            timeout_s=silence_s if timeout_s is None else timeout_s,
+            silence_s=silence_s,
+            wake=how.wake,
+        )
         stream = AsyncFileStream(response, operation, until=until, silence_s=silence_s)
         problem = operations.problem_of(response, path, as_archive=as_archive)
         if problem is not None:
@@ -443,12 +440,10 @@ class AsyncFiles:
     ) -> None:
         try:
             size = await self._sandbox._data.call(operation, send, wake=wake)
-        except BaseException as error:
+        except BaseException:
             if body.failure is not None:
                 # The caller's own, or of this machine: it ended the sending.
                 raise body.failure from None
-            if isinstance(error, SandboxError):
-                raise operations.explain_write(error, target) from error.__cause__
             raise
         if size != body.sent:
             raise operations.other_size(target, operation.action, sent=body.sent, written=size)

@@ -2,7 +2,6 @@
 
 import builtins
 import logging
-import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar
@@ -18,6 +17,7 @@ from superserve_api.models import ApiError
 from superserve_api.types import UNSET
 
 from superserve import _arguments
+from superserve import _clock as time
 from superserve._async.client import AsyncSuperserve, Send, client_for
 from superserve._async.data_plane import AsyncDataPlane
 from superserve._async.sandbox_life import Creation, Poll, activate, get_one, kill, leave, settled
@@ -504,25 +504,28 @@ class AsyncSandbox:
             SandboxTimeoutError: `timeout` is over.
         """
         waits, is_strict = _arguments.flag("wait", wait), _arguments.flag("strict", strict)
-        poll = Poll(self, sandboxes.pause_sandbox(self.id).action, timeout, poll_interval_s)
-        try:
-            is_paused = await self._settled(
-                pause_sandbox.asyncio_detailed,
-                sandboxes.pause_sandbox(self._usable_id),
-                self._usable_id,
-                client=self._client.raw,
-                prefer=UNSET if waits else "respond-async",
-            )
-        except ConflictError as error:
-            if is_strict:
-                raise
-            info = await self.get_info()
-            if info.status not in (SandboxStatus.PAUSED, SandboxStatus.PAUSING):
-                raise not_running(error, self.id, info.status) from error
-            is_paused = info.status == SandboxStatus.PAUSED
-        except SandboxError as error:
-            raise self._gone(error) from error.__cause__
-        self._note_change(SandboxStatus.PAUSED if is_paused else SandboxStatus.PAUSING)
+        operation = sandboxes.pause_sandbox(self._usable_id)
+        poll = Poll(self, operation.action, timeout, poll_interval_s)
+        is_paused: bool | None = None
+        while is_paused is None:
+            try:
+                is_paused = await self._change(
+                    pause_sandbox.asyncio_detailed,
+                    operation,
+                    self._usable_id,
+                    client=self._client.raw,
+                    prefer=UNSET if waits else "respond-async",
+                )
+            except ConflictError as error:
+                if is_strict and not poll.may_lag:
+                    raise
+                status = (await self.get_info()).status
+                if status in (SandboxStatus.PAUSED, SandboxStatus.PAUSING) and not is_strict:
+                    is_paused = status == SandboxStatus.PAUSED
+                elif not await poll.settles(status, SandboxStatus.STARTING, SandboxStatus.RESUMING):
+                    raise self._told(error, status) from error
+            else:
+                self._note_change(SandboxStatus.PAUSED if is_paused else SandboxStatus.PAUSING)
         if waits and not is_paused:
             await poll.until(SandboxStatus.PAUSED, is_gone_too=True)
             self._note_change()
@@ -548,29 +551,29 @@ class AsyncSandbox:
             SandboxTimeoutError: `timeout` is over.
         """
         is_strict = _arguments.flag("strict", strict)
-        poll = Poll(self, sandboxes.resume_sandbox(self.id).action, timeout, poll_interval_s)
-        refused: ConflictError | None = None
+        operation = sandboxes.resume_sandbox(self._usable_id)
+        poll = Poll(self, operation.action, timeout, poll_interval_s)
         while True:
             try:
-                access = await self._settled(
-                    resume_sandbox.asyncio_detailed,
-                    sandboxes.resume_sandbox(self._usable_id),
-                    self._usable_id,
-                    client=self._client.raw,
+                access = await self._change(
+                    resume_sandbox.asyncio_detailed, operation, self._usable_id, client=self._client.raw
                 )
             except ConflictError as error:
-                # Refused twice although it is paused: there is something in the way that this does not know.
-                if is_strict or refused is not None:
+                if is_strict and not poll.may_lag:
                     raise
-                refused = error
-            except SandboxError as error:
-                raise self._gone(error) from error.__cause__
+                status = (await self.get_info()).status
+                if not is_strict and status not in (SandboxStatus.ACTIVE, SandboxStatus.PAUSED):
+                    status = await poll.until(SandboxStatus.ACTIVE, SandboxStatus.PAUSED)
+                    if status == SandboxStatus.PAUSED:
+                        # What it was on its way to.
+                        continue
+                if status == SandboxStatus.ACTIVE and not is_strict:
+                    return
+                if not await poll.settles(status, SandboxStatus.PAUSING, SandboxStatus.PAUSED):
+                    raise self._told(error, status) from error
             else:
                 self._data.take(access)
                 self._note_change(SandboxStatus.ACTIVE)
-                return
-            if await poll.until(SandboxStatus.ACTIVE, SandboxStatus.PAUSED) == SandboxStatus.ACTIVE:
-                self._note_change()
                 return
 
     async def activate(self) -> SandboxInfo:
@@ -711,10 +714,28 @@ class AsyncSandbox:
             )  # fmt: skip
         return opened.access
 
+    async def _change(
+        self, send: Send[P, ApiError | R], operation: Operation[R, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Pause or resume it, as far as one request does."""
+        try:
+            return await self._client._call(send, operation, *args, **kwargs)
+        except SandboxError as error:
+            if error.code != "gone":
+                raise
+            raise not_running(error, self.id, SandboxStatus.FAILED) from error
+
     async def _settled(
         self, send: Send[P, ApiError | R], operation: Operation[R, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         return await settled(self._client, send, operation, self._changed_at, *args, **kwargs)
+
+    def _told(self, error: ConflictError, status: SandboxStatus) -> SandboxError:
+        """Return the error that stands for a conflict, now that it is known where the sandbox stands."""
+        if status == SandboxStatus.FAILED:
+            return not_running(error, self.id, status)
+        error.hint = f"it is {status}"
+        return error
 
     def _hear(self, opened: Opened) -> None:
         self._info = opened.info
@@ -725,12 +746,8 @@ class AsyncSandbox:
         self._changed_at = time.monotonic()
         if status is not None:
             self._info = attrs.evolve(self._info, status=status)
-
-    def _gone(self, error: SandboxError) -> SandboxError:
-        """Return the error that stands for what a change was refused with."""
-        if error.code == "gone":
-            return not_running(error, self.id, SandboxStatus.FAILED)
-        return error
+        if status == SandboxStatus.DELETED:
+            self._data.forget()
 
     @property
     def _usable_id(self) -> str:

@@ -44,8 +44,6 @@ def judge(error: SandboxError, *, may_repeat: bool = False) -> Verdict:
 
 
 def _judge(error: SandboxError) -> Verdict:  # noqa: PLR0911 - a table, row by row
-    if is_of_access(error):
-        return Verdict.RAISE
     match error.status_code:
         case None:
             return _judge_failure(error)
@@ -64,16 +62,6 @@ def _judge(error: SandboxError) -> Verdict:  # noqa: PLR0911 - a table, row by r
             return Verdict.RAISE
     # Among them a 2xx that cannot be understood.
     return Verdict.UNKNOWN
-
-
-def is_of_access(error: SandboxError) -> bool:
-    """Whether an error came of asking for a token, or of waking the sandbox: the request itself was not sent then."""
-    return error._is_of_access  # noqa: SLF001 - set by `note_access`
-
-
-def note_access(error: SandboxError) -> None:
-    """Take note that an error came of asking for a token, or of waking the sandbox."""
-    error._is_of_access = True  # noqa: SLF001 - read by `is_of_access`
 
 
 def details(error: SandboxError) -> dict[str, Any]:

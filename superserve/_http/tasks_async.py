@@ -132,6 +132,10 @@ class Flight:
         await self._has_landed.wait()
 
 
+async def wait_for_release(_lock: asyncio.Lock) -> None:
+    """Do nothing: a task is woken when its connection is closed. Threads are not, see `tasks_sync`."""
+
+
 class Queue(Generic[T]):
     """What one puts in and another takes out."""
 

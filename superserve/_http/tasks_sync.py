@@ -100,6 +100,12 @@ class Flight:
             pass
 
 
+def wait_for_release(lock: threading.Lock) -> None:
+    """Wait until a thread whose connection has been shut down holds a lock no more."""
+    if lock.acquire(timeout=_END_S):
+        lock.release()
+
+
 class Queue(Generic[T]):
     """What one puts in and another takes out. An interrupt cannot leave it locked, as it can other kinds."""
 

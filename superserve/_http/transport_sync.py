@@ -141,9 +141,10 @@ class Stream(httpcore.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read what comes next."""
-        return _current_call().run(
-            lambda left: self._stream.read(max_bytes, left), timeout, httpcore.ReadTimeout
-        )
+        call = _current_call()
+        # It may have been opened by another call.
+        call.stream = self
+        return call.run(lambda left: self._stream.read(max_bytes, left), timeout, httpcore.ReadTimeout)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Write all of it."""

@@ -14,7 +14,7 @@ from superserve_api.models import ExecResult
 
 from superserve import _arguments
 from superserve._http.policy import Options
-from superserve._http.resend import Verdict, details, is_of_access, judge
+from superserve._http.resend import Verdict, details, judge
 from superserve._operations.operation import Operation, UnreadableError, none_if_unset, read_nothing
 from superserve._redact import Redactor, replace_surrogates
 from superserve._streams import sse
@@ -102,12 +102,13 @@ class Answer:
 
 def run(action: str, timeout_s: float) -> Operation[ExecResult, Answer]:
     """Describe `execRun`, POST /exec."""
-    return Operation(action, _read_answer, is_repeatable=False, options=Options(timeout_s, 1))
+    options = Options(timeout_s, 1)
+    return Operation(action, _read_answer, is_repeatable=False, options=options, explain=explain)
 
 
 def stream(action: str) -> Operation[object, None]:
     """Describe `execStream`, POST /exec/stream."""
-    return Operation(action, read_nothing, read_nothing, is_repeatable=False)
+    return Operation(action, read_nothing, read_nothing, is_repeatable=False, explain=explain)
 
 
 def connect(action: str) -> Operation[object, None]:
@@ -206,19 +207,13 @@ def unknown(
     return error
 
 
-def explain(error: SandboxError, output: Output[Any]) -> SandboxError:
+def explain(error: SandboxError) -> SandboxError:
     """Return the error that stands for a refused or lost request to run a command."""
-    verdict = judge(error)
-    if verdict is Verdict.UNKNOWN:
-        told: CommandStartError | OutcomeUnknownError = OutcomeUnknownError(
-            error.message, hint=IF_UNKNOWN, **details(error)
-        )
-    elif not is_of_access(error) and _is_start_failure(error):
-        told = CommandStartError(error.message, **details(error))
-    else:
-        return error
-    told.stdout, told.stderr = output.stdout, output.stderr
-    return told
+    if judge(error) is Verdict.UNKNOWN:
+        return OutcomeUnknownError(error.message, hint=IF_UNKNOWN, **details(error))
+    if _is_start_failure(error):
+        return CommandStartError(error.message, **details(error))
+    return error
 
 
 def describe(command: str | Sequence[str]) -> str:

@@ -37,7 +37,7 @@ _IF_UNKNOWN: Final = (
     "{!r} may have the new content, the old one, part of it, or be gone; look, or write it again"
 )
 _NO_SUCH_ROUTE: Final = "404 page not found"
-_FILE_NAME: Final = re.compile(r'filename="?(?P<name>[^"]*)"?')
+_FILE_NAME: Final = re.compile(r'filename=(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^;]*))')
 _KEPT_OF_NAME: Final = 200
 _AT_ONCE: Final = 200
 _KINDS: Final = {
@@ -60,7 +60,12 @@ _LARGEST_MODE: Final = 0o7777
 
 def read(path: str, sandbox_id: str) -> Operation[object, None]:
     """Describe `readFile`, GET /files."""
-    return Operation(f"read {path!r} of sandbox {sandbox_id}", read_nothing, read_nothing)
+    return Operation(
+        f"read {path!r} of sandbox {sandbox_id}",
+        read_nothing,
+        read_nothing,
+        explain=lambda error: _explain_read(error, path),
+    )
 
 
 def write(
@@ -76,6 +81,7 @@ def write(
         read_size,
         is_repeatable=False,
         options=Options(LONGEST_S if timeout_s is None else timeout_s, 1, silence_s),
+        explain=lambda error: _explain_write(error, path),
     )
 
 
@@ -181,14 +187,14 @@ def problem_of(response: httpx.Response, path: str, *, as_archive: bool) -> Sand
     return None
 
 
-def explain_read(error: SandboxError, path: str) -> SandboxError:
+def _explain_read(error: SandboxError, path: str) -> SandboxError:
     """Return the error that stands for a refused or lost request to read a file."""
     if isinstance(error, NotFoundError) and error.code is None and error.message != _NO_SUCH_ROUTE:
         return not_found(path, **details(error))
     return error
 
 
-def explain_write(error: SandboxError, path: str) -> SandboxError:
+def _explain_write(error: SandboxError, path: str) -> SandboxError:
     """Return the error that stands for a refused or lost request to write a file."""
     if judge(error) is not Verdict.UNKNOWN:
         return error
@@ -242,12 +248,13 @@ def read_infos(path: str, output: bytes) -> list[FileInfo]:
 
 def _names_archive(response: httpx.Response, path: str) -> bool:
     """Whether the server says that it sends an archive of a folder, and not a file, as it does for a file's path."""
-    kind: str = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     name = _FILE_NAME.search(response.headers.get("content-disposition", ""))
     if name is None:
+        kind: str = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         return kind == "application/zip"
-    is_named_so: bool = name["name"] == f"{PurePosixPath(path).name}.zip"
-    return is_named_so
+    # A file has its own name, which may end so as well.
+    sent = name["bare"] or re.sub(r"\\(.)", r"\1", name["quoted"] or "")
+    return sent.endswith(".zip") and sent != PurePosixPath(path).name
 
 
 def _read_info(top: str, fields: Sequence[str]) -> FileInfo:

@@ -7,6 +7,7 @@ import attrs
 from superserve_api.types import Unset
 
 from superserve._http.policy import Options
+from superserve.errors import SandboxError
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -33,6 +34,7 @@ class Operation(Generic[R_contra, T_co]):
         bears_conflict: Whether a refusal for the object's state (409) passes by itself where this side has just changed it.
         extra_time_s: Seconds granted on top of the client's timeout.
         options: What this one call may take, where that is not what the client says.
+        explain: Gives the error to raise for a refused or lost request, where that says less than is known.
     """
 
     action: str
@@ -45,6 +47,7 @@ class Operation(Generic[R_contra, T_co]):
     bears_conflict: bool = False
     extra_time_s: float = 0.0
     options: Options | None = None
+    explain: Callable[[SandboxError], SandboxError] | None = None
 
     def within(self, options: Options) -> "Operation[R_contra, T_co]":
         """Return the same operation for a call that may take so much."""

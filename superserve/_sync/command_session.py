@@ -2,7 +2,6 @@
 """A command that runs while the caller talks to it."""
 
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
@@ -10,6 +9,7 @@ from typing import Any, Final, Self
 import httpcore
 
 from superserve import _arguments
+from superserve import _clock as time
 from superserve._http.tasks_sync import call
 from superserve._operations import exec as operations
 from superserve._redact import Redactor

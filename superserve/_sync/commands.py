@@ -2,7 +2,6 @@
 """Commands in a sandbox."""
 
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import PurePosixPath
@@ -13,6 +12,7 @@ import httpx
 from superserve_api.api.exec_ import exec_run, exec_stream
 from superserve_api.models import ExecRequest
 
+from superserve import _clock as time
 from superserve._http.tasks_sync import Worker, call, check_callback, shielded
 from superserve._operations import exec as operations
 from superserve._operations.exec import LONGEST_SILENT_S
@@ -22,7 +22,7 @@ from superserve._streams.output import TIMED_OUT, BytesOutput, TextOutput
 from superserve._sync.command_session import MARGIN_S, Callbacks, CommandSession
 from superserve._sync.exec_connection import ExecConnection
 from superserve._sync.exec_stream import SILENCE_S, ExecStream
-from superserve.errors import CommandError, SandboxConnectionError, SandboxError, SandboxTimeoutError
+from superserve.errors import CommandError, SandboxConnectionError, SandboxTimeoutError
 from superserve.types import CommandBytesResult, CommandResult, CommandStream
 
 if TYPE_CHECKING:
@@ -215,12 +215,9 @@ class Commands:
         began_at = time.monotonic()
         operation = operations.run(action, timeout_s + MARGIN_S)
         body = ExecRequest.from_dict(request)
-        try:
-            answer = self._sandbox._data.call(
-                operation, lambda raw: exec_run.sync_detailed(client=raw, body=body), wake=wake
-            )
-        except SandboxError as error:
-            raise operations.explain(error, output) from error.__cause__
+        answer = self._sandbox._data.call(
+            operation, lambda raw: exec_run.sync_detailed(client=raw, body=body), wake=wake
+        )
         for piece in answer.pieces:
             output.add(piece)
         lasted_s = time.monotonic() - began_at
@@ -238,17 +235,14 @@ class Commands:
     ) -> CommandResult:
         operation = operations.stream(action)
         arguments = exec_stream.request_arguments(body=ExecRequest.from_dict(request))
-        try:
-            response = self._sandbox._data.open(
-                operation,
-                arguments,
-                headers=lambda _token: operations.STREAM_HEADERS,
-                timeout_s=timeout_s + MARGIN_S,
-                silence_s=SILENCE_S,
-                wake=wake,
-            )
-        except SandboxError as error:
-            raise operations.explain(error, output) from error.__cause__
+        response = self._sandbox._data.open(
+            operation,
+            arguments,
+            headers=lambda _token: operations.STREAM_HEADERS,
+            timeout_s=timeout_s + MARGIN_S,
+            silence_s=SILENCE_S,
+            wake=wake,
+        )
         began_at = time.monotonic()
         stream = ExecStream(response, began_at + timeout_s + MARGIN_S)
         end: Exit | Failure | None = None

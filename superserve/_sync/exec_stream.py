@@ -1,12 +1,12 @@
 # Written by scripts/unasync.py from superserve/_async/exec_stream.py. Do not edit: change that, then run `nox -s generate`.
 """Reading the event stream of one command, in the caller's own thread or task."""
 
-import time
 from collections.abc import Generator, Iterator
 from typing import Final
 
 import httpx
 
+from superserve import _clock as time
 from superserve._http import policy
 from superserve._http.tasks_sync import messages, next_piece
 from superserve._streams import sse

@@ -4,7 +4,6 @@
 import builtins
 import logging
 import secrets
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
@@ -19,6 +18,7 @@ from superserve_api.models import ApiError, CreateSandboxRequest, Metadata, Sand
 from superserve_api.types import Response, Unset
 
 from superserve import _arguments
+from superserve import _clock as time
 from superserve._http.policy import Options
 from superserve._http.tasks_sync import sleep
 from superserve._operations import sandboxes
@@ -130,13 +130,14 @@ class Poll:
         self._interval_s = _arguments.optional(_arguments.seconds, "poll_interval_s", interval_s)
         self._deadline = Deadline(self._timeout_s)
         self._began_at = time.monotonic()
+        self._has_settled = False
         self._outage = Outage(sandbox._client._http.gate)
 
     def until(self, *goals: SandboxStatus, is_gone_too: bool = False) -> SandboxStatus:
         """Poll until the sandbox is in one of these states, and return which."""
         while not self._deadline.is_over:
             status = self._ask(is_gone_too=is_gone_too)
-            if status in goals:
+            if status is not None and status in goals:
                 return status
             if status == SandboxStatus.DELETED:
                 return status
@@ -149,6 +150,25 @@ class Poll:
             action=self._action,
             hint=f"it is {self._sandbox.status} so far; get_info() tells how it goes on",
         )
+
+    @property
+    def may_lag(self) -> bool:
+        """Whether the sandbox's row may lag, as this side has just changed the sandbox."""
+        changed_at = self._sandbox._changed_at
+        is_late = changed_at is None or time.monotonic() - changed_at >= SETTLE_S
+        return not (is_late or self._deadline.is_over)
+
+    def settles(self, status: SandboxStatus, *passing: SandboxStatus) -> bool:
+        """Wait a moment, and return True, if it is worth asking again: this side has just changed the sandbox.
+
+        Its row may lag, or have come to its state since it was refused. One that is in none of these states, nor was a
+        moment ago, has settled.
+        """
+        if not self.may_lag or (status not in passing and self._has_settled):
+            return False
+        self._has_settled = status not in passing
+        sleep(_FIRST_SETTLE_S)
+        return True
 
     def _ask(self, *, is_gone_too: bool) -> SandboxStatus | None:
         sandbox = self._sandbox

@@ -11,11 +11,13 @@ try:
     from superserve.local._app.server import LocalServer
     from superserve.local._faults.faults import Faults
     from superserve.local._faults.registry import Fault
+    from superserve.local._machines.sandboxes.scripts import Commands
     from superserve.local._resources.build_steering import Builds
+    from superserve.local._resources.sandbox_steering import Sandboxes
     from superserve.local._resources.template_steering import Templates
 except ModuleNotFoundError as error:
     missing = (error.name or "").partition(".")[0]
-    if missing not in {"starlette", "uvicorn"}:
+    if missing not in {"starlette", "uvicorn", "websockets"}:
         raise
     # With the name of this module, `python -m superserve.local` prints this on one line, without a traceback.
     raise ImportError(
@@ -25,12 +27,14 @@ except ModuleNotFoundError as error:
 
 __all__ = [
     "Builds",
+    "Commands",
     "Fault",
     "Faults",
     "Limits",
     "LocalServer",
     "Request",
     "Requests",
+    "Sandboxes",
     "StateError",
     "Team",
     "TeamLimits",

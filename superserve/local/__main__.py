@@ -43,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             port=options.port,
             api_key=options.api_key,
             execute=options.execute,
+            isolation=options.isolation,
             speed=options.speed,
             limits=not options.no_limits,
             state=options.state,
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         port=0,
         api_key=None,
         execute=False,
+        isolation="auto",
         speed=1.0,
         no_limits=False,
         state=None,
@@ -160,6 +162,13 @@ def _options() -> argparse.ArgumentParser:
         "--api-key", metavar="KEY", help="the key that clients have to send (default: a random one)"
     )
     flag("--execute", "run build steps as processes of this machine (default: make builds up)")
+    options.add_argument(
+        "--isolation",
+        choices=("auto", "none"),
+        metavar="KIND",
+        help="none: run commands of sandboxes as plain processes, whose absolute paths are this machine's (default: auto, "
+        "which keeps them apart with bwrap or unshare, and refuses commands where neither works)",
+    )
     options.add_argument(
         "--speed", type=float, metavar="N", help="shorten every wait N times (default: 1, at most 10000)"
     )

@@ -1,7 +1,7 @@
 """Where a part of a spec was written."""
 
+import inspect
 import os
-import sys
 from pathlib import Path
 
 import attrs
@@ -36,7 +36,7 @@ def shorten(file: str) -> str:
 
 def caller() -> Place | None:
     """Return where code outside of this package, and of attrs, is right now."""
-    frame = sys._getframe(1)  # noqa: SLF001 - documented, and what logging and warnings use
+    frame = inspect.currentframe()
     while frame is not None:
         file = frame.f_code.co_filename
         if not file.startswith("<attrs ") and not f"{frame.f_globals.get('__name__')}.".startswith(

@@ -106,15 +106,14 @@ def test_the_list_has_own_and_system_templates(http, ready, failed, system):
     assert own[system["id"]]["team_id"] != own[ready.id]["team_id"]
 
 
-@fact("list-3", "There is no paging: other parameters than name_prefix are ignored.")
+@fact("list-3", "Parameters that the operation does not know are ignored.")
 def test_other_parameters_are_ignored(http, maker, ready, failed):
     params = {"name_prefix": maker.prefix}
     whole = http.get("/templates", params=params)
-    asked = http.get("/templates", params={**params, "limit": "1", "offset": "1", "order": "asc", "q": "x"})
+    asked = http.get("/templates", params={**params, "page": "1", "status": "x", "Limit": "1"})
 
     assert asked.json() == whole.json()
     assert len(whole.json()) > 1
-    assert "x-total-count" not in whole.headers
 
 
 @fact("list-4", "name_prefix filters by the beginning of names, in their case; an empty one doesn't filter.")

@@ -64,13 +64,6 @@ OPERATIONS = {
     "writeFile": "POST /files [Files] 200 400 401 404 413 429 500 502 503 507",
 }
 
-# Used by the methods of Sandbox and of its commands and files.
-OF_SANDBOXES = {
-    operation_id
-    for operation_id, text in OPERATIONS.items()
-    if "[Templates]" not in text and "[System]" not in text
-}
-
 # The methods of Template and AsyncTemplate that use an operation, or the reason why none does.
 USED_BY = {
     "health": "any call tells whether the service answers; who wants to ask just that has the raw client",
@@ -83,7 +76,37 @@ USED_BY = {
     "getTemplateBuild": ["get_build", "wait_until_ready"],
     "cancelTemplateBuild": ["cancel_build", "wait_until_ready"],
     "streamTemplateBuildLogs": ["stream_build_logs", "iter_build_logs", "wait_until_ready"],
+    "createSandbox": ["start"],
 }
+
+# What they do, others of them could be called for.
+MADE_OF_OTHERS = {
+    "build",
+    "build_all",
+    "ensure",
+    "get_by_name",
+    "latest_build",
+    "plan",
+    "prune",
+}
+# The methods of Sandbox and AsyncSandbox that use an operation, or the reason why none does.
+USED_BY_SANDBOXES = {
+    "listSandboxes": ["list", "iter", "create"],
+    "createSandbox": ["create"],
+    "getSandbox": ["get", "get_info", "pause", "resume"],
+    "deleteSandbox": ["kill", "kill_by_id"],
+    "patchSandbox": ["update", "update_by_id", "set_timeout"],
+    "pauseSandbox": ["pause"],
+    "resumeSandbox": ["resume"],
+    "activateSandbox": ["activate", "connect", "create"],
+    "listSandboxFiles": "it wakes the sandbox before it looks; files.list runs a command",
+    "execRun": ["wait_for_port"],
+    "execStream": "commands.run, where there are callbacks or more than 60 s",
+    "readFile": "files.read and others",
+    "writeFile": "files.write and others",
+}
+# It makes an address and asks for nothing.
+WITHOUT_OPERATION = {"get_preview_url"}
 
 
 def described_operations():
@@ -109,7 +132,7 @@ def test_the_contract_describes_every_operation_with_its_answers():
 
 
 def test_every_operation_is_used_by_a_public_method_or_there_is_a_reason_why_not():
-    assert described_operations().keys() == USED_BY.keys() | OF_SANDBOXES, (
+    assert described_operations().keys() == USED_BY.keys() | USED_BY_SANDBOXES.keys(), (
         "say in USED_BY who uses it, or why nobody does"
     )
 
@@ -220,21 +243,65 @@ CALLS = {
     "get_build": lambda template: template.get_build(BUILD_ID),
     "cancel_build": lambda template: template.cancel_build(BUILD_ID),
     "delete": lambda template: template.delete(),
+    "start": lambda template: template.start(name="box"),
+}
+
+
+# The same of sandboxes. The server refuses what it is told to, so that all that a method can ask for is asked for.
+SANDBOX_CALLS = {
+    "list": (lambda sandbox: sandbox.list(client=sandbox._client), set()),
+    "iter": (lambda sandbox: list(sandbox.iter(client=sandbox._client)), set()),
+    "create": (
+        lambda sandbox: sandbox.create(name="box", adopt_lost=True, client=sandbox._client),
+        {"createSandbox"},
+    ),
+    "connect": (lambda sandbox: sandbox.connect(sandbox.id, client=sandbox._client), set()),
+    "get": (lambda sandbox: sandbox.get(sandbox.id, client=sandbox._client), set()),
+    "kill_by_id": (lambda sandbox: sandbox.kill_by_id(sandbox.id, client=sandbox._client), set()),
+    "update_by_id": (
+        lambda sandbox: sandbox.update_by_id(sandbox.id, metadata={}, client=sandbox._client),
+        set(),
+    ),
+    "get_info": (lambda sandbox: sandbox.get_info(), set()),
+    "pause": (lambda sandbox: sandbox.pause(timeout=5), set()),
+    "resume": (lambda sandbox: sandbox.resume(), {"resumeSandbox"}),
+    "activate": (lambda sandbox: sandbox.activate(), set()),
+    "kill": (lambda sandbox: sandbox.kill(), set()),
+    "update": (lambda sandbox: sandbox.update(metadata={}), set()),
+    "set_timeout": (lambda sandbox: sandbox.set_timeout(None), set()),
+    "wait_for_port": (lambda sandbox: sandbox.wait_for_port(80), set()),
 }
 
 
 class Api:
     """Answers every operation, and remembers which were asked for. Every other time a build is said to go on."""
 
-    def __init__(self):
+    def __init__(self, refused=()):
         self.asked_for = set()
+        self._refused = refused
         self._statuses = itertools.cycle(["building", "ready"])
 
     def __call__(self, peer, request):
         operation_id = self._operation(request)
         self.asked_for.add(operation_id)
         build = {**BUILD, "status": next(self._statuses)} if operation_id == "getTemplateBuild" else BUILD
+        if operation_id in self._refused:
+            if operation_id == "createSandbox":
+                # Nobody knows what has become of it.
+                peer.reset()
+            else:
+                peer.send(reply(409, json={"error": {"code": "conflict", "message": "m"}}))
+            return
         answers = {
+            "listSandboxes": reply(json=[SANDBOX]),
+            "createSandbox": reply(201, json=SANDBOX),
+            "getSandbox": reply(
+                json={**SANDBOX, "status": "paused" if "pauseSandbox" in self.asked_for else "active"}
+            ),
+            "pauseSandbox": reply(202, json={"status": "pausing"}),
+            "resumeSandbox": reply(json={"id": SANDBOX["id"], "status": "active", "access_token": "a"}),
+            "activateSandbox": reply(json=SANDBOX),
+            "execRun": reply(json={"stdout": "", "stderr": "", "exit_code": 0}),
             "listTemplates": reply(json=[TEMPLATE]),
             "createTemplate": reply(202, json={**TEMPLATE, "build_id": BUILD_ID}),
             "getTemplate": reply(json=TEMPLATE | {"status": "ready"}),
@@ -268,6 +335,33 @@ def test_each_method_uses_the_operations_that_it_is_said_to_use(method, serve):
     assert api.asked_for == {
         operation_id
         for operation_id, methods in USED_BY.items()
+        if isinstance(methods, list) and method in methods
+    }
+
+
+@pytest.mark.parametrize("public", [superserve.Sandbox, superserve.AsyncSandbox])
+def test_every_public_method_of_a_sandbox_uses_an_operation(public):
+    named = {
+        method for methods in USED_BY_SANDBOXES.values() if isinstance(methods, list) for method in methods
+    }
+
+    assert named | WITHOUT_OPERATION == {
+        name for name in dir(public) if not name.startswith("_") and callable(getattr(public, name))
+    }
+
+
+@pytest.mark.parametrize("method", SANDBOX_CALLS)
+def test_each_method_of_a_sandbox_uses_the_operations_that_it_is_said_to_use(method, serve):
+    call, refused = SANDBOX_CALLS[method]
+    api = Api(refused)
+    with superserve.Superserve(api_key="key", base_url=serve(api).url) as client:
+        sandbox = superserve.Sandbox.get(SANDBOX["id"], client=client)
+        api.asked_for.clear()
+        call(sandbox)
+
+    assert api.asked_for == {
+        operation_id
+        for operation_id, methods in USED_BY_SANDBOXES.items()
         if isinstance(methods, list) and method in methods
     }
 
@@ -374,6 +468,16 @@ TEMPLATE = {
     "disk_mib": 4096,
     "created_at": "2026-05-01T12:00:00Z",
 }
+SANDBOX = {
+    "id": "7a3f2b8c-0000-4000-8000-00000000000a",
+    "name": "box",
+    "status": "active",
+    "vcpu_count": 1,
+    "memory_mib": 1024,
+    "created_at": "2026-05-01T12:00:00.123456789Z",
+    "metadata": {},
+    "access_token": "a",
+}
 BUILD_ID = "7a3f2b8c-0000-4000-8000-000000000003"
 BUILD = {
     "id": BUILD_ID,
@@ -459,6 +563,8 @@ def test_superserve_sends_only_fields_that_the_contract_has():
         (superserve.TemplateStatus, "TemplateStatus"),
         (superserve.TemplateBuildStatus, "TemplateBuildStatus"),
         (superserve.BuildLogStream, "BuildLogStream"),
+        (superserve.SandboxStatus, "SandboxStatus"),
+        (superserve.PreviewAccess, "PreviewAccess"),
     ],
 )
 def test_superserve_names_only_values_that_the_contract_lists(ours, component):
@@ -473,4 +579,23 @@ def test_every_option_of_create_is_a_field_of_the_request(public):
     # A spec holds the same fields.
     besides = {"api_key", "base_url", "client", "spec"}
 
-    assert inspect.signature(public.create).parameters.keys() - besides <= fields - {"build_spec"}
+    options = inspect.signature(public.create).parameters.keys() - besides
+    assert options <= fields - {"build_spec"}
+
+
+@pytest.mark.parametrize("public", [superserve.Sandbox, superserve.AsyncSandbox])
+def test_every_option_of_a_sandbox_is_a_field_of_a_request(public):
+    connection = {"api_key", "base_url", "sandbox_url", "client"}
+    created = inspect.signature(public.create).parameters.keys() - connection - {"adopt_lost"}
+    updated = inspect.signature(public.update).parameters.keys() - {"self"}
+
+    assert created == attrs.fields_dict(models.CreateSandboxRequest).keys()
+    assert updated == attrs.fields_dict(models.SandboxPatch).keys()
+
+
+def test_a_sandbox_has_all_that_the_contract_says_of_it_but_what_opens_it():
+    ours = {field.name for field in attrs.fields(superserve.SandboxInfo)}
+    theirs = attrs.fields_dict(models.SandboxResponse).keys() - {"additional_properties"}
+
+    assert theirs - ours == {"access_token", "routing_hint", "snapshot_id"}
+    assert ours <= theirs

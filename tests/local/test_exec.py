@@ -2,6 +2,8 @@
 
 import io
 import json
+import pathlib
+import shutil
 import threading
 import time
 import zipfile
@@ -9,10 +11,11 @@ import zipfile
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
 
 from superserve.local import LocalServer
-from superserve.local._machines.sandboxes.spaces import find_space
+from superserve.local._machines.sandboxes.spaces import Bwrap, Unshared, find_space
+from superserve.local._resources.sandboxes import SandboxResource
+from tests.local.box import Box
 
 
 @pytest.fixture(scope="module")
@@ -31,41 +34,6 @@ def server(isolation):
 def http(server):
     with httpx.Client(base_url=server.base_url, headers={"X-API-Key": server.api_key}, verify=False) as http:
         yield http
-
-
-class Box:
-    """A sandbox, and a client for it."""
-
-    def __init__(self, server, http, **fields):
-        made = http.post("/sandboxes", json={"name": "box", **fields}).json()
-        self.id, self.token = made["id"], made["access_token"]
-        self.path = f"/sandboxes/{self.id}"
-        self.url = server.base_url
-        self.http = httpx.Client(
-            base_url=server.base_url,
-            headers={"X-Superserve-Sandbox-Id": self.id, "X-Access-Token": self.token},
-            verify=False,
-            timeout=20,
-        )
-
-    def run(self, command, **fields):
-        response = self.http.post("/exec", json={"command": command, **fields})
-        assert response.status_code == 200, response.text
-        return response.json()
-
-    def stream(self, command, **fields):
-        response = self.http.post("/exec/stream", json={"command": command, **fields})
-        assert response.headers["content-type"] == "text/event-stream"
-        lines = response.text.split("\n")
-        return [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
-
-    def connect(self, *protocols):
-        return connect(
-            self.url.replace("http", "ws") + "/exec/connect",
-            additional_headers={"X-Superserve-Sandbox-Id": self.id},
-            subprotocols=protocols or ["superserve.exec.v1", f"token.{self.token}"],
-            compression=None,
-        )
 
 
 @pytest.fixture(scope="module")
@@ -440,6 +408,29 @@ def test_commands_can_be_written_down_instead(server, box):
     assert box.run("pytest -q") == {"stdout": "1 failed\n", "stderr": "", "exit_code": 1}
     assert box.stream("pytest", args=["-x"])[-1]["exit_code"] == 1
     server.commands.clear()
+
+
+@pytest.mark.parametrize(("program", "kind"), [("bwrap", Bwrap), ("unshare", Unshared)])
+def test_a_command_cannot_change_this_machine(http, server, monkeypatch, program, kind):
+    path = shutil.which(program)
+    if path is None or isinstance(find_space(), str):
+        pytest.skip(f"{program} does not work here")
+    monkeypatch.setattr(server._running().services.resource(SandboxResource), "_space", kind(path))
+    box = Box(server, http)
+    with box.http:
+        ran = box.run(
+            "mount -o remount,rw,bind /usr; touch /usr/mark; kill -9 1; cat /proc/self/status; hostname; pwd"
+        )
+        assert (
+            box.run("echo x > /dev/null; test -d /home/user && echo $$ > /tmp/mark && rm /tmp/mark")[
+                "exit_code"
+            ]
+            == 0
+        )
+    http.delete(box.path)
+    assert "CapEff:\t0000000000000000" in ran["stdout"]
+    assert ran["stdout"].endswith("sandbox\n/home/user\n")
+    assert not pathlib.Path("/usr/mark").exists()
 
 
 def test_nothing_runs_where_nothing_keeps_it_apart(monkeypatch):

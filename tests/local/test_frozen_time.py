@@ -8,7 +8,7 @@ import httpx
 import pytest
 import time_machine
 
-from superserve import AsyncTemplate, SandboxTimeoutError, Superserve, Template
+from superserve import AsyncTemplate, Sandbox, SandboxTimeoutError, Superserve, Template
 from superserve.local import LocalServer
 
 LATER = datetime(2040, 1, 1, tzinfo=UTC)
@@ -112,3 +112,47 @@ def test_the_newest_is_the_one_made_last_though_time_stands_still(server, freeze
 
     assert [row["name"] for row in listed][:2] == ["last", "first"]
     assert [row["id"] for row in of_template] == builds[::-1]
+
+
+@pytest.fixture
+def http(server):
+    headers = {"X-API-Key": server.api_key}
+    with httpx.Client(base_url=server.base_url, headers=headers, verify=False, timeout=20) as http:
+        yield http
+
+
+def test_moving_time_on_ends_no_sandbox_and_takes_no_token_away(http, freeze):
+    made = http.post("/sandboxes", json={"name": "box", "timeout_seconds": 3600}).json()
+    idle = http.post("/sandboxes", json={"name": "idle", "auto_delete_seconds": 3600}).json()
+    http.post(f"/sandboxes/{idle['id']}/pause")
+
+    with freeze(datetime.now(UTC) + timedelta(days=1)):
+        # As soon as this one is gone, the others have been looked at.
+        short = http.post("/sandboxes", json={"name": "short", "timeout_seconds": 1}).json()
+        wait_for_status(http, short["id"], "paused")
+
+        assert http.get(f"/sandboxes/{made['id']}").json()["status"] == "active"
+        assert http.get(f"/sandboxes/{made['id']}").json()["access_token"] == made["access_token"]
+        assert http.get(f"/sandboxes/{idle['id']}").json()["status"] == "paused"
+
+
+def wait_for_status(http, sandbox_id, status):
+    for _ in range(1000):
+        if http.get(f"/sandboxes/{sandbox_id}").json()["status"] == status:
+            return
+    raise AssertionError(f"never {status}")
+
+
+def test_the_newest_sandbox_is_listed_first_though_time_stands_still(http, freeze):
+    with freeze(LATER):
+        made = [http.post("/sandboxes", json={"name": name}).json()["id"] for name in ("first", "last")]
+        assert [row["id"] for row in http.get("/sandboxes").json()] == made[::-1]
+
+
+def test_waiting_for_a_command_ends_at_its_timeout(server, freeze):
+    server.commands.on("build*").answer(stdout="done", after_s=100_000)
+    with freeze(LATER), Sandbox.create(name="box", **connection(server)) as sandbox:
+        command = sandbox.commands.spawn("build all")
+        with pytest.raises(SandboxTimeoutError):
+            command.wait(timeout_s=0.1)
+        command.kill()

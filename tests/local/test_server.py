@@ -377,6 +377,8 @@ def test_nothing_of_the_client_is_imported():
 def test_a_forked_process_is_told_at_once_whose_the_server_is():
     with LocalServer(limits=False) as server:
         fault = server.faults.on("GET /templates").answer(503)
+        commands = server.commands
+        scripting = commands.on("make")
         steering = {
             "add_team": server.add_team,
             "add_key": server.add_key,
@@ -392,6 +394,9 @@ def test_a_forked_process_is_told_at_once_whose_the_server_is():
             "left": lambda: fault.left,
             "remove": fault.remove,
             "wait_for": fault.wait_for,
+            "commands": lambda: server.commands,
+            "script": scripting.answer,
+            "forget scripts": commands.clear,
             "requests": server.requests.count,
             "arrival": server.requests.wait_for,
             "forget": server.requests.clear,

@@ -105,14 +105,16 @@ def test_without_a_system_team_the_list_can_be_empty(open_client):
     assert (answer.status_code, answer.text) == (200, "[]")
 
 
-def test_lists_are_not_paged(server, http):
+def test_lists_are_whole_unless_a_page_is_asked_for(server, http):
     server.templates.add_many(500)
 
-    answer = http.get("/templates", params={"limit": "10", "offset": "5", "order": "asc"})
+    answer = http.get("/templates")
+    page = http.get("/templates", params={"q": "PLATE-4", "limit": "2", "offset": "1", "owner": "team"})
 
     assert len(answer.json()) == 500 + 5
     assert names(answer)[0] == "template-499"
-    assert "x-total-count" not in answer.headers
+    assert answer.headers["x-total-count"] == "505"
+    assert (names(page), page.headers["x-total-count"]) == (["template-498", "template-497"], "111")
 
 
 @pytest.mark.parametrize(

@@ -1,78 +1,108 @@
-"""What is sent again after an answer of the data plane, or after none: the table, row by row."""
-
-import json
+"""The table that decides whether a request to a sandbox is sent again, row by row (sandbox-behaviour 15)."""
 
 import httpx
 import pytest
 
-from superserve import SandboxError
+from superserve import _config
 from superserve._http import responses
-from superserve._http.planes import Plane
+from superserve._http.planes import Access, data_plane
+from superserve._http.policy import OutOfTurnError
 from superserve._http.resend import Verdict, judge
-from superserve._operations.operation import Operation, read_nothing
+from superserve._operations import exec as commands
 from superserve._redact import Redactor
 
-OPERATION = Operation("do it", read_nothing, read_nothing, is_repeatable=False)
-PLANE = Plane("http://sandbox.test", "X-Access-Token", "t" * 64, Redactor("t" * 64), "sandbox_url=")
-REQUEST = httpx.Request("POST", "http://sandbox.test/exec")
+REQUEST = httpx.Request("POST", "http://api.test/exec")
+TEXT = {"content-type": "text/plain; charset=utf-8"}
+JSON = {"content-type": "application/json"}
+PLANE = data_plane(
+    _config.resolve("the-key", "http://api.test"),
+    "box",
+    Access("the-token"),
+    Redactor("the-key", "the-token"),
+)
+OPERATION = commands.stream("run 'make'")
 
 
-def answered(status, body="", kind="text/plain; charset=utf-8"):
-    response = httpx.Response(status, content=body, headers={"Content-Type": kind}, request=REQUEST)
-    return responses.refusal(OPERATION, response, PLANE)
+def envelope(code):
+    return f'{{"error": {{"code": "{code}", "message": "m"}}}}'
 
 
-def enveloped(status, code):
-    return answered(status, json.dumps({"error": {"code": code, "message": "No."}}), "application/json")
+ROWS = [
+    # Connect refused, DNS, TLS, waiting for a connection: not sent.
+    (httpx.ConnectError("refused"), Verdict.BACK_OFF),
+    (httpx.ConnectTimeout("slow"), Verdict.BACK_OFF),
+    (httpx.PoolTimeout("full"), Verdict.BACK_OFF),
+    (httpx.InvalidURL("odd"), Verdict.RAISE),
+    (OutOfTurnError(5.0, REQUEST), Verdict.RAISE),
+    # 401 text.
+    ((401, TEXT, "invalid access token\n"), Verdict.WAKE),
+    ((401, TEXT, "missing X-Access-Token header\n"), Verdict.WAKE),
+    # 404 with three meanings.
+    ((404, JSON, envelope("sandbox_route_stale")), Verdict.WAKE),
+    ((404, TEXT, '{"error":"file not found"}'), Verdict.RAISE),
+    ((404, TEXT, "404 page not found\n"), Verdict.RAISE),
+    # 503 of a sandbox that does not run.
+    ((503, JSON, envelope("sandbox_unavailable")), Verdict.WAKE),
+    ((503, TEXT, "sandbox is paused\n"), Verdict.WAKE),
+    ((503, TEXT, "sandbox is stopped\n"), Verdict.WAKE),
+    # 429 of the connection caps, of the rate, of a quota.
+    ((429, TEXT, "too many connections to sandbox\n"), Verdict.BACK_OFF),
+    ((429, TEXT, "too many connections from this IP\n"), Verdict.BACK_OFF),
+    ((429, JSON, envelope("rate_limited")), Verdict.BACK_OFF),
+    ((429, JSON, envelope("too_many_sandboxes")), Verdict.RAISE),
+    # Refused for good.
+    ((400, TEXT, "command is required\n"), Verdict.RAISE),
+    ((403, TEXT, "port not allowed\n"), Verdict.RAISE),
+    ((405, TEXT, "method not allowed\n"), Verdict.RAISE),
+    ((413, TEXT, "request body too large\n"), Verdict.RAISE),
+    ((507, JSON, envelope("sandbox_storage_full")), Verdict.RAISE),
+    ((307, {"location": "/elsewhere"}, ""), Verdict.RAISE),
+    # 502 `sandbox unreachable`, and any other gateway's.
+    ((502, TEXT, "sandbox unreachable\n"), Verdict.UNKNOWN),
+    ((502, {"content-type": "text/html"}, "<html>"), Verdict.UNKNOWN),
+    ((503, TEXT, "no healthy upstream"), Verdict.UNKNOWN),
+    ((503, TEXT, "about: sandbox is paused\n"), Verdict.UNKNOWN),
+    ((503, JSON, envelope("service_unavailable")), Verdict.UNKNOWN),
+    ((504, {}, ""), Verdict.UNKNOWN),
+    ((520, {}, ""), Verdict.UNKNOWN),
+    # Lost after it was sent, and this side's own timeout.
+    (httpx.ReadError("broken"), Verdict.UNKNOWN),
+    (httpx.WriteError("broken"), Verdict.UNKNOWN),
+    (httpx.RemoteProtocolError("hung up"), Verdict.UNKNOWN),
+    (httpx.ReadTimeout("silent"), Verdict.UNKNOWN),
+    (httpx.DecodingError("packed"), Verdict.UNKNOWN),
+]
 
 
-def failed(cause):
-    error = responses.failure(OPERATION, cause, PLANE, timeout_s=1.0)
-    error.__cause__ = cause
-    return error
+def error_of(came):
+    if isinstance(came, Exception):
+        error = responses.failure(OPERATION, came, PLANE, timeout_s=1.0)
+        error.__cause__ = came
+        return error
+    status, headers, body = came
+    return responses.refusal(OPERATION, httpx.Response(status, headers=headers, text=body), PLANE)
 
 
-RAISE, WAKE, BACK_OFF, UNKNOWN = Verdict
-ROWS = {
-    "connection refused": (failed(httpx.ConnectError("refused", request=REQUEST)), BACK_OFF),
-    "no connection in time": (failed(httpx.ConnectTimeout("late", request=REQUEST)), BACK_OFF),
-    "no turn in the pool": (failed(httpx.PoolTimeout("late", request=REQUEST)), BACK_OFF),
-    "an address that is none": (failed(httpx.UnsupportedProtocol("ftp", request=REQUEST)), RAISE),
-    "401 text": (answered(401, "invalid access token\n"), WAKE),
-    "401 missing": (answered(401, "missing X-Access-Token header\n"), WAKE),
-    "404 stale": (enveloped(404, "sandbox_route_stale"), WAKE),
-    "503 unavailable": (enveloped(503, "sandbox_unavailable"), WAKE),
-    "503 paused": (answered(503, "sandbox is paused\n"), WAKE),
-    "503 stopped": (answered(503, "sandbox is stopped\n"), WAKE),
-    "429 connections": (answered(429, "too many connections to sandbox\n"), BACK_OFF),
-    "429 limited": (enveloped(429, "rate_limited"), BACK_OFF),
-    "429 quota": (enveloped(429, "too_many_sandboxes"), RAISE),
-    "400": (answered(400, "invalid sandbox URL\n"), RAISE),
-    "403": (answered(403, "port not allowed\n"), RAISE),
-    "404 text": (answered(404, "404 page not found\n"), RAISE),
-    "404 file": (answered(404, '{"error":"file not found"}\n'), RAISE),
-    "405": (answered(405, "method not allowed\n"), RAISE),
-    "413": (answered(413, "request body too large\n"), RAISE),
-    "500": (answered(500, "internal: no\n"), RAISE),
-    "507": (enveloped(507, "sandbox_storage_full"), RAISE),
-    "502 unreachable": (answered(502, "sandbox unreachable\n"), UNKNOWN),
-    "502 page": (answered(502, "<html>", "text/html"), UNKNOWN),
-    "503 page": (answered(503, "<html>", "text/html"), UNKNOWN),
-    "503 other text": (answered(503, "no healthy upstream"), UNKNOWN),
-    "503 a page that says so": (answered(503, "sandbox is paused", "text/html"), UNKNOWN),
-    "503 other code": (enveloped(503, "service_unavailable"), UNKNOWN),
-    "504": (answered(504), UNKNOWN),
-    "408": (answered(408), UNKNOWN),
-    "520": (answered(520), UNKNOWN),
-    "broken while it was read": (failed(httpx.ReadError("reset", request=REQUEST)), UNKNOWN),
-    "broken while it was sent": (failed(httpx.WriteError("reset", request=REQUEST)), UNKNOWN),
-    "hung up": (failed(httpx.RemoteProtocolError("hung up", request=REQUEST)), UNKNOWN),
-    "no answer in time": (failed(httpx.ReadTimeout("late", request=REQUEST)), UNKNOWN),
-    "200 that cannot be read": (SandboxError("nonsense", status_code=200), UNKNOWN),
-}
+@pytest.mark.parametrize(
+    ("came", "verdict"),
+    ROWS,
+    ids=[repr(came) if isinstance(came, Exception) else f"{came[0]} {came[2][:40]}" for came, _ in ROWS],
+)
+def test_each_row_of_the_table(came, verdict):
+    assert judge(error_of(came)) is verdict
 
 
-@pytest.mark.parametrize("row", ROWS)
-def test_each_row_of_the_table_has_its_verdict(row):
-    error, verdict = ROWS[row]
-    assert judge(error) is verdict
+@pytest.mark.parametrize(
+    ("came", "verdict"),
+    [
+        ((502, TEXT, "sandbox unreachable\n"), Verdict.BACK_OFF),
+        ((504, {}, ""), Verdict.BACK_OFF),
+        (httpx.ReadError("broken"), Verdict.BACK_OFF),
+        (httpx.ReadTimeout("silent"), Verdict.RAISE),
+        ((520, {}, ""), Verdict.RAISE),
+        ((403, TEXT, "no"), Verdict.RAISE),
+        ((503, JSON, envelope("sandbox_unavailable")), Verdict.WAKE),
+    ],
+)
+def test_a_request_that_changes_nothing_is_sent_again_where_that_may_help(came, verdict):
+    assert judge(error_of(came), may_repeat=True) is verdict

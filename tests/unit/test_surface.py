@@ -10,26 +10,32 @@ from superserve import (
     AsyncBuild,
     AsyncCommandSession,
     AsyncFileStream,
+    AsyncSandbox,
     AsyncSuperserve,
     AsyncTemplate,
     Build,
     CommandSession,
     FileStream,
+    Sandbox,
     Superserve,
     Template,
 )
 from superserve._async.commands import AsyncCommands
 from superserve._async.files import AsyncFiles
+from superserve._async.sandboxes import AsyncSandboxes
 from superserve._async.templates import AsyncTemplates
 from superserve._http import connections_async, connections_sync, tasks_async, tasks_sync
 from superserve._sync.commands import Commands
 from superserve._sync.files import Files
+from superserve._sync.sandboxes import Sandboxes
 from superserve._sync.templates import Templates
 
 PAIRS = [
     (AsyncTemplate, Template),
     (AsyncSuperserve, Superserve),
     (AsyncTemplates, Templates),
+    (AsyncSandbox, Sandbox),
+    (AsyncSandboxes, Sandboxes),
     (AsyncCommands, Commands),
     (AsyncCommandSession, CommandSession),
     (AsyncFiles, Files),
@@ -41,7 +47,11 @@ PLACED = {
     "self",
     "cls",
     "template_id",
+    "spec",
+    "specs",
     "build_id",
+    "sandbox_id",
+    "timeout_seconds",
     "command",
     "path",
     "content",
@@ -51,8 +61,6 @@ PLACED = {
     "remote",
     "port",
     "name",
-    "spec",
-    "specs",
 }
 # The same, although it has a default.
 PLACED_OPTIONS = {"build_id", "signal", "size", "timeout_s"}
@@ -125,9 +133,17 @@ def test_what_the_hand_written_half_imports_is_in_the_other_half(asynchronous, p
                 assert hasattr(plain, name), f"{shell.name} imports {name}"
 
 
-@pytest.mark.parametrize(("whole", "door"), [(Template, Templates), (AsyncTemplate, AsyncTemplates)])
+@pytest.mark.parametrize(
+    ("whole", "door"),
+    [
+        (Template, Templates),
+        (AsyncTemplate, AsyncTemplates),
+        (Sandbox, Sandboxes),
+        (AsyncSandbox, AsyncSandboxes),
+    ],
+)
 def test_the_doors_of_a_client_are_the_class_methods_without_a_connection(whole, door):
-    connection = {"api_key", "base_url", "client"}
+    connection = {"api_key", "base_url", "sandbox_url", "client"}
     factories = {
         name: getattr(whole, name) for name, member in vars(whole).items() if isinstance(member, classmethod)
     }

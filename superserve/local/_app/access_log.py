@@ -8,6 +8,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from superserve.local._app.clock import monotonic
 
+_SWITCHING = 101
+
 logger = logging.getLogger("superserve.local.requests")
 
 
@@ -29,6 +31,14 @@ class Served:
         return f"{self.method} {self.path}{query}: {self.status or 'no answer'}"
 
 
+def read_status(message: Message) -> int | None:
+    """Return the status that a message begins an answer with, None for any other message."""
+    if message["type"] in {"http.response.start", "websocket.http.response.start"}:
+        status: int = message["status"]
+        return status
+    return _SWITCHING if message["type"] == "websocket.accept" else None
+
+
 class AccessLog:
     """Logs what another application serves, if anybody listens. Keys come in headers and stay out of it."""
 
@@ -46,8 +56,7 @@ class AccessLog:
 
         async def answer(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
+            status = status or read_status(message)
             await send(message)
 
         try:

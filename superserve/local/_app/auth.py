@@ -117,6 +117,10 @@ class Teams:
         self._teams.save(team)
         return team
 
+    def find(self, team_id: str) -> TeamRow:
+        """Return a team; KeyError if there is no such one."""
+        return self._teams[self.check(team_id)]
+
     def check(self, team_id: str) -> str:
         """Return the id of a team; KeyError if there is no such one."""
         if team_id not in self._teams:

@@ -5,6 +5,7 @@ import asyncio
 from superserve.local._app.api import Api
 from superserve.local._app.data_plane import DataPlane
 from superserve.local._app.front_door import FrontDoor
+from superserve.local._app.preview import Preview
 from superserve.local._app.recorder import Record, Recorder
 from superserve.local._app.router import Router
 from superserve.local._app.services import Services
@@ -32,6 +33,7 @@ class Backend:
         self.app = FrontDoor(
             self._api,
             _data_plane(services),
+            Preview(services.resource(SandboxResource)),
             Control(faults, record, key=services.teams.api_key, reset=self.reset),
             Page(services),
             keys=services.teams.keys,

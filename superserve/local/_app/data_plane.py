@@ -1,8 +1,10 @@
 """The data plane: what every request to a sandbox meets before its operation, in the order of the real edge."""
 
+import contextlib
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeAlias
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Protocol, TypeAlias
 from urllib.parse import parse_qs
 
 import attrs
@@ -11,14 +13,11 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from superserve.local._app.answers import error_answer
-from superserve.local._app.errors import ApiError
-
 ID_HEADER = "x-superserve-sandbox-id"
 TOKEN_HEADER = "x-access-token"  # noqa: S105 - the name of a header
 PROTOCOL = "superserve.exec.v1"
 
-_LABEL = re.compile(r"(?P<kind>boxd|\d{1,5})-(?P<id>[A-Za-z0-9][A-Za-z0-9-]{0,63})")
+_LABEL = re.compile(r"boxd-(?P<id>[A-Za-z0-9][A-Za-z0-9-]{0,63})")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 _TAG = re.compile(r"sb-[a-z0-9]+-(?=.{36}$)")
 _REFERRER = (b"referrer-policy", b"no-referrer")
@@ -39,16 +38,21 @@ class DataRequest:
 Carry: TypeAlias = Callable[[DataRequest], Awaitable[None]]
 
 
-class Gatekeeper:
-    """Says which sandboxes there are, and who may enter."""
-
-    def status(self, sandbox_id: str) -> str | None:
-        """Return the status of a sandbox, None if there is none."""
-        raise NotImplementedError
+class Gatekeeper(Protocol):
+    """Says which sandboxes there are, who may enter, and how many at a time."""
 
     def is_token(self, sandbox_id: str, token: str) -> bool:
         """Whether a token opens a sandbox."""
-        raise NotImplementedError
+        ...
+
+    def check_running(self, sandbox_id: str) -> Response | None:
+        """Return why nothing can be done in a sandbox, or None."""
+        ...
+
+    @property
+    def most_connections(self) -> tuple[int | None, int | None]:
+        """How many requests are served at a time: to one sandbox, and from one address."""
+        ...
 
 
 class DataPlane:
@@ -63,6 +67,8 @@ class DataPlane:
         self._gatekeeper = gatekeeper
         self._routes = routes
         self._paths = {path for _, path in routes}
+        self._to_sandbox: Counter[str] = Counter()
+        self._from_address: Counter[str] = Counter()
 
     def takes(self, scope: Scope) -> bool:
         """Whether a request is for this plane: by its path, or by a host name that begins with a sandbox."""
@@ -71,26 +77,48 @@ class DataPlane:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        request = self._admit(scope, receive, send)
-        if isinstance(request, Response):
-            await _refuse(request, scope, receive, send)
-            return
-        method = "WEBSOCKET" if scope["type"] == "websocket" else scope["method"]
-        try:
-            await self._routes[method, scope["path"]](request)
-        except ClientDisconnect:
-            return
-
-    def _admit(self, scope: Scope, receive: Receive, send: Send) -> "DataRequest | Response":  # noqa: PLR0911 - the edge's steps
         headers = Headers(scope=scope)
         sandbox_id = _find_sandbox(headers)
         if sandbox_id is None:
-            return text_answer(400, "invalid sandbox URL")
+            await text_answer(400, "invalid sandbox URL")(scope, receive, send)
+            return
+        address = _find_address(scope, headers)
+        with self._counting(sandbox_id, address) as refusal:
+            request = refusal or self._admit(sandbox_id, headers, scope, receive, send)
+            if isinstance(request, Response):
+                await request(scope, receive, send)
+                return
+            with contextlib.suppress(ClientDisconnect):
+                await self._routes[_method(scope), scope["path"]](request)
+
+    @contextlib.contextmanager
+    def _counting(self, sandbox_id: str, address: str) -> Iterator[Response | None]:
+        """Count a request while it is served; what is yielded refuses it."""
+        of_sandbox, of_address = self._gatekeeper.most_connections
+        if of_sandbox is not None and self._to_sandbox[sandbox_id] >= of_sandbox:
+            yield text_answer(429, "too many connections to sandbox")
+            return
+        if of_address is not None and self._from_address[address] >= of_address:
+            yield text_answer(429, "too many connections from this IP")
+            return
+        counts = ((self._to_sandbox, sandbox_id), (self._from_address, address))
+        for counter, key in counts:
+            counter[key] += 1
+        try:
+            yield None
+        finally:
+            for counter, key in counts:
+                counter[key] -= 1
+                if not counter[key]:
+                    del counter[key]
+
+    def _admit(  # noqa: PLR0911 - the edge's steps
+        self, sandbox_id: str, headers: Headers, scope: Scope, receive: Receive, send: Send
+    ) -> "DataRequest | Response":
         path = scope["path"]
         if path not in self._paths:
             return text_answer(404, "404 page not found")
-        method = "WEBSOCKET" if scope["type"] == "websocket" else scope["method"]
-        if (method, path) not in self._routes:
+        if (_method(scope), path) not in self._routes:
             allowed = ", ".join(each for each, other in self._routes if other == path and each != "WEBSOCKET")
             return text_answer(405, "method not allowed", allow=allowed or "GET")
         file_path = ""
@@ -106,25 +134,21 @@ class DataPlane:
             return text_answer(401, "missing X-Access-Token header")
         if not self._gatekeeper.is_token(sandbox_id, token):
             return text_answer(401, "invalid access token")
-        status = self._gatekeeper.status(sandbox_id)
-        if status is None:
-            return _private(error_answer(ApiError(404, "sandbox_route_stale", "sandbox is not on this host")))
-        if status != "active":
-            return _private(error_answer(ApiError(503, "sandbox_unavailable", f"sandbox is {status}")))
+        if "x-api-key" in headers:
+            # The real edge does not mind; but a client that sends it gives an account's key to a sandbox's host.
+            return text_answer(
+                400, "X-API-Key was sent to the data plane: it belongs to the control plane alone"
+            )
+        refusal = self._gatekeeper.check_running(sandbox_id)
+        if refusal is not None:
+            refusal.raw_headers.append(_REFERRER)
+            return refusal
         return DataRequest(scope, receive, send, sandbox_id, file_path)
 
 
 def text_answer(status: int, text: str, **headers: str) -> Response:
     """Return an answer as the edge and the machine give most of theirs: a line of text."""
     return Response(f"{text}\n", status, {"content-type": "text/plain; charset=utf-8", **headers})
-
-
-def find_preview(scope: Scope) -> tuple[int, str] | None:
-    """Return port and sandbox of a request to a server that runs in one, None for any other request."""
-    match = _LABEL.fullmatch(Headers(scope=scope).get("host", "").partition(".")[0])
-    if match is None or match["kind"] == "boxd":
-        return None
-    return int(match["kind"]), _TAG.sub("", match["id"]).lower()
 
 
 def _find_sandbox(headers: Headers) -> str | None:
@@ -150,20 +174,10 @@ def _check_path(path: str) -> str | None:
     return None
 
 
-def _private(response: Response) -> Response:
-    response.raw_headers.append(_REFERRER)
-    return response
+def _method(scope: Scope) -> str:
+    return "WEBSOCKET" if scope["type"] == "websocket" else str(scope["method"])
 
 
-async def _refuse(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] != "websocket":
-        await response(scope, receive, send)
-        return
-    await receive()
-    start: dict[str, Any] = {
-        "type": "websocket.http.response.start",
-        "status": response.status_code,
-        "headers": response.raw_headers,
-    }
-    await send(start)
-    await send({"type": "websocket.http.response.body", "body": response.body})
+def _find_address(scope: Scope, headers: Headers) -> str:
+    forwarded = headers.get("x-forwarded-for", "").partition(",")[0].strip()
+    return forwarded or (scope["client"][0] if scope["client"] else "")

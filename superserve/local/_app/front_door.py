@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from superserve.local._app.access_log import AccessLog
 from superserve.local._app.connection import Connection
 from superserve.local._app.data_plane import DataPlane
+from superserve.local._app.preview import Preview
 from superserve.local._app.recorder import Recorder
 from superserve.local._app.streams import Streams
 from superserve.local._faults.effects import Effect, Exchange
@@ -25,6 +26,7 @@ class FrontDoor:
         self,
         api: ASGIApp,
         data_plane: DataPlane,
+        preview: Preview,
         control: ASGIApp,
         page: ASGIApp,
         *,
@@ -36,6 +38,7 @@ class FrontDoor:
     ) -> None:
         self._api = api
         self._data_plane = data_plane
+        self._preview = preview
         self._control = control
         self._page = page
         self._log_and_answer = AccessLog(self._answer, keys)
@@ -48,7 +51,11 @@ class FrontDoor:
         """Answer one request."""
         app: ASGIApp
         if scope["type"] == "websocket":
-            app = self._data_plane
+            # What asks for one is a GET; the page and the API have none.
+            scope = {**scope, "method": "GET"}
+            app = self._log_and_answer
+        elif self._preview.takes(scope):
+            app = self._log_and_answer
         elif is_for_page(scope["method"], scope["path"]):
             app = self._page if _is_local(scope) else _refuse_host()
         elif scope["path"].startswith(PREFIX):
@@ -66,16 +73,20 @@ class FrontDoor:
         if not self._is_allowed(scope):
             await _refuse_host()(scope, receive, send)
             return
-        is_data = self._data_plane.takes(scope)
-        receive, send = await self._recorder.record(
-            scope, receive, send, keeps_body=scope["path"] != "/files"
-        )
+        receive, send = await self._recorder.record(scope, receive, send, is_file=scope["path"] == "/files")
         strike = self._faults.strike_request(scope["method"], scope["path"])
-        app: ASGIApp = self._data_plane if is_data else self._api
+        app = self._choose(scope)
         if strike is None:
             await app(scope, receive, send)
         else:
             await self._answer_wrong(strike, app, scope, receive, send)
+
+    def _choose(self, scope: Scope) -> ASGIApp:
+        if self._preview.takes(scope):
+            return self._preview
+        if scope["type"] == "websocket" or self._data_plane.takes(scope):
+            return self._data_plane
+        return self._api
 
     async def _answer_wrong(
         self, strike: Strike[Effect], app: ASGIApp, scope: Scope, receive: Receive, send: Send

@@ -104,7 +104,7 @@ class Operations:
         names = [name for name, operation in self._operations.items() if operation.streams_events]
         if not any(pattern.is_within(self._patterns[name]) for name in names):
             raise ValueError(
-                f"only log streams have events: {pattern.text!r} is more than {' or '.join(map(repr, names))}"
+                f"only event streams have events: {pattern.text!r} is more than {' or '.join(map(repr, names))}"
             )
 
 

@@ -1,6 +1,7 @@
 """What arrived at the server: every request to its API, for tests to look at."""
 
 import json
+import re
 import threading
 import time
 from collections import deque
@@ -13,6 +14,7 @@ import attrs
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
+from superserve.local._app.access_log import read_status
 from superserve.local._app.clock import monotonic
 from superserve.local._app.patterns import Operations, Pattern
 from superserve.local._app.process import Process
@@ -20,11 +22,16 @@ from superserve.local._app.process import Process
 # The newest requests are kept, as many as fit in both.
 KEPT_REQUESTS = 10_000
 KEPT_BODY_BYTES = 64 << 20
+# Of a body that is a file, which is not held up until all of it is there.
+FILE_BYTES = 64 << 10
 # A failed assertion shows some of what did arrive.
 SHOWN_REQUESTS = 20
 
 _SECRETS = frozenset({b"x-api-key", b"x-access-token"})
-_LOOKED_AT = _SECRETS | frozenset({b"authorization", b"expect", b"transfer-encoding", b"content-length"})
+_LOOKED_AT = _SECRETS | frozenset(
+    {b"authorization", b"sec-websocket-protocol", b"expect", b"transfer-encoding", b"content-length"}
+)
+_TOKEN = re.compile(rb"token\.[^,\s]+")
 
 
 @attrs.define(eq=False)
@@ -41,6 +48,7 @@ class Request:
     _time: float = attrs.field(alias="time", repr=False)
     _operations: Operations = attrs.field(alias="operations", repr=False)
     body: bytes = b""
+    """Of a file that is written, the first 64 KiB."""
     status: int | None = None
     """The status that was answered; None if there was no answer, or not yet."""
 
@@ -56,7 +64,11 @@ class Request:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers; upper and lower case are the same. `X-API-Key` is left out, `Authorization` is `***`."""
+        """The headers; upper and lower case are the same.
+
+        `X-API-Key` and `X-Access-Token` are left out, `Authorization`
+        is `***`.
+        """
         lines = self._headers.split(b"\n") if self._headers else []
         return Headers(raw=list(zip(lines[::2], lines[1::2], strict=True)))
 
@@ -256,9 +268,9 @@ class Recorder:
         self._record = record
 
     async def record(
-        self, scope: Scope, receive: Receive, send: Send, *, keeps_body: bool = True
+        self, scope: Scope, receive: Receive, send: Send, *, is_file: bool = False
     ) -> tuple[Receive, Send]:
-        """Record a request with its body, if that is kept; returns what to receive it and to answer it with instead."""
+        """Record a request with its body, of a file only how it begins; returns what to receive and to answer it with."""
         has_body = expects = False
         lines: list[bytes] = []
         for header in scope["headers"]:
@@ -270,7 +282,9 @@ class Recorder:
                 has_body = (
                     has_body or name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
                 )
-                if name == b"authorization":
+                if name == b"sec-websocket-protocol":
+                    header = (name, _TOKEN.sub(b"token.***", value))  # noqa: PLW2901
+                elif name == b"authorization":
                     # The key may be there by mistake.
                     header = (name, b"***")  # noqa: PLW2901
             lines += header
@@ -282,26 +296,28 @@ class Recorder:
             time.time(),
             self._record.operations,
         )
-        if has_body and keeps_body:
+        if has_body and is_file:
+            receive = _receive_and_keep(request, receive, FILE_BYTES)
+        elif has_body:
             # Like the real server, read the body before answering, also if the answer doesn't depend on it. A client
             # that waits to be asked for it is asked by whoever wants to read it.
             receive = _receive_and_keep(request, receive) if expects else await _receive_all(request, receive)
         self._record.add(request)
 
         async def answer(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                request.status = message["status"]
+            request.status = request.status or read_status(message)
             await send(message)
 
         return receive, answer
 
 
-def _receive_and_keep(request: Request, receive: Receive) -> Receive:
-    """Receive as before, and add each piece of the body to the record."""
+def _receive_and_keep(request: Request, receive: Receive, most: int = KEPT_BODY_BYTES) -> Receive:
+    """Receive as before, and add each piece of the body to the record, up to a size."""
 
     async def next_message() -> Message:
         message = await receive()
-        request.body += message.get("body", b"")
+        if (left := most - len(request.body)) > 0:
+            request.body += message.get("body", b"")[:left]
         return message
 
     return next_message

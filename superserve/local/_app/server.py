@@ -22,6 +22,8 @@ from superserve.local._official.addresses import OfficialAddresses
 from superserve.local._resources import OPERATIONS
 from superserve.local._resources.build_steering import Builds
 from superserve.local._resources.builds import BuildResource
+from superserve.local._resources.sandbox_steering import Sandboxes
+from superserve.local._resources.sandboxes import SandboxResource
 from superserve.local._resources.template_steering import Templates
 from superserve.local._resources.templates import TemplateResource
 
@@ -50,8 +52,8 @@ class LocalServer:
         limits: True for the real server's rate limits, quotas and caps, False for none, or a `Limits` of your own.
         system_templates: Whether the curated `superserve/...` templates are there.
         newer: Answer as later versions of the server do: more fields, statuses that nobody knows yet, paging.
-        isolation: What keeps commands of sandboxes apart from this machine: `auto` is bwrap, and where that does not
-            work commands are refused. `none` runs them as plain processes: absolute paths in them are this machine's.
+        isolation: What keeps commands of sandboxes apart from this machine: `auto` is bwrap or else `unshare`, and where
+            neither works commands are refused. `none` runs them as plain processes: absolute paths in them are this machine's.
         seed: Makes the ids of teams, templates and builds, and what faults leave to chance, the same on every run.
         state: A file that keeps templates, builds, teams and keys from one run to the next; made if there is none.
             By default nothing is kept.
@@ -62,6 +64,7 @@ class LocalServer:
     Attributes:
         templates: `Templates`: adds and changes templates past the API.
         builds: `Builds`: adds, holds, writes and decides builds past the API.
+        sandboxes: `Sandboxes`: adds and changes sandboxes past the API, and says how they behave.
         faults: `Faults`: makes requests, log streams and builds go wrong.
         requests: `Requests`: what arrived.
         commands: `Commands`: commands of sandboxes that don't run, but do as told.
@@ -109,6 +112,7 @@ class LocalServer:
         )
         self.templates = Templates(TemplateResource, self._running)
         self.builds = Builds(BuildResource, self._running)
+        self.sandboxes = Sandboxes(SandboxResource, self._running)
         self._process = Process()
         self._faults = Registry(seed, self._process)
         self._record = Record(OPERATIONS, self._process)

@@ -23,6 +23,10 @@ _HTML = (
 _TEXT = b"upstream connect error or disconnect/reset before headers"
 _TYPES = {"html": b"text/html", "text": b"text/plain"}
 _BINARY_BYTES = 64
+_STARTS = frozenset({"http.response.start", "websocket.accept"})
+_FRAMES = frozenset({"websocket.accept", "websocket.send"})
+# A WebSocket that ends as if all were well, without having said how the command ended.
+_GOOD_CLOSE: Message = {"type": "websocket.close", "code": 1000, "reason": "bridge closed"}
 _GARBLINGS: tuple[Garbling, ...] = get_args(Garbling)
 
 _There: TypeAlias = Callable[[bytes, Message], Awaitable[None]]
@@ -120,13 +124,15 @@ class Delay:
         async def wait(before: bytes, message: Message) -> None:
             if before:
                 await exchange.send({**message, "body": before, "more_body": True})
+            if message["type"] == "websocket.send":
+                await exchange.send(message)
             exchange.land()
             await exchange.pause(self.seconds)
             if message["type"] == "http.response.body":
                 await exchange.send({**message, "body": message.get("body", b"")[len(before) :]})
 
         async def wait_first(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in _STARTS:
                 exchange.land()
                 await exchange.pause(self.seconds)
             await exchange.send(message)
@@ -169,6 +175,15 @@ class End:
         async def end(before: bytes, message: Message) -> None:
             nonlocal ended
             ended = True
+            if message["type"] in _FRAMES:
+                if message["type"] == "websocket.send":
+                    await exchange.send(message)
+                if self.how == "end":
+                    exchange.land()
+                    await exchange.send(_GOOD_CLOSE)
+                else:
+                    await self._end(exchange)
+                return
             if self.how == "end":
                 exchange.land()
                 await exchange.send({"type": "http.response.body", "body": before, "more_body": False})
@@ -213,6 +228,9 @@ class Garble:
 
         async def send(message: Message) -> None:
             nonlocal start
+            if message["type"].startswith("websocket."):
+                await exchange.send(message)
+                return
             if message["type"] == "http.response.start":
                 start = message
                 if _is_stream(start):
@@ -322,8 +340,11 @@ class _Passage:
         if not self._counting:
             await self._send(message)
             return
+        if message["type"] in _FRAMES:
+            await self._pass_frame(message)
+            return
         if message["type"] == "http.response.start":
-            # Only log streams have events.
+            # Only event streams have events.
             self._counting = not self._counts_events or _is_stream(message)
             await self._send(message)
             if self._counting and not self._left:
@@ -338,6 +359,18 @@ class _Passage:
             return
         self._counting = False
         await self._there(body if self._counts_events else body[: self._left], message)
+
+    async def _pass_frame(self, message: Message) -> None:
+        """Count the frames of a WebSocket as events."""
+        if message["type"] == "websocket.accept":
+            await self._send(message)
+        elif self._left > 1:
+            self._left -= 1
+            await self._send(message)
+            return
+        if message["type"] == "websocket.send" or not self._left:
+            self._counting = False
+            await self._there(b"", message)
 
 
 def _is_stream(start: Message) -> bool:

@@ -27,7 +27,12 @@ DATA_PLANE: tuple[tuple[type[Resource], str, str, Operation], ...] = (
         "POST",
         Operation("execStream", "POST", "/exec/stream", needs_key=False, streams_events=True),
     ),
-    (ExecResource, "connect", "WEBSOCKET", Operation("execConnect", "GET", "/exec/connect", needs_key=False)),
+    (
+        ExecResource,
+        "connect",
+        "WEBSOCKET",
+        Operation("execConnect", "GET", "/exec/connect", needs_key=False, streams_events=True),
+    ),
     (FileResource, "read_file", "GET", Operation("readFile", "GET", "/files", needs_key=False)),
     (FileResource, "write_file", "POST", Operation("writeFile", "POST", "/files", needs_key=False)),
 )

@@ -22,15 +22,17 @@ from superserve.local._app.connection import Connection
 from superserve.local._app.data_plane import PROTOCOL, DataRequest, text_answer
 from superserve.local._app.services import Resource, Services
 from superserve.local._machines.sandboxes.guest import Command, Lost, Refused
+from superserve.local._machines.sandboxes.scripts import Playing
 from superserve.local._resources.sandboxes import SandboxResource, SandboxRow
 
 DEFAULT_LIMIT_S = 30
 KEEPALIVE_S = 15.0
 FIRST_FRAME_S = 10.0
-# Of JSON-encoded text, both streams together.
-OUTPUT_BYTES = 8 << 20
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CUT = "\n[superserve] output is longer than 8 MiB; the rest was dropped\n"
+_GATEWAY_TIMEOUT = (
+    "<html><head><title>504 Gateway Timeout</title></head><body>504 Gateway Timeout</body></html>\n"
+)
 _SIGNALS = {name: getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")}
 _STDIN, _STDOUT, _STDERR = b"\0", b"\x01", b"\x02"
 _MILLISECONDS = 2**32
@@ -108,6 +110,8 @@ class ExecResource(Resource):
         self.sandboxes = services.resource(SandboxResource)
         self.sandboxes.on_pause.append(self._cut)
         self._connections: dict[Connection, str] = {}
+        self._abandoned: set[asyncio.Task[int]] = set()
+        self._endings: set[asyncio.Task[None]] = set()
 
     # -- Operations
 
@@ -118,9 +122,12 @@ class ExecResource(Resource):
         except Malformed as error:
             await _answer(request, text_answer(400, str(error)))
             return
-        collected = _Collected()
+        behaviour = self.sandboxes.behaviour
+        collected = _Collected(behaviour.output_bytes)
         try:
-            code = await self._carry_out(request, wanted, collected.add)
+            code = await self._carry_out(request, wanted, collected.add, idle_s=behaviour.idle_s)
+        except _IdleError:
+            await _answer(request, Response(_GATEWAY_TIMEOUT, 504, media_type="text/html"))
         except _CannotStartError as error:
             text = error.text if error.is_request else f"internal: {error.text}"
             await _answer(request, text_answer(400 if error.is_request else 500, text))
@@ -172,7 +179,7 @@ class ExecResource(Resource):
 
     async def _converse(self, session: "_Session", wanted: ExecRequest) -> None:
         listening: asyncio.Task[None] | None = None
-        command: Command | None = None
+        command: Command | Playing | None = None
         request = session.request
         row = self.sandboxes.rows[request.sandbox_id]
         try:
@@ -206,34 +213,43 @@ class ExecResource(Resource):
     # -- Carrying out
 
     async def _carry_out(
-        self, request: DataRequest, wanted: ExecRequest, deliver: Callable[[str, bytes], Awaitable[None]]
+        self,
+        request: DataRequest,
+        wanted: ExecRequest,
+        deliver: Callable[[str, bytes], Awaitable[None]],
+        *,
+        idle_s: float | None = None,
     ) -> int:
-        """Run a command to its end, or until its client hangs up: then it is killed."""
+        """Run a command to its end, or until its client hangs up: then it is killed.
+
+        Where nothing is said of it for `idle_s`, whoever is in between gives up, and it goes on.
+        """
         row = self.sandboxes.rows[request.sandbox_id]
-        scripted = self.sandboxes.scripts.find(wanted.line)
-        if scripted is not None:
-            return await scripted.play(deliver, self.services.clock)
         command = await self._start(row, wanted, has_stdin=False)
         connection = Connection.of(request.scope)
         self._connections[connection] = row.id
         finishing = asyncio.create_task(command.finish(wanted.limit_s, deliver))
         hanging_up = asyncio.create_task(_wait_for_disconnect(request))
         try:
-            await asyncio.wait([finishing, hanging_up], return_when=asyncio.FIRST_COMPLETED)
-            if not finishing.done():
-                raise ClientDisconnect
-            return finishing.result()
+            await asyncio.wait([finishing, hanging_up], timeout=idle_s, return_when=asyncio.FIRST_COMPLETED)
+            if not finishing.done() and not hanging_up.done():
+                self._abandon(command, finishing)
+            return _read_result(finishing, hanging_up)
         finally:
-            for task in (finishing, hanging_up):
-                task.cancel()
-            await asyncio.wait([finishing, hanging_up])
+            hanging_up.cancel()
             self._connections.pop(connection, None)
-            # What it left in the background goes on.
-            if finishing.cancelled() or not command.ended.done():
-                command.signal(signal.SIGKILL)
-            await command.let_go()
+            if finishing not in self._abandoned:
+                finishing.cancel()
+                await asyncio.wait([finishing, hanging_up])
+                # What it left in the background goes on.
+                if finishing.cancelled():
+                    command.signal(signal.SIGKILL)
+                await command.let_go()
 
-    async def _start(self, row: SandboxRow, wanted: ExecRequest, *, has_stdin: bool) -> Command:
+    async def _start(self, row: SandboxRow, wanted: ExecRequest, *, has_stdin: bool) -> Command | Playing:
+        script = self.sandboxes.scripts.find(wanted.line)
+        if script is not None:
+            return Playing(script, self.services.clock)
         guest = await self.sandboxes.guest(row)
         if isinstance(guest, str):
             raise _CannotStartError(guest)
@@ -259,6 +275,26 @@ class ExecResource(Resource):
             await self.services.clock.sleep(KEEPALIVE_S)
             await events.keep_alive()
 
+    def _abandon(self, command: Command | Playing, finishing: "asyncio.Task[int]") -> None:
+        """Let a command that nobody waits for go on to its end."""
+
+        async def see_out() -> None:
+            with contextlib.suppress(Lost):
+                await finishing
+            await command.let_go()
+
+        self._abandoned.add(finishing)
+        ending = asyncio.create_task(see_out())
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
+        ending.add_done_callback(lambda _: self._abandoned.discard(finishing))
+
+    async def aclose(self) -> None:
+        """Wait for what was abandoned: its machines are gone."""
+        for finishing in self._abandoned:
+            finishing.cancel()
+        await asyncio.gather(*self._endings, return_exceptions=True)
+
     def _cut(self, sandbox_id: str) -> None:
         """End the connections to a machine that is paused or gone: nothing tells them why."""
         for connection, other in list(self._connections.items()):
@@ -273,6 +309,10 @@ class _CannotStartError(Exception):
         self.is_request = is_request
 
 
+class _IdleError(Exception):
+    """The load balancer gave up on an answer."""
+
+
 class _GoneError(Exception):
     """The other end of a WebSocket is gone."""
 
@@ -280,9 +320,9 @@ class _GoneError(Exception):
 class _Collected:
     """The output of a command whose answer is one body."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
         self._texts: dict[str, list[str]] = {"stdout": [], "stderr": []}
-        self._left = OUTPUT_BYTES
+        self._left = most
         self._is_cut = False
 
     async def add(self, stream: str, data: bytes) -> None:
@@ -373,7 +413,7 @@ class _Session:
             await self.close(1008, "expected start message")
             return None
 
-    async def listen(self, command: Command) -> None:
+    async def listen(self, command: Command | Playing) -> None:
         """Do what the client says until it hangs up: one thing at a time, so a stuck input holds up what is behind it."""
         with contextlib.suppress(_GoneError):
             while True:
@@ -419,6 +459,12 @@ class _Session:
         if message["type"] == "websocket.disconnect":
             raise _GoneError
         return message
+
+
+def _read_result(finishing: "asyncio.Task[int]", hanging_up: "asyncio.Task[None]") -> int:
+    if not finishing.done():
+        raise ClientDisconnect if hanging_up.done() else _IdleError
+    return finishing.result()
 
 
 async def _wait_for_disconnect(request: DataRequest) -> None:

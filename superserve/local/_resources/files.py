@@ -24,14 +24,12 @@ from superserve.local._app.data_plane import DataRequest, text_answer
 from superserve.local._app.errors import ApiError
 from superserve.local._app.services import Resource, Services
 from superserve.local._machines.sandboxes.guest import Guest, Lost
+from superserve.local._resources.sandbox_behaviour import Behaviour
 from superserve.local._resources.sandboxes import SandboxResource
 
-UPLOAD_BYTES = 4 << 30
-ZIP_ENTRIES = 100_000
-ZIP_BYTES = 2 << 30
-LISTED = 10_000
 _PIECE_BYTES = 256 * 1024
 _DENIED = ("/proc", "/sys", "/dev", "/sbin/init", "/usr/local/bin/boxd")
+_NO_HEADER = re.compile(r"[\s\x00\x7f]")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 _FULL = ApiError(507, "sandbox_storage_full", "no space left in the sandbox")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -77,20 +75,21 @@ class FileResource(Resource):
         keeper, name = _Keeper(descriptor), posixpath.basename(path)
         facts = os.fstat(descriptor)
         if stat.S_ISDIR(facts.st_mode) and form == "zip":
-            return _zip_answer(keeper, name)
+            return _zip_answer(keeper, name, self.sandboxes.behaviour)
         if stat.S_ISREG(facts.st_mode):
             return _file_answer(request, keeper, facts, name)
         with keeper:
             if not stat.S_ISDIR(facts.st_mode):
                 return _error(400, "not a regular file")
             if form == "json":
-                return json_answer(200, go_json.write(_list(descriptor)))
+                return json_answer(200, go_json.write(_list(descriptor, self.sandboxes.behaviour.listed)))
             return _error(400, "path is a directory")
 
     async def _write(self, request: DataRequest) -> Response:
         path = _clean(request.path)
         guest = await self._guest(request)
-        if self.sandboxes.is_full:
+        behaviour = self.sandboxes.behaviour
+        if behaviour.is_full:
             return error_answer(_FULL)
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
@@ -103,7 +102,7 @@ class FileResource(Resource):
             return _error(500, f"create file: {error.strerror}")
         try:
             with _Keeper(descriptor):
-                size = await _receive_into(descriptor, request)
+                size = await _receive_into(descriptor, request, behaviour.upload_bytes)
         except BaseException as error:
             # What was there is gone, and half of it is worth nothing.
             with contextlib.suppress(OSError, Lost):
@@ -128,7 +127,7 @@ class _RefusedError(Exception):
         self.response = response
 
 
-async def _receive_into(descriptor: int, request: DataRequest) -> int:
+async def _receive_into(descriptor: int, request: DataRequest, most: int) -> int:
     """Write the body to a file, and return its size."""
     size = 0
     more = True
@@ -139,7 +138,7 @@ async def _receive_into(descriptor: int, request: DataRequest) -> int:
         more = message.get("more_body", False)
         view = memoryview(message.get("body", b""))
         size += len(view)
-        if size > UPLOAD_BYTES:
+        if size > most:
             raise _RefusedError(text_answer(413, "request body too large"))
         while view:
             view = view[os.write(descriptor, view) :]
@@ -236,15 +235,15 @@ async def _read_pieces(keeper: _Keeper, start: int, end: int) -> AsyncIterator[b
         yield piece
 
 
-def _zip_answer(keeper: _Keeper, base: str) -> Response:
+def _zip_answer(keeper: _Keeper, base: str, limits: Behaviour) -> Response:
     headers = {
         "content-type": "application/zip",
         "content-disposition": f'attachment; filename="{_quote(base)}.zip"',
     }
-    return _Streamed(_zip_pieces(keeper, base), 200, headers, keeper)
+    return _Streamed(_zip_pieces(keeper, base, limits), 200, headers, keeper)
 
 
-async def _zip_pieces(keeper: _Keeper, base: str) -> AsyncIterator[bytes]:
+async def _zip_pieces(keeper: _Keeper, base: str, limits: Behaviour) -> AsyncIterator[bytes]:
     """Pack a folder in a thread, as fast as the client takes it."""
     loop = asyncio.get_running_loop()
     pieces: asyncio.Queue[bytes | None] = asyncio.Queue(4)
@@ -253,7 +252,7 @@ async def _zip_pieces(keeper: _Keeper, base: str) -> AsyncIterator[bytes]:
 
     def pack() -> None:
         try:
-            _pack(descriptor, base, _Outlet(put, is_over))
+            _pack(descriptor, base, _Outlet(put, is_over), limits)
         except _OverError:
             return
         finally:
@@ -302,14 +301,14 @@ class _Outlet:
         """Do nothing: nothing is held back."""
 
 
-def _pack(folder: int, base: str, outlet: _Outlet) -> None:
-    left = ZIP_ENTRIES
+def _pack(folder: int, base: str, outlet: _Outlet, limits: Behaviour) -> None:
+    left = limits.zip_entries
     file: IO[bytes] = outlet  # type: ignore[assignment]  # all that zipfile needs of it
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.mkdir(f"{base}/")
         for name, descriptor in _walk(folder, f"{base}/"):
             left -= 1
-            if left < 0 or outlet.size > ZIP_BYTES:
+            if left < 0 or outlet.size > limits.zip_bytes:
                 return
             if descriptor is None:
                 archive.mkdir(name)
@@ -340,17 +339,19 @@ def _walk(folder: int, prefix: str) -> Iterator[tuple[str, int | None]]:
                     os.close(inner)
 
 
-def _list(folder: int) -> dict[str, object]:
+def _list(folder: int, most: int) -> dict[str, object]:
     names = os.listdir(folder)
     entries: list[dict[str, object]] = []
-    for name in names[:LISTED]:
+    for name in names[:most]:
         size = modified = mode = 0
         with contextlib.suppress(OSError):
             facts = os.stat(name, dir_fd=folder, follow_symlinks=False)
             size, modified, mode = facts.st_size, int(facts.st_mtime), facts.st_mode
         entries.append({"name": name, "is_dir": stat.S_ISDIR(mode), "size": size, "modified_unix": modified})
-    return {"entries": entries, "truncated": len(names) > LISTED}
+    return {"entries": entries, "truncated": len(names) > most}
 
 
 def _quote(name: str) -> str:
-    return name.replace("\\", "\\\\").replace('"', '\\"').encode("ascii", "replace").decode()
+    # Headers have no line breaks; the service's own server writes spaces for them.
+    line = _NO_HEADER.sub(" ", name)
+    return line.replace("\\", "\\\\").replace('"', '\\"').encode("ascii", "replace").decode()

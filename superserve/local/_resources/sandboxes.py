@@ -1,14 +1,15 @@
 """Sandboxes: their rows, their life, and the operations of the control plane."""
 
 import asyncio
+import base64
 import contextlib
 import hashlib
 import hmac
 import json
 import posixpath
 import secrets
-import time
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar
 from urllib.parse import parse_qsl
@@ -18,10 +19,10 @@ import attrs
 from starlette.responses import Response
 
 from superserve.local._app import go_json
-from superserve.local._app.answers import Answer, drop_none, json_answer
+from superserve.local._app.answers import Answer, drop_none, error_answer, json_answer
 from superserve.local._app.auth import TeamRow
-from superserve.local._app.clock import format_time_exactly
-from superserve.local._app.data_plane import Gatekeeper
+from superserve.local._app.clock import format_time_exactly, monotonic
+from superserve.local._app.data_plane import text_answer
 from superserve.local._app.errors import ApiError
 from superserve.local._app.query import read_choice, read_number
 from superserve.local._app.router import ApiRequest, operation
@@ -29,6 +30,7 @@ from superserve.local._app.services import Resource, Services
 from superserve.local._machines.processes.scratch import Scratch, sweep
 from superserve.local._machines.sandboxes.guest import Guest, Lost
 from superserve.local._machines.sandboxes.spaces import Space, Unisolated, find_space, make_folders
+from superserve.local._resources.sandbox_behaviour import Behaviour
 from superserve.local._resources.sandbox_spec import (
     CreateSandbox,
     Network,
@@ -43,13 +45,20 @@ from superserve.local._store.rows import Row, column
 
 DEFAULT_TEMPLATE = f"{SYSTEM_PREFIX}base"
 STATUSES = ("starting", "active", "pausing", "paused", "resuming", "migrating", "failed", "deleted")
-MOST_ACTIVE = 50
 # Seconds of the server's clock.
 REAPER_S = 30.0
 _PAGE_LIMIT = 200
 _TOKEN_LIFE_S = 3600
+_RUNNING = ("active", "starting", "resuming")
 _TRANSITIONS = ("starting", "pausing", "resuming")
 _METADATA_KEY = "metadata."
+# A transition that has gone on for so long is one that a crash cut short: 15 minutes of the server's clock.
+_STALE_S = 900.0
+_UNLIMITED = {"connections": None, "address_connections": None}
+# How often, and for how long of the server's clock, activate looks whether a sandbox has settled.
+_LOOK_S = 0.05
+_SETTLE_S = 6.0
+_RESUME_SETTLE_S = 2.0
 
 
 def _write_network(network: Network) -> str:
@@ -73,6 +82,8 @@ class SandboxRow(Row):
     vcpu_count: int
     memory_mib: int
     created_at: datetime
+    changed_at: datetime
+    """When its status changed last."""
     template_id: str
     metadata: Mapping[str, str] = attrs.field(metadata=column(write=json.dumps, read=json.loads))
     network: Network | None = attrs.field(
@@ -108,7 +119,7 @@ class SandboxRow(Row):
         )
 
 
-class SandboxResource(Resource, Gatekeeper):
+class SandboxResource(Resource):
     """The sandboxes of all teams, and their machines."""
 
     ROWS = (SandboxRow,)
@@ -124,12 +135,15 @@ class SandboxResource(Resource, Gatekeeper):
         self.on_pause: list[Callable[[str], None]] = []
         """Each is told of a machine whose connections end."""
         self.scripts = services.commands
-        self.is_full = False
-        """Whether writing to any sandbox finds no space left."""
+        self._usual = Behaviour() if services.settings.limits else Behaviour().but(**_UNLIMITED)
+        self.behaviour = self._usual
         self._space: Space | str | None = None
+        self._later: set[asyncio.Task[None]] = set()
         self._endings: set[asyncio.Task[None]] = set()
         self._seed = secrets.token_bytes(32)
         self._token_epoch = 0
+        self._since: dict[str, float] = {}
+        """By their ids, since when sandboxes are active or paused, on the clock of `monotonic`: the rows have times of day."""
 
     # -- Operations
 
@@ -150,6 +164,8 @@ class SandboxResource(Resource, Gatekeeper):
             rows = [row for row in rows if text in row.name.lower()]
         sort = read_choice(query, "sort", "created_at", "name", "status")
         descending = read_choice(query, "order", "desc", "asc") == "desc"
+        if descending:
+            rows.reverse()  # Sorting keeps the order of those with the same time, as there are where time stands still.
         rows.sort(key=lambda row: str(getattr(row, sort)), reverse=descending)
         limit = read_number(query, "limit", 1)
         offset = read_number(query, "offset", 0) or 0
@@ -170,6 +186,7 @@ class SandboxResource(Resource, Gatekeeper):
         self._check_quota(request.team)
         row = self.add(request.team, new, template)
         answer = self.answer(row)
+        self._change_late(row, "starting", self.behaviour.starting_s)
         if new.network is not None:
             # The answer shows the rules as they came.
             answer["network"] = {key: list(rules) for key, rules in attrs.asdict(new.network).items()}
@@ -189,6 +206,7 @@ class SandboxResource(Resource, Gatekeeper):
             raise _conflict(row)
         if "auto_delete_seconds" in changes and row.status == "paused":
             changes["paused_since"] = self.services.clock.now()
+            self._since[row.id] = monotonic()
         self.rows.save(attrs.evolve(row, **changes))  # type: ignore[arg-type]  # as read_patch says
         return Response(status_code=204)
 
@@ -196,7 +214,9 @@ class SandboxResource(Resource, Gatekeeper):
     async def delete_sandbox(self, request: ApiRequest) -> Answer:
         """Delete a sandbox, whatever runs in it."""
         row = self._get(request)
-        if row.status in _TRANSITIONS:
+        age = (self.services.clock.now() - row.changed_at).total_seconds() * self.services.clock.speed
+        is_stale = age >= _STALE_S
+        if row.status in _TRANSITIONS and not is_stale:
             raise _conflict(row)
         await self.delete(row)
         return Response(status_code=204)
@@ -207,28 +227,43 @@ class SandboxResource(Resource, Gatekeeper):
         row = self._get(request)
         if row.status != "active":
             raise _conflict(row)
-        await self.pause(row)
-        return Response(status_code=204)
+        if self.behaviour.pausing_s is None:
+            await self.pause(row)
+            return Response(status_code=204)
+        self._save(row, status="pausing")
+        self._do_later(self.behaviour.pausing_s, lambda: self._finish_pause(row.id))
+        answer = json_answer(202, go_json.write({"status": "pausing"}))
+        answer.headers["retry-after"] = "1"
+        return answer
 
     @operation("resumeSandbox", "POST /sandboxes/{sandbox_id}/resume")
     async def resume_sandbox(self, request: ApiRequest) -> Answer:
         """Let a paused sandbox go on."""
-        row = self._get(request)
+        row = await self._settle(self._get(request), _RESUME_SETTLE_S, "pausing")
         if row.status != "paused":
             raise _conflict(row)
         self._check_quota(request.team)
         row = await self._resume(row)
-        body = {"id": row.id, "status": row.status, "access_token": self.token(row.id)}
+        shown = self.answer(row)
+        body = {key: shown[key] for key in ("id", "status", "access_token", "routing_hint") if key in shown}
+        self._change_late(row, "resuming", self.behaviour.resuming_s)
         return json_answer(200, go_json.write(body))
 
     @operation("activateSandbox", "POST /sandboxes/{sandbox_id}/activate")
     async def activate_sandbox(self, request: ApiRequest) -> Answer:
         """See to it that a sandbox runs, and return it with a fresh access token."""
-        row = self._get(request)
+        row = await self._settle(self._get(request), _SETTLE_S, "starting", "resuming")
         if row.status == "paused":
             self._check_quota(request.team)
             row = await self._resume(row)
-        elif row.status != "active":
+            answer = self.answer(row)
+            self._change_late(row, "resuming", self.behaviour.resuming_s)
+            return json_answer(200, go_json.write(answer))
+        if row.status == "pausing":
+            refusal = error_answer(ApiError(409, "sandbox_pausing", "sandbox is pausing: try again"))
+            refusal.headers["retry-after"] = "1"
+            return refusal
+        if row.status != "active":
             raise _conflict(row)
         return json_answer(200, go_json.write(self.answer(row)))
 
@@ -252,15 +287,20 @@ class SandboxResource(Resource, Gatekeeper):
             timeout_seconds=new.timeout_seconds,
             auto_delete_seconds=new.auto_delete_seconds,
             active_since=now,
+            changed_at=now,
         )
         self.rows.save(row)
+        self._since[row.id] = monotonic()
         self.env_vars[row.id] = dict(new.env_vars)
         return row
 
     async def pause(self, row: SandboxRow) -> None:
         """Stop all its processes, and end its connections."""
         now = self.services.clock.now()
-        self.rows.save(attrs.evolve(row, status="paused", paused_since=now, active_since=None))
+        self._save(
+            row, status="paused", paused_since=now, active_since=None, snapshot_id=self.services.new_id()
+        )
+        self._since[row.id] = monotonic()
         guest = self.guests.get(row.id)
         if guest is not None:
             with contextlib.suppress(Lost):
@@ -273,6 +313,7 @@ class SandboxResource(Resource, Gatekeeper):
     async def delete(self, row: SandboxRow) -> None:
         """Delete it, and end everything in it."""
         self.rows.remove(row.id)
+        self._since.pop(row.id, None)
         self.env_vars.pop(row.id, None)
         for tell in self.on_pause:
             tell(row.id)
@@ -282,28 +323,92 @@ class SandboxResource(Resource, Gatekeeper):
 
     async def _resume(self, row: SandboxRow) -> SandboxRow:
         now = self.services.clock.now()
-        row = attrs.evolve(row, status="active", active_since=now, paused_since=None)
-        self.rows.save(row)
+        row = self._save(row, status="active", active_since=now, paused_since=None)
+        self._since[row.id] = monotonic()
         guest = self.guests.get(row.id)
         if guest is not None:
             with contextlib.suppress(Lost):
                 await guest.thaw()
         return row
 
+    def set_status(self, row: SandboxRow, status: str) -> None:
+        """Say that a sandbox is in some state, whatever is true of its machine."""
+        now = self.services.clock.now()
+        self._save(
+            row,
+            status=status,
+            active_since=now if status == "active" else None,
+            paused_since=now if status == "paused" else None,
+        )
+
+    def _save(self, row: SandboxRow, **changes: object) -> SandboxRow:
+        row = attrs.evolve(row, changed_at=self.services.clock.now(), **changes)  # type: ignore[arg-type]  # fields
+        self.rows.save(row)
+        return row
+
+    def _change_late(self, row: SandboxRow, status: str, seconds: float) -> None:
+        """Let a row say for a while what was true before."""
+        if not seconds:
+            return
+        self._save(row, status=status)
+
+        async def settle() -> None:
+            now = self.rows.get(row.id)
+            if now is not None and now.status == status:
+                self._save(now, status=row.status)
+
+        self._do_later(seconds, settle)
+
+    async def _finish_pause(self, sandbox_id: str) -> None:
+        row = self.rows.get(sandbox_id)
+        if row is not None and row.status == "pausing":
+            await self.pause(row)
+
+    async def _settle(self, row: SandboxRow, limit_s: float, *statuses: str) -> SandboxRow:
+        """Wait a while for a sandbox that is in some states to leave them; raises ApiError if it is deleted."""
+        looks = int(limit_s / _LOOK_S)
+        while row.status in statuses and looks:
+            looks -= 1
+            await self.services.clock.sleep(_LOOK_S)
+            found = self.rows.get(row.id)
+            if found is None:
+                raise _report_missing()
+            row = found
+        return row
+
+    def _do_later(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        async def wait() -> None:
+            await asyncio.sleep(seconds)
+            await work()
+
+        task = asyncio.create_task(wait())
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
+
     async def run(self) -> None:
         """Pause and delete what has run, or been paused, for as long as it was to."""
         while True:
             await self.services.clock.sleep(REAPER_S)
-            for row in list(self.rows):
-                await self._reap(row)
+            await self.reap()
+
+    async def reap(self) -> None:
+        """Pause and delete what is due."""
+        for row in list(self.rows):
+            await self._reap(row)
 
     async def _reap(self, row: SandboxRow) -> None:
-        age = self.services.clock.age_of_wait
-        since, limit = row.active_since, row.timeout_seconds
-        if row.status == "active" and limit is not None and since is not None and age(since) >= limit:
+        limit = row.timeout_seconds if row.status == "active" else row.auto_delete_seconds
+        if limit is None or row.status not in {"active", "paused"}:
+            return
+        if row.id not in self._since:
+            # A state file had it: what another server's clock said is not known, the time of day is.
+            began = (row.active_since if row.status == "active" else row.paused_since) or row.created_at
+            self._since[row.id] = monotonic() - (self.services.clock.now() - began).total_seconds()
+        if self.services.clock.age_of_wait(self._since[row.id]) < limit:
+            return
+        if row.status == "active":
             await self.pause(row)
-        since, limit = row.paused_since, row.auto_delete_seconds
-        if row.status == "paused" and limit is not None and since is not None and age(since) >= limit:
+        else:
             await self.delete(row)
 
     # -- Machines
@@ -321,8 +426,8 @@ class SandboxResource(Resource, Gatekeeper):
                 self._space = await asyncio.to_thread(find_space)
         if isinstance(self._space, str):
             return (
-                f"commands need bwrap to be kept apart from this machine: {self._space}; install bubblewrap, or ask "
-                "for commands that are not kept apart with isolation='none' (--isolation none)"
+                f"commands cannot be kept apart from this machine: {self._space}; install bubblewrap, or ask for "
+                "commands that are not kept apart with isolation='none' (--isolation none)"
             )
         # Another request may have come first.
         if row.id not in self.guests:
@@ -347,17 +452,58 @@ class SandboxResource(Resource, Gatekeeper):
 
     def token(self, sandbox_id: str, hours_ago: int = 0) -> str:
         """Return a sandbox's access token: the same for everybody within an hour of the server's clock."""
-        hour = int(time.time() * self.services.clock.speed // _TOKEN_LIFE_S) - hours_ago + self._token_epoch
+        hour = (
+            int(self.services.clock.steady() * self.services.clock.speed // _TOKEN_LIFE_S)
+            - hours_ago
+            + self._token_epoch
+        )
         return hmac.new(self._seed, f"{sandbox_id}|{hour}".encode(), hashlib.sha256).hexdigest()
 
-    def status(self, sandbox_id: str) -> str | None:
-        """Return the status of a sandbox, None if there is none."""
+    @property
+    def most_connections(self) -> tuple[int | None, int | None]:
+        """How many requests are served at a time: to one sandbox, and from one address."""
+        return self.behaviour.connections, self.behaviour.address_connections
+
+    def check_running(self, sandbox_id: str) -> Response | None:
+        """Return why nothing can be done in a sandbox, or None; one that starts runs already."""
         row = self.rows.get(sandbox_id)
-        return None if row is None else row.status
+        has_old_texts = self.behaviour.has_old_texts
+        if row is None:
+            gone = ApiError(404, "sandbox_route_stale", "sandbox is not on this host")
+            return text_answer(404, "sandbox not found") if has_old_texts else error_answer(gone)
+        if row.status in _RUNNING:
+            return None
+        if (self.services.clock.now() - row.changed_at).total_seconds() < self.behaviour.stale_s:
+            return text_answer(502, "sandbox unreachable", **{"retry-after": "2"})
+        if has_old_texts:
+            return text_answer(503, "sandbox is paused" if row.status == "paused" else "sandbox unavailable")
+        return error_answer(ApiError(503, "sandbox_unavailable", f"sandbox is {row.status}"))
 
     def is_token(self, sandbox_id: str, token: str) -> bool:
         """Whether a token opens a sandbox: this hour's and the last one's do."""
         return any(hmac.compare_digest(self.token(sandbox_id, ago), token) for ago in (0, 1))
+
+    def check_preview(self, sandbox_id: str) -> Response | None:
+        """Return why nothing can be seen of a sandbox, or None; looking at a paused one does not wake it."""
+        row = self.rows.get(sandbox_id)
+        if row is None:
+            return text_answer(404, "sandbox not found")
+        if row.status not in _RUNNING:
+            text = "sandbox is paused" if row.status == "paused" else "sandbox unavailable"
+            return text_answer(503, text, **{"retry-after": "5"})
+        if row.preview_access == "private":
+            return text_answer(401, "missing preview token")
+        return None
+
+    async def dial(self, sandbox_id: str, port: int) -> socket.socket:
+        """Return a connection to a port inside a sandbox; raises OSError."""
+        guest = await self.guest(self.rows[sandbox_id])
+        if isinstance(guest, str):
+            raise ConnectionRefusedError(guest)
+        try:
+            return await guest.dial(port)
+        except Lost as error:
+            raise ConnectionRefusedError(port) from error
 
     def expire_tokens(self) -> None:
         """Refuse all tokens that were given out."""
@@ -365,7 +511,13 @@ class SandboxResource(Resource, Gatekeeper):
 
     def answer(self, row: SandboxRow) -> dict[str, object]:
         """Return a sandbox as clients see it who may run commands in it."""
-        return {**row.answer(), "access_token": self.token(row.id)}
+        hint = {"routing_hint": self._hint(row.id)} if self.behaviour.gives_hints else {}
+        return {**row.answer(), **hint, "access_token": self.token(row.id)}
+
+    def _hint(self, sandbox_id: str) -> str:
+        expiry = int(self.services.clock.now().timestamp() + self.services.clock.real(_TOKEN_LIFE_S))
+        claims = base64.urlsafe_b64encode(json.dumps({"s": sandbox_id, "e": expiry}).encode())
+        return f"h1.{claims.decode().rstrip('=')}.{self.token(sandbox_id)[:16]}"
 
     # -- The rest
 
@@ -379,8 +531,11 @@ class SandboxResource(Resource, Gatekeeper):
         """End all machines."""
         guests, self.guests = self.guests, {}
         self.scripts.clear()
-        self.is_full = False
+        self.behaviour = self._usual
+        for later in self._later:
+            later.cancel()
         self.env_vars.clear()
+        self._since.clear()
         for row in list(self.rows):
             for tell in self.on_pause:
                 tell(row.id)
@@ -406,7 +561,7 @@ class SandboxResource(Resource, Gatekeeper):
     def _get(self, request: ApiRequest) -> SandboxRow:
         row = self.rows.get(request.path["sandbox_id"])
         if row is None or row.team_id != request.team.id:
-            raise ApiError(404, "not_found", "Sandbox not found")
+            raise _report_missing()
         return row
 
     def _find_template(self, team: TeamRow, wanted: str) -> TemplateRow:
@@ -451,6 +606,10 @@ def _check_snapshot(snapshot_id: str) -> None:
         UUID(snapshot_id)
         raise ApiError(404, "not_found", "Snapshot not found")
     raise refuse("from_snapshot must be a UUID")
+
+
+def _report_missing() -> ApiError:
+    return ApiError(404, "not_found", "Sandbox not found")
 
 
 def _conflict(row: SandboxRow) -> ApiError:

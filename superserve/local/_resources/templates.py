@@ -31,7 +31,7 @@ _CATALOGUE = [
     ("openclaw", "node:22", 2, 2048, 8192),
     ("desktop", "debian:12", 2, 4096, 8192),
 ]
-# What newer servers do with pages of a list. The status is in no description: users find out what theirs do then.
+# The status is in no description: users of a newer server find out what their programs do then.
 _PAGE_LIMIT = 200
 _SORTS = ("created_at", "name", "status", "size", "built_at")
 _UNKNOWN_STATUS = "archived"
@@ -118,10 +118,11 @@ class TemplateResource(Resource):
         if prefix is None:
             raise ApiError(500, "internal_error", "the templates could not be read")
         rows = self.visible(request.team, prefix)
-        if not self.services.settings.newer:
-            return json_answer(200, b"[" + b",".join([row.json for row in rows]) + b"]")
         page, total = _cut_page(rows, request.team, request.http)
-        answer = json_answer(200, go_json.write([self._newer_answer(row) for row in page]))
+        if self.services.settings.newer:
+            answer = json_answer(200, go_json.write([self._newer_answer(row) for row in page]))
+        else:
+            answer = json_answer(200, b"[" + b",".join([row.json for row in page]) + b"]")
         answer.headers["x-total-count"] = str(total)
         return answer
 
@@ -266,7 +267,7 @@ def _report_missing() -> ApiError:
 
 
 def _cut_page(rows: list[TemplateRow], team: TeamRow, request: Request) -> tuple[list[TemplateRow], int]:
-    """Return the page of templates that the query asks a newer server for, and how many there are on all pages."""
+    """Return the page of templates that the query asks for, and how many there are on all pages: newest first."""
     query = request.query_params
     owner = read_choice(query, "owner", "all", "team", "system")
     if owner != "all":
@@ -275,7 +276,8 @@ def _cut_page(rows: list[TemplateRow], team: TeamRow, request: Request) -> tuple
         rows = [row for row in rows if text in row.name]
     sort = read_choice(query, "sort", *_SORTS)
     descending = read_choice(query, "order", "desc", "asc") == "desc"
-    rows = sorted(rows, key=lambda row: _sort_key(row, sort), reverse=descending)
+    if (sort, descending) != ("created_at", True):
+        rows = sorted(rows, key=lambda row: _sort_key(row, sort), reverse=descending)
     limit = read_number(query, "limit", 1)
     offset = read_number(query, "offset", 0) or 0
     end = None if limit is None else offset + min(limit, _PAGE_LIMIT)

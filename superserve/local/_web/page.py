@@ -33,7 +33,7 @@ OVERVIEW = "/_local/overview"
 
 _LOGS = re.compile(r"/_local/builds/([^/]+)/logs")
 # Not a path: the package may lie in an archive (zipapp).
-_FILE = resources.files(__package__) / "page.html"
+_FILE = resources.files("superserve.local._web") / "page.html"
 _BUILDS = 20
 _HEADERS = {
     "cache-control": "no-store",

@@ -17,6 +17,7 @@ from superserve import (
     RateLimitError,
     SandboxError,
     SandboxTimeoutError,
+    ServerError,
     ValidationError,
 )
 from superserve._async import commands
@@ -474,3 +475,18 @@ async def test_what_is_no_input_is_refused(box, data):
     async with await sandbox.commands.spawn("x") as session:
         with pytest.raises(ValidationError, match="data"):
             await session.stdin.write(data)
+
+
+@pytest.mark.parametrize("how", [{}, {"timeout_seconds": 99}, {"input": ""}])
+async def test_an_error_of_waking_the_sandbox_is_none_of_the_command(box, how):
+    sandbox, wire = await box(reply(503, json=envelope("sandbox_unavailable", "It is paused.")))
+    raised = ServerError("internal: no", status_code=500)
+
+    async def refresh(_wake):
+        raise raised
+
+    sandbox._data.refresh = refresh
+    with pytest.raises(ServerError) as caught:
+        await sandbox.commands.run("x", **how)
+    assert caught.value is raised
+    assert len(wire.requests) == 1

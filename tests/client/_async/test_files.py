@@ -629,3 +629,15 @@ async def test_s27_cookies_are_neither_kept_nor_sent(box):
     await sandbox.files.read("/x")
     await sandbox.files.read("/x")
     assert "cookie" not in wire.requests[1].headers
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\rb", "a;b", "x.zip"])
+async def test_folders_with_odd_names_are_told_from_files(box, name):
+    headers = {"Content-Type": "application/zip"}
+    shown = name.replace("\\", "\\\\").replace('"', '\\"').replace("\r", " ")
+    folder = archive(("x/a", b"1")).replace(b'"box.zip"', f'"{shown}.zip"'.encode())
+    sandbox, _ = await box(folder)
+    assert zipfile.is_zipfile(io.BytesIO(await sandbox.files.download_dir(f"/home/{name}")))
+    sandbox, _ = await box(file(b"PK", **{"Content-Disposition": f'inline; filename="{shown}"', **headers}))
+    with pytest.raises(ValidationError, match="no folder"):
+        await sandbox.files.download_dir(f"/home/{name}")

@@ -469,10 +469,15 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 async def test_s21_surprise_17_a_conflict_after_its_own_transition_is_borne_with(serve, connect, change):
     call, answer = CHANGES[change]
-    wire = serve(MADE, CONFLICT, CONFLICT, answer)
+    # Where it is told where the sandbox stands, its row lags.
+    lag = {
+        "pause": [reply(json=sandbox_row("starting"))],
+        "resume": [reply(json=sandbox_row("pausing"))],
+    }.get(change, [])
+    wire = serve(MADE, CONFLICT, *lag, CONFLICT, *lag, answer)
     sandbox = await AsyncSandbox.create(name="box", client=connect(wire))
     await call(sandbox)
-    assert len(wire.requests) == 4
+    assert len(wire.requests) == 4 + 2 * len(lag)
 
 
 @pytest.mark.parametrize("change", CHANGES)

@@ -2,7 +2,9 @@
 
 import json
 import math
+import threading
 
+import httpcore
 import pytest
 
 from superserve import (
@@ -333,6 +335,24 @@ async def test_input_is_written_while_output_is_taken(box):
         ["cat", "-"], input=data, encoding=None, max_output_bytes=math.ceil(3e7)
     )
     assert len(result.stdout) == 2 * len(data)
+
+
+async def test_an_end_counts_although_nothing_can_be_answered_any_more(box, monkeypatch):
+    go_on = threading.Event()
+
+    def script(talk):
+        talk.peer.wait(go_on)
+        talk.ping()
+        talk.exit(3)
+
+    async def fails(*_):
+        raise httpcore.WriteError("broken")
+
+    sandbox, _ = await box(talking(script))
+    async with await sandbox.commands.spawn("x") as session:
+        monkeypatch.setattr(session._connection._stream, "write", fails)
+        go_on.set()
+        assert (await session.wait()).exit_code == 3
 
 
 async def test_a_command_that_does_not_want_its_input_has_a_result(box):

@@ -18,6 +18,7 @@ from superserve import (
     RateLimitError,
     SandboxError,
     SandboxTimeoutError,
+    ServerError,
     ValidationError,
 )
 from superserve._streams import output
@@ -473,3 +474,18 @@ def test_what_is_no_input_is_refused(box, data):
     with sandbox.commands.spawn("x") as session:
         with pytest.raises(ValidationError, match="data"):
             session.stdin.write(data)
+
+
+@pytest.mark.parametrize("how", [{}, {"timeout_seconds": 99}, {"input": ""}])
+def test_an_error_of_waking_the_sandbox_is_none_of_the_command(box, how):
+    sandbox, wire = box(reply(503, json=envelope("sandbox_unavailable", "It is paused.")))
+    raised = ServerError("internal: no", status_code=500)
+
+    def refresh(_wake):
+        raise raised
+
+    sandbox._data.refresh = refresh
+    with pytest.raises(ServerError) as caught:
+        sandbox.commands.run("x", **how)
+    assert caught.value is raised
+    assert len(wire.requests) == 1

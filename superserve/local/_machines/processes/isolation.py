@@ -1,6 +1,5 @@
 """Where a build's steps run: inside bwrap where that works, else as plain processes of this user."""
 
-import atexit
 import contextlib
 import json
 import os
@@ -11,17 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from importlib import resources
 
 from superserve.local._app.clock import monotonic
 from superserve.local._machines.processes.scratch import Scratch
+from superserve.local._machines.program import find_program
 
 # -I and -S: no variable, folder or package of the user's has a say in what the agent runs.
 _PYTHON_OPTIONS = ("-I", "-S", "-X", "utf8")
-# Where the package lies in an archive (zipapp), a copy of it is made, which goes with the interpreter.
-_copies = contextlib.ExitStack()
-atexit.register(_copies.close)
-_AGENT = _copies.enter_context(resources.as_file(resources.files(__package__) / "agent.py"))
+_AGENT = find_program("superserve.local._machines.processes", "agent.py")
 _AGENT_INSIDE = "/run/superserve/agent.py"
 
 # Folders that steps expect in any image, and may write to.

@@ -1,5 +1,6 @@
 """Commands whose outcome a test has written down: nothing runs for them."""
 
+import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from fnmatch import fnmatchcase
@@ -8,6 +9,10 @@ import attrs
 
 from superserve.local._app import arguments
 from superserve.local._app.clock import Clock
+from superserve.local._app.process import Process
+
+_TIMED_OUT = 124
+_BY_SIGNAL = 128
 
 
 @attrs.frozen
@@ -20,13 +25,45 @@ class Script:
     exit_code: int
     after_s: float
 
-    async def play(self, deliver: Callable[[str, bytes], Awaitable[None]], clock: Clock) -> int:
+
+class Playing:
+    """A command that does as told, in place of one that runs."""
+
+    def __init__(self, script: Script, clock: Clock) -> None:
+        self._script = script
+        self._clock = clock
+        self._signalled: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def finish(self, timeout_s: float | None, deliver: Callable[[str, bytes], Awaitable[None]]) -> int:
         """Do it, and return the exit code."""
-        await clock.sleep(self.after_s)
-        for stream, data in (("stdout", self.stdout), ("stderr", self.stderr)):
+        script = self._script
+        try:
+            async with asyncio.timeout(timeout_s), asyncio.timeout(self._clock.real(script.after_s)):
+                return _BY_SIGNAL + await asyncio.shield(self._signalled)
+        except TimeoutError:
+            if timeout_s is not None and timeout_s < self._clock.real(script.after_s):
+                return _TIMED_OUT
+        for stream, data in (("stdout", script.stdout), ("stderr", script.stderr)):
             if data:
                 await deliver(stream, data)
-        return self.exit_code
+        return script.exit_code
+
+    def signal(self, number: int) -> None:
+        """End it as the signal would."""
+        if not self._signalled.done():
+            self._signalled.set_result(number)
+
+    async def write(self, data: bytes) -> None:
+        """Take input, and do nothing with it."""
+
+    def close_stdin(self) -> None:
+        """Do nothing either."""
+
+    async def let_go(self) -> None:
+        """Nothing is held."""
+
+    async def kill(self) -> None:
+        """Nothing runs."""
 
 
 class Commands:
@@ -42,6 +79,8 @@ class Commands:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._scripts: list[Script] = []
+        self._process = Process()
+        self._process.begin()
 
     def on(self, pattern: str) -> "Scripting":
         """Name commands: by the whole line, or by what it looks like (`*` and `?` stand for any text and any character).
@@ -54,11 +93,13 @@ class Commands:
 
     def clear(self) -> None:
         """Let all commands run again."""
+        self._process.check()
         with self._lock:
             self._scripts.clear()
 
     def add(self, script: Script) -> None:
         """Add what a command does; the newest that fits counts."""
+        self._process.check()
         with self._lock:
             self._scripts.insert(0, script)
 

@@ -1,5 +1,6 @@
 """Where a sandbox's processes live: in a space of their own by bwrap or unshare, or, if that is asked for, nowhere else than this machine."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -9,9 +10,11 @@ import sys
 from collections.abc import Sequence
 
 from superserve.local._machines.processes.scratch import Scratch
+from superserve.local._machines.program import find_program
 from superserve.local._machines.sandboxes.agent import MESSAGE_BYTES
 
-_AGENT = pathlib.Path(__file__).with_name("agent.py")
+_AGENT = find_program("superserve.local._machines.sandboxes", "agent.py")
+_ENTER = find_program("superserve.local._machines.sandboxes", "enter.py")
 _PYTHON_OPTIONS = ("-I", "-S", "-X", "utf8")
 _INSIDE = "/run/superserve/agent.py"
 # What any image has; home/user is where commands start.
@@ -43,13 +46,39 @@ class Bwrap:
             self._program,
             "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--hostname", "sandbox",
             "--uid", "0", "--gid", "0", "--die-with-parent", "--new-session",
+            # Or a command could make this machine's folders writable.
+            "--cap-drop", "ALL",
             "--bind", str(scratch.root), "/",
-            *_bind_programs(scratch.root),
-            *_bind_python(),
-            "--ro-bind", str(_AGENT), _INSIDE,
+            *(word for source, target in _list_binds(scratch.root) for word in ("--ro-bind", source, target)),
             "--proc", "/proc", "--dev", "/dev", "--chdir", "/",
             "--setenv", "SUPERSERVE_ISOLATED", "1",
-            "--", os.path.realpath(sys.executable), *_PYTHON_OPTIONS, _INSIDE,
+            "--", *_inner_command(),
+        ]
+        # fmt: on
+
+
+class Unshared:
+    """The same by namespaces of the kernel's alone, for machines that have no bwrap."""
+
+    is_isolated = True
+    programs = ""
+
+    def __init__(self, program: str) -> None:
+        self._program = program
+
+    def root(self, scratch: Scratch) -> str:  # noqa: ARG002 - processes see it as the root
+        """Return what absolute paths begin with for processes of the sandbox."""
+        return ""
+
+    def command(self, scratch: Scratch) -> list[str]:
+        """Prepare the folder, and return the command that starts the agent there."""
+        make_folders(scratch)
+        binds = [list(each) for each in _list_binds(scratch.root)]
+        settings = {"root": str(scratch.root), "binds": binds, "command": _inner_command()}
+        # fmt: off
+        return [
+            self._program, "--user", "--map-root-user", "--mount", "--pid", "--net", "--ipc", "--uts", "--fork",
+            "--kill-child", "--", sys.executable, *_PYTHON_OPTIONS, str(_ENTER), json.dumps(settings),
         ]
         # fmt: on
 
@@ -70,21 +99,30 @@ class Unisolated:
         return [sys.executable, *_PYTHON_OPTIONS, str(_AGENT)]
 
 
-Space = Bwrap | Unisolated
+Space = Bwrap | Unshared | Unisolated
 
 
 def find_space() -> Space | str:
     """Return the space that works on this machine, tried once, or why none does."""
-    program = shutil.which("bwrap")
-    if program is None or not hasattr(socket, "SOCK_SEQPACKET"):
-        return "bwrap is not installed"
-    space = Bwrap(program)
-    scratch = Scratch()
-    try:
-        problem = _probe(space.command(scratch))
-    finally:
-        scratch.remove()
-    return f"bwrap is installed but does not work here: {problem}" if problem else space
+    if not hasattr(socket, "SOCK_SEQPACKET") or sys.platform != "linux":
+        return "this is not Linux"
+    problems: list[str] = []
+    kinds: dict[str, type[Bwrap | Unshared]] = {"bwrap": Bwrap, "unshare": Unshared}
+    for name, kind in kinds.items():
+        program = shutil.which(name)
+        if program is None:
+            problems.append(f"{name} is not installed")
+            continue
+        space = kind(program)
+        scratch = Scratch()
+        try:
+            problem = _probe(space.command(scratch))
+        finally:
+            scratch.remove()
+        if problem is None:
+            return space
+        problems.append(f"{name} does not work here ({problem})")
+    return ", ".join(problems)
 
 
 def start_agent(command: Sequence[str]) -> "tuple[subprocess.Popen[bytes], socket.socket]":
@@ -137,23 +175,22 @@ def _probe(command: Sequence[str]) -> str | None:
     return lines[-1] if lines else f"it exited with code {process.returncode}"
 
 
-def _bind_programs(root: pathlib.Path) -> list[str]:
-    options: list[str] = []
+def _inner_command() -> list[str]:
+    return [os.path.realpath(sys.executable), *_PYTHON_OPTIONS, _INSIDE]
+
+
+def _list_binds(root: pathlib.Path) -> list[tuple[str, str]]:
+    """Return what is mounted read-only, and where; links to it are made."""
+    binds: list[tuple[str, str]] = []
     for name in _PROGRAMS:
         path, inside = pathlib.Path("/", name), root / name
-        if inside.exists() or inside.is_symlink():
+        if inside.is_symlink() or (inside.exists() and any(inside.iterdir())):
             # The template's build left one of its own, with this machine's programs in it.
             continue
         if path.is_symlink():
             inside.symlink_to(path.readlink())
         elif path.exists():
-            options += ("--ro-bind", str(path), str(path))
-    return options
-
-
-def _bind_python() -> list[str]:
-    options: list[str] = []
-    for prefix in dict.fromkeys((sys.base_prefix, sys.base_exec_prefix)):
-        if pathlib.Path(prefix).parts[1] not in _PROGRAMS:
-            options += ("--ro-bind", prefix, prefix)
-    return options
+            binds.append((str(path), str(path)))
+    prefixes = dict.fromkeys((sys.base_prefix, sys.base_exec_prefix))
+    binds += [(each, each) for each in prefixes if pathlib.Path(each).parts[1] not in _PROGRAMS]
+    return [*binds, (str(_AGENT), _INSIDE)]

@@ -1,0 +1,14 @@
+"""Programs of this package that Python runs by their paths."""
+
+import atexit
+import contextlib
+import pathlib
+from importlib import resources
+
+_copies = contextlib.ExitStack()
+atexit.register(_copies.close)
+
+
+def find_program(package: str, name: str) -> pathlib.Path:
+    """Return its file; where the package lies in an archive (zipapp), that of a copy, which goes with the interpreter."""
+    return _copies.enter_context(resources.as_file(resources.files(package) / name))

@@ -1,0 +1,285 @@
+# Written by scripts/unasync.py from tests/client/_async/test_data_plane.py. Do not edit: change that, then run `nox -s generate`.
+"""The door to a sandbox: its token, waking it, where requests go, and what is not shown."""
+
+import contextlib
+import logging
+import socket
+import traceback
+
+import pytest
+
+from superserve import (
+    AuthenticationError,
+    OutcomeUnknownError,
+    RateLimitError,
+    Sandbox,
+    SandboxConnectionError,
+    SandboxError,
+    SandboxNotRunningError,
+    Superserve,
+    ValidationError,
+)
+from tests.talk import SANDBOX_ID, TOKEN, handle, sandbox_row
+from tests.wire import cut, envelope, reply
+
+pytestmark = pytest.mark.usefixtures("no_backoff")
+
+FRESH = "f" * 64
+PATH = f"/sandboxes/{SANDBOX_ID}"
+RAN = reply(json={"stdout": "", "stderr": "", "exit_code": 0})
+TOO_OLD = reply(401, "invalid access token\n", content_type="text/plain")
+UNAVAILABLE = reply(503, json=envelope("sandbox_unavailable", "it does not run"))
+WOKEN = reply(json=sandbox_row(access_token=FRESH))
+
+
+@pytest.fixture
+def known(serve, connect):
+    def known(*answers, **options):
+        wire = serve(*answers)
+        return handle(Sandbox, connect(wire, **options)), wire
+
+    return known
+
+
+def asked(wire):
+    return [f"{request.method} {request.target}" for request in wire.requests]
+
+
+# --- waking -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("refusal", [TOO_OLD, UNAVAILABLE])
+def test_surprise_11_one_activate_and_the_command_again_with_the_new_token(known, key, refusal):
+    sandbox, wire = known(refusal, WOKEN, RAN)
+    sandbox.commands.run("true")
+    assert asked(wire) == ["POST /exec", f"POST {PATH}/activate", "POST /exec"]
+    assert [request.headers.get("x-access-token") for request in wire.requests] == [TOKEN, None, FRESH]
+    assert [request.headers.get("x-api-key") for request in wire.requests] == [None, key, None]
+    assert [request.headers.get("x-superserve-sandbox-id") for request in wire.requests] == [
+        SANDBOX_ID,
+        None,
+        SANDBOX_ID,
+    ]
+
+
+def test_surprise_11_a_second_refusal_is_final(known):
+    sandbox, wire = known(UNAVAILABLE, WOKEN, UNAVAILABLE)
+    with pytest.raises(SandboxNotRunningError, match="it does not run"):
+        sandbox.commands.run("true")
+    assert len(wire.requests) == 3
+    sandbox, wire = known(TOO_OLD, WOKEN, TOO_OLD)
+    with pytest.raises(AuthenticationError, match="another access token"):
+        sandbox.commands.run("true")
+
+
+@pytest.mark.parametrize("status", ["paused", "failed", "pausing"])
+def test_a_sandbox_that_is_not_to_be_woken_is_asked_for_and_told(known, status):
+    sandbox, wire = known(UNAVAILABLE, reply(json=sandbox_row(status)))
+    with pytest.raises(SandboxNotRunningError, match=f"it is {status}, and is not to be woken") as caught:
+        sandbox.commands.run("true", wake=False)
+    assert caught.value.status == status
+    assert asked(wire) == ["POST /exec", f"GET {PATH}"]
+
+
+def test_a_token_that_is_too_old_is_replaced_without_waking(known):
+    sandbox, wire = known(TOO_OLD, WOKEN, RAN)
+    sandbox.commands.run("true", wake=False)
+    assert asked(wire) == ["POST /exec", f"GET {PATH}", "POST /exec"]
+    assert wire.requests[-1].headers["x-access-token"] == FRESH
+
+
+def test_a_sandbox_that_is_gone_says_so(known):
+    gone = reply(404, json=envelope("not_found", "no such sandbox"))
+    for wake in (True, False):
+        sandbox, _ = known(UNAVAILABLE, gone)
+        with pytest.raises(SandboxNotRunningError, match="it is gone: create another") as caught:
+            sandbox.commands.run("true", wake=wake)
+        assert caught.value.status == "deleted"
+
+
+def test_s38_nothing_is_sent_to_a_sandbox_that_this_handle_has_killed(known):
+    sandbox, wire = known(reply(204))
+    sandbox.kill()
+    with pytest.raises(SandboxNotRunningError, match="this handle has killed it"):
+        sandbox.commands.run("true")
+    assert len(wire.requests) == 1
+
+
+def test_surprise_24_a_quota_keeps_a_command_from_running(known):
+    sandbox, wire = known(UNAVAILABLE, reply(429, json=envelope("too_many_sandboxes", "limit of 50")))
+    with pytest.raises(RateLimitError) as caught:
+        sandbox.commands.run("true")
+    assert (caught.value.code, len(wire.requests)) == ("too_many_sandboxes", 2)
+
+
+def test_a_lost_activate_does_not_leave_the_command_in_doubt(known):
+    sandbox, _ = known(UNAVAILABLE, cut(), max_attempts=1)
+    with pytest.raises(SandboxConnectionError) as caught:
+        sandbox.commands.run("true")
+    assert not isinstance(caught.value, OutcomeUnknownError)
+
+
+def test_surprise_10_what_may_have_run_is_not_sent_again(known):
+    sandbox, wire = known(reply(502, "sandbox unreachable\n", content_type="text/plain"))
+    with pytest.raises(OutcomeUnknownError):
+        sandbox.commands.run("true")
+    assert len(wire.requests) == 1
+
+
+# --- the hint ---------------------------------------------------------------------------------------------------------
+
+
+def test_s22_a_hint_is_sent_until_an_answer_has_none_and_causes_no_request(serve, connect):
+    hinted = reply(json=sandbox_row(routing_hint="a.b.c"))
+    wire = serve(hinted, RAN, RAN, WOKEN, RAN)
+    sandbox = Sandbox.get(SANDBOX_ID, client=connect(wire))
+    for _ in range(2):
+        sandbox.commands.run("true")
+    sandbox.activate()
+    sandbox.commands.run("true")
+    runs = [request for request in wire.requests if request.target == "/exec"]
+    assert [request.headers.get("x-superserve-routing-hint") for request in runs] == ["a.b.c", "a.b.c", None]
+    assert len(wire.requests) == 5
+
+
+@pytest.mark.parametrize("hint", ["a\nb", "é", ""])
+def test_a_hint_that_cannot_be_sent_is_none(serve, connect, hint):
+    wire = serve(reply(json=sandbox_row(routing_hint=hint)), RAN)
+    sandbox = Sandbox.get(SANDBOX_ID, client=connect(wire))
+    sandbox.commands.run("true")
+    assert "x-superserve-routing-hint" not in wire.requests[1].headers
+
+
+@pytest.mark.parametrize("token", ["a\nb", "é", "a b"])
+def test_a_token_that_cannot_be_sent_is_an_error_that_does_not_show_it(serve, connect, token):
+    with pytest.raises(SandboxError, match="'access_token' cannot be sent") as caught:
+        Sandbox.get(SANDBOX_ID, client=connect(serve(reply(json=sandbox_row(access_token=token)))))
+    assert token not in str(caught.value)
+
+
+# --- where requests go ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def looked_up(monkeypatch):
+    """Have names looked up, and found nowhere; return them."""
+    hosts = []
+
+    def look_up(host, *_, **__):
+        hosts.append(host.decode() if isinstance(host, bytes) else host)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    return hosts
+
+
+@pytest.mark.parametrize(
+    ("base_url", "host"),
+    [
+        ("https://api.superserve.ai", "sandbox.superserve.ai"),
+        ("https://api.superserve.ai/", "sandbox.superserve.ai"),
+        ("https://api-usw.superserve.ai", "usw-sandbox.superserve.ai"),
+        ("https://api-staging.superserve.ai", "staging-sandbox.superserve.ai"),
+        ("https://api.example.test", "api.example.test"),
+        ("https://api.example.test/v1", "api.example.test"),
+        ("http://api.superserve.ai", "api.superserve.ai"),
+        ("https://api.superserve.ai:8443", "api.superserve.ai"),
+        ("https://api.superserve.ai.example.test", "api.superserve.ai.example.test"),
+        ("https://api-new.superserve.ai", "api-new.superserve.ai"),
+        ("http://named.test:8700", "named.test"),
+    ],
+)
+def test_s5_surprise_9_only_the_host_that_belongs_to_the_address_is_asked_for(looked_up, base_url, host):
+    with Superserve(api_key="key", base_url=base_url, timeout_s=5) as client:
+        sandbox = handle(Sandbox, client)
+        calls = [
+            lambda: sandbox.commands.run("true"),
+            lambda: sandbox.commands.run("true", on_stdout=print),
+            lambda: sandbox.commands.spawn("true"),
+            lambda: sandbox.files.read("/a"),
+            lambda: sandbox.files.write("/a", b""),
+        ]
+        for call in calls:
+            with pytest.raises(SandboxConnectionError):
+                call()
+    assert {name.removeprefix(f"boxd-{SANDBOX_ID}.") for name in looked_up} == {host}
+    assert not any(
+        name.startswith("boxd-") for name in looked_up if not name.endswith("sandbox.superserve.ai")
+    )
+
+
+def test_the_address_of_sandboxes_is_an_argument_then_the_environment_then_what_belongs_to_the_api(
+    environment, key
+):
+    def address(**options):
+        with Superserve(api_key=key, **options) as client:
+            return client.sandbox_url
+
+    assert address() == "https://sandbox.superserve.ai"
+    assert address(base_url="http://127.0.0.1:8700/") == "http://127.0.0.1:8700"
+    environment.setenv("SUPERSERVE_SANDBOX_URL", "boxes.example.test")
+    assert address(base_url="http://127.0.0.1:8700") == "https://boxes.example.test"
+    assert address(sandbox_url="http://127.0.0.1:9/") == "http://127.0.0.1:9"
+    for odd in ("ftp://a.test", "", "a b", "https://user@a.test"):
+        with pytest.raises(ValidationError, match="sandbox_url"):
+            address(sandbox_url=odd)
+
+
+def test_both_planes_may_be_at_different_addresses(serve, connect):
+    control, data = serve(WOKEN), serve(TOO_OLD, RAN)
+    sandbox = handle(Sandbox, connect(control, sandbox_url=data.url))
+    sandbox.commands.run("true")
+    assert asked(control) == [f"POST {PATH}/activate"]
+    assert asked(data) == ["POST /exec", "POST /exec"]
+
+
+def test_s27_surprise_29_no_cookie_goes_from_one_sandbox_to_another(known):
+    sandbox, wire = known(
+        reply(json={"stdout": "", "stderr": "", "exit_code": 0}, headers={"Set-Cookie": "a=b; Path=/"}), RAN
+    )
+    sandbox.commands.run("true")
+    handle(Sandbox, sandbox._client).commands.run("true")
+    assert not any("cookie" in request.headers for request in wire.requests)
+
+
+# --- secrets ----------------------------------------------------------------------------------------------------------
+
+
+ECHOES = [
+    reply(400, f"you sent {TOKEN}\n", content_type="text/plain"),
+    reply(403, json={"error": f"you sent {TOKEN}"}),
+    reply(500, json=envelope("internal_error", f"you sent {TOKEN}"), headers={"X-Echo": TOKEN}),
+    reply(200, json={"stdout": 5, TOKEN: TOKEN}),
+    b"HTTP/1.1 200 " + TOKEN.encode() + b"\r\nbroken " + TOKEN.encode() + b"\r\n\r\n",
+    cut(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"),
+]
+
+
+@pytest.mark.parametrize("answer", ECHOES)
+def test_s26_tokens_are_in_no_text(known, caplog, answer):
+    sandbox, _ = known(answer)
+    with caplog.at_level(logging.DEBUG, "superserve"), pytest.raises(SandboxError) as caught:
+        sandbox.commands.run("true")
+    error = caught.value
+    shown = [str(error), repr(error), repr(error.headers), repr(error.__dict__), caplog.text]
+    shown += traceback.format_exception(error)
+    assert not [text for text in shown if TOKEN in text]
+
+
+def test_s26_a_token_that_was_replaced_is_not_shown_either(known):
+    sandbox, _ = known(TOO_OLD, WOKEN, reply(400, f"{TOKEN} {FRESH}\n", content_type="text/plain"))
+    with pytest.raises(SandboxError) as caught:
+        sandbox.commands.run("true")
+    assert not {TOKEN, FRESH} & set(str(caught.value).replace(":", " ").split())
+    assert TOKEN not in str(caught.value)
+    assert FRESH not in str(caught.value)
+
+
+def test_s26_no_handle_shows_its_token(known):
+    sandbox, _ = known(WOKEN)
+    sandbox.activate()
+    things = [sandbox, sandbox._data, sandbox._data._way, sandbox._info, sandbox.commands, sandbox.files]
+    for thing in things:
+        assert FRESH not in repr(thing)
+    with contextlib.suppress(AttributeError):
+        assert FRESH not in repr(vars(sandbox))
