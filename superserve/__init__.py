@@ -102,11 +102,10 @@ def _warn_of_the_other_package() -> None:
 
     folder = os.path.dirname(os.path.dirname(__file__))  # noqa: PTH120 - pathlib takes longer to import than all this
     try:
-        found = [
-            name for name in os.listdir(folder) if name[:11] == "superserve-" and name[-10:] == ".dist-info"
-        ]  # noqa: PTH208
+        names = os.listdir(folder)  # noqa: PTH208
     except OSError:  # in a zip file, for example
         return
+    found = [name for name in names if name[:11] == "superserve-" and name[-10:] == ".dist-info"]
     if found:
         import warnings
 
