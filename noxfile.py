@@ -85,7 +85,9 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types with mypy --strict and pyright."""
-    session.install("-e", ".[cli,dockerfile,local,yaml]", *TYPE_CHECKERS, "pytest>=8.3", "types-pyyaml")
+    session.install(
+        "-e", ".[cli,dockerfile,local,official,yaml]", *TYPE_CHECKERS, "pytest>=8.3", "types-pyyaml"
+    )
     session.run("mypy")
     session.run("pyright")
 
@@ -135,7 +137,7 @@ def _generate(session: nox.Session, *arguments: str) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests on the Python at hand, but those that take long or test the tools."""
-    session.install("-e", ".[cli,dockerfile,local,yaml]", *TEST_TOOLS)
+    session.install("-e", ".[cli,dockerfile,local,official,yaml]", *TEST_TOOLS)
     session.run("coverage", "erase")
     if session.posargs:
         session.run("pytest", *session.posargs)
@@ -150,7 +152,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def tests_slow(session: nox.Session) -> None:
     """Run the tests that take long or test the tools; report the branch coverage of superserve/ by all tests."""
-    session.install("-e", ".[cli,dockerfile,local,yaml]", *TEST_TOOLS, *TYPE_CHECKERS, SCHEMATHESIS)
+    session.install("-e", ".[cli,dockerfile,local,official,yaml]", *TEST_TOOLS, *TYPE_CHECKERS, SCHEMATHESIS)
     if session.posargs:
         session.run("pytest", "-m", "slow", *session.posargs)
         return
@@ -204,7 +206,7 @@ def wheel(session: nox.Session) -> None:
 @nox.session(python=PYTHONS, default=False)
 def tests_all(session: nox.Session) -> None:
     """Run all tests on each supported Python that this machine has."""
-    session.install("-e", ".[cli,dockerfile,local,yaml]", *TEST_TOOLS)
+    session.install("-e", ".[cli,dockerfile,local,official,yaml]", *TEST_TOOLS)
     session.run("pytest", *session.posargs)
 
 
@@ -240,7 +242,7 @@ def fuzz(session: nox.Session) -> None:
 
     It takes minutes. FUZZ_EXAMPLES and FUZZ_SEED ask for more of them, or for others.
     """
-    session.install("-e", ".[cli,dockerfile,local,yaml]", *TEST_TOOLS, SCHEMATHESIS)
+    session.install("-e", ".[cli,dockerfile,local,official,yaml]", *TEST_TOOLS, SCHEMATHESIS)
     examples = os.environ.get("FUZZ_EXAMPLES", "300")
     session.run("pytest", "-s", "tests/fuzz", *session.posargs, env={"FUZZ_EXAMPLES": examples})
 
@@ -264,7 +266,7 @@ def conformance(session: nox.Session) -> None:
         env["CONFORMANCE_BASE_URL"] = options.base_url
         env["CONFORMANCE_API_KEY"] = options.api_key
         env["CONFORMANCE_OTHER_API_KEY"] = options.other_api_key
-    session.install("-e", ".[cli,dockerfile,local,yaml]", *TEST_TOOLS)
+    session.install("-e", ".[cli,dockerfile,local,official,yaml]", *TEST_TOOLS)
     session.run("pytest", "-v", "--no-header", "--tb=short", "tests/conformance", *more, env=env)
 
 
@@ -289,7 +291,7 @@ def compat(session: nox.Session) -> None:
 @nox.session(default=False)
 def mutate(session: nox.Session) -> None:
     """Count which small changes to the SDK the tests notice; takes hours, `-- --sample 800` or `-- "superserve._polling*"` less."""
-    session.install("-e", ".[cli,dockerfile,local,yaml]", *TEST_TOOLS, "mutmut==3.8.1")
+    session.install("-e", ".[cli,dockerfile,local,official,yaml]", *TEST_TOOLS, "mutmut==3.8.1")
     session.run("python", "evidence/mutate.py", *session.posargs)
 
 

@@ -154,7 +154,9 @@ _FIELDS: frozenset[str] = frozenset([
             {%- if additional_property_type in ("str", "int", "float", "bool") %}, {{ additional_property_type }}{% endif %})
 """,
     ),
-    # A token is not shown with the rest.
+    # A token is not shown with the rest, nor is a body, which may hold one.
+    (TYPES, "from attrs import define\n", "from attrs import define, field\n"),
+    (TYPES, "    content: bytes\n", '    content: bytes = field(repr=lambda body: f"<{len(body)} bytes>")\n'),
     (
         MODEL,
         "{%- else -%}\n{{ property.to_string() | as_unembedded_code }}\n",

@@ -42,12 +42,12 @@ def print_log(
         >>> print("The log:"); info = await template.wait_until_ready(on_log=print_log())
         The log:
         ...
-        image ready
-        starting environment
+        Image ready
+        Starting build environment
         == Step 1/1  $ echo hi
         hi
         == Step 1/1 took 10ms
-        saving template
+        Saving template
         ready
     """
     if isinstance(file, BuildLogEvent):

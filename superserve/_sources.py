@@ -19,6 +19,7 @@ class Readable(Protocol):
 
     def read(self, size: int, /) -> bytes:
         """Return the next bytes, at most so many; none at the end."""
+        ...
 
 
 Content = str | bytes | bytearray | memoryview | os.PathLike[str] | Readable | Iterable[bytes]

@@ -29,7 +29,7 @@ SCENES = [
     r"Hello from /\S*app, 1 of 5",
     r"Hello from /\S*app, 5 of 5",
     r"== Step 6/6 took \S+s",
-    r"ready_cmd succeeded",
+    r"Template is ready",
     r"ready",
     r"What it is now: a TemplateInfo",
     r"   status +ready",

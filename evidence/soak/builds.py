@@ -73,14 +73,14 @@ class Build:
     def log(self) -> list[str]:
         """Every event of the log, as `tokens` tells them; durations are left out, commands are shortened."""
         if self.kind is Kind.UNPULLABLE:
-            return [f"pulling {self.from_}", "image_pull_failed:", "failed"]
-        log = [f"pulling {self.from_}", "image ready", "starting environment"]
+            return [f"Pulling image {self.from_}", "image_pull_failed:", "failed"]
+        log = [f"Pulling image {self.from_}", "Image ready", "Starting build environment"]
         for number, (command, lines) in enumerate(zip(self.commands, self.lines, strict=True), start=1):
             step = f"Step {number}/{len(self.commands)}"
             log += [step, f"$ {command}"[:_COMMAND_SHOWN], *lines, f"{step} completed"]
         if self.kind is Kind.FAILING:
             return [*log[:-1], "step_failed:", "failed"]
-        return [*log, "saving template", "ready"]
+        return [*log, "Saving template", "ready"]
 
     @property
     def is_replayed_whole(self) -> bool:

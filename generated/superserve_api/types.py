@@ -5,7 +5,7 @@ from collections.abc import Mapping, MutableMapping
 from http import HTTPStatus
 from typing import IO, BinaryIO, Generic, Literal, TypeVar
 
-from attrs import define
+from attrs import define, field
 
 
 class Unset:
@@ -62,7 +62,7 @@ class Response(Generic[T]):
     """
 
     status_code: HTTPStatus | int
-    content: bytes
+    content: bytes = field(repr=lambda body: f"<{len(body)} bytes>")
     headers: MutableMapping[str, str]
     parsed: T | None
     problem: str | None = None

@@ -133,8 +133,10 @@ class AsyncDataPlane:
             timeout = httpx.Timeout(
                 connect=policy.CONNECT_TIMEOUT_S, read=silence_s, write=silence_s, pool=None
             )
-            given = headers(way.plane.secret)
-            built = way.http.build_request(**{**request, "headers": given, "timeout": timeout})
+            # What they are is in no variable here, which a traceback could show.
+            built = way.http.build_request(
+                **{**request, "headers": headers(way.plane.secret), "timeout": timeout}
+            )
             deadline = time.monotonic() + timeout_s
             handled = sys.exception()
             try:

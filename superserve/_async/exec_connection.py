@@ -70,10 +70,11 @@ class AsyncExecConnection:
             return []
         silent_s = SILENCE_S - (time.monotonic() - self._heard_at)
         events = await self._events.get(max(0.0, min(timeout_s, silent_s)))
-        if events is None and time.monotonic() - self._heard_at >= SILENCE_S and not self._is_full:
-            events = [Failure(f"nothing has come for {SILENCE_S:g} s", None, has_started=True)]
         if events is None:
-            return []
+            if time.monotonic() - self._heard_at < SILENCE_S or self._is_full:
+                return []
+            self.is_over = True
+            return [Failure(f"nothing has come for {SILENCE_S:g} s", None, has_started=True)]
         # Counted first: the one who reads looks at it once it has said that it may have to wait.
         self._taken_bytes += _size(events)
         if self._is_full:

@@ -1,6 +1,5 @@
 """Many templates at once: build all, prune. It calls what is public, and nothing else."""
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from superserve import _arguments
+from superserve import _clock as time
 from superserve._async.client import AsyncSuperserve
 from superserve._async.plans import SYSTEM_PREFIX, ensure
 from superserve._http.tasks_async import sleep
@@ -122,14 +122,13 @@ class AsyncBuildAll:
 
     def _may_wait(self, error: RateLimitError) -> bool:
         """Whether a refusal is a matter of time; the number of builds that run then is what the team may have."""
-        if error.code == "rate_limited":
-            return True
-        if error.code != "too_many_builds" or not self._waits:
+        if error.code != "rate_limited" and not (error.code == "too_many_builds" and self._waits):
             return False
         if self._running:
-            self._limit = min(self._limit or len(self._running), len(self._running))
+            if error.code == "too_many_builds":
+                self._limit = min(self._limit or len(self._running), len(self._running))
             return True
-        # All slots are taken by others.
+        # All slots are taken by others, or the service is busy with them.
         now = time.monotonic()
         self._slot_wanted_since = self._slot_wanted_since or now
         return now - self._slot_wanted_since < self._slot_timeout_s

@@ -7,7 +7,7 @@ from superserve import _arguments
 from superserve._arguments import LogCallback
 from superserve._async.client import AsyncSuperserve
 from superserve.errors import ConflictError, NotFoundError
-from superserve.types import Plan, TemplateInfo, TemplateStatus
+from superserve.types import Plan, TemplateBuildInfo, TemplateBuildStatus, TemplateInfo, TemplateStatus
 
 if TYPE_CHECKING:
     from superserve._async.templates import AsyncTemplate
@@ -55,10 +55,18 @@ async def plan(kind: "type[AsyncTemplate]", client: AsyncSuperserve, spec: "Temp
     reasons, is_certain = _differences(spec, info, newest.build_spec_hash)
     if reasons:
         return Plan("replace", reasons, info, build_id, is_certain)
-    if build_id is not None:
-        return Plan("reuse", (f"the spec is the same, and build {build_id} is going on",), info, build_id)
+    return _as_it_is(info, newest)
+
+
+def _as_it_is(info: TemplateInfo, newest: TemplateBuildInfo) -> Plan:
+    """Return the plan for a template that is what the spec says."""
+    if not newest.has_ended:
+        return Plan("reuse", (f"the spec is the same, and build {newest.id} is going on",), info, newest.id)
     if info.status is TemplateStatus.READY:
         return Plan("reuse", ("the spec is the same, and the template is ready",), info)
+    if newest.status is TemplateBuildStatus.READY:
+        # The template was read before its build, and is ready by now or soon.
+        return Plan("reuse", (f"the spec is the same, and build {newest.id} is ready",), info, newest.id)
     because = f": {newest.error_message}" if newest.error_message else ""
     return Plan("rebuild", (f"the spec is the same, and the last build is {newest.status}{because}",), info)
 

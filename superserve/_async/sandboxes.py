@@ -686,7 +686,9 @@ class AsyncSandbox:
         await self.commands._wait_for_port(port, timeout_s, wake=wake)
 
     async def _activate(self) -> Opened:
-        opened = await activate(self._client, self._usable_id, self._changed_at)
+        # The server itself waits for what starts or resumes, not for what is being paused.
+        is_pausing = self.status in (SandboxStatus.PAUSING, SandboxStatus.PAUSED)
+        opened = await activate(self._client, self._usable_id, self._changed_at if is_pausing else None)
         self._note_change(SandboxStatus.ACTIVE)
         return opened
 

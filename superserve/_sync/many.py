@@ -1,7 +1,6 @@
 # Written by scripts/unasync.py from superserve/_async/many.py. Do not edit: change that, then run `nox -s generate`.
 """Many templates at once: build all, prune. It calls what is public, and nothing else."""
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from superserve import _arguments
+from superserve import _clock as time
 from superserve._http.tasks_sync import sleep
 from superserve._sync.client import Superserve
 from superserve._sync.plans import SYSTEM_PREFIX, ensure
@@ -123,14 +123,13 @@ class BuildAll:
 
     def _may_wait(self, error: RateLimitError) -> bool:
         """Whether a refusal is a matter of time; the number of builds that run then is what the team may have."""
-        if error.code == "rate_limited":
-            return True
-        if error.code != "too_many_builds" or not self._waits:
+        if error.code != "rate_limited" and not (error.code == "too_many_builds" and self._waits):
             return False
         if self._running:
-            self._limit = min(self._limit or len(self._running), len(self._running))
+            if error.code == "too_many_builds":
+                self._limit = min(self._limit or len(self._running), len(self._running))
             return True
-        # All slots are taken by others.
+        # All slots are taken by others, or the service is busy with them.
         now = time.monotonic()
         self._slot_wanted_since = self._slot_wanted_since or now
         return now - self._slot_wanted_since < self._slot_timeout_s

@@ -1,7 +1,6 @@
 # Written by scripts/unasync.py from superserve/_async/sandbox_life.py. Do not edit: change that, then run `nox -s generate`.
 """What the life of a sandbox needs besides single calls: bearing with states, waiting for them, finding what was lost."""
 
-import builtins
 import logging
 import secrets
 from contextlib import suppress
@@ -77,11 +76,12 @@ class Creation:
             body.metadata = Metadata.from_dict({**given, MARKER: self._mark})
 
     def run(self) -> Opened:
-        answers: builtins.list[Response[ApiError | SandboxResponse]] = []
+        ids: list[str | None] = [None]
 
         def send(*, client: Any) -> Response[ApiError | SandboxResponse]:
-            answers.append(create_sandbox.sync_detailed(client=client, body=self._body))
-            return answers[-1]
+            answer = create_sandbox.sync_detailed(client=client, body=self._body)
+            ids.append(sandboxes.lost_id(answer.content))
+            return answer
 
         operation = sandboxes.create_sandbox(self._body.name, sandboxes.now())
         try:
@@ -91,7 +91,7 @@ class Creation:
                 # Refused, or never sent: there is none.
                 raise
             lost = error
-            lost.sandbox_id = sandboxes.lost_id(answers[-1].content if answers else b"")
+            lost.sandbox_id = ids[-1]
             if lost.sandbox_id is not None:
                 lost.hint = f"sandbox {lost.sandbox_id} has been created; Sandbox.kill_by_id() ends it"
         opened = self._find(lost) if self._mark is not None else None
@@ -135,16 +135,15 @@ class Poll:
 
     def until(self, *goals: SandboxStatus, is_gone_too: bool = False) -> SandboxStatus:
         """Poll until the sandbox is in one of these states, and return which."""
+        # Where it stands just now is known: what comes first is to wait.
         while not self._deadline.is_over:
+            sleep(min(self._delay(), max(0.0, self._deadline.left)))
             status = self._ask(is_gone_too=is_gone_too)
-            if status in goals:
-                return status
-            if status == SandboxStatus.DELETED:
+            if status is not None and status in (*goals, SandboxStatus.DELETED):
                 return status
             if status == SandboxStatus.FAILED:
                 error = SandboxError("it has failed", action=self._action)
                 raise not_running(error, self._sandbox.id, status)
-            sleep(min(self._delay(), max(0.0, self._deadline.left)))
         raise SandboxTimeoutError(
             f"the sandbox has not come to be {goals[0]} within {self._timeout_s:.3g} s",
             action=self._action,

@@ -687,7 +687,9 @@ class Sandbox:
         self.commands._wait_for_port(port, timeout_s, wake=wake)
 
     def _activate(self) -> Opened:
-        opened = activate(self._client, self._usable_id, self._changed_at)
+        # The server itself waits for what starts or resumes, not for what is being paused.
+        is_pausing = self.status in (SandboxStatus.PAUSING, SandboxStatus.PAUSED)
+        opened = activate(self._client, self._usable_id, self._changed_at if is_pausing else None)
         self._note_change(SandboxStatus.ACTIVE)
         return opened
 

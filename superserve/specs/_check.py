@@ -10,6 +10,7 @@ from superserve.specs import _canonical
 from superserve.specs._problems import SpecProblem
 from superserve.specs._spec import TemplateSpec
 from superserve.types import EnvStep, RunStep, UserStep, WorkdirStep
+from superserve.types._value import Value
 
 Found = tuple[Literal["error", "warning"], str, str]
 
@@ -256,4 +257,4 @@ def _whole(spec: TemplateSpec) -> Iterator[Found]:
 
 
 def _bytes(step: object) -> int:
-    return len(json.dumps(step.to_dict() if hasattr(step, "to_dict") else step, default=str))
+    return len(json.dumps(step.to_dict() if isinstance(step, Value) else step, default=str))

@@ -197,8 +197,8 @@ def _templates(
 ) -> dict[str, TemplateSpec]:
     tables = document if isinstance(document, dict) else {}
     for key in tables:
-        if key != "templates":
-            question = did_you_mean(key, ("templates",)) if key != "$schema" else ""
+        if key not in ("templates", "$schema"):
+            question = did_you_mean(key, ("templates",))
             problems.append(_problem(f"unknown key {key[:40]!r}{question}", key, (key,), spots, file))
     templates = tables.get("templates")
     if not isinstance(templates, dict) or not templates:

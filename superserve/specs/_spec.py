@@ -114,7 +114,7 @@ class TemplateSpec(Value):
     """In order. Dicts become typed steps; what is no step is kept, for `check` to tell."""
     start_cmd: str | None = attrs.field(default=None, converter=_command)
     ready_cmd: str | None = attrs.field(default=None, converter=_command)
-    _places: Mapping[str, Place] = attrs.field(factory=dict, eq=False, repr=False)
+    _places: Mapping[str, Place] = attrs.field(factory=dict, alias="places", eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if not self._places:

@@ -19,7 +19,7 @@ class Plan(Value):
     template: TemplateInfo | None = None
     """The team's template of that name, if there is one."""
     build_id: str | None = None
-    """The template's newest build, if that is still going on."""
+    """The template's newest build, if that is to be waited for, or cancelled."""
     is_certain: bool = True
     """Whether the spec could be compared with that of the template; `ensure` replaces nothing otherwise."""
 

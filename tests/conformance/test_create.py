@@ -36,9 +36,27 @@ def test_a_name_is_needed(http, name):
     "create-3",
     "A name has lower-case letters, digits and . _ / -, and begins and ends with one of the former.",
 )
-@pytest.mark.parametrize("name", ["Name", "-name", "name-", "na me", "name\n", "nämé", ".", "a/", "a:b"])
+@pytest.mark.parametrize("name", ["Name", "-name", "name-", "na me", "nämé", ".", "a/", "a:b"])
 def test_a_name_has_a_pattern(http, name):
     assert error_of(post(http, name=name, build_spec={"from": BASE_IMAGE})) == BAD
+
+
+@fact(
+    "create-3c",
+    "White space around a name, Unicode's included, is cut off before anything else is done with it.",
+)
+@pytest.mark.parametrize("form", [" {}\n", "\u2003{}\u00a0", "{}\t"])
+def test_a_name_is_trimmed(http, make, maker, form):
+    name = maker.name()
+    made = make(name=form.format(name))
+
+    assert made.answer["name"] == http.get(made.path).json()["name"] == name
+    assert error_of(post(http, name=name, build_spec={"from": BASE_IMAGE})) == CONFLICT
+
+
+@fact("create-1b", "The answer of a creation has its keys in the order of the alphabet.")
+def test_the_answer_of_a_creation_is_in_order(make):
+    assert list(make().answer) == sorted(make().answer)
 
 
 @fact("create-3b", "All of the pattern is taken, up to 128 bytes.")

@@ -72,6 +72,17 @@ def test_retry_after_is_in_whole_seconds(rate, seconds):
         assert wait() == seconds
 
 
+@fact("limit-3b", "RateLimit-Reset of a 429 is what its Retry-After is.")
+@only_here(IMPOLITE)
+def test_the_reset_of_a_refusal_is_its_pause():
+    limits = Limits(requests_per_s=10_000, burst=10_000, team=TeamLimits(requests_per_s=0.1, burst=3))
+    with LocalServer(limits=limits) as server, PoliteClient(server.base_url, server.api_key) as client:
+        *_, answer = [client.get("/templates") for _ in range(4)]
+
+    assert answer.status_code == 429
+    assert answer.headers["ratelimit-reset"] == answer.headers["retry-after"] == "10"
+
+
 @fact(
     "limit-4",
     "An address sends 100 requests in a burst, whatever it asks for; its limit comes before the key.",

@@ -6,6 +6,7 @@ import re
 import threading
 import time
 
+import httpx
 import pytest
 
 from superserve.local import LocalServer
@@ -164,6 +165,7 @@ def test_a_queued_build_gives_heartbeats(steered, steered_http):
 
     assert all(beat.keys() == RELAYED - {"status"} for beat in beats)
     assert {(beat["stream"], beat["finished"]) for beat in beats} == {("system", False)}
+    assert {beat["text"] for beat in beats} == {"build queued, waiting for dispatch"}
     assert len({beat["timestamp"] for beat in beats}) == 4
     assert rest[-1]["status"] == "ready"
 
@@ -195,8 +197,10 @@ def test_a_lost_log_says_failed(steered, steered_http):
 
     assert event.keys() == RELAYED - {"timestamp"}
     assert (event["finished"], event["status"], event["stream"]) == (True, "failed", "system")
-    assert event["text"].startswith("log stream ended with error:")
-    assert "NotFound" in event["text"]
+    assert event["text"] == (
+        "log stream ended with error: recv build log: rpc error: code = NotFound "
+        f"desc = build build-{path.rsplit('/', 1)[1]} not found"
+    )
     assert steered_http.get(path).json()["status"] == "ready"
 
 
@@ -280,6 +284,37 @@ def test_a_log_may_end_early(steered, steered_http, held):
     assert steered_http.get(held[0].removesuffix("/logs")).json()["status"] == "building"
 
 
+@fact("stream-21", "A failure without a code has no event on the stream `error` before the last one.")
+@only_here("needs a builder that dies")
+def test_a_failure_without_a_code_is_not_in_the_log(steered, steered_http):
+    spec = {"from": BASE_IMAGE, "start_cmd": "x" * 131_072}
+    row = steered_http.post("/templates", json={"name": "too-long", "build_spec": spec}).json()
+    steered.builds.wait_for(row["build_id"], "failed")
+    path = f"/templates/{row['id']}/builds/{row['build_id']}"
+
+    (event,) = events_of(steered_http.get(f"{path}/logs"))
+
+    assert (event["stream"], event["text"], event["finished"]) == ("system", "failed", True)
+    assert steered_http.get(path).json()["error_message"].startswith("template-builder exited: ")
+
+
+@fact("stream-22", "When the control plane is shut down, open logs are cut off, without a last chunk.")
+@only_here("needs a control plane that is shut down")
+def test_a_shutdown_cuts_logs_off():
+    with LocalServer(speed=100) as server, PoliteClient(server.base_url, server.api_key) as client:
+        server.builds.hold()
+        row = client.post("/templates", json={"name": "cut", "build_spec": {"from": BASE_IMAGE}}).json()
+        server.builds.wait_for(row["build_id"], "building")
+        server.builds.write(row["build_id"], "hello")
+        path = f"/templates/{row['id']}/builds/{row['build_id']}/logs"
+        with client.stream("GET", path) as answer:
+            stream = lines_of(answer)
+            assert next(stream)["text"] == "hello"
+            server.stop()
+            with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):
+                list(stream)
+
+
 @fact(
     "stream-19",
     "A text is one read of up to 32 KiB: last newlines are cut, and characters may be.",
@@ -342,12 +377,35 @@ def test_values_are_not_logged(log):
     assert b"not-to-be-seen" not in log.content
 
 
-@fact("steps-6", "start_cmd and ready_cmd are shown as the steps' commands are.")
+@fact("steps-6", "start_cmd and ready_cmd have lines of their own, and none with a dollar sign.")
 def test_start_and_ready_commands_are_shown(events):
     said = texts(events, "system")
 
-    assert "$ false" in said
-    assert "$ true" in said
+    assert "Running start command: false" in said
+    assert "Waiting for template to be ready: true" in said
+    assert not {"$ false", "$ true"} & set(said)
+
+
+@fact(
+    "steps-8",
+    "The builder says: Pulling image, Image ready, Starting build environment; Set, User: and Working directory: of "
+    "steps; Template is ready, Saving template.",
+)
+def test_the_builder_has_its_lines(events):
+    said = iter(texts(events, "system"))
+
+    for line in (
+        f"Pulling image {BASE_IMAGE}",
+        "Image ready",
+        "Starting build environment",
+        "Set TOKEN",
+        "User: app",
+        "Working directory: /srv/app",
+        "Template is ready",
+        "Saving template",
+        "ready",
+    ):
+        assert line in said, line
 
 
 @fact("steps-7", "A command is run by /bin/sh in the folder and with the variables of the steps before.")

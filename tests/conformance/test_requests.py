@@ -137,6 +137,30 @@ def test_the_last_of_doubles_wins(accepts, taken):
     assert not accepts(content=f'{{"name": "{taken}", "name": "", "build_spec": {spec}}}'.encode())
 
 
+@fact("json-10b", "Doubled objects are merged, and the elements of a doubled array with those before them.")
+def test_doubled_objects_are_merged(accepts, taken):
+    def body(*members):
+        return f'{{"name": "{taken}", {", ".join(members)}}}'.encode()
+
+    spec, steps = f'"build_spec": {{"from": "{BASE_IMAGE}"}}', '"build_spec": {"steps": [{"run": "a"}]}'
+
+    assert accepts(content=body(spec, steps))
+    assert accepts(content=body(steps, spec))
+    assert not accepts(content=body(spec, '"build_spec": null'))
+    assert not accepts(
+        content=body(
+            f'"build_spec": {{"from": "{BASE_IMAGE}", "steps": [{{"run": "a"}}], "steps": [{{"workdir": "/b"}}]}}'
+        )
+    )
+
+
+@fact("json-10c", "Null leaves an earlier name, from, start_cmd or ready_cmd as it was.")
+def test_null_leaves_an_earlier_text(accepts, taken):
+    spec = f'{{"from": "{BASE_IMAGE}", "from": null}}'
+
+    assert accepts(content=f'{{"name": "{taken}", "name": null, "build_spec": {spec}}}'.encode())
+
+
 @fact("json-11", "Null for what is optional means that it isn't given.")
 def test_null_is_absent(accepts):
     nothing = {"steps": None, "start_cmd": None, "ready_cmd": None}
@@ -214,19 +238,48 @@ def test_a_slash_makes_another_route(http, text):
     assert (answer.status_code, answer.text) == (404, "404 page not found")
 
 
-@fact(
-    "id-7",
-    "An empty id is redirected: GET with 301 and a page, others with 307, and DELETE ends as a plain 404.",
-)
-def test_an_empty_id_is_redirected(http):
+@fact("id-7", "A slash too many is redirected where the method has a route: GET with 301, POST with 307.")
+def test_a_slash_too_many_is_redirected(http):
     page = http.get("/templates/")
-    deletion = http.delete("/templates/")
-    end = http.delete("/templates/", follow_redirects=True)
+    post = http.post("/templates/")
 
     assert (page.status_code, page.headers["location"]) == (301, "/templates")
     assert page.headers["content-type"].startswith("text/html")
-    assert (deletion.status_code, deletion.headers["location"]) == (307, "/templates")
-    assert (end.status_code, end.text) == (404, "404 page not found")
+    assert (post.status_code, post.headers["location"]) == (307, "/templates")
+    assert http.get("/templates/./").headers["location"] == "/templates"
+
+
+@fact("id-8", "A slash too many is a plain 404 for every other method, with rate-limit headers.")
+@pytest.mark.parametrize("method", ["DELETE", "PUT", "OPTIONS", "PATCH", "HEAD"])
+def test_a_slash_too_many_is_no_route_of_other_methods(http, request, target, method):
+    client = request.getfixturevalue("limited_http") if target.is_local else http
+    answer = client.request(method, "/templates/")
+
+    assert answer.status_code == 404
+    assert method == "HEAD" or answer.text == "404 page not found"
+    assert "ratelimit-limit" in answer.headers
+
+
+@fact("id-9", "DELETE of builds with a slash too many, or with an empty id, is a plain 404.")
+@pytest.mark.parametrize("path", [f"/templates/{uuid.uuid4()}/builds/", "/templates//builds/"])
+def test_builds_with_a_slash_too_many_are_not_deleted(http, path):
+    assert (http.delete(path).status_code, http.delete(path).text) == (404, "404 page not found")
+
+
+@fact("id-10", "The query of a redirect is kept, and escaped in its page.")
+@only_here("needs a connection of its own, past proxies")
+def test_the_query_of_a_redirect_is_escaped(steered):
+    status, head, body = send_raw(steered, b"GET /templates/?a=<b>\"'& HTTP/1.1")
+
+    assert status == 301
+    assert b'/templates?a=<b>"' in head
+    assert b"&lt;b&gt;" in body
+    assert b"<b>" not in body
+
+
+@fact("id-11", "The length of an id is that of its bytes.")
+def test_the_length_of_an_id_is_in_bytes(http, ready):
+    assert error_of(http.get(f"/templates/%C3%A9{ready.id}x")) == BAD
 
 
 @fact("route-1", "An unknown route is a plain-text 404 that needs no key.")
@@ -276,6 +329,90 @@ def test_security_headers_are_sent(http, path):
     answer = http.get(path)
 
     assert {"x-content-type-options", "x-frame-options", "strict-transport-security"} <= answer.headers.keys()
+
+
+@fact("header-1b", "Strict-Transport-Security is for two years and subdomains.")
+def test_https_is_for_two_years(http):
+    sent = http.get("/templates").headers["strict-transport-security"]
+
+    assert sent == "max-age=63072000; includeSubDomains"
+
+
+@fact("header-5", "A body of more than 2 KiB comes in chunks, without Content-Length.")
+def test_long_answers_come_in_chunks(http):
+    long = http.get(f"/templates/{'x' * 3000}")
+    short = http.get("/templates/x")
+
+    assert "content-length" not in long.headers
+    assert long.headers["transfer-encoding"] == "chunked"
+    assert "content-length" in short.headers
+
+
+PLAIN_HTTP = "needs a connection of its own, past proxies"
+
+
+def send_raw(target, *lines, host=b"localhost"):
+    """Send a request line with headers; gives the status, the head and the body of the answer."""
+    port = httpx.URL(target.base_url).port
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(b"\r\n".join([*lines, b"Host: " + host, b"Connection: close", b"", b""]))
+        with connection.makefile("rb") as answer:
+            head, _, body = answer.read().partition(b"\r\n\r\n")
+    return int(head.split()[1]), head, body
+
+
+@fact("route-5", "Targets that are no path: OPTIONS * is a 200, CONNECT and PRI a 404, others a plain 400.")
+@only_here(PLAIN_HTTP)
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        (b"OPTIONS * HTTP/1.1", 200),
+        (b"CONNECT x:443 HTTP/1.1", 404),
+        (b"GET templates HTTP/1.1", 400),
+        (b"GET ?x HTTP/1.1", 400),
+        (b"GET * HTTP/1.1", 400),
+        (b"PRI * HTTP/2.0", 404),
+    ],
+)
+def test_odd_targets_are_answered(steered, caplog, line, status):
+    assert send_raw(steered, line)[0] == status
+    assert not caplog.records
+
+
+@fact("route-6", "A target with scheme and host is served.")
+@only_here(PLAIN_HTTP)
+def test_an_absolute_target_is_served(steered):
+    key = b"X-API-Key: " + steered.api_key.encode()
+
+    status, _, body = send_raw(
+        steered, b"GET http://localhost/templates?name_prefix=superserve/ HTTP/1.1", key
+    )
+
+    assert status == 200
+    assert b"superserve/base" in body
+
+
+@fact("route-7", "HTTP/2.0 is a 505, an unknown Expect a 417, an unknown transfer encoding a 501.")
+@only_here(PLAIN_HTTP)
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        ([b"GET /health HTTP/2.0"], 505),
+        ([b"GET /health HTTP/3.0"], 505),
+        ([b"POST /templates HTTP/1.1", b"Expect: miracles"], 417),
+        ([b"POST /templates HTTP/1.1", b"Transfer-Encoding: gzip"], 501),
+        ([b"GET /health HTTP/1.1", b"X: a\x01b"], 400),
+        ([b"GET /health HTTP/1.1", b"X: " + b"x" * (1 << 20) + b"x" * 5000], 431),
+    ],
+)
+def test_what_http_does_not_allow_is_refused(steered, lines, status):
+    assert send_raw(steered, *lines)[0] == status
+
+
+@fact("route-8", "A Host that is none is a 400.")
+@only_here(PLAIN_HTTP)
+def test_a_malformed_host_is_refused(steered):
+    assert send_raw(steered, b"GET /health HTTP/1.1", host=b"a/b")[0] == 400
 
 
 @fact("header-2", "No ETag, no compression, no request id.")

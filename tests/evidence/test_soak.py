@@ -58,8 +58,8 @@ def write_log(build):
     """Return all events of a build's log, as the server writes them."""
     streams = [
         "system"
-        if text in ("ready", "image ready", "saving template", "starting environment")
-        or text.startswith(("pulling ", "Step ", "$ "))
+        if text in ("ready", "Image ready", "Saving template", "Starting build environment")
+        or text.startswith(("Pulling image ", "Step ", "$ "))
         else "stdout"
         for text in build.log
     ]

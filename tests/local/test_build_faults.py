@@ -68,12 +68,12 @@ def test_a_build_fails_with_any_code_where_it_belongs(server, create, log, row, 
     *before, error, failed = texts(log(*ids))
     assert (error, failed) == (message, "failed")
     assert before[-1] == {
-        "boot_failed": "starting environment",
-        "build_failed": "saving template",
-        "ready_cmd_failed": "waiting for ready_cmd",
-        "snapshot_failed": "saving template",
-        "start_cmd_failed": "running start_cmd",
-    }.get(code, "pulling python:3.11")
+        "boot_failed": "Starting build environment",
+        "build_failed": "Saving template",
+        "ready_cmd_failed": "Waiting for template to be ready: true",
+        "snapshot_failed": "Saving template",
+        "start_cmd_failed": "Running start command: serve",
+    }.get(code, "Pulling image python:3.11")
 
 
 def test_a_build_fails_with_any_code_at_any_step(server, create, log):
@@ -82,7 +82,7 @@ def test_a_build_fails_with_any_code_at_any_step(server, create, log):
     ids = create(steps=STEPS)
 
     server.builds.wait_for(ids[1], "failed")
-    assert texts(log(*ids))[-3:] == ["env A", f"boot_failed: {FIXED_FAILURES['boot_failed']}", "failed"]
+    assert texts(log(*ids))[-3:] == ["Set A", f"boot_failed: {FIXED_FAILURES['boot_failed']}", "failed"]
 
 
 def test_a_failure_can_have_a_message_of_its_own(server, ended):
@@ -140,7 +140,7 @@ def test_a_hanging_build_can_be_cancelled_and_its_log_stays_open(
         http.delete(path)
         still_there = host.records[ids[1]].status
 
-    assert json.loads(first.removeprefix("data: "))["text"] == "pulling python:3.11"
+    assert json.loads(first.removeprefix("data: "))["text"] == "Pulling image python:3.11"
     assert (row(*ids)["status"], still_there) == ("cancelled", "building")
 
 

@@ -486,3 +486,17 @@ def test_stopping_leaves_no_folder_and_no_process(isolation, tmp_path, monkeypat
             box.run("sleep 60 > /dev/null 2>&1 &")
             assert list(tmp_path.iterdir())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_can_be_listed_by_its_team_which_wakes_a_paused_sandbox(http, box):
+    box.http.post("/files?path=/home/user/sub/file", content=b"1234")
+    http.post(f"{box.path}/pause")
+    found = http.get(f"{box.path}/files", params={"path": "/home/user/sub"})
+    assert http.get(box.path).json()["status"] == "active"
+    [entry] = found.json()["entries"]
+    assert entry.pop("modified_unix") > 0
+    assert entry == {"name": "file", "is_dir": False, "size": 4}
+    refused = [("/nowhere", 404), ("relative", 400), ("/a/../b", 400), ("/home/user/sub/file", 400)]
+    for path, status in refused:
+        assert http.get(f"{box.path}/files", params={"path": path}).status_code == status
+    assert {"name", "is_dir"} < set(http.get(f"{box.path}/files").json()["entries"][0])

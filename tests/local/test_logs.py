@@ -237,7 +237,7 @@ def test_a_reader_that_comes_in_the_middle_of_a_flood_catches_up_before_its_end(
         for number in range(300):
             await asyncio.sleep(0)
             log.write("stdout", f"after {number}")
-        for text in ("Step 1/1 completed (3s)", "saving template"):
+        for text in ("Step 1/1 completed (3s)", "Saving template"):
             log.write("system", text)
         log.finish("ready")
         await reading
@@ -245,7 +245,7 @@ def test_a_reader_that_comes_in_the_middle_of_a_flood_catches_up_before_its_end(
     asyncio.run(flood())
 
     last = [json.loads(frame.removeprefix(b"data: "))["text"] for frame in sent if frame][-4:]
-    assert last == ["after 299", "Step 1/1 completed (3s)", "saving template", "ready"]
+    assert last == ["after 299", "Step 1/1 completed (3s)", "Saving template", "ready"]
 
 
 def test_text_loses_its_last_newlines_keeps_its_returns_and_is_never_empty(server, running, log):

@@ -837,3 +837,38 @@ def test_it_can_be_read_light_and_dark_wide_and_narrow(server, browser, look, pi
     browser.run("sessionStorage.clear(); location.hash = ''; location.reload()")
     browser.wait_for_text("#door", "This page needs the server's key")
     assert browser.run(PALE) == []
+
+
+# ---- Sandboxes
+
+
+def test_the_overview_has_sandboxes_and_what_was_run_in_them(server, http):
+    made = http.post("/sandboxes", json={"name": "box"}).json()
+    headers = {"X-Superserve-Sandbox-Id": made["id"], "X-Access-Token": made["access_token"]}
+    server.commands.on("pytest").answer(stdout="1 failed", exit_code=1)
+    httpx.post(f"{server.base_url}/exec", headers=headers, json={"command": "pytest"})
+
+    [sandbox] = overview(http)["sandboxes"]
+    [ran] = sandbox.pop("commands")
+    assert sandbox["template"] == "superserve/base"
+    assert made["access_token"] not in json.dumps(sandbox)
+    assert (ran["command"], ran["exit_code"], ran["is_over"], ran["output"]) == (
+        "pytest",
+        1,
+        True,
+        "1 failed",
+    )
+
+
+@in_browser
+def test_sandboxes_are_shown_with_what_runs_in_them(server, http, browser, look):
+    made = http.post("/sandboxes", json={"name": "box <img src=x>"}).json()
+    headers = {"X-Superserve-Sandbox-Id": made["id"], "X-Access-Token": made["access_token"]}
+    server.commands.on("pytest").answer(stdout=f"1 failed {MARKUP}", exit_code=1)
+    look(selection=f"sandbox={made['id']}")
+    browser.wait_for_text("#sandbox", "No commands yet")
+    httpx.post(f"{server.base_url}/exec", headers=headers, json={"command": "pytest"})
+    browser.wait_for_text("#commands", "exit 1")
+    browser.wait_for_text("#commands pre", "1 failed <img")
+    http.delete(f"/sandboxes/{made['id']}")
+    browser.wait_for_text("main", "not there any more")

@@ -258,3 +258,10 @@ def test_what_a_file_holds_cannot_steer_the_terminal(write):
 
 def test_a_dockerfile_is_one_template(write):
     assert load_all(write("Dockerfile", "FROM a\nRUN b\n")).popitem()[1].steps[0].run == "b"
+
+
+def test_a_toml_may_name_its_schema(write):
+    assert list(load_all(write("a.toml", f'"$schema" = "./superserve.schema.json"\n{TOML}'))) == [
+        "web",
+        "api.v1",
+    ]

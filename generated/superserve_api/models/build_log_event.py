@@ -76,7 +76,7 @@ class BuildLogEvent:
             wire.check_object(src_dict)
 
         stream: BuildLogStream = src_dict.get("stream", UNSET)
-        if not isinstance(stream, str):
+        if isinstance(stream, str) is not True:
             raise wire.unexpected("stream", stream, "a string")
 
         text = src_dict.get("text", UNSET)
@@ -102,7 +102,7 @@ class BuildLogEvent:
         status: BuildLogStatus | Unset | None = src_dict.get("status")
         if status is None:
             status = UNSET
-        elif not isinstance(status, str):
+        elif isinstance(status, str) is not True:
             raise wire.unexpected("status", status, "a string")
 
         build_log_event = cls(

@@ -199,7 +199,7 @@ class CreateSandboxRequest:
         preview_access: PreviewAccessPolicy | Unset | None = src_dict.get("preview_access")
         if preview_access is None:
             preview_access = UNSET
-        elif not isinstance(preview_access, str):
+        elif isinstance(preview_access, str) is not True:
             raise wire.unexpected("preview_access", preview_access, "a string")
 
         create_sandbox_request = cls(

@@ -103,7 +103,7 @@ class CreateTemplateResponse:
             raise wire.unexpected("name", name, "a string")
 
         status: CreateTemplateStatus = src_dict.get("status", UNSET)
-        if not isinstance(status, str):
+        if isinstance(status, str) is not True:
             raise wire.unexpected("status", status, "a string")
 
         vcpu = src_dict.get("vcpu", UNSET)

@@ -63,7 +63,7 @@ class ExecSignal:
             raise wire.in_field(src_dict, "type", unreadable) from None
 
         name: SignalName = src_dict.get("name", UNSET)
-        if not isinstance(name, str):
+        if isinstance(name, str) is not True:
             raise wire.unexpected("name", name, "a string")
 
         exec_signal = cls(

@@ -131,7 +131,7 @@ class ExecStreamEvent:
         code: ExecErrorCode | Unset | None = src_dict.get("code")
         if code is None:
             code = UNSET
-        elif not isinstance(code, str):
+        elif isinstance(code, str) is not True:
             raise wire.unexpected("code", code, "a string")
 
         exec_stream_event = cls(

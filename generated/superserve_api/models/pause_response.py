@@ -47,7 +47,7 @@ class PauseResponse:
             wire.check_object(src_dict)
 
         status: SandboxStatus = src_dict.get("status", UNSET)
-        if not isinstance(status, str):
+        if isinstance(status, str) is not True:
             raise wire.unexpected("status", status, "a string")
 
         pause_response = cls(

@@ -68,7 +68,7 @@ class ResumeResponse:
             raise wire.unexpected("id", id, "a string")
 
         status: SandboxStatus = src_dict.get("status", UNSET)
-        if not isinstance(status, str):
+        if isinstance(status, str) is not True:
             raise wire.unexpected("status", status, "a string")
 
         access_token = src_dict.get("access_token", UNSET)

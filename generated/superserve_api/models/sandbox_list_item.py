@@ -163,7 +163,7 @@ class SandboxListItem:
             raise wire.unexpected("name", name, "a string")
 
         status: SandboxStatus = src_dict.get("status", UNSET)
-        if not isinstance(status, str):
+        if isinstance(status, str) is not True:
             raise wire.unexpected("status", status, "a string")
 
         vcpu_count = src_dict.get("vcpu_count", UNSET)
@@ -187,7 +187,7 @@ class SandboxListItem:
         preview_access: PreviewAccess | Unset | None = src_dict.get("preview_access")
         if preview_access is None:
             preview_access = UNSET
-        elif not isinstance(preview_access, str):
+        elif isinstance(preview_access, str) is not True:
             raise wire.unexpected("preview_access", preview_access, "a string")
 
         timeout_seconds = src_dict.get("timeout_seconds")

@@ -142,7 +142,7 @@ class SandboxPatch:
         preview_access: PreviewAccessPolicy | Unset | None = src_dict.get("preview_access")
         if preview_access is None:
             preview_access = UNSET
-        elif not isinstance(preview_access, str):
+        elif isinstance(preview_access, str) is not True:
             raise wire.unexpected("preview_access", preview_access, "a string")
 
         sandbox_patch = cls(

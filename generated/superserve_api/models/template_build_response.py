@@ -111,7 +111,7 @@ class TemplateBuildResponse:
             raise wire.unexpected("template_id", template_id, "a string")
 
         status: TemplateBuildStatus = src_dict.get("status", UNSET)
-        if not isinstance(status, str):
+        if isinstance(status, str) is not True:
             raise wire.unexpected("status", status, "a string")
 
         build_spec_hash = src_dict.get("build_spec_hash", UNSET)

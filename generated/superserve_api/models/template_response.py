@@ -136,7 +136,7 @@ class TemplateResponse:
             raise wire.unexpected("name", name, "a string")
 
         status: TemplateStatus = src_dict.get("status", UNSET)
-        if not isinstance(status, str):
+        if isinstance(status, str) is not True:
             raise wire.unexpected("status", status, "a string")
 
         vcpu = src_dict.get("vcpu", UNSET)

@@ -17,8 +17,10 @@ from superserve.local._app.router import ApiRequest, Router, read_path
 _SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
-    (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
+    (b"strict-transport-security", b"max-age=63072000; includeSubDomains"),
 ]
+# A longer body is sent in chunks: its length isn't known yet when the headers leave.
+_BUFFERED = 2048
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 _logger = logging.getLogger("superserve.local")
@@ -66,6 +68,8 @@ class Api:
             _logger.exception("%s %s failed", scope["method"], scope["path"])
             answer = error_answer(ApiError(500, "internal_error", "internal error"))
         answer.raw_headers.extend(headers)
+        if isinstance(answer, Response) and len(answer.body) > _BUFFERED:
+            del answer.headers["content-length"]
         return answer
 
     async def _handle(self, request: Request, headers: list[tuple[bytes, bytes]]) -> Answer:

@@ -4,7 +4,7 @@ import asyncio
 import functools
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 # Libraries that freeze or move time in tests (freezegun, time-machine) replace time.monotonic wherever they find it, also
 # in the thread of this server. What it is made of they leave alone.
@@ -33,24 +33,24 @@ class Clock:
 
     def __init__(self, speed: float, *, real_work: bool = False) -> None:
         self.speed = speed
-        self._origin = time.time() - monotonic()
+        self._started, self._started_at = self.now(), monotonic()
         self.work_speed = 1.0 if real_work else speed
 
     def now(self) -> datetime:
         """Return the time of day in UTC."""
         return datetime.now(UTC)
 
-    def steady(self) -> float:
-        """Return the seconds since the epoch as they were when the server started, and gone on, whatever tests do to time."""
-        return self._origin + monotonic()
+    def steady(self) -> datetime:
+        """Return the time of day as it was when the server started, gone on whatever a test does to time since."""
+        return self._started + timedelta(seconds=monotonic() - self._started_at)
 
     def age(self, since: float) -> float:
         """Return how old a build is, in seconds, given when it began on the clock of `monotonic`."""
         return (monotonic() - since) * self.work_speed
 
-    def age_of_wait(self, since: float) -> float:
-        """Return how long something has waited, in seconds of the server's clock, given when by `monotonic` it began."""
-        return (monotonic() - since) * self.speed
+    def age_of_wait(self, since: datetime) -> float:
+        """Return how long something has waited, in seconds of the server's clock, given when by `steady` it began."""
+        return (self.steady() - since).total_seconds() * self.speed
 
     def limit(self, seconds: float) -> float:
         """Return how long a build that may take some seconds may really take."""

@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import struct
+import sys
 from typing import Any
 
 import h11
@@ -42,6 +43,18 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.lost.set()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - as inherited
+        """Refuse what is no HTTP, with the status that h11 proposes: 431 and 501 are not 400."""
+        error = sys.exception()
+        hint = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
+        phrase = STATUS_PHRASES.get(hint, b"Bad Request")
+        head = (b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")
+        response = h11.Response(status_code=hint, headers=list(head), reason=phrase)
+        body = b"%d %s" % (hint, phrase)
+        for event in (response, h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def frame(self, message: Message) -> tuple[bytes, int]:
         """Return the bytes that a message of a response would be sent as, and where in them its body begins.

@@ -13,6 +13,7 @@ from superserve.local._app.data_plane import DataPlane
 from superserve.local._app.preview import Preview
 from superserve.local._app.recorder import Recorder
 from superserve.local._app.streams import Streams
+from superserve.local._app.targets import read_target
 from superserve.local._faults.effects import Effect, Exchange
 from superserve.local._faults.registry import Registry, Strike
 from superserve.local._web.control import PREFIX
@@ -50,6 +51,12 @@ class FrontDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         app: ASGIApp
+        if scope["type"] == "http":
+            found = read_target(scope)
+            if isinstance(found, Response):
+                await found(scope, receive, send)
+                return
+            scope = found
         if scope["type"] == "websocket":
             # What asks for one is a GET; the page and the API have none.
             scope = {**scope, "method": "GET"}

@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterable
+from itertools import zip_longest
 from typing import TypeAlias
 
 # Longer integers are outside every field's range, and Python refuses to convert the longest.
@@ -40,10 +42,12 @@ def read(body: bytes) -> object:
     return value
 
 
-def read_fields(value: object, where: str, *names: str) -> dict[str, object]:
+def read_fields(value: object, where: str, *names: str, kept: Iterable[str] = ()) -> dict[str, object]:
     """Return the named fields of an object, without those that are null.
 
-    Keys match whatever their case, the last of doubles wins, and any other key is refused. Null is an empty object.
+    Keys match whatever their case, and any other key is refused. Null is an empty object. Of doubles the last one wins,
+    but objects and the elements of arrays are merged with what came before. Null takes back what came before, except
+    for the fields in `kept`.
     """
     if value is None:
         return {}
@@ -54,8 +58,26 @@ def read_fields(value: object, where: str, *names: str) -> dict[str, object]:
         name = key if key in names else _fold(key)
         if name not in names:
             raise Malformed(f'unknown field "{key}"' + (f" in {where}" if where else ""))
-        found[name] = item
+        if item is not None or name not in kept:
+            found[name] = _merge(found.get(name), item, where)
     return {name: item for name, item in found.items() if item is not None}
+
+
+def _merge(old: object, new: object, where: str) -> object:
+    """Return what a second value makes of the first, as Go reads it into the same place."""
+    if old is None or new is None:
+        return new
+    if type(old) is not type(new):
+        # One of the two has the wrong type, and that is noticed whether it counts or not.
+        raise Malformed(
+            f"cannot read {_name_kind(old)} and {_name_kind(new)} into one field of {where or 'the request'}"
+        )
+    if isinstance(old, _Object) and isinstance(new, _Object):
+        return _Object([*old, *new])
+    if isinstance(old, list) and isinstance(new, list):
+        pairs = zip_longest(old[: len(new)], new)
+        return [before if item is None else _merge(before, item, where) for before, item in pairs]
+    return new
 
 
 def read_string(value: object, where: str) -> str:

@@ -88,11 +88,16 @@ class RateLimiter:
         if admitted:
             tokens -= 1
         self._buckets[caller] = (tokens, now)
+        if admitted:
+            reset = math.ceil((self._burst - tokens) / self._rate)
+        else:
+            # Of a refusal it is the time to the next request, and not to a full bucket.
+            reset = max(1, math.ceil((1 - tokens) / self._rate))
         headers = [
             (b"ratelimit-limit", b"%d" % self._burst),
             (b"ratelimit-remaining", b"%d" % math.floor(tokens)),
-            (b"ratelimit-reset", b"%d" % math.ceil((self._burst - tokens) / self._rate)),
+            (b"ratelimit-reset", b"%d" % reset),
         ]
         if not admitted:
-            headers.append((b"retry-after", b"%d" % max(1, math.ceil((1 - tokens) / self._rate))))
+            headers.append((b"retry-after", b"%d" % reset))
         return Ticket(admitted, headers)

@@ -43,11 +43,6 @@ class Pattern:
         """Whether a request with this method and decoded path is meant."""
         return self.method in {None, method} and (self.segments is None or self.fits(path.split("/")[1:]))
 
-    def starts_with(self, parts: Sequence[str]) -> bool:
-        """Whether paths that begin with these parts, or have no more, are meant."""
-        segments = self.segments
-        return segments is not None and attrs.evolve(self, segments=segments[: len(parts)]).fits(parts)
-
     def is_within(self, other: "Pattern") -> bool:
         """Whether all that is meant is meant by another pattern too."""
         return self.method in {None, other.method} and self.segments is not None and other.fits(self.segments)

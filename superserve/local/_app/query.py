@@ -1,20 +1,32 @@
 """Parameters of queries, read as the server reads them; raises ApiError for what it refuses."""
 
+import re
 from collections.abc import Mapping
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_to_bytes
 
 from superserve.local._app.errors import ApiError
+
+_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+
+
+def read_pairs(query: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the parameters of a query; those that hold `;` or a bad escape are dropped, as Go drops them."""
+    pairs = []
+    for text in query.split(b"&"):
+        if text and b";" not in text and not _BAD_ESCAPE.search(text):
+            name, _, value = (unquote_to_bytes(part) for part in text.replace(b"+", b" ").partition(b"="))
+            pairs.append((name, value))
+    return pairs
 
 
 def read_first(query: bytes, name: str) -> str | None:
     """Return the first value of a parameter, empty if there is none; None if it is no text that a database takes."""
-    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, errors="surrogateescape")
-    value = next((value for key, value in pairs if key == name), "")
+    value = next((value for key, value in read_pairs(query) if key == name.encode()), b"")
     try:
-        value.encode()
-    except UnicodeEncodeError:
+        text = value.decode()
+    except UnicodeDecodeError:
         return None
-    return None if "\0" in value else value
+    return None if "\0" in text else text
 
 
 def read_choice(query: Mapping[str, str], name: str, default: str, *others: str) -> str:

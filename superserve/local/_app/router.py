@@ -1,5 +1,7 @@
 """Which operation a request reaches; knows no resource by name."""
 
+import html
+import posixpath
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias, TypeVar
@@ -68,23 +70,22 @@ class Router:
 
     def find(self, method: str, path: str) -> tuple[Operation, Handler] | None:
         """Return the operation that a request is for, if there is one, and its handler."""
+        if path.endswith("/"):
+            # In the middle of a path an id may be empty, but none ends with a slash.
+            return None
         return next((route for route in self._routes if route[0].pattern.matches(method, path)), None)
 
     def redirect(self, method: str, path: str, query: bytes) -> Response | None:
-        """Redirect a path with a slash too many, if the rest leads somewhere or further paths start with it."""
-        *rest, last = path.split("/")[1:]
-        if last or not rest:
+        """Redirect a path with a slash too many, if the rest is a route of the same method."""
+        if not path.endswith("/") or self.find(method, path[:-1]) is None:
             return None
-        if not any(
-            operation.method == method and operation.pattern.starts_with(rest)
-            for operation, _ in self._routes
-        ):
-            return None
-        location = "/" + "/".join(quote(segment, safe="$&+,/:;=@") for segment in rest)
+        # normpath keeps two slashes at the start.
+        location = quote("/" + posixpath.normpath(path).lstrip("/"), safe="$&+,/:;=@")
         if query:
             location += "?" + query.decode("latin-1")
         if method == "GET":
-            body = f'<a href="{location.replace("&", "&amp;")}">Moved Permanently</a>.\n\n'
+            # It may come from another page.
+            body = f'<a href="{html.escape(location)}">Moved Permanently</a>.\n\n'
             return Response(body, 301, {"location": location, "content-type": "text/html; charset=utf-8"})
         return Response(status_code=307, headers={"location": location})
 
@@ -105,9 +106,11 @@ def _read_id(name: str, value: str) -> str:
     characters, and 32 digits without dashes.
     """
     text = _TAG.sub("", value) if name == "sandbox_id" else value
-    if len(text) == 36 + len(_URN) and text[: len(_URN)].lower() == _URN:
+    # Lengths are those of the bytes.
+    size = len(text.encode("utf-8", "replace"))
+    if size == 36 + len(_URN) and text[: len(_URN)].lower() == _URN:
         text = text[len(_URN) :]
-    elif len(text) == 36 + 2:
+    elif size == 36 + 2:
         text = text[1:-1]
     if _DASHED.fullmatch(text) or _HEX.fullmatch(value):
         return str(UUID(text))

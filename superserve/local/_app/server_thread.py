@@ -19,6 +19,7 @@ from superserve.local._app.connection import WebSocket
 from superserve.local._app.recorder import Record
 from superserve.local._app.services import Services
 from superserve.local._app.settings import Settings
+from superserve.local._app.targets import HEADER_BYTES
 from superserve.local._faults.registry import Registry
 from superserve.local._official.addresses import OfficialAddresses
 from superserve.local._official.connection import ProxyConnection
@@ -38,7 +39,6 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_close_listeners)
 
 KEEP_ALIVE_S = 60
-HEADER_BYTES = 1 << 20
 FRAME_BYTES = 4 << 20
 # How long a stopping server lets requests finish by themselves.
 GRACE_S = 0.2

@@ -15,6 +15,6 @@ class Streams:
         task.add_done_callback(self._tasks.discard)
 
     def reset(self) -> None:
-        """End every task; a log stream ends for its reader with a clean close, without a last event."""
+        """End every task; a log stream breaks off for its reader, without a last chunk."""
         for task in self._tasks:
             task.cancel()

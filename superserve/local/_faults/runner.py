@@ -6,15 +6,16 @@ from collections.abc import Callable
 
 from superserve.local._faults.outcomes import BuildFault
 from superserve.local._faults.registry import Strike
+from superserve.local._machines import jobs
 from superserve.local._machines.jobs import BuildJob, Log, Runner
 
-# After which line of the log a build can fail so; other outcomes come after the first.
+# After which beginning of a line of the log a build can fail so; other outcomes come after the first.
 _LINES = {
-    "boot_failed": "starting environment",
-    "build_failed": "saving template",
-    "ready_cmd_failed": "waiting for ready_cmd",
-    "snapshot_failed": "saving template",
-    "start_cmd_failed": "running start_cmd",
+    "boot_failed": jobs.BOOTING,
+    "build_failed": jobs.SAVING,
+    "ready_cmd_failed": jobs.READY_CMD,
+    "snapshot_failed": jobs.SAVING,
+    "start_cmd_failed": jobs.START_CMD,
 }
 _COMPLETED = re.compile(r"Step (?P<step>\d+)/\d+ completed \((?P<duration>.*)\)")
 
@@ -99,6 +100,6 @@ class _TappedLog:
             self._log.write(stream, text)
         else:
             self._log.write(stream, text)
-            if self._line in {None, text}:
+            if self._line is None or text.startswith(self._line):
                 self._reached = True
                 raise _ReachedError

@@ -18,6 +18,8 @@ BUFFERED_EVENTS = 10_000
 QUEUED_EVENTS = 256
 # The builder gets the spec as one argument of its command line, and Linux refuses longer ones.
 SPEC_BYTES = 131_071
+# How a builder died is in no log: nobody was left to write it.
+_EXITED = "template-builder exited: "
 # What newer servers write to: a stream that is in no description.
 _UNKNOWN_STREAM = "metric"
 
@@ -148,7 +150,7 @@ class BuildRecord:
             return
         self.status = status
         self.error_message = error_message
-        if error_message is not None and status == "failed":
+        if error_message is not None and status == "failed" and not error_message.startswith(_EXITED):
             self.log.write("error", error_message)
         self.log.finish(status)
 
@@ -177,7 +179,7 @@ class BuildHost:
         if spec_size > SPEC_BYTES:
             record.end(
                 "failed",
-                "template-builder exited: fork/exec /usr/local/bin/template-builder: argument list too long",
+                f"{_EXITED}fork/exec /usr/local/bin/template-builder: argument list too long",
             )
             return
         if not self.holding:
@@ -249,7 +251,7 @@ class BuildHost:
             record.end("failed", "step_failed: context deadline exceeded")
         except Exception as error:
             _logger.exception("build %s: the runner broke down", record.job.build_id)
-            record.end("failed", f"template-builder exited: {error}")
+            record.end("failed", f"{_EXITED}{error}")
         else:
             record.end("ready")
 

@@ -120,7 +120,47 @@ def format_duration(seconds: float) -> str:
 
 def format_command(command: str) -> str:
     """Return the log line that announces a command: `$ command`, cut at 256 bytes."""
+    return f"$ {_cut(command)}"
+
+
+# What the builder says on `system`, for whoever reads logs by these lines.
+IMAGE_READY = "Image ready"
+BOOTING = "Starting build environment"
+START_CMD = "Running start command: "
+READY_CMD = "Waiting for template to be ready: "
+READY = "Template is ready"
+SAVING = "Saving template"
+
+
+def format_pull(image: str) -> str:
+    """Return the line that announces the pull of an image."""
+    return f"Pulling image {image}"
+
+
+def format_step(step: Step) -> str | None:
+    """Return the line that tells what a step did to those after it; None for a run step, which has none.
+
+    The value of a variable isn't in it: it may be a secret.
+    """
+    if step.env is not None:
+        return f"Set {step.env[0]}"
+    if step.workdir is not None:
+        return f"Working directory: {step.workdir}"
+    return f"User: {step.user[0]}" if step.user is not None else None
+
+
+def format_start(command: str) -> str:
+    """Return the line that announces the start command."""
+    return START_CMD + _cut(command)
+
+
+def format_ready(command: str) -> str:
+    """Return the line that announces the ready command."""
+    return READY_CMD + _cut(command)
+
+
+def _cut(command: str) -> str:
     data = command.encode()
     if len(data) <= COMMAND_SHOWN:
-        return f"$ {command}"
-    return f"$ {data[:COMMAND_SHOWN].decode(errors='ignore')}…"
+        return command
+    return f"{data[:COMMAND_SHOWN].decode(errors='ignore')}…"

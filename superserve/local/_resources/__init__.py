@@ -17,6 +17,7 @@ RESOURCES: tuple[type[Resource], ...] = (
     BuildResource,
     BuildLogResource,
     SandboxResource,
+    FileResource,
 )
 # The operations on one sandbox: which resource carries them out with which method. A WebSocket has a method of its own.
 DATA_PLANE: tuple[tuple[type[Resource], str, str, Operation], ...] = (

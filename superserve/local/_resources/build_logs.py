@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from superserve.local._app.answers import Answer
 from superserve.local._app.clock import format_nanoseconds
+from superserve.local._app.connection import Connection
 from superserve.local._app.router import ApiRequest, operation
 from superserve.local._app.services import Resource, Services
 from superserve.local._machines.build_host import QUEUED_EVENTS, format_event
@@ -59,7 +60,7 @@ class LogStream:
         self._queue = queue
         self._started = False
 
-    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until the log ends, the client leaves or the server stops."""
         sending = asyncio.create_task(self._send_events(send))
         self._builds.services.streams.add(sending)
@@ -71,6 +72,12 @@ class LogStream:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+        if sending.cancelled():
+            # The server stops, or the client has left: without a last chunk it is no end in good order.
+            connection = Connection.of(scope)
+            connection.close()
+            await connection.lost.wait()
+            return
         await self._start(send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -105,12 +112,12 @@ class LogStream:
                 )
                 return
             yield format_event(
-                finished=False, stream="system", text="build queued, waiting to start", timestamp=_now()
+                finished=False, stream="system", text="build queued, waiting for dispatch", timestamp=_now()
             )
             await self._builds.services.clock.sleep(HEARTBEAT_S)
         record = self._builds.host.records.get(self._build_id)
         if record is None:
-            yield _format_trouble("NotFound", f"build {self._build_id} not found")
+            yield _format_trouble("NotFound", f"build build-{self._build_id} not found")
             return
         with record.log.subscribe(self._queue) as events:
             while (frame := await events.next()) is not None:
@@ -121,7 +128,7 @@ class LogStream:
 
 def _format_trouble(code: str, description: str) -> bytes:
     """Return the last event of a stream that the host can't feed; it says nothing about the build."""
-    text = f"log stream ended with error: rpc error: code = {code} desc = {description}"
+    text = f"log stream ended with error: recv build log: rpc error: code = {code} desc = {description}"
     return format_event(finished=True, status="failed", stream="system", text=text)
 
 

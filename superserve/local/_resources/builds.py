@@ -16,6 +16,7 @@ from superserve.local._faults.registry import Strike
 from superserve.local._faults.runner import FaultyRunner
 from superserve.local._machines.build_host import BuildHost
 from superserve.local._machines.jobs import BuildJob, Runner
+from superserve.local._machines.processes.scratch import Scratch
 from superserve.local._resources.build_queue import BuildQueue, BuildRow
 from superserve.local._resources.templates import TemplateResource, TemplateRow
 
@@ -36,8 +37,10 @@ class BuildResource(Resource):
         self.templates = services.resource(TemplateResource)
         self.templates.builder = self
         self.templates.deletion_checks.append(self._check_none_in_flight)
+        self.images: dict[str, Scratch] = {}
+        """The files that the last good build of a template left, where builds are real."""
         runner = FaultyRunner(
-            _make_runner(services.settings, services.clock),
+            _make_runner(services.settings, services.clock, self.images),
             self._find_fault,
             lose=self._lose,
             time_out=self._time_out,
@@ -151,11 +154,11 @@ class BuildResource(Resource):
         return {**row.answer(), **newer}
 
 
-def _make_runner(settings: Settings, clock: Clock) -> Runner:
+def _make_runner(settings: Settings, clock: Clock, images: dict[str, Scratch]) -> Runner:
     if settings.execute:
         from superserve.local._machines.processes import ExecuteRunner
 
-        return ExecuteRunner(speed=settings.speed)
+        return ExecuteRunner(speed=settings.speed, images=images)
     from superserve.local._machines.pretend import PretendRunner
 
     return PretendRunner(clock)

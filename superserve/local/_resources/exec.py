@@ -1,105 +1,34 @@
 """Commands in sandboxes: POST /exec, POST /exec/stream and the WebSocket."""
 
 import asyncio
-import codecs
 import contextlib
-import json
 import posixpath
 import signal
-import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable
+from typing import Any
 
-import attrs
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import Message
 
 from superserve.local._app import go_json
 from superserve.local._app.answers import json_answer
-from superserve.local._app.clock import format_nanoseconds
 from superserve.local._app.connection import Connection
 from superserve.local._app.data_plane import PROTOCOL, DataRequest, text_answer
 from superserve.local._app.services import Resource, Services
 from superserve.local._machines.sandboxes.guest import Command, Lost, Refused
 from superserve.local._machines.sandboxes.scripts import Playing
+from superserve.local._resources.exec_history import History
+from superserve.local._resources.exec_output import Collected, Events, now
+from superserve.local._resources.exec_session import GoneError, Session
+from superserve.local._resources.exec_spec import ExecRequest, Malformed, read_exec
 from superserve.local._resources.sandboxes import SandboxResource, SandboxRow
 
 DEFAULT_LIMIT_S = 30
 KEEPALIVE_S = 15.0
-FIRST_FRAME_S = 10.0
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_CUT = "\n[superserve] output is longer than 8 MiB; the rest was dropped\n"
 _GATEWAY_TIMEOUT = (
     "<html><head><title>504 Gateway Timeout</title></head><body>504 Gateway Timeout</body></html>\n"
 )
-_SIGNALS = {name: getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")}
-_STDIN, _STDOUT, _STDERR = b"\0", b"\x01", b"\x02"
-_MILLISECONDS = 2**32
-_GO = "superserve-go"
-
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-
-
-def _replace_each_byte(error: UnicodeError) -> tuple[str, int]:
-    # As Go does; Python's own handler replaces a broken sequence as a whole.
-    if not isinstance(error, UnicodeDecodeError):
-        raise error
-    return "\ufffd" * (error.end - error.start), error.end
-
-
-codecs.register_error(_GO, _replace_each_byte)
-
-
-@attrs.frozen
-class ExecRequest:
-    """What is to be run."""
-
-    command: str
-    args: tuple[str, ...]
-    env: Mapping[str, str]
-    working_dir: str
-    limit_s: float | None
-
-    @property
-    def line(self) -> str:
-        """The command as one line, for whoever looks at it."""
-        return " ".join((self.command, *self.args))
-
-
-class Malformed(Exception):  # noqa: N818 - describes the body, as its message does
-    """The body isn't a request to run something; the message says why."""
-
-
-def read_exec(body: bytes, *, default_s: float | None) -> ExecRequest:
-    """Read a request to run something, as leniently as the machine does; raises Malformed."""
-    try:
-        value, _ = json.JSONDecoder().raw_decode(body.decode(errors="replace").lstrip())
-    except ValueError:
-        raise Malformed("invalid JSON body") from None
-    if not isinstance(value, dict):
-        raise Malformed("invalid JSON body")
-    found = {key: item for key, item in value.items() if item is not None}
-    command, cwd = found.get("command", ""), found.get("working_dir", "")
-    args, env, timeout = found.get("args", []), found.get("env", {}), found.get("timeout_s", 0)
-    if (
-        not isinstance(command, str)
-        or not isinstance(cwd, str)
-        or not isinstance(args, list)
-        or not all(isinstance(arg, str) for arg in args)
-        or not isinstance(env, dict)
-        or not all(isinstance(item, str) for item in env.values())
-        or type(timeout) is not int
-    ):
-        raise Malformed("invalid JSON body")
-    if not command:
-        raise Malformed("command is required")
-    if timeout == 0 or (default_s is None and timeout < 0):
-        limit = default_s
-    else:
-        # As the machine multiplies: a negative time is a very long one.
-        limit = timeout * 1000 % _MILLISECONDS / 1000
-    return ExecRequest(command, tuple(args), env, cwd, limit)
 
 
 class ExecResource(Resource):
@@ -109,6 +38,7 @@ class ExecResource(Resource):
         super().__init__(services)
         self.sandboxes = services.resource(SandboxResource)
         self.sandboxes.on_pause.append(self._cut)
+        self.history = History()
         self._connections: dict[Connection, str] = {}
         self._abandoned: set[asyncio.Task[int]] = set()
         self._endings: set[asyncio.Task[None]] = set()
@@ -123,7 +53,7 @@ class ExecResource(Resource):
             await _answer(request, text_answer(400, str(error)))
             return
         behaviour = self.sandboxes.behaviour
-        collected = _Collected(behaviour.output_bytes)
+        collected = Collected(behaviour.output_bytes)
         try:
             code = await self._carry_out(request, wanted, collected.add, idle_s=behaviour.idle_s)
         except _IdleError:
@@ -143,11 +73,11 @@ class ExecResource(Resource):
         except Malformed as error:
             await _answer(request, text_answer(400, str(error)))
             return
-        events = _Events(request.send)
+        events = Events(request.send)
         keeping = asyncio.create_task(self._keep_alive(events))
         try:
             code = await self._carry_out(request, wanted, events.output)
-            await events.write({"exit_code": code, "finished": True, "timestamp": _now()})
+            await events.write({"exit_code": code, "finished": True, "timestamp": now()})
         except _CannotStartError as error:
             text, code_word = (
                 (f"invalid_argument: {error.text}", "bad_request")
@@ -169,15 +99,15 @@ class ExecResource(Resource):
         await request.send(
             {"type": "websocket.accept", "subprotocol": PROTOCOL if PROTOCOL in offered else None}
         )
-        session = _Session(request)
+        session = Session(request)
         try:
             wanted = await session.read_first()
             if wanted is not None:
                 await self._converse(session, wanted)
-        except (ClientDisconnect, _GoneError):
+        except (ClientDisconnect, GoneError):
             return
 
-    async def _converse(self, session: "_Session", wanted: ExecRequest) -> None:
+    async def _converse(self, session: "Session", wanted: ExecRequest) -> None:
         listening: asyncio.Task[None] | None = None
         command: Command | Playing | None = None
         request = session.request
@@ -185,7 +115,10 @@ class ExecResource(Resource):
         try:
             command = await self._start(row, wanted, has_stdin=True)
             listening = asyncio.create_task(session.listen(command))
-            finishing = asyncio.create_task(command.finish(wanted.limit_s, session.output))
+            seen = self.history.begin(row.id, wanted.line)
+            finishing = asyncio.create_task(
+                seen.watch(command.finish(wanted.limit_s, seen.tap(session.output)))
+            )
             self._connections[Connection.of(request.scope)] = row.id
             await asyncio.wait([listening, finishing], return_when=asyncio.FIRST_COMPLETED)
             if not finishing.done():
@@ -228,7 +161,8 @@ class ExecResource(Resource):
         command = await self._start(row, wanted, has_stdin=False)
         connection = Connection.of(request.scope)
         self._connections[connection] = row.id
-        finishing = asyncio.create_task(command.finish(wanted.limit_s, deliver))
+        seen = self.history.begin(row.id, wanted.line)
+        finishing = asyncio.create_task(seen.watch(command.finish(wanted.limit_s, seen.tap(deliver))))
         hanging_up = asyncio.create_task(_wait_for_disconnect(request))
         try:
             await asyncio.wait([finishing, hanging_up], timeout=idle_s, return_when=asyncio.FIRST_COMPLETED)
@@ -270,7 +204,7 @@ class ExecResource(Resource):
         except OSError as error:
             raise _CannotStartError(str(error)) from None
 
-    async def _keep_alive(self, events: "_Events") -> None:
+    async def _keep_alive(self, events: "Events") -> None:
         while True:
             await self.services.clock.sleep(KEEPALIVE_S)
             await events.keep_alive()
@@ -288,6 +222,10 @@ class ExecResource(Resource):
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
         ending.add_done_callback(lambda _: self._abandoned.discard(finishing))
+
+    def reset(self) -> None:
+        """Forget what was run."""
+        self.history.clear()
 
     async def aclose(self) -> None:
         """Wait for what was abandoned: its machines are gone."""
@@ -311,154 +249,6 @@ class _CannotStartError(Exception):
 
 class _IdleError(Exception):
     """The load balancer gave up on an answer."""
-
-
-class _GoneError(Exception):
-    """The other end of a WebSocket is gone."""
-
-
-class _Collected:
-    """The output of a command whose answer is one body."""
-
-    def __init__(self, most: int) -> None:
-        self._texts: dict[str, list[str]] = {"stdout": [], "stderr": []}
-        self._left = most
-        self._is_cut = False
-
-    async def add(self, stream: str, data: bytes) -> None:
-        """Keep a piece, or what still fits of it."""
-        if self._is_cut:
-            return
-        text = data.decode("utf-8", _GO)
-        size = len(go_json.write(text)) - 2
-        if size > self._left:
-            self._is_cut = True
-            kept = 0
-            while kept < len(text) and (size := len(go_json.write(text[kept])) - 2) <= self._left:
-                self._left -= size
-                kept += 1
-            text = text[:kept]
-        else:
-            self._left -= size
-        self._texts[stream].append(text)
-
-    def answer(self, code: int) -> dict[str, object]:
-        """Return the body."""
-        stderr = "".join(self._texts["stderr"]) + (_CUT if self._is_cut else "")
-        answer: dict[str, object] = {
-            "stdout": "".join(self._texts["stdout"]), "stderr": stderr, "exit_code": code,
-        }  # fmt: skip
-        return {**answer, "truncated": True} if self._is_cut else answer
-
-
-class _Events:
-    """An event stream, whose headers go with the first event."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self._has_begun = False
-        self._lock = asyncio.Lock()
-
-    async def output(self, stream: str, data: bytes) -> None:
-        """Send a piece of output."""
-        await self.write({stream: data.decode("utf-8", _GO), "timestamp": _now()})
-
-    async def write(self, event: Mapping[str, object]) -> None:
-        """Send an event."""
-        await self._write(b"data: " + go_json.write(dict(event), sort_keys=True) + b"\n\n")
-
-    async def keep_alive(self) -> None:
-        """Send a comment."""
-        await self._write(b": keepalive\n\n")
-
-    async def end(self) -> None:
-        """End the stream."""
-        await self._send({"type": "http.response.body", "body": b""})
-
-    async def _write(self, data: bytes) -> None:
-        async with self._lock:
-            if not self._has_begun:
-                self._has_begun = True
-                headers = {
-                    b"content-type": b"text/event-stream",
-                    b"cache-control": b"no-cache",
-                    b"x-accel-buffering": b"no",
-                    b"referrer-policy": b"no-referrer",
-                }
-                await self._send(
-                    {"type": "http.response.start", "status": 200, "headers": list(headers.items())}
-                )
-            await self._send({"type": "http.response.body", "body": data, "more_body": True})
-
-
-class _Session:
-    """One WebSocket."""
-
-    def __init__(self, request: DataRequest) -> None:
-        self.request = request
-
-    async def read_first(self) -> ExecRequest | None:
-        """Return what is to be run; None if the socket was closed for want of that."""
-        try:
-            async with asyncio.timeout(FIRST_FRAME_S):
-                message = await self._receive()
-        except TimeoutError:
-            message = {}
-        if message.get("bytes") is not None:
-            await self.close(1003, "expected start message")
-            return None
-        try:
-            return read_exec((message.get("text") or "").encode(), default_s=None)
-        except Malformed:
-            await self.close(1008, "expected start message")
-            return None
-
-    async def listen(self, command: Command | Playing) -> None:
-        """Do what the client says until it hangs up: one thing at a time, so a stuck input holds up what is behind it."""
-        with contextlib.suppress(_GoneError):
-            while True:
-                message = await self._receive()
-                data, text = message.get("bytes"), message.get("text")
-                if data is not None:
-                    if data[:1] == _STDIN:
-                        await command.write(data[1:])
-                    continue
-                try:
-                    said = json.loads(text or "")
-                except ValueError:
-                    continue
-                match said:
-                    case {"type": "stdin_close"}:
-                        command.close_stdin()
-                    case {"type": "signal", "name": str(name)} if name in _SIGNALS:
-                        command.signal(_SIGNALS[name])
-                    case _:
-                        pass
-
-    async def output(self, stream: str, data: bytes) -> None:
-        """Send a piece of output."""
-        await self._send({"bytes": (_STDOUT if stream == "stdout" else _STDERR) + data})
-
-    async def send_text(self, value: Mapping[str, object]) -> None:
-        """Send a frame of JSON."""
-        await self._send({"text": go_json.write(dict(value)).decode()})
-
-    async def close(self, code: int, reason: str) -> None:
-        """Close it."""
-        with contextlib.suppress(Exception):
-            await self.request.send({"type": "websocket.close", "code": code, "reason": reason})
-
-    async def _send(self, frame: Mapping[str, object]) -> None:
-        try:
-            await self.request.send({"type": "websocket.send", **frame})
-        except Exception as error:  # uvicorn's own kinds, different ones by its version
-            raise _GoneError from error
-
-    async def _receive(self) -> Message:
-        message = await self.request.receive()
-        if message["type"] == "websocket.disconnect":
-            raise _GoneError
-        return message
 
 
 def _read_result(finishing: "asyncio.Task[int]", hanging_up: "asyncio.Task[None]") -> int:
@@ -486,7 +276,3 @@ async def _read_body(request: DataRequest) -> bytes:
 async def _answer(request: DataRequest, response: Response) -> None:
     response.raw_headers.append((b"referrer-policy", b"no-referrer"))
     await response(request.scope, request.receive, request.send)
-
-
-def _now() -> str:
-    return format_nanoseconds(time.time_ns())

@@ -19,12 +19,14 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
 from superserve.local._app import go_json
-from superserve.local._app.answers import error_answer, json_answer
+from superserve.local._app.answers import Answer, error_answer, json_answer
 from superserve.local._app.data_plane import DataRequest, text_answer
 from superserve.local._app.errors import ApiError
+from superserve.local._app.router import ApiRequest, operation
 from superserve.local._app.services import Resource, Services
 from superserve.local._machines.sandboxes.guest import Guest, Lost
 from superserve.local._resources.sandbox_behaviour import Behaviour
+from superserve.local._resources.sandbox_spec import refuse
 from superserve.local._resources.sandboxes import SandboxResource
 
 _PIECE_BYTES = 256 * 1024
@@ -49,6 +51,25 @@ class FileResource(Resource):
     async def write_file(self, request: DataRequest) -> None:
         """Answer POST /files."""
         await self._answer(request, self._write)
+
+    @operation("listSandboxFiles", "GET /sandboxes/{sandbox_id}/files")
+    async def list_files(self, request: ApiRequest) -> Answer:
+        """List a folder; this one wakes a paused sandbox, before it looks at the path."""
+        guest = await self.sandboxes.wake(request)
+        path = request.http.query_params.get("path") or "/"
+        if not path.startswith("/") or ".." in path.split("/"):
+            raise refuse("path must be absolute, without '..'")
+        try:
+            descriptor = await guest.open(_clean(path), os.O_RDONLY)
+        except FileNotFoundError:
+            raise ApiError(404, "not_found", "Folder not found.") from None
+        except (OSError, Lost):
+            raise ApiError(500, "internal_error", "the folder could not be read") from None
+        with _Keeper(descriptor):
+            if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                raise refuse("path is not a folder")
+            entries = _list(descriptor, self.sandboxes.behaviour.listed)["entries"]
+        return json_answer(200, go_json.write({"entries": entries}))
 
     async def _answer(self, request: DataRequest, make: Callable[[DataRequest], Awaitable[Response]]) -> None:
         try:

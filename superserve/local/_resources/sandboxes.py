@@ -8,11 +8,11 @@ import hmac
 import json
 import posixpath
 import secrets
+import shutil
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar
-from urllib.parse import parse_qsl
 from uuid import UUID
 
 import attrs
@@ -21,15 +21,16 @@ from starlette.responses import Response
 from superserve.local._app import go_json
 from superserve.local._app.answers import Answer, drop_none, error_answer, json_answer
 from superserve.local._app.auth import TeamRow
-from superserve.local._app.clock import format_time_exactly, monotonic
+from superserve.local._app.clock import format_time_exactly
 from superserve.local._app.data_plane import text_answer
 from superserve.local._app.errors import ApiError
-from superserve.local._app.query import read_choice, read_number
+from superserve.local._app.query import read_choice, read_number, read_pairs
 from superserve.local._app.router import ApiRequest, operation
 from superserve.local._app.services import Resource, Services
 from superserve.local._machines.processes.scratch import Scratch, sweep
 from superserve.local._machines.sandboxes.guest import Guest, Lost
 from superserve.local._machines.sandboxes.spaces import Space, Unisolated, find_space, make_folders
+from superserve.local._resources.builds import BuildResource
 from superserve.local._resources.sandbox_behaviour import Behaviour
 from superserve.local._resources.sandbox_spec import (
     CreateSandbox,
@@ -93,6 +94,7 @@ class SandboxRow(Row):
     timeout_seconds: int | None = None
     auto_delete_seconds: int | None = None
     snapshot_id: str | None = None
+    # On the clock that no test moves:
     active_since: datetime | None = None
     paused_since: datetime | None = None
     """What the window of auto_delete_seconds counts from."""
@@ -128,6 +130,7 @@ class SandboxResource(Resource):
         super().__init__(services)
         self.rows = services.store.table(SandboxRow)
         self.templates = services.resource(TemplateResource)
+        self.builds = services.resource(BuildResource)
         self.templates.deletion_checks.append(self._check_unused)
         self.guests: dict[str, Guest] = {}
         self.env_vars: dict[str, Mapping[str, str]] = {}
@@ -138,12 +141,11 @@ class SandboxResource(Resource):
         self._usual = Behaviour() if services.settings.limits else Behaviour().but(**_UNLIMITED)
         self.behaviour = self._usual
         self._space: Space | str | None = None
+        self._making = asyncio.Lock()
         self._later: set[asyncio.Task[None]] = set()
         self._endings: set[asyncio.Task[None]] = set()
         self._seed = secrets.token_bytes(32)
         self._token_epoch = 0
-        self._since: dict[str, float] = {}
-        """By their ids, since when sandboxes are active or paused, on the clock of `monotonic`: the rows have times of day."""
 
     # -- Operations
 
@@ -205,8 +207,7 @@ class SandboxResource(Resource):
         if "network" in changes and row.status != "active":
             raise _conflict(row)
         if "auto_delete_seconds" in changes and row.status == "paused":
-            changes["paused_since"] = self.services.clock.now()
-            self._since[row.id] = monotonic()
+            changes["paused_since"] = self.services.clock.steady()
         self.rows.save(attrs.evolve(row, **changes))  # type: ignore[arg-type]  # as read_patch says
         return Response(status_code=204)
 
@@ -214,8 +215,7 @@ class SandboxResource(Resource):
     async def delete_sandbox(self, request: ApiRequest) -> Answer:
         """Delete a sandbox, whatever runs in it."""
         row = self._get(request)
-        age = (self.services.clock.now() - row.changed_at).total_seconds() * self.services.clock.speed
-        is_stale = age >= _STALE_S
+        is_stale = self.services.clock.age_of_wait(row.changed_at) >= _STALE_S
         if row.status in _TRANSITIONS and not is_stale:
             raise _conflict(row)
         await self.delete(row)
@@ -253,25 +253,26 @@ class SandboxResource(Resource):
     async def activate_sandbox(self, request: ApiRequest) -> Answer:
         """See to it that a sandbox runs, and return it with a fresh access token."""
         row = await self._settle(self._get(request), _SETTLE_S, "starting", "resuming")
-        if row.status == "paused":
-            self._check_quota(request.team)
-            row = await self._resume(row)
-            answer = self.answer(row)
-            self._change_late(row, "resuming", self.behaviour.resuming_s)
-            return json_answer(200, go_json.write(answer))
         if row.status == "pausing":
             refusal = error_answer(ApiError(409, "sandbox_pausing", "sandbox is pausing: try again"))
             refusal.headers["retry-after"] = "1"
             return refusal
-        if row.status != "active":
-            raise _conflict(row)
-        return json_answer(200, go_json.write(self.answer(row)))
+        answer = self.answer(await self._activate(row, request.team))
+        return json_answer(200, go_json.write(answer))
+
+    async def wake(self, request: ApiRequest) -> Guest:
+        """Return the machine of the sandbox that a request is for, woken if need be; raises ApiError."""
+        row = await self._settle(self._get(request), _SETTLE_S, "starting", "resuming")
+        guest = await self.guest(await self._activate(row, request.team))
+        if isinstance(guest, str):
+            raise ApiError(500, "internal_error", guest)
+        return guest
 
     # -- The life of a sandbox
 
     def add(self, team: TeamRow, new: CreateSandbox, template: TemplateRow) -> SandboxRow:
         """Add a running sandbox."""
-        now = self.services.clock.now()
+        now = self.services.clock.steady()
         row = SandboxRow(
             id=self.services.new_id(),
             team_id=team.id,
@@ -279,7 +280,7 @@ class SandboxResource(Resource):
             status="active",
             vcpu_count=template.vcpu,
             memory_mib=template.memory_mib,
-            created_at=now,
+            created_at=self.services.clock.now(),
             template_id=template.id,
             metadata=dict(new.metadata),
             network=new.network,
@@ -290,17 +291,15 @@ class SandboxResource(Resource):
             changed_at=now,
         )
         self.rows.save(row)
-        self._since[row.id] = monotonic()
         self.env_vars[row.id] = dict(new.env_vars)
         return row
 
     async def pause(self, row: SandboxRow) -> None:
         """Stop all its processes, and end its connections."""
-        now = self.services.clock.now()
+        now = self.services.clock.steady()
         self._save(
             row, status="paused", paused_since=now, active_since=None, snapshot_id=self.services.new_id()
         )
-        self._since[row.id] = monotonic()
         guest = self.guests.get(row.id)
         if guest is not None:
             with contextlib.suppress(Lost):
@@ -313,7 +312,6 @@ class SandboxResource(Resource):
     async def delete(self, row: SandboxRow) -> None:
         """Delete it, and end everything in it."""
         self.rows.remove(row.id)
-        self._since.pop(row.id, None)
         self.env_vars.pop(row.id, None)
         for tell in self.on_pause:
             tell(row.id)
@@ -321,10 +319,18 @@ class SandboxResource(Resource):
         if guest is not None:
             await self._end(guest)
 
+    async def _activate(self, row: SandboxRow, team: TeamRow) -> SandboxRow:
+        if row.status == "paused":
+            self._check_quota(team)
+            row = await self._resume(row)
+            self._change_late(row, "resuming", self.behaviour.resuming_s)
+        elif row.status != "active":
+            raise _conflict(row)
+        return row
+
     async def _resume(self, row: SandboxRow) -> SandboxRow:
-        now = self.services.clock.now()
+        now = self.services.clock.steady()
         row = self._save(row, status="active", active_since=now, paused_since=None)
-        self._since[row.id] = monotonic()
         guest = self.guests.get(row.id)
         if guest is not None:
             with contextlib.suppress(Lost):
@@ -333,7 +339,7 @@ class SandboxResource(Resource):
 
     def set_status(self, row: SandboxRow, status: str) -> None:
         """Say that a sandbox is in some state, whatever is true of its machine."""
-        now = self.services.clock.now()
+        now = self.services.clock.steady()
         self._save(
             row,
             status=status,
@@ -342,7 +348,7 @@ class SandboxResource(Resource):
         )
 
     def _save(self, row: SandboxRow, **changes: object) -> SandboxRow:
-        row = attrs.evolve(row, changed_at=self.services.clock.now(), **changes)  # type: ignore[arg-type]  # fields
+        row = attrs.evolve(row, changed_at=self.services.clock.steady(), **changes)  # type: ignore[arg-type]  # fields
         self.rows.save(row)
         return row
 
@@ -397,18 +403,12 @@ class SandboxResource(Resource):
             await self._reap(row)
 
     async def _reap(self, row: SandboxRow) -> None:
-        limit = row.timeout_seconds if row.status == "active" else row.auto_delete_seconds
-        if limit is None or row.status not in {"active", "paused"}:
-            return
-        if row.id not in self._since:
-            # A state file had it: what another server's clock said is not known, the time of day is.
-            began = (row.active_since if row.status == "active" else row.paused_since) or row.created_at
-            self._since[row.id] = monotonic() - (self.services.clock.now() - began).total_seconds()
-        if self.services.clock.age_of_wait(self._since[row.id]) < limit:
-            return
-        if row.status == "active":
+        age = self.services.clock.age_of_wait
+        since, limit = row.active_since, row.timeout_seconds
+        if row.status == "active" and limit is not None and since is not None and age(since) >= limit:
             await self.pause(row)
-        else:
+        since, limit = row.paused_since, row.auto_delete_seconds
+        if row.status == "paused" and limit is not None and since is not None and age(since) >= limit:
             await self.delete(row)
 
     # -- Machines
@@ -429,12 +429,17 @@ class SandboxResource(Resource):
                 f"commands cannot be kept apart from this machine: {self._space}; install bubblewrap, or ask for "
                 "commands that are not kept apart with isolation='none' (--isolation none)"
             )
-        # Another request may have come first.
-        if row.id not in self.guests:
-            guest = self.guests[row.id] = Guest(self._space, Scratch())
-            home, _, workdir, _ = self.surroundings(row)
-            make_folders(guest.scratch, home, workdir)
-        return self.guests[row.id]
+        async with self._making:
+            # Another request may have come first.
+            if row.id not in self.guests:
+                home, _, workdir, _ = self.surroundings(row)
+                image = self.builds.images.get(row.template_id)
+                scratch = await asyncio.to_thread(_make_files, image, home, workdir)
+                if row.id not in self.rows:
+                    await asyncio.to_thread(scratch.remove)
+                    raise Lost
+                self.guests[row.id] = Guest(self._space, scratch)
+            return self.guests[row.id]
 
     def surroundings(self, row: SandboxRow) -> tuple[str, str, str, dict[str, str]]:
         """Return the home, user, working directory and variables of a sandbox's commands, as its template set them."""
@@ -453,7 +458,7 @@ class SandboxResource(Resource):
     def token(self, sandbox_id: str, hours_ago: int = 0) -> str:
         """Return a sandbox's access token: the same for everybody within an hour of the server's clock."""
         hour = (
-            int(self.services.clock.steady() * self.services.clock.speed // _TOKEN_LIFE_S)
+            int(self.services.clock.steady().timestamp() * self.services.clock.speed // _TOKEN_LIFE_S)
             - hours_ago
             + self._token_epoch
         )
@@ -473,7 +478,7 @@ class SandboxResource(Resource):
             return text_answer(404, "sandbox not found") if has_old_texts else error_answer(gone)
         if row.status in _RUNNING:
             return None
-        if (self.services.clock.now() - row.changed_at).total_seconds() < self.behaviour.stale_s:
+        if (self.services.clock.steady() - row.changed_at).total_seconds() < self.behaviour.stale_s:
             return text_answer(502, "sandbox unreachable", **{"retry-after": "2"})
         if has_old_texts:
             return text_answer(503, "sandbox is paused" if row.status == "paused" else "sandbox unavailable")
@@ -535,7 +540,6 @@ class SandboxResource(Resource):
         for later in self._later:
             later.cancel()
         self.env_vars.clear()
-        self._since.clear()
         for row in list(self.rows):
             for tell in self.on_pause:
                 tell(row.id)
@@ -588,9 +592,22 @@ class SandboxResource(Resource):
             raise ApiError(409, "conflict", f"template is in use by {count} sandbox(es): delete them first")
 
 
+def _make_files(image: Scratch | None, *folders: str) -> Scratch:
+    """Return the files of a new sandbox: what its template's build left, and what any image has."""
+    scratch = Scratch()
+    if image is not None:
+        # What cannot be copied is no file, or could not be read in there either.
+        with contextlib.suppress(OSError):
+            shutil.copytree(image.root, scratch.root, symlinks=True, dirs_exist_ok=True)
+    make_folders(scratch, *folders)
+    return scratch
+
+
 def _read_filter(query: bytes) -> dict[str, str]:
     wanted: dict[str, str] = {}
-    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True, errors="replace"):
+    for name, value in (
+        (key.decode(errors="replace"), item.decode(errors="replace")) for key, item in read_pairs(query)
+    ):
         if not name.startswith(_METADATA_KEY):
             continue
         key = name.removeprefix(_METADATA_KEY)

@@ -98,9 +98,9 @@ def read_create_template(
     """Read and check a body of POST /templates; raises ApiError for the first check that fails."""
     try:
         request = go_json.read_fields(
-            go_json.read(body), "", "name", "vcpu", "memory_mib", "disk_mib", "build_spec"
+            go_json.read(body), "", "name", "vcpu", "memory_mib", "disk_mib", "build_spec", kept=["name"]
         )
-        name = go_json.read_string(request.get("name", ""), "name")
+        name = go_json.read_string(request.get("name", ""), "name").strip(SPACE)
         sizes = {
             key: go_json.read_int32(request.get(key, default), key) for key, default in _DEFAULTS.items()
         }
@@ -120,7 +120,8 @@ def read_create_template(
 def read_spec(value: object) -> BuildSpec:
     """Read a build spec in the wire's form; raises Malformed for what has another form."""
     where = "build_spec"
-    spec = go_json.read_fields(value, where, "from", "steps", "start_cmd", "ready_cmd")
+    texts = ("from", "start_cmd", "ready_cmd")
+    spec = go_json.read_fields(value, where, "steps", *texts, kept=texts)
     items = go_json.read_array(spec.get("steps", []), f"{where}.steps")
     return BuildSpec(
         from_=go_json.read_string(spec.get("from", ""), f"{where}.from"),
@@ -134,14 +135,14 @@ def _read_step(value: object, where: str) -> Step:
     step = go_json.read_fields(value, where, "run", "env", "workdir", "user")
     env: tuple[str, str] | None = None
     if "env" in step:
-        pair = go_json.read_fields(step["env"], f"{where}.env", "key", "value")
+        pair = go_json.read_fields(step["env"], f"{where}.env", "key", "value", kept=["key", "value"])
         env = (
             go_json.read_string(pair.get("key", ""), f"{where}.env.key"),
             go_json.read_string(pair.get("value", ""), f"{where}.env.value"),
         )
     user: tuple[str, bool] | None = None
     if "user" in step:
-        who = go_json.read_fields(step["user"], f"{where}.user", "name", "sudo")
+        who = go_json.read_fields(step["user"], f"{where}.user", "name", "sudo", kept=["name", "sudo"])
         user = (
             go_json.read_string(who.get("name", ""), f"{where}.user.name"),
             go_json.read_boolean(who.get("sudo", False), f"{where}.user.sudo"),
@@ -155,7 +156,7 @@ def _read_step(value: object, where: str) -> Step:
 
 
 def _check_name(name: str, *, is_system_team: bool) -> None:
-    if not name.strip(SPACE) or len(name.encode()) > NAME_BYTES:
+    if not name or len(name.encode()) > NAME_BYTES:
         raise _refuse(f"name is required and takes 1-{NAME_BYTES} bytes")
     if not _NAME.fullmatch(name):
         raise _refuse(

@@ -154,7 +154,9 @@ class TemplateResource(Resource):
             spec=new.spec,
         )
         self.rows.save(row)
-        return json_answer(202, go_json.write({**row.answer(), "build_id": self.builder.start(row)}))
+        answer = {**row.answer(), "build_id": self.builder.start(row)}
+        # Of all objects this one alone is in the order of the alphabet.
+        return json_answer(202, go_json.write(answer, sort_keys=True))
 
     @operation("getTemplate", "GET /templates/{template_id}")
     async def get_template(self, request: ApiRequest) -> Answer:

@@ -26,6 +26,8 @@ from superserve.local._machines.jobs import Step
 from superserve.local._resources.build_logs import BuildLogResource
 from superserve.local._resources.build_queue import BuildRow
 from superserve.local._resources.builds import BuildResource
+from superserve.local._resources.exec import ExecResource
+from superserve.local._resources.sandboxes import SandboxResource, SandboxRow
 from superserve.local._resources.templates import TemplateResource, TemplateRow
 
 PATH = "/"
@@ -35,6 +37,7 @@ _LOGS = re.compile(r"/_local/builds/([^/]+)/logs")
 # Not a path: the package may lie in an archive (zipapp).
 _FILE = resources.files("superserve.local._web") / "page.html"
 _BUILDS = 20
+_SANDBOXES = 50
 _HEADERS = {
     "cache-control": "no-store",
     "cross-origin-opener-policy": "same-origin",
@@ -60,6 +63,8 @@ class Page:
         self._templates = services.resource(TemplateResource)
         self._builds = services.resource(BuildResource)
         self._logs = services.resource(BuildLogResource)
+        self._sandboxes = services.resource(SandboxResource)
+        self._exec = services.resource(ExecResource)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -91,8 +96,22 @@ class Page:
                 "about": str(self._services.settings),
                 "speed": self._services.clock.work_speed,
                 "templates": templates,
+                "sandboxes": [self._describe_sandbox(row) for row in self._newest_sandboxes(team)],
             }
         )
+
+    def _newest_sandboxes(self, team: TeamRow) -> list[SandboxRow]:
+        rows = [row for row in self._sandboxes.rows if row.team_id == team.id]
+        return rows[: -_SANDBOXES - 1 : -1]
+
+    def _describe_sandbox(self, row: SandboxRow) -> dict[str, object]:
+        template = self._templates.rows.get(row.template_id)
+        commands = [ran.describe() for ran in self._exec.history.of(row.id)]
+        return {
+            **row.answer(),
+            "template": template.name if template else row.template_id,
+            "commands": commands,
+        }
 
     def _describe(self, row: TemplateRow, team: TeamRow) -> dict[str, object]:
         builds = [

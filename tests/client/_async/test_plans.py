@@ -1,5 +1,6 @@
 """From a spec to a ready template: what is planned, what is done, and what happens in a race."""
 
+import attrs
 import pytest
 
 from superserve import (
@@ -10,6 +11,7 @@ from superserve import (
     Plan,
     SpecError,
     TemplateSpec,
+    TemplateStatus,
     ValidationError,
 )
 from superserve._async import plans
@@ -124,6 +126,18 @@ async def test_a_build_that_is_going_on_is_waited_for(server, client):
     template, actions = await ensure(client)
     assert (template.status, actions) == ("ready", ["reuse"])
     assert writes(server) == ["createTemplate"]
+
+
+async def test_a_build_that_ends_while_the_plan_is_made_is_not_made_again(server, client, ready):
+    listed = await AsyncTemplate.list(client=client)
+
+    class Late(AsyncTemplate):
+        @classmethod
+        async def list(cls, **_):
+            return [attrs.evolve(info, status=TemplateStatus.BUILDING) for info in listed]
+
+    template = await Late.ensure(SPEC, client=client, **QUICK)
+    assert (template.status, writes(server)) == ("ready", [])
 
 
 async def test_a_build_of_what_is_replaced_is_cancelled_first(server, client):

@@ -414,6 +414,28 @@ async def test_s21_surprise_18_pausing_a_paused_one_is_fine_unless_strict(known)
         await sandbox.pause(strict=True)
 
 
+async def test_pausing_twice_looks_where_the_sandbox_stands_at_once(known):
+    sandbox, wire = await known(reply(204), CONFLICT, PAUSED)
+    await sandbox.pause()
+    await sandbox.pause()
+    assert asked(wire) == [f"POST {PATH}/pause", f"POST {PATH}/pause", f"GET {PATH}"]
+
+
+async def test_a_strict_pause_of_a_paused_one_is_an_error_also_after_its_own(known):
+    sandbox, _ = await known(reply(204), CONFLICT, PAUSED, CONFLICT, PAUSED)
+    await sandbox.pause()
+    with pytest.raises(ConflictError, match="it is paused"):
+        await sandbox.pause(strict=True)
+
+
+async def test_a_machine_that_is_lost_is_not_running(known):
+    sandbox, _ = await known(reply(410, json=envelope("gone", "the machine is lost")))
+    for call in (sandbox.pause, sandbox.resume):
+        with pytest.raises(SandboxNotRunningError, match="the machine is lost") as caught:
+            await call()
+        assert caught.value.status == "failed"
+
+
 async def test_resume_takes_the_new_token(known):
     sandbox, wire = await known(RESUMED, RAN)
     await sandbox.resume()
@@ -466,7 +488,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", sorted(CHANGES.keys() - {"activate"}))
 async def test_s21_surprise_17_a_conflict_after_its_own_transition_is_borne_with(serve, connect, change):
     call, answer = CHANGES[change]
     # Where it is told where the sandbox stands, its row lags.
@@ -478,6 +500,15 @@ async def test_s21_surprise_17_a_conflict_after_its_own_transition_is_borne_with
     sandbox = await AsyncSandbox.create(name="box", client=connect(wire))
     await call(sandbox)
     assert len(wire.requests) == 4 + 2 * len(lag)
+
+
+async def test_s21_activate_bears_with_a_conflict_after_its_own_pause_and_after_nothing_else(known):
+    sandbox, wire = await known(reply(204), CONFLICT, CONFLICT, ACTIVE, CONFLICT)
+    await sandbox.pause()
+    await sandbox.activate()
+    with pytest.raises(SandboxNotRunningError):
+        await sandbox.activate()
+    assert len(wire.requests) == 5
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -567,6 +598,33 @@ async def test_a_handle_is_equal_to_another_of_the_same_sandbox_and_client(known
     assert {sandbox, handle(AsyncSandbox, sandbox._client)} == {sandbox}
     assert sandbox != SANDBOX_ID
     assert wire.requests == []
+
+
+async def test_s31_an_error_tells_what_the_server_said_and_no_page(known):
+    page = reply(502, "<html><h1>Bad Gateway</h1>", content_type="text/html")
+    sandbox, _ = await known(page, max_attempts=1)
+    with pytest.raises(ServerError) as caught:
+        await sandbox.get_info()
+    assert str(caught.value) == f"could not get sandbox {SANDBOX_ID}: Bad Gateway [502]"
+    with pytest.raises(ValidationError) as refused:
+        await sandbox.update()
+    assert refused.value.status_code is None
+
+
+async def test_s30_a_closed_client_says_so(known):
+    sandbox, _ = await known(ACTIVE)
+    await sandbox._client.aclose()
+    for call in (sandbox.get_info, lambda: sandbox.commands.run("true")):
+        with pytest.raises(SandboxError, match="this client is closed"):
+            await call()
+
+
+async def test_s41_a_slash_at_the_end_of_an_address_is_none(serve, connect):
+    wire = serve(ACTIVE, RAN)
+    client = connect(wire, base_url=f"{wire.url}/", sandbox_url=f"{wire.url}/")
+    sandbox = await AsyncSandbox.get(SANDBOX_ID, client=client)
+    await sandbox.commands.run("true")
+    assert asked(wire) == [f"GET {PATH}", "POST /exec"]
 
 
 # --- addresses --------------------------------------------------------------------------------------------------------

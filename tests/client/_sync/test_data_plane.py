@@ -266,6 +266,39 @@ def test_s26_tokens_are_in_no_text(known, caplog, answer):
     assert not [text for text in shown if TOKEN in text]
 
 
+FAILURES = {
+    "create": (
+        lambda client: client.sandboxes.create(name="box"),
+        reply(201, json=sandbox_row(metadata=None)),
+    ),
+    "get": (lambda client: client.sandboxes.get(SANDBOX_ID), reply(json=sandbox_row(metadata=None))),
+    "run": (lambda client: handle(Sandbox, client).commands.run("x"), reply(403, TOKEN)),
+    "stream": (
+        lambda client: handle(Sandbox, client).commands.run("x", on_stdout=print),
+        reply(403, TOKEN),
+    ),
+    "spawn": (lambda client: handle(Sandbox, client).commands.spawn("x"), reply(403, TOKEN)),
+    "read": (lambda client: handle(Sandbox, client).files.read("/x"), cut()),
+}
+
+
+@pytest.mark.parametrize("call", FAILURES)
+def test_s26_tokens_are_in_no_variable_that_a_traceback_shows(serve, connect, key, call):
+    make, answer = FAILURES[call]
+    client = connect(serve(answer), max_attempts=1)
+    with pytest.raises(SandboxError) as caught:
+        make(client)
+    told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    own = [
+        variable
+        for frame in told.stack
+        if "superserve" in frame.filename and "/tests/" not in frame.filename
+        for variable in (frame.locals or {}).items()
+    ]
+    assert own
+    assert [(name, value) for name, value in own if TOKEN in value or key in value] == []
+
+
 def test_s26_a_token_that_was_replaced_is_not_shown_either(known):
     sandbox, _ = known(TOO_OLD, WOKEN, reply(400, f"{TOKEN} {FRESH}\n", content_type="text/plain"))
     with pytest.raises(SandboxError) as caught:

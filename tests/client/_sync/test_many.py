@@ -57,14 +57,28 @@ def test_what_is_ready_is_not_built_again(server, client):
 
 
 def test_the_teams_quota_is_learned_and_kept_to(server, limited):
-    summary = Template.build_all(specs(6), client=limited, **QUICK)
+    get_build = Template.get_build
+
+    class Held(Template):
+        def get_build(self, build_id):
+            # By now, all have been started that may.
+            server.builds.release()
+            return get_build(self, build_id)
+
+    server.builds.hold()
+    summary = Held.build_all(specs(6), client=limited, **QUICK)
     assert summary.is_ready
     refused = [request for request in server.requests.to("createTemplate") if request.status == 429]
     assert len(refused) == 1
 
 
 def test_without_waiting_for_a_slot_the_refusal_is_the_outcome(server, limited):
-    summary = Template.build_all(specs(3), wait_for_slot=False, client=limited, **QUICK)
+    def release(outcome):
+        if outcome.error:
+            server.builds.release()
+
+    server.builds.hold()
+    summary = Template.build_all(specs(3), wait_for_slot=False, on_outcome=release, client=limited, **QUICK)
     assert [type(outcome.error) for outcome in summary.outcomes] == [type(None), type(None), RateLimitError]
 
 
@@ -77,25 +91,51 @@ def test_slots_that_others_have_are_waited_for_within_a_bound(server, limited):
     server.builds.release()
 
 
+@pytest.mark.parametrize("refusals", [3, 10**9])
+def test_a_service_that_is_busy_is_asked_again_within_a_bound(client, refusals):
+    left = iter(range(refusals))
+    create = Template.create
+
+    class Busy(Template):
+        pass
+
+    def create_late(**arguments):
+        if next(left, None) is None:
+            return create(**arguments)
+        error = RateLimitError("busy", code="rate_limited")
+        raise error
+
+    Busy.create = create_late
+    summary = Busy.build_all(specs(1), slot_timeout_s=0.1 if refusals > 3 else 60, client=client, **QUICK)
+    assert [outcome.error.code for outcome in summary.failed] == ["rate_limited"] * (refusals > 3)
+
+
 def test_too_many_templates_are_no_matter_of_time(limited):
     summary = Template.build_all(specs(7), client=limited, **QUICK)
     assert [outcome.error.code for outcome in summary.failed] == ["too_many_templates"]
 
 
 def test_no_more_are_begun_at_a_time_than_was_asked_for(server, client):
-    running, most = set(), []
-    build = Template.get_build
+    running, seen, most = set(), set(), []
+    get_build = Template.get_build
 
     class Counted(Template):
         def get_build(self, build_id):
-            running.add(build_id)
-            most.append(len(running))
-            info = build(self, build_id)
+            if build_id not in seen:
+                seen.add(build_id)
+                running.add(build_id)
+                most.append(len(running))
+            # A build ends when as many run as may, or when it is the last.
+            if len(running) == 2 or len(seen) == 4:
+                server.builds.release(build_id)
+            info = get_build(self, build_id)
             if info.has_ended:
                 running.discard(build_id)
             return info
 
-    summary = Counted.build_all(specs(5), concurrency=2, client=client, **QUICK)
+    server.builds.hold()
+    summary = Counted.build_all(specs(4), concurrency=2, client=client, **QUICK)
+    server.builds.release()
     assert summary.is_ready
     assert max(most) == 2
 

@@ -1,6 +1,7 @@
 # Written by scripts/unasync.py from tests/client/_async/test_plans.py. Do not edit: change that, then run `nox -s generate`.
 """From a spec to a ready template: what is planned, what is done, and what happens in a race."""
 
+import attrs
 import pytest
 
 from superserve import (
@@ -11,6 +12,7 @@ from superserve import (
     SpecError,
     Template,
     TemplateSpec,
+    TemplateStatus,
     ValidationError,
 )
 from superserve._sync import plans
@@ -125,6 +127,18 @@ def test_a_build_that_is_going_on_is_waited_for(server, client):
     template, actions = ensure(client)
     assert (template.status, actions) == ("ready", ["reuse"])
     assert writes(server) == ["createTemplate"]
+
+
+def test_a_build_that_ends_while_the_plan_is_made_is_not_made_again(server, client, ready):
+    listed = Template.list(client=client)
+
+    class Late(Template):
+        @classmethod
+        def list(cls, **_):
+            return [attrs.evolve(info, status=TemplateStatus.BUILDING) for info in listed]
+
+    template = Late.ensure(SPEC, client=client, **QUICK)
+    assert (template.status, writes(server)) == ("ready", [])
 
 
 def test_a_build_of_what_is_replaced_is_cancelled_first(server, client):

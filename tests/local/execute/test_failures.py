@@ -44,7 +44,7 @@ async def test_a_start_cmd_that_writes_too_much_is_cut_short_and_goes_on(builds)
         ready_cmd="test -e written",
         limits=Limits(output_bytes=1 << 20),
     )
-    assert "ready_cmd succeeded" in log.of("system")
+    assert "Template is ready" in log.of("system")
     assert len(log.text("stdout")) <= 1 << 20
 
 

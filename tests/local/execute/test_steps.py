@@ -23,17 +23,17 @@ async def test_the_log_tells_the_course_of_the_build(builds):
     lines = log.of("system")
     assert "isolated" in lines[0]
     assert "base image python:3.11 is not pulled: steps run with this machine's programs" in lines
-    course = [re.sub(r"\(.*s\)", "(T)", line) for line in lines[lines.index("starting environment") :]]
+    course = [re.sub(r"\(.*s\)", "(T)", line) for line in lines[lines.index("Starting build environment") :]]
     assert course == [
-        "starting environment",
-        "Step 1/4", "env MARKER", "Step 1/4 completed (T)",
+        "Starting build environment",
+        "Step 1/4", "Set MARKER", "Step 1/4 completed (T)",
         "Step 2/4", "$ true", "Step 2/4 completed (T)",
-        "Step 3/4", "workdir /app", "$ mkdir -p /app", "Step 3/4 completed (T)",
-        "Step 4/4", "user app: only USER and HOME say so, no other user is switched to", "$ mkdir -p /home/app",
+        "Step 3/4", "$ mkdir -p /app", "Working directory: /app", "Step 3/4 completed (T)",
+        "Step 4/4", "$ mkdir -p /home/app", "User: app", "only USER and HOME say so, no other user is switched to",
         "Step 4/4 completed (T)",
-        "running start_cmd", "$ sleep 1000",
-        "waiting for ready_cmd", "$ true", "ready_cmd succeeded",
-        "saving template",
+        "Running start command: sleep 1000",
+        "Waiting for template to be ready: true", "Template is ready",
+        "Saving template",
     ]  # fmt: skip
 
 
@@ -86,7 +86,7 @@ async def test_steps_see_nothing_of_the_servers_environment(builds, monkeypatch,
 
 async def test_values_of_env_steps_are_not_logged(builds):
     log = await builds.run(Step(env=("TOKEN", "the-secret")), "test ${#TOKEN} = 10")
-    assert "env TOKEN" in log.of("system")
+    assert "Set TOKEN" in log.of("system")
     assert not any("the-secret" in text for _, text in log.events)
 
 
@@ -150,7 +150,7 @@ async def test_background_processes_of_a_step_are_there_for_later_steps(builds):
 async def test_ready_cmd_is_tried_until_it_succeeds(builds):
     log = await builds.run(Step(workdir="/app"), ready_cmd="echo x >> tries; test $(wc -l < tries) -ge 3")
     assert log.of("system").count("ready_cmd: exited with code 1") == 2
-    assert log.of("system")[-2:] == ["ready_cmd succeeded", "saving template"]
+    assert log.of("system")[-2:] == ["Template is ready", "Saving template"]
 
 
 async def test_start_cmd_runs_beside_ready_cmd_and_not_longer(builds, marker, processes):
@@ -160,7 +160,7 @@ async def test_start_cmd_runs_beside_ready_cmd_and_not_longer(builds, marker, pr
         ready_cmd="kill -0 $(cat pid)",
     )
     assert log.text("stdout") == f"{marker} started\n"
-    assert "ready_cmd succeeded" in log.of("system")
+    assert "Template is ready" in log.of("system")
     assert not any(line.startswith("start_cmd ended") for line in log.of("system"))
     assert processes() == []
 
@@ -182,7 +182,7 @@ async def test_start_cmd_and_ready_cmd_share_a_loopback_network(builds):
         start_cmd='python3 -c "$LISTEN"',
         ready_cmd='python3 -c "$CALL"',
     )
-    assert "ready_cmd succeeded" in log.of("system")
+    assert "Template is ready" in log.of("system")
 
 
 async def test_a_start_cmd_that_crashes_is_not_checked(builds):
@@ -204,7 +204,7 @@ async def test_a_probe_that_hangs_is_killed_and_tried_again(builds, processes):
         limits=Limits(probe_s=0.5),
     )
     assert "ready_cmd: exec stream: deadline_exceeded: context deadline exceeded" in log.of("system")
-    assert "ready_cmd succeeded" in log.of("system")
+    assert "Template is ready" in log.of("system")
 
 
 @pytest.mark.parametrize("speed", [1, 100])

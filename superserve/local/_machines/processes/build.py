@@ -4,6 +4,7 @@ import asyncio
 import posixpath
 import shlex
 
+from superserve.local._machines import jobs
 from superserve.local._machines.jobs import (
     BuildFailed,
     BuildJob,
@@ -61,13 +62,13 @@ class Build:
             await self._run_start_cmd(self._job.start_cmd)
         if self._job.ready_cmd:
             await self._run_ready_cmd(self._job.ready_cmd)
-        self._say("saving template")
+        self._say(jobs.SAVING)
 
     def _say(self, text: str) -> None:
         self._log.write("system", text)
 
     async def _boot(self) -> None:
-        self._say("starting environment")
+        self._say(jobs.BOOTING)
         problem = await self._machine.boot(self._limits.boot_s)
         if problem:
             self._say(problem)
@@ -98,18 +99,21 @@ class Build:
             # As a real environment has it: a name with "=" in it ends there.
             name, _, value = f"{name}={value}".partition("=")
             self._env[name] = value
-            self._say(f"env {name}")  # Not the value: it may be a secret.
+            self._say_done(Step(env=(name, value)))
         elif step.workdir is not None:
             self._workdir = make_absolute(self._workdir, step.workdir)
-            self._say(f"workdir {self._workdir}")
             await self._make_folder(self._workdir, f"create workdir {self._workdir}")
+            self._say_done(Step(workdir=self._workdir))
         elif step.user is not None:
-            self._user, sudo = step.user
-            with_sudo = " with sudo" if sudo else ""
-            self._say(
-                f"user {self._user}{with_sudo}: only USER and HOME say so, no other user is switched to"
-            )
+            self._user, _ = step.user
             await self._make_folder(self._home(), f"ensure user {self._user}")
+            self._say_done(step)
+            self._say("only USER and HOME say so, no other user is switched to")
+
+    def _say_done(self, step: Step) -> None:
+        line = jobs.format_step(step)
+        if line is not None:
+            self._say(line)
 
     async def _make_folder(self, path: str, purpose: str) -> None:
         self._say(format_command(f"mkdir -p {shlex.quote(path)}"))
@@ -146,8 +150,7 @@ class Build:
     # -- start_cmd and ready_cmd
 
     async def _run_start_cmd(self, command: str) -> None:
-        self._say("running start_cmd")
-        self._say(format_command(command))
+        self._say(jobs.format_start(command))
         started = self._now()
 
         def tell(ended: asyncio.Future[Exit]) -> None:
@@ -160,13 +163,12 @@ class Build:
         await asyncio.sleep(self._limits.start_wait_s)
 
     async def _run_ready_cmd(self, command: str) -> None:
-        self._say("waiting for ready_cmd")
-        self._say(format_command(command))
+        self._say(jobs.format_ready(command))
         end = self._now() + self._limits.ready_s
         while (left := end - self._now()) > 0:
             ended = await self._machine.run(self._shell(command), min(self._limits.probe_s, left))
             if ended == Exit(0):
-                self._say("ready_cmd succeeded")
+                self._say(jobs.READY)
                 return
             self._say(f"ready_cmd: {ended.detail}")
             await asyncio.sleep(max(0.0, min(self._limits.probe_pause_s, end - self._now())))

@@ -21,17 +21,25 @@ class ExecuteRunner:
     """Carries out builds by running their steps as processes of this user, each build in a scratch folder.
 
     `speed` makes the waits around start_cmd and ready_cmd shorter, not the time that work may take. `isolate=False`
-    leaves bwrap unused where it would work. Raises NotImplementedError where there are no POSIX processes (Windows).
+    leaves bwrap unused where it would work. `images` gets what the last good build of each template left. Raises NotImplementedError where there are no POSIX processes (Windows).
     """
 
     kills_on_cancel = True
 
-    def __init__(self, *, speed: float = 1.0, limits: Limits | None = None, isolate: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        speed: float = 1.0,
+        limits: Limits | None = None,
+        isolate: bool = True,
+        images: dict[str, Scratch] | None = None,
+    ) -> None:
         if os.name != "posix":
             raise NotImplementedError("execute mode needs a POSIX system: run builds in pretend mode here")
         self._limits = (limits or Limits()).at_speed(speed)
         self._isolation: Isolation = find_isolation() if isolate else Unisolated("bwrap is switched off")
         self._endings: set[asyncio.Task[None]] = set()
+        self._images = images
         self._swept = False
 
     async def run(self, job: BuildJob, log: Log) -> None:
@@ -41,6 +49,7 @@ class ExecuteRunner:
             await _in_thread(sweep)
         scratch = Scratch()
         machine = None
+        template_id: str | None = None
         try:
             # In a thread, as it may copy files.
             command = await _in_thread(
@@ -55,9 +64,10 @@ class ExecuteRunner:
             await Build(
                 job, log, machine=machine, isolation=self._isolation, scratch=scratch, limits=self._limits
             ).run()
+            template_id = job.template_id
         finally:
             # A task of its own: a second cancellation must not leave processes or files behind.
-            ending = asyncio.create_task(self._end(machine, scratch))
+            ending = asyncio.create_task(self._end(machine, scratch, template_id))
             self._endings.add(ending)
             ending.add_done_callback(self._endings.discard)
             await asyncio.shield(ending)
@@ -65,10 +75,20 @@ class ExecuteRunner:
     async def aclose(self) -> None:
         """Wait until the last build's processes and files are gone."""
         await asyncio.gather(*self._endings)
+        while self._images:
+            _, image = self._images.popitem()
+            await _in_thread(image.remove)
 
-    async def _end(self, machine: Machine | None, scratch: Scratch) -> None:
+    async def _end(self, machine: Machine | None, scratch: Scratch, template_id: str | None) -> None:
         if machine is not None and not await machine.stop():
             await _in_thread(functools.partial(self._isolation.kill_strays, scratch))
+        if template_id is not None and self._images is not None:
+            # Sandboxes start from it, until there is a newer one.
+            before = self._images.get(template_id)
+            self._images[template_id] = scratch
+            if before is None:
+                return
+            scratch = before
         await _in_thread(scratch.remove)
 
 

@@ -162,8 +162,8 @@ class Guest:
             os.pipe2(os.O_CLOEXEC) if has_stdin else (os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), None)
         )
         theirs = [stdin, pipes[0][1], pipes[1][1]]
+        number = next(self._numbers)
         try:
-            number = next(self._numbers)
             ended: asyncio.Future[int] = loop.create_future()
             command = Command(number, asyncio.Queue(_HELD_PIECES), ended, own_stdin, self)
             self.commands[number] = command

@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from superserve.local._machines.processes.scratch import Scratch
 from superserve.local._machines.program import find_program
@@ -181,16 +181,27 @@ def _inner_command() -> list[str]:
 
 def _list_binds(root: pathlib.Path) -> list[tuple[str, str]]:
     """Return what is mounted read-only, and where; links to it are made."""
-    binds: list[tuple[str, str]] = []
-    for name in _PROGRAMS:
-        path, inside = pathlib.Path("/", name), root / name
-        if inside.is_symlink() or (inside.exists() and any(inside.iterdir())):
-            # The template's build left one of its own, with this machine's programs in it.
-            continue
-        if path.is_symlink():
-            inside.symlink_to(path.readlink())
-        elif path.exists():
-            binds.append((str(path), str(path)))
+    binds = [bind for name in _PROGRAMS for bind in _merge(pathlib.Path("/", name), root / name)]
     prefixes = dict.fromkeys((sys.base_prefix, sys.base_exec_prefix))
     binds += [(each, each) for each in prefixes if pathlib.Path(each).parts[1] not in _PROGRAMS]
     return [*binds, (str(_AGENT), _INSIDE)]
+
+
+def _merge(path: pathlib.Path, inside: pathlib.Path) -> Iterator[tuple[str, str]]:
+    """Yield what shows this machine's folder, but for what the template's build left in its place."""
+    if inside.is_symlink():
+        return
+    if path.is_symlink():
+        if not inside.exists():
+            inside.symlink_to(path.readlink())
+    elif not inside.exists() or _is_stub(inside):
+        if path.exists():
+            yield str(path), str(path)
+    elif inside.is_dir() and path.is_dir():
+        for child in path.iterdir():
+            yield from _merge(child, inside / child.name)
+
+
+def _is_stub(inside: pathlib.Path) -> bool:
+    """Whether something is only there because the build had this machine's mounted on it."""
+    return not any(inside.iterdir()) if inside.is_dir() else not inside.stat().st_size

@@ -1,0 +1,59 @@
+"""What a request to run something says."""
+
+import json
+from collections.abc import Mapping
+
+import attrs
+
+_MILLISECONDS = 2**32
+
+
+@attrs.frozen
+class ExecRequest:
+    """What is to be run."""
+
+    command: str
+    args: tuple[str, ...]
+    env: Mapping[str, str]
+    working_dir: str
+    limit_s: float | None
+
+    @property
+    def line(self) -> str:
+        """The command as one line, for whoever looks at it."""
+        return " ".join((self.command, *self.args))
+
+
+class Malformed(Exception):  # noqa: N818 - describes the body, as its message does
+    """The body isn't a request to run something; the message says why."""
+
+
+def read_exec(body: bytes, *, default_s: float | None) -> ExecRequest:
+    """Read a request to run something, as leniently as the machine does; raises Malformed."""
+    try:
+        value, _ = json.JSONDecoder().raw_decode(body.decode(errors="replace").lstrip())
+    except ValueError:
+        raise Malformed("invalid JSON body") from None
+    if not isinstance(value, dict):
+        raise Malformed("invalid JSON body")
+    found = {key: item for key, item in value.items() if item is not None}
+    command, cwd = found.get("command", ""), found.get("working_dir", "")
+    args, env, timeout = found.get("args", []), found.get("env", {}), found.get("timeout_s", 0)
+    if (
+        not isinstance(command, str)
+        or not isinstance(cwd, str)
+        or not isinstance(args, list)
+        or not all(isinstance(arg, str) for arg in args)
+        or not isinstance(env, dict)
+        or not all(isinstance(item, str) for item in env.values())
+        or type(timeout) is not int
+    ):
+        raise Malformed("invalid JSON body")
+    if not command:
+        raise Malformed("command is required")
+    if timeout == 0 or (default_s is None and timeout < 0):
+        limit = default_s
+    else:
+        # As the machine multiplies: a negative time is a very long one.
+        limit = timeout * 1000 % _MILLISECONDS / 1000
+    return ExecRequest(command, tuple(args), env, cwd, limit)
