@@ -25,6 +25,7 @@ PYTHONS = nox.project.python_versions(PYPROJECT)
 
 # What writes files that are committed is pinned to the digit: another version writes other bytes.
 RUFF = "ruff==0.17.6"
+CODESPELL = "codespell==2.4.3"
 GENERATORS = ["openapi-python-client==0.29.1", RUFF]
 # The site; Sphinx follows docstrings and annotations, so another version finds other slips.
 SITE_TOOLS = [
@@ -76,10 +77,11 @@ TEST_TOOLS = [
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and formatting (ruff)."""
-    session.install(RUFF)
+    """Check style and formatting (ruff), and spelling (codespell)."""
+    session.install(RUFF, CODESPELL)
     session.run("ruff", "check", "--no-cache", ".")
     session.run("ruff", "format", "--no-cache", "--check", ".")
+    session.run("codespell")
 
 
 @nox.session
