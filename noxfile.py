@@ -3,6 +3,7 @@
 import argparse
 import os
 import pathlib
+import re
 import shutil
 import sys
 import tempfile
@@ -17,14 +18,23 @@ nox.needs_version = ">=2024.4.15"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_external_run = True
-nox.options.sessions = ["lint", "types", "generated", "demo", "tests", "tests_slow"]
+nox.options.sessions = ["lint", "types", "generated", "docs", "demo", "tests", "tests_slow"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
 
 # What writes files that are committed is pinned to the digit: another version writes other bytes.
 RUFF = "ruff==0.17.6"
+CODESPELL = "codespell==2.4.3"
 GENERATORS = ["openapi-python-client==0.29.1", RUFF]
+# The site; Sphinx follows docstrings and annotations, so another version finds other slips.
+SITE_TOOLS = [
+    "furo==2025.12.19",
+    "myst-parser==5.2.0",
+    "sphinx==9.0.4",
+    "sphinx-copybutton==0.5.2",
+    "sphinx-llms-txt==0.7.1",
+]
 # Their versions find other slips.
 TYPE_CHECKERS = ["mypy==2.4.1", "pyright[nodejs]==1.1.414"]
 # Another version makes up other requests.
@@ -67,10 +77,11 @@ TEST_TOOLS = [
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and formatting (ruff)."""
-    session.install(RUFF)
+    """Check style and formatting (ruff), and spelling (codespell)."""
+    session.install(RUFF, CODESPELL)
     session.run("ruff", "check", "--no-cache", ".")
     session.run("ruff", "format", "--no-cache", "--check", ".")
+    session.run("codespell")
 
 
 @nox.session
@@ -81,6 +92,22 @@ def types(session: nox.Session) -> None:
     )
     session.run("mypy")
     session.run("pyright")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site into build/docs, without warnings and without the network (Sphinx)."""
+    session.install("-e", ".[cli,local]", "pytest>=8.3", *SITE_TOOLS)
+    site = pathlib.Path("build", "docs")
+    session.run("sphinx-build", "--quiet", "-W", "--keep-going", "-n", "-b", "html", "docs", str(site))
+    # What a page loads by itself comes from the site; links may lead anywhere.
+    loads = re.compile(
+        r"""<(?:script|img|iframe)[^>]+src="(?:https?:)?//|<link[^>]+stylesheet[^>]+href="(?:https?:)?//"""
+    )
+    asking = [page for page in site.rglob("*.html") if loads.search(page.read_text(encoding="utf-8"))]
+    if asking:
+        session.error(f"these pages ask other hosts: {', '.join(map(str, asking))}")
+    session.log(f"{site.resolve().as_uri()}/index.html")
 
 
 @nox.session

@@ -23,8 +23,8 @@ exclude_patterns = ["_build"]
 source_suffix = {".md": "markdown"}
 
 myst_heading_anchors = 3
-# A decision's first line is its number and name, on a level of its own.
-suppress_warnings = ["myst.header"]
+# Classes of the client and of the local server share a few names: the first one that is found is the client's.
+suppress_warnings = ["ref.python"]
 
 # The inventories are files, in the form that is text: another name is a line more.
 intersphinx_mapping = {
@@ -64,20 +64,22 @@ def _resolve(app: Any, env: Any, node: Any, contnode: Any) -> Any:
     target = node["reftarget"]
     name = target.rpartition(".")[2]
     domain = env.get_domain("py")
+    # The local server has classes of the same names.
+    place = "superserve.local" if target.startswith("superserve.local") else "superserve"
     for known, entry in domain.objects.items():
-        if known.startswith("superserve") and known.rpartition(".")[2] == name and entry.objtype != "module":
+        is_there = known.startswith(place) and known.startswith("superserve.local") == (place != "superserve")
+        if is_there and known.rpartition(".")[2] == name and entry.objtype != "module":
             return domain.resolve_xref(env, node["refdoc"], app.builder, entry.objtype, known, node, contnode)
     is_private = target.startswith("superserve.") and "._" in target
     return contnode if is_private or name in _WITHOUT_PAGE else None
 
 
-def _sign(app: Any, what: str, name: str, obj: Any, options: Any, signature: str, returns: str) -> Any:
+def _sign(*event: Any) -> Any:
     """Leave out how classes are made that are not made by calling them."""
+    _app, what, _name, obj, _options, signature, returns = event
     if what in {"class", "exception"}:
-        is_value = obj.__module__.startswith(
-            ("superserve.types", "superserve.specs", "superserve.local._app.limits")
-        )
-        if not is_value and "Args:" not in (obj.__doc__ or ""):
+        places = ("superserve.types", "superserve.specs", "superserve.local._app.limits")
+        if not obj.__module__.startswith(places) and "Args:" not in (obj.__doc__ or ""):
             return "", returns
     return signature, returns
 
@@ -85,15 +87,17 @@ def _sign(app: Any, what: str, name: str, obj: Any, options: Any, signature: str
 _kept: dict[str, list[str]] = {}
 
 
-def _keep(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+def _keep(*event: Any) -> None:
     """Keep a sentence with a colon from napoleon, which takes what is before the colon for a type."""
+    _app, what, name, _obj, _options, lines = event
     if what in {"attribute", "property", "data"}:
         _kept[name] = lines[:]
         lines.clear()
 
 
-def _put_back(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+def _put_back(*event: Any) -> None:
     """Put back what was kept from napoleon, which comes between the two."""
+    _app, _what, name, _obj, _options, lines = event
     lines[:] = _kept.pop(name, lines)
 
 

@@ -102,13 +102,10 @@ def _warn_of_the_other_package() -> None:
 
     folder = os.path.dirname(os.path.dirname(__file__))  # noqa: PTH120 - pathlib takes longer to import than all this
     try:
-        found = [
-            name
-            for name in os.listdir(folder)  # noqa: PTH208 - pathlib would take longer to load than all the rest
-            if name[:11] == "superserve-" and name[-10:] == ".dist-info"
-        ]
+        names = os.listdir(folder)  # noqa: PTH208
     except OSError:  # in a zip file, for example
         return
+    found = [name for name in names if name[:11] == "superserve-" and name[-10:] == ".dist-info"]
     if found:
         import warnings
 

@@ -13,6 +13,8 @@ import inspect
 import io
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,6 +121,18 @@ def test_every_python_block_of_a_document_runs(story, names):
             )
 
 
+def test_the_tests_that_documents_show_pass(names, environment, tmp_path):
+    # In a process of its own, whose plugin has a server of its own: as a reader runs them. Other plugins cost seconds.
+    environment.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    for number, story in enumerate(stories()):
+        source = "\n".join(block.text for block in story if block.language == "python")
+        if "def test_" in source:
+            (tmp_path / f"test_{number}_{story[0].file.stem}.py").write_text(source, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "superserve.pytest_plugin", "."]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
 def docstrings() -> Iterator[tuple[str, Path, int, str]]:
     """Yield each docstring of the package that has an example: its name, file, first line and text."""
     for file in MODULES:
@@ -208,3 +222,30 @@ def test_the_readme_begins_with_what_a_newcomer_needs():
 
     for command in ("demo", "tests"):
         assert f"python -m pip install nox && python -m nox -s {command}\n" in readme
+
+
+REFERENCE = ROOT / "docs" / "reference"
+
+
+def first_cells(file):
+    """Return what is marked as code in the first cell of each row of a page's tables."""
+    rows = re.findall(r"^\| (`[^|]*) \|", file.read_text(encoding="utf-8"), re.MULTILINE)
+    return {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+
+
+def test_every_error_and_every_code_with_advice_has_a_cause_and_a_cure():
+    codes = {code for code in superserve.errors._HINTS if isinstance(code, str)}
+
+    assert first_cells(REFERENCE / "errors.md") >= codes | set(superserve.errors.__all__)
+
+
+def test_every_environment_variable_of_ours_is_documented():
+    read = {
+        name
+        for file in MODULES
+        for name in re.findall(r"\b_?SUPERSERVE_[A-Z_]+\b", file.read_text(encoding="utf-8"))
+    }
+    page = (REFERENCE / "environment.md").read_text(encoding="utf-8")
+
+    assert read
+    assert {name for name in read if f"`{name}`" not in page} == set()
