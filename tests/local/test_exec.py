@@ -521,15 +521,15 @@ def test_a_token_that_is_no_text_is_a_wrong_one(shared):
     assert answer.status_code == 401
 
 
-def test_a_sandbox_that_is_deleted_while_a_request_is_read_answers_nothing(server, http, box):
+def test_a_sandbox_that_is_deleted_while_a_request_is_read_is_not_there(server, http, box):
     def body():
         yield b'{"command": '
         assert http.delete(box.path).status_code == 204
         yield b'"true"}'
 
     server.requests.clear()
-    with pytest.raises(httpx.TransportError):
-        box.http.post("/exec/stream", content=body(), headers={"Expect": "100-continue"})
+    answer = box.http.post("/exec/stream", content=body(), headers={"Expect": "100-continue"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "sandbox_route_stale")
 
 
 def test_a_server_that_is_killed_leaves_no_process_and_the_next_removes_its_folders(isolation, tmp_path):
