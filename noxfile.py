@@ -275,7 +275,7 @@ def conformance(session: nox.Session) -> None:
 @nox.session(default=False)
 def compat(session: nox.Session) -> None:
     """Compare with the official SDKs: the same steps on the local server; needs the network, and Node for one of them."""
-    session.install("-e", ".[local]")
+    session.install("-e", ".[local,official]")
     # An environment of its own, as the import name is the same.
     official = pathlib.Path(session.create_tmp()).resolve() / "official"
     python = official / ("Scripts" if os.name == "nt" else "bin") / "python"

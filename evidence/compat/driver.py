@@ -20,14 +20,16 @@ IMAGE = "debian:12"
 POLL_S = 0.05
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 TEMPLATE_FIELDS = ("name", "status", "vcpu", "memory_mib", "disk_mib", "size_bytes", "error_message")
+SANDBOX_FIELDS = ("name", "vcpu_count", "memory_mib", "timeout_seconds", "auto_delete_seconds")
 TIMES = ("created_at", "built_at", "started_at", "finalized_at")
 
 
 class Driver:
     """Runs steps and reports them."""
 
-    def __init__(self, template_class: Any, run: Callable[[Any], Any]) -> None:
+    def __init__(self, template_class: Any, sandbox_class: Any, run: Callable[[Any], Any]) -> None:
         self.template_class = template_class
+        self.sandbox_class = sandbox_class
         self.run = run
 
     def step(self, name: str, work: Callable[[], Any]) -> Any:
@@ -71,6 +73,13 @@ def shown(value: Any) -> Any:
     if hasattr(value, "build_spec_hash"):
         fields = {"status": text_of(value.status), "error_message": value.error_message}
         return {**fields, **times_of(value)}
+    if hasattr(value, "exit_code"):
+        return {name: getattr(value, name) for name in ("exit_code", "stdout", "stderr", "truncated")}
+    if hasattr(value, "commands"):
+        return {"name": value.name, "metadata": dict(value.metadata)}
+    if hasattr(value, "vcpu_count"):
+        fields = {name: getattr(value, name) for name in SANDBOX_FIELDS}
+        return {**fields, "status": text_of(value.status), "metadata": dict(value.metadata)}
     if hasattr(value, "vcpu"):
         fields = {name: getattr(value, name) for name in TEMPLATE_FIELDS}
         return {**fields, "status": text_of(value.status), **times_of(value)}
@@ -171,6 +180,70 @@ def life_cycle(driver: Driver) -> None:
     step("a failed build: stream_build_logs", lambda: driver.logs(failing))
 
 
+def sandboxes(driver: Driver) -> None:
+    """A sandbox from creation to its end, with commands and files."""
+    run, step, sandbox_class = driver.run, driver.step, driver.sandbox_class
+    box = step(
+        "sandbox: create",
+        lambda: run(
+            sandbox_class.create(name="box", env_vars={"COLOUR": "blue"}, metadata={"kind": "compat"})
+        ),
+    )
+    step("sandbox: status", lambda: text_of(box.status))
+    step("sandbox: get_info", lambda: run(box.get_info()))
+    step("sandbox: list", lambda: run(sandbox_class.list(metadata={"kind": "compat"})))
+    step("sandbox: connect", lambda: run(sandbox_class.connect(box.id)).id == box.id)
+    step("run", lambda: run(box.commands.run("echo out; echo err >&2; echo $COLOUR")))
+    step("run: exit code", lambda: run(box.commands.run("exit 42")))
+    step("run: cwd and env", lambda: run(box.commands.run("pwd; echo $A", cwd="/tmp", env={"A": "b"})))
+    step("run: timeout", lambda: run(box.commands.run("echo early; sleep 30", timeout_seconds=1)))
+    step("run: an unknown program", lambda: run(box.commands.run("no-such-program")).exit_code)
+    step("run: a folder that is not there", lambda: run(box.commands.run("true", cwd="/nowhere")))
+    step("run: nothing", lambda: run(box.commands.run("")))
+    pieces: list[str] = []
+    slowly = "for i in 1 2 3; do echo $i; sleep 0.1; done; exit 3"
+    step("run: on_stdout", lambda: run(box.commands.run(slowly, on_stdout=pieces.append)))
+    step("run: on_stdout: pieces", lambda: "".join(pieces))
+    step("run: callback raises", lambda: run(box.commands.run("echo x", on_stdout=complain)))
+    step("files: write and read_text", lambda: written(driver, box, "/tmp/deep/er.txt", "ü\n"))
+    step("files: bytes", lambda: list(written(driver, box, "/tmp/b", bytes(range(256)), text=False))[:4])
+    step("files: seen by a command", lambda: run(box.commands.run("cat /tmp/deep/er.txt")).stdout)
+    step("files: none", lambda: run(box.files.read("/tmp/none")))
+    step("files: a relative path", lambda: run(box.files.read("relative")))
+    step("files: a folder as a file", lambda: run(box.files.read("/tmp/deep")))
+    step("files: download_dir", lambda: run(box.files.download_dir("/tmp/deep"))[:2] == b"PK")
+    step("update", lambda: run(box.update(metadata={"kind": "compat", "more": "yes"})))
+    step("update: get_info", lambda: run(box.get_info()).metadata)
+    step("update: nothing", lambda: run(box.update()))
+    step("pause", lambda: run(box.pause(wait=True)))
+    step("pause: get_info", lambda: text_of(run(box.get_info()).status))
+    step("resume", lambda: run(box.resume()))
+    step("resume: get_info", lambda: text_of(run(box.get_info()).status))
+    run(box.pause(wait=True))
+    step("run: in a paused sandbox", lambda: run(box.commands.run("echo woken")).stdout)
+    step("preview", lambda: run_plain(run, box.get_preview_url(8080)).count(box.id))
+    step("preview: a port that is taken", lambda: run_plain(run, box.get_preview_url(49983)))
+    step("kill", lambda: run(box.kill()))
+    step("kill: again", lambda: run(box.kill()))
+    step("kill: run", lambda: run(box.commands.run("true")))
+    step("kill: get_info", lambda: run(box.get_info()))
+    step("kill_by_id: unknown", lambda: run(sandbox_class.kill_by_id(UNKNOWN)))
+    step("sandbox: connect to an unknown one", lambda: run(sandbox_class.connect(UNKNOWN)))
+    step("sandbox: from an unknown template", lambda: run(sandbox_class.create(name="x", from_template="no")))
+    step("sandbox: without a name", lambda: run(sandbox_class.create(name="")))
+
+
+def written(driver: Driver, box: Any, path: str, content: Any, *, text: bool = True) -> Any:
+    """Write a file and read it back."""
+    driver.run(box.files.write(path, content))
+    return driver.run(box.files.read_text(path) if text else box.files.read(path))
+
+
+def run_plain(run: Callable[[Any], Any], value: Any) -> Any:
+    """Await what may be a coroutine in one SDK and a value in another."""
+    return run(value) if asyncio.iscoroutine(value) else value
+
+
 def errors(driver: Driver) -> None:
     """Each class of error."""
     create, run, step, template_class = driver.create, driver.run, driver.step, driver.template_class
@@ -240,9 +313,13 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         if sys.argv[1:] == ["async"]:
             runner = stack.enter_context(asyncio.Runner())
-            driver = Driver(superserve.AsyncTemplate, lambda work: runner.run(wait_for(work)))
+            classes = superserve.AsyncTemplate, superserve.AsyncSandbox
+            driver = Driver(*classes, lambda work: runner.run(wait_for(work)))
         else:
-            driver = Driver(superserve.Template, lambda value: value)
+            driver = Driver(superserve.Template, superserve.Sandbox, lambda value: value)
+        if os.environ.get("COMPAT_PART") == "sandboxes":
+            sandboxes(driver)
+            return
         life_cycle(driver)
         errors(driver)
 

@@ -73,6 +73,24 @@ EXPLAINED: dict[str, dict[str, str]] = {
         PYTHON: "it breaks on a status that it doesn't know; ours passes it on"
     },
     "a log that is cut off: stream_build_logs": {PYTHON: GOES_ON, TYPESCRIPT: GOES_ON},
+    "run: a folder that is not there": {
+        PYTHON: "ours has a class of its own for a command that did not start"
+    },
+    "run: nothing": {PYTHON: CLIENT_SIDE},
+    "files: none": {PYTHON: "ours has a class of its own for it, below NotFoundError"},
+    "files: a relative path": {PYTHON: CLIENT_SIDE},
+    "update: nothing": {PYTHON: CLIENT_SIDE},
+    "preview: a port that is taken": {PYTHON: CLIENT_SIDE},
+    "kill: run": {
+        PYTHON: "ours says that the sandbox does not run; the official async one has closed itself"
+    },
+    "kill: get_info": {
+        PYTHON: "it refuses to ask after kill(); ours asks, and the server says that it is gone"
+    },
+    "sandbox: connect to an unknown one": {
+        PYTHON: "connecting wakes a sandbox; ours says that it cannot be woken"
+    },
+    "sandbox: without a name": {PYTHON: CLIENT_SIDE},
     "nobody answers the call": {
         PYTHON: "ours has a class of its own for it, below SandboxError",
         TYPESCRIPT: "ours has a class of its own for it, below SandboxError",
@@ -123,21 +141,44 @@ def servers() -> Iterator[dict[str, str]]:
         }
 
 
+@contextlib.contextmanager
+def sandbox_server(sdk: Sdk) -> Iterator[dict[str, str]]:
+    """Start the server of the sandboxes, and give the environment: official SDKs reach it as the real addresses."""
+    with LocalServer(api_key=KEY, limits=False, isolation=isolation()) as server:
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SUPERSERVE"))
+        }
+        own = {"SUPERSERVE_BASE_URL": server.base_url, "SUPERSERVE_API_KEY": KEY}
+        official = own if sdk.language == "ours" else server.official_environment()
+        yield inherited | official | {"COMPAT_PART": "sandboxes"}
+
+
+def isolation() -> str:
+    """Return what keeps commands apart on this machine: where nothing does, that is asked for by name."""
+    from superserve.local._machines.sandboxes.spaces import find_space
+
+    return "none" if isinstance(find_space(), str) else "auto"
+
+
 def report_of(sdk: Sdk) -> dict[str, Any]:
     """Run all steps with an SDK, and return what it reported of each."""
-    with servers() as environment:
-        run = subprocess.run(
-            sdk.command,
-            cwd=sdk.folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-            check=False,
-        )
-    if run.returncode:
-        sys.exit(f"{sdk.name} broke down:\n{run.stdout}{run.stderr}")
-    return {line["step"]: line["outcome"] for line in map(json.loads, run.stdout.splitlines())}
+    report = {}
+    # The TypeScript driver knows templates only.
+    for start in (servers, *((lambda: sandbox_server(sdk),) if sdk.language != TYPESCRIPT else ())):
+        with start() as environment:
+            run = subprocess.run(
+                sdk.command,
+                cwd=sdk.folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=LIMIT_S,
+                check=False,
+            )
+        if run.returncode:
+            sys.exit(f"{sdk.name} broke down:\n{run.stdout}{run.stderr}")
+        report |= {line["step"]: line["outcome"] for line in map(json.loads, run.stdout.splitlines())}
+    return report
 
 
 def brief(outcome: Any) -> str:
@@ -150,6 +191,8 @@ def brief(outcome: Any) -> str:
         return json.dumps(outcome)
     if "events" in outcome:
         return f"{outcome['events']} events, the last one {outcome['last'][1]}"
+    if "status" not in outcome:
+        return json.dumps(outcome)
     present = [
         name for name, value in outcome.items() if value is not None and name not in {"name", "status"}
     ]
