@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from superserve import _arguments
 from superserve._arguments import LogCallback
+from superserve._redact import strip_controls
 from superserve._sync.client import Superserve
 from superserve.errors import ConflictError, NotFoundError
 from superserve.types import Plan, TemplateBuildInfo, TemplateBuildStatus, TemplateInfo, TemplateStatus
@@ -68,7 +69,7 @@ def _as_it_is(info: TemplateInfo, newest: TemplateBuildInfo) -> Plan:
     if newest.status is TemplateBuildStatus.READY:
         # The template was read before its build, and is ready by now or soon.
         return Plan("reuse", (f"the spec is the same, and build {newest.id} is ready",), info, newest.id)
-    because = f": {newest.error_message}" if newest.error_message else ""
+    because = f": {strip_controls(newest.error_message)}" if newest.error_message else ""
     return Plan("rebuild", (f"the spec is the same, and the last build is {newest.status}{because}",), info)
 
 

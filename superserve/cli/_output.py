@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import click
 
+from superserve._redact import strip_controls
 from superserve.cli._exits import Refused
 
 SCHEMA: Final = 1
@@ -42,7 +43,8 @@ class Output:
             for one in ids:
                 click.echo(one)
         elif text:
-            click.echo(text)
+            # Names and messages are the server's, and must not steer a terminal.
+            click.echo(strip_controls(text))
 
     def line(self, value: dict[str, Any]) -> None:
         """Write one JSON line of a stream."""
@@ -50,7 +52,7 @@ class Output:
 
     def say(self, text: str) -> None:
         """Tell people something."""
-        click.echo(text, err=True)
+        click.echo(strip_controls(text), err=True)
 
     def sure(self, what: str, *, yes: bool) -> None:
         """Ask before something is taken away; without anybody to ask, refuse.

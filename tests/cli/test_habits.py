@@ -12,7 +12,7 @@ import time
 import click
 import pytest
 
-from superserve import errors
+from superserve import Template, errors
 from superserve.cli import NEEDED, _exits, main
 from superserve.cli._app import root
 
@@ -130,6 +130,14 @@ def test_keys_are_never_shown(run, environment, server):
     ):
         ran = run(*arguments)
         assert secret not in ran.stdout + ran.stderr
+
+
+def test_what_the_server_says_cannot_steer_the_terminal(run, server):
+    server.templates.add("a\x1b[2Jb", status="failed", error_message="x\x1b]0;title\x07y")
+    for arguments in (["ls"], ["show", Template.list()[0].id]):
+        ran = run("template", *arguments)
+        assert "\x1b" not in ran.stdout + ran.stderr
+        assert "ab" in ran.stdout
 
 
 def test_without_the_extra_one_line_says_what_to_install(monkeypatch, capsys):

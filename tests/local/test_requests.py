@@ -88,11 +88,33 @@ def test_a_slash_too_many_is_redirected_with_a_page_for_get(http, path):
     assert "Moved Permanently" in answer.text
 
 
-@pytest.mark.parametrize("method", ["DELETE", "POST"])
-def test_other_methods_are_redirected_with_307(http, method):
-    answer = http.request(method, "/templates/")
+def test_a_post_is_redirected_with_307(http):
+    answer = http.post("/templates/")
 
     assert (answer.status_code, answer.headers["location"], answer.text) == (307, "/templates", "")
+
+
+@pytest.mark.parametrize("path", ["/templates/a/builds/", "/templates/a/", "/templates//"])
+def test_a_slash_too_many_is_redirected_to_where_a_route_is(http, path):
+    answer = http.get(path)
+    deletion = http.delete(path)
+
+    assert (answer.status_code, answer.headers.get("location")) in {
+        (301, path.rstrip("/")),
+        (404, None),
+    }
+    assert deletion.status_code == (307 if path == "/templates/a/" else 404)
+
+
+def test_a_parameter_that_cannot_be_read_is_dropped(server, http):
+    server.templates.add("b")
+
+    def listed(query):
+        return {row["name"] for row in http.get(f"/templates?{query}").json()}
+
+    assert listed("name_prefix=%zz&name_prefix=b") == listed("name_prefix=b") == {"b"}
+    for query in ("name_prefix=b;x=1", "name_prefix=%4", "name_prefix=%u0041", "name_prefix=%"):
+        assert len(listed(query)) > 1, query
 
 
 def test_deleting_an_empty_id_ends_in_a_plain_404(http):

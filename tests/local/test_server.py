@@ -101,7 +101,7 @@ def test_many_servers_run_at_once_and_share_nothing(leaves_nothing):
         assert [row["name"] for row in rows if row["name"].startswith("own-")] == [f"own-{number}"]
 
 
-def test_stopping_ends_open_log_streams_cleanly(leaves_nothing, wait_for_readers):
+def test_stopping_cuts_open_log_streams_off(leaves_nothing, wait_for_readers):
     with LocalServer(speed=100) as server:
         path, build_id = held_build(server)
         server.builds.write(build_id, "hello")
@@ -115,9 +115,10 @@ def test_stopping_ends_open_log_streams_cleanly(leaves_nothing, wait_for_readers
         rest, nothing = read(talking), read(silent)
 
     assert start.startswith(b"HTTP/1.1 200")
-    assert (start + rest).endswith(b"0\r\n\r\n")
+    # As after a crash: without a last chunk, and without headers where there was no event yet.
+    assert not (start + rest).endswith(b"0\r\n\r\n")
     assert b"hello" in start + rest
-    assert nothing.startswith(b"HTTP/1.1 200")
+    assert nothing == b""
 
 
 def test_stopping_does_not_wait_for_clients_that_do_not_read(leaves_nothing):
@@ -285,7 +286,7 @@ def test_reset_goes_back_to_the_start():
         with connect(server, get(server, path)) as stream:
             stream.recv(1000)
             server.reset()
-            assert read(stream).endswith(b"0\r\n\r\n")
+            assert not read(stream).endswith(b"0\r\n\r\n")
         client = httpx.Client(base_url=server.base_url, verify=False)
         with client:
             refused = client.get("/templates", headers={"X-API-Key": key})

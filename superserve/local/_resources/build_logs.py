@@ -75,7 +75,7 @@ class LogStream:
         if sending.cancelled():
             # The server stops, or the client has left: without a last chunk it is no end in good order.
             connection = Connection.of(scope)
-            connection.close()
+            connection.abort()
             await connection.lost.wait()
             return
         await self._start(send)

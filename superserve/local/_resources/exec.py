@@ -21,7 +21,8 @@ from superserve.local._resources.exec_history import History
 from superserve.local._resources.exec_output import Collected, Events, now
 from superserve.local._resources.exec_session import GoneError, Session
 from superserve.local._resources.exec_spec import ExecRequest, Malformed, read_exec
-from superserve.local._resources.sandboxes import SandboxResource, SandboxRow
+from superserve.local._resources.sandbox_rows import SandboxRow
+from superserve.local._resources.sandboxes import SandboxResource
 
 DEFAULT_LIMIT_S = 30
 KEEPALIVE_S = 15.0
@@ -111,8 +112,9 @@ class ExecResource(Resource):
         listening: asyncio.Task[None] | None = None
         command: Command | Playing | None = None
         request = session.request
-        row = self.sandboxes.rows[request.sandbox_id]
+        is_over = False
         try:
+            row = self.sandboxes.running(request.sandbox_id)
             command = await self._start(row, wanted, has_stdin=True)
             listening = asyncio.create_task(session.listen(command))
             seen = self.history.begin(row.id, wanted.line)
@@ -126,11 +128,12 @@ class ExecResource(Resource):
                 await asyncio.wait([finishing])
                 return
             code = finishing.result()
+            is_over = True
             await session.send_text({"exit_code": code, "finished": True})
             await session.close(1000, "command exited")
         except _CannotStartError as error:
             code_word = "bad_request" if error.is_request else "exec_failed"
-            text = error.text if error.is_request else "the command failed to run"
+            text = error.text if error.is_told else "the command failed to run"
             await session.send_text({"error": text, "code": code_word, "finished": True})
             await session.close(1011, text[:100])
         except Lost:
@@ -141,7 +144,8 @@ class ExecResource(Resource):
                 listening.cancel()
                 await asyncio.wait([listening])
             if command is not None:
-                await command.kill()
+                # What it left in the background goes on.
+                await (command.let_go() if is_over else command.kill())
 
     # -- Carrying out
 
@@ -157,7 +161,7 @@ class ExecResource(Resource):
 
         Where nothing is said of it for `idle_s`, whoever is in between gives up, and it goes on.
         """
-        row = self.sandboxes.rows[request.sandbox_id]
+        row = self.sandboxes.running(request.sandbox_id)
         command = await self._start(row, wanted, has_stdin=False)
         connection = Connection.of(request.scope)
         self._connections[connection] = row.id
@@ -184,10 +188,10 @@ class ExecResource(Resource):
         script = self.sandboxes.scripts.find(wanted.line)
         if script is not None:
             return Playing(script, self.services.clock)
-        guest = await self.sandboxes.guest(row)
+        guest = await self.sandboxes.machines.of(row)
         if isinstance(guest, str):
-            raise _CannotStartError(guest)
-        home, user, workdir, env = self.sandboxes.surroundings(row)
+            raise _CannotStartError(guest, is_ours=True)
+        home, user, workdir, env = self.sandboxes.machines.surroundings(row)
         cwd = posixpath.join(home, wanted.working_dir) if wanted.working_dir else workdir
         path = _PATH if guest.space.is_isolated else f"{guest.space.programs}:{_PATH}"
         layers = {"PATH": path, "HOME": guest.path(home), "USER": user, **env, **wanted.env}
@@ -241,10 +245,20 @@ class ExecResource(Resource):
 
 
 class _CannotStartError(Exception):
-    def __init__(self, text: str, *, is_request: bool = False) -> None:
+    """A command that did not start.
+
+    Args:
+        text: Why.
+        is_request: Whether it is what was asked for that makes no sense.
+        is_ours: Whether it is this server that has to be set up in another way.
+    """
+
+    def __init__(self, text: str, *, is_request: bool = False, is_ours: bool = False) -> None:
         super().__init__(text)
         self.text = text
         self.is_request = is_request
+        # The real server tells nobody on a WebSocket what went wrong inside it.
+        self.is_told = is_request or is_ours
 
 
 class _IdleError(Exception):

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import signal
 from collections.abc import Mapping
 
 from starlette.types import Message
@@ -17,7 +16,7 @@ from superserve.local._resources.exec_spec import ExecRequest, Malformed, read_e
 FIRST_FRAME_S = 10.0
 # A frame that takes longer to be taken ends the session.
 SLOW_READER_S = 10.0
-_SIGNALS = {name: getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")}
+_SIGNALS = {"SIGHUP": 1, "SIGINT": 2, "SIGQUIT": 3, "SIGTERM": 15}
 _STDIN, _STDOUT, _STDERR = b"\0", b"\x01", b"\x02"
 
 

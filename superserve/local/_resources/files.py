@@ -34,7 +34,8 @@ _DENIED = ("/proc", "/sys", "/dev", "/sbin/init", "/usr/local/bin/boxd")
 _NO_HEADER = re.compile(r"[\s\x00\x7f]")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 _FULL = ApiError(507, "sandbox_storage_full", "no space left in the sandbox")
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Zero where there are none, as on Windows, where no sandbox has files.
+_FOLDER = sum(getattr(os, name, 0) for name in ("O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC"))
 
 
 class FileResource(Resource):
@@ -134,7 +135,7 @@ class FileResource(Resource):
         return json_answer(200, go_json.write({"path": path, "size": size}))
 
     async def _guest(self, request: DataRequest) -> Guest:
-        guest = await self.sandboxes.guest(self.sandboxes.rows[request.sandbox_id])
+        guest = await self.sandboxes.machines.of(self.sandboxes.running(request.sandbox_id))
         if isinstance(guest, str):
             raise _RefusedError(_error(500, guest))
         return guest

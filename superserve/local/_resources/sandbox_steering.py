@@ -6,8 +6,9 @@ from typing import Literal, get_args
 from superserve.local._app import arguments
 from superserve.local._app.auth import Team
 from superserve.local._app.steering import Steering
+from superserve.local._resources.sandbox_rows import SandboxRow
 from superserve.local._resources.sandbox_spec import CreateSandbox
-from superserve.local._resources.sandboxes import DEFAULT_TEMPLATE, SandboxResource, SandboxRow
+from superserve.local._resources.sandboxes import DEFAULT_TEMPLATE, SandboxResource
 from superserve.local._resources.templates import TemplateRow
 
 SandboxState = Literal["starting", "active", "pausing", "paused", "resuming", "migrating", "failed"]
@@ -103,7 +104,7 @@ class Sandboxes(Steering[SandboxResource]):
         """Return a sandbox's access token as it is now; KeyError if there is no such sandbox."""
 
         async def work(sandboxes: SandboxResource) -> str:
-            return sandboxes.token(_find(sandboxes, sandbox_id).id)
+            return sandboxes.tokens.of(_find(sandboxes, sandbox_id).id)
 
         return self._do(work)
 
@@ -111,7 +112,7 @@ class Sandboxes(Steering[SandboxResource]):
         """Refuse every access token that was given out so far, as when its hours are over."""
 
         async def work(sandboxes: SandboxResource) -> None:
-            sandboxes.expire_tokens()
+            sandboxes.tokens.expire()
 
         self._do(work)
 

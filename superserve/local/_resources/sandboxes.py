@@ -1,57 +1,43 @@
 """Sandboxes: their rows, their life, and the operations of the control plane."""
 
 import asyncio
-import base64
 import contextlib
-import hashlib
-import hmac
-import json
-import posixpath
-import secrets
-import shutil
 import socket
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime, timedelta
-from typing import ClassVar
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import attrs
 from starlette.responses import Response
 
 from superserve.local._app import go_json
-from superserve.local._app.answers import Answer, drop_none, error_answer, json_answer
+from superserve.local._app.answers import Answer, error_answer, json_answer
 from superserve.local._app.auth import TeamRow
-from superserve.local._app.clock import format_time_exactly
 from superserve.local._app.data_plane import text_answer
 from superserve.local._app.errors import ApiError
 from superserve.local._app.query import read_choice, read_number, read_pairs
 from superserve.local._app.router import ApiRequest, operation
 from superserve.local._app.services import Resource, Services
-from superserve.local._machines.processes.scratch import Scratch, sweep
 from superserve.local._machines.sandboxes.guest import Guest, Lost
-from superserve.local._machines.sandboxes.spaces import Space, Unisolated, find_space, make_folders
 from superserve.local._resources.builds import BuildResource
 from superserve.local._resources.sandbox_behaviour import Behaviour
+from superserve.local._resources.sandbox_machines import Machines
+from superserve.local._resources.sandbox_rows import RUNNING, TRANSITIONS, SandboxRow
 from superserve.local._resources.sandbox_spec import (
     CreateSandbox,
-    Network,
     check_metadata,
     read_create,
     read_patch,
     refuse,
 )
+from superserve.local._resources.sandbox_tokens import Tokens
 from superserve.local._resources.template_spec import SYSTEM_PREFIX
 from superserve.local._resources.templates import TemplateResource, TemplateRow
-from superserve.local._store.rows import Row, column
 
 DEFAULT_TEMPLATE = f"{SYSTEM_PREFIX}base"
 STATUSES = ("starting", "active", "pausing", "paused", "resuming", "migrating", "failed", "deleted")
 # Seconds of the server's clock.
 REAPER_S = 30.0
 _PAGE_LIMIT = 200
-_TOKEN_LIFE_S = 3600
-_RUNNING = ("active", "starting", "resuming")
-_TRANSITIONS = ("starting", "pausing", "resuming")
 _METADATA_KEY = "metadata."
 # A transition that has gone on for so long is one that a crash cut short: 15 minutes of the server's clock.
 _STALE_S = 900.0
@@ -60,65 +46,6 @@ _UNLIMITED = {"connections": None, "address_connections": None}
 _LOOK_S = 0.05
 _SETTLE_S = 6.0
 _RESUME_SETTLE_S = 2.0
-
-
-def _write_network(network: Network) -> str:
-    return json.dumps(attrs.asdict(network))
-
-
-def _read_network(text: str) -> Network:
-    return Network(**{key: tuple(rules) for key, rules in json.loads(text).items()})
-
-
-@attrs.frozen(slots=False)
-class SandboxRow(Row):
-    """A sandbox."""
-
-    TABLE: ClassVar[str] = "sandboxes"
-
-    id: str
-    team_id: str
-    name: str
-    status: str
-    vcpu_count: int
-    memory_mib: int
-    created_at: datetime
-    changed_at: datetime
-    """When its status changed last."""
-    template_id: str
-    metadata: Mapping[str, str] = attrs.field(metadata=column(write=json.dumps, read=json.loads))
-    network: Network | None = attrs.field(
-        default=None, metadata=column(write=_write_network, read=_read_network)
-    )
-    preview_access: str = "public"
-    timeout_seconds: int | None = None
-    auto_delete_seconds: int | None = None
-    snapshot_id: str | None = None
-    # On the clock that no test moves:
-    active_since: datetime | None = None
-    paused_since: datetime | None = None
-    """What the window of auto_delete_seconds counts from."""
-
-    def answer(self) -> dict[str, object]:
-        """Return the sandbox as lists show it: what isn't set is absent."""
-        delete_at = None
-        if self.status == "paused" and self.auto_delete_seconds is not None and self.paused_since:
-            delete_at = self.paused_since + timedelta(seconds=self.auto_delete_seconds)
-        return drop_none(
-            id=self.id,
-            name=self.name,
-            status=self.status,
-            vcpu_count=self.vcpu_count,
-            memory_mib=self.memory_mib,
-            snapshot_id=self.snapshot_id,
-            created_at=format_time_exactly(self.created_at),
-            timeout_seconds=self.timeout_seconds,
-            auto_delete_seconds=self.auto_delete_seconds,
-            auto_delete_at=delete_at and format_time_exactly(delete_at),
-            network=self.network and self.network.answer(),
-            metadata=dict(self.metadata),
-            preview_access=self.preview_access,
-        )
 
 
 class SandboxResource(Resource):
@@ -130,22 +57,20 @@ class SandboxResource(Resource):
         super().__init__(services)
         self.rows = services.store.table(SandboxRow)
         self.templates = services.resource(TemplateResource)
-        self.builds = services.resource(BuildResource)
+        self.machines = Machines(
+            services.settings.isolation,
+            self.rows,
+            self.templates.rows,
+            services.resource(BuildResource).images,
+        )
         self.templates.deletion_checks.append(self._check_unused)
-        self.guests: dict[str, Guest] = {}
-        self.env_vars: dict[str, Mapping[str, str]] = {}
-        """What `create` was given: kept in the machine's memory only, as on the real server."""
         self.on_pause: list[Callable[[str], None]] = []
         """Each is told of a machine whose connections end."""
         self.scripts = services.commands
         self._usual = Behaviour() if services.settings.limits else Behaviour().but(**_UNLIMITED)
         self.behaviour = self._usual
-        self._space: Space | str | None = None
-        self._making = asyncio.Lock()
         self._later: set[asyncio.Task[None]] = set()
-        self._endings: set[asyncio.Task[None]] = set()
-        self._seed = secrets.token_bytes(32)
-        self._token_epoch = 0
+        self.tokens = Tokens(services.clock)
 
     # -- Operations
 
@@ -216,7 +141,7 @@ class SandboxResource(Resource):
         """Delete a sandbox, whatever runs in it."""
         row = self._get(request)
         is_stale = self.services.clock.age_of_wait(row.changed_at) >= _STALE_S
-        if row.status in _TRANSITIONS and not is_stale:
+        if row.status in TRANSITIONS and not is_stale:
             raise _conflict(row)
         await self.delete(row)
         return Response(status_code=204)
@@ -263,7 +188,7 @@ class SandboxResource(Resource):
     async def wake(self, request: ApiRequest) -> Guest:
         """Return the machine of the sandbox that a request is for, woken if need be; raises ApiError."""
         row = await self._settle(self._get(request), _SETTLE_S, "starting", "resuming")
-        guest = await self.guest(await self._activate(row, request.team))
+        guest = await self.machines.of(await self._activate(row, request.team))
         if isinstance(guest, str):
             raise ApiError(500, "internal_error", guest)
         return guest
@@ -291,7 +216,7 @@ class SandboxResource(Resource):
             changed_at=now,
         )
         self.rows.save(row)
-        self.env_vars[row.id] = dict(new.env_vars)
+        self.machines.env_vars[row.id] = dict(new.env_vars)
         return row
 
     async def pause(self, row: SandboxRow) -> None:
@@ -300,24 +225,19 @@ class SandboxResource(Resource):
         self._save(
             row, status="paused", paused_since=now, active_since=None, snapshot_id=self.services.new_id()
         )
-        guest = self.guests.get(row.id)
-        if guest is not None:
-            with contextlib.suppress(Lost):
-                await guest.freeze()
+        await self.machines.freeze(row.id)
         for tell in self.on_pause:
             tell(row.id)
-        if row.auto_delete_seconds == 0:
-            await self.delete(self.rows[row.id])
+        paused = self.rows.get(row.id)
+        if paused is not None and paused.auto_delete_seconds == 0:
+            await self.delete(paused)
 
     async def delete(self, row: SandboxRow) -> None:
         """Delete it, and end everything in it."""
         self.rows.remove(row.id)
-        self.env_vars.pop(row.id, None)
         for tell in self.on_pause:
             tell(row.id)
-        guest = self.guests.pop(row.id, None)
-        if guest is not None:
-            await self._end(guest)
+        await self.machines.end(row.id)
 
     async def _activate(self, row: SandboxRow, team: TeamRow) -> SandboxRow:
         if row.status == "paused":
@@ -331,10 +251,7 @@ class SandboxResource(Resource):
     async def _resume(self, row: SandboxRow) -> SandboxRow:
         now = self.services.clock.steady()
         row = self._save(row, status="active", active_since=now, paused_since=None)
-        guest = self.guests.get(row.id)
-        if guest is not None:
-            with contextlib.suppress(Lost):
-                await guest.thaw()
+        await self.machines.thaw(row.id)
         return row
 
     def set_status(self, row: SandboxRow, status: str) -> None:
@@ -399,8 +316,10 @@ class SandboxResource(Resource):
 
     async def reap(self) -> None:
         """Pause and delete what is due."""
-        for row in list(self.rows):
-            await self._reap(row)
+        for sandbox_id in list(self.rows.keys()):
+            # It may have been deleted while others were seen to.
+            if (row := self.rows.get(sandbox_id)) is not None:
+                await self._reap(row)
 
     async def _reap(self, row: SandboxRow) -> None:
         age = self.services.clock.age_of_wait
@@ -411,58 +330,18 @@ class SandboxResource(Resource):
         if row.status == "paused" and limit is not None and since is not None and age(since) >= limit:
             await self.delete(row)
 
-    # -- Machines
+    # -- The data plane
 
-    async def guest(self, row: SandboxRow) -> Guest | str:
-        """Return the machine of a sandbox, or why there can be none."""
-        found = self.guests.get(row.id)
-        if found is not None:
-            return found
-        if self._space is None:
-            if self.services.settings.isolation == "none":
-                self._space = Unisolated()
-            else:
-                await asyncio.to_thread(sweep)
-                self._space = await asyncio.to_thread(find_space)
-        if isinstance(self._space, str):
-            return (
-                f"commands cannot be kept apart from this machine: {self._space}; install bubblewrap, or ask for "
-                "commands that are not kept apart with isolation='none' (--isolation none)"
-            )
-        async with self._making:
-            # Another request may have come first.
-            if row.id not in self.guests:
-                home, _, workdir, _ = self.surroundings(row)
-                image = self.builds.images.get(row.template_id)
-                scratch = await asyncio.to_thread(_make_files, image, home, workdir)
-                if row.id not in self.rows:
-                    await asyncio.to_thread(scratch.remove)
-                    raise Lost
-                self.guests[row.id] = Guest(self._space, scratch)
-            return self.guests[row.id]
+    def running(self, sandbox_id: str) -> SandboxRow:
+        """Return a sandbox that runs; raises Lost if it was paused or deleted since its request was let in."""
+        row = self.rows.get(sandbox_id)
+        if row is None or row.status not in RUNNING:
+            raise Lost
+        return row
 
-    def surroundings(self, row: SandboxRow) -> tuple[str, str, str, dict[str, str]]:
-        """Return the home, user, working directory and variables of a sandbox's commands, as its template set them."""
-        home, user, workdir = "/home/user", "user", ""
-        variables: dict[str, str] = {}
-        template = self.templates.rows.get(row.template_id)
-        for step in template.spec.steps if template else ():
-            if step.env is not None:
-                variables[step.env[0]] = step.env[1]
-            elif step.workdir is not None:
-                workdir = posixpath.normpath(posixpath.join("/", workdir, step.workdir))
-            elif step.user is not None:
-                user, home = step.user[0], f"/home/{step.user[0]}"
-        return home, user, workdir or home, variables | dict(self.env_vars.get(row.id, {}))
-
-    def token(self, sandbox_id: str, hours_ago: int = 0) -> str:
-        """Return a sandbox's access token: the same for everybody within an hour of the server's clock."""
-        hour = (
-            int(self.services.clock.steady().timestamp() * self.services.clock.speed // _TOKEN_LIFE_S)
-            - hours_ago
-            + self._token_epoch
-        )
-        return hmac.new(self._seed, f"{sandbox_id}|{hour}".encode(), hashlib.sha256).hexdigest()
+    def is_token(self, sandbox_id: str, token: str) -> bool:
+        """Whether a token opens a sandbox."""
+        return self.tokens.open(sandbox_id, token)
 
     @property
     def most_connections(self) -> tuple[int | None, int | None]:
@@ -476,7 +355,7 @@ class SandboxResource(Resource):
         if row is None:
             gone = ApiError(404, "sandbox_route_stale", "sandbox is not on this host")
             return text_answer(404, "sandbox not found") if has_old_texts else error_answer(gone)
-        if row.status in _RUNNING:
+        if row.status in RUNNING:
             return None
         if (self.services.clock.steady() - row.changed_at).total_seconds() < self.behaviour.stale_s:
             return text_answer(502, "sandbox unreachable", **{"retry-after": "2"})
@@ -484,16 +363,12 @@ class SandboxResource(Resource):
             return text_answer(503, "sandbox is paused" if row.status == "paused" else "sandbox unavailable")
         return error_answer(ApiError(503, "sandbox_unavailable", f"sandbox is {row.status}"))
 
-    def is_token(self, sandbox_id: str, token: str) -> bool:
-        """Whether a token opens a sandbox: this hour's and the last one's do."""
-        return any(hmac.compare_digest(self.token(sandbox_id, ago), token) for ago in (0, 1))
-
     def check_preview(self, sandbox_id: str) -> Response | None:
         """Return why nothing can be seen of a sandbox, or None; looking at a paused one does not wake it."""
         row = self.rows.get(sandbox_id)
         if row is None:
             return text_answer(404, "sandbox not found")
-        if row.status not in _RUNNING:
+        if row.status not in RUNNING:
             text = "sandbox is paused" if row.status == "paused" else "sandbox unavailable"
             return text_answer(503, text, **{"retry-after": "5"})
         if row.preview_access == "private":
@@ -502,65 +377,42 @@ class SandboxResource(Resource):
 
     async def dial(self, sandbox_id: str, port: int) -> socket.socket:
         """Return a connection to a port inside a sandbox; raises OSError."""
-        guest = await self.guest(self.rows[sandbox_id])
-        if isinstance(guest, str):
-            raise ConnectionRefusedError(guest)
         try:
+            guest = await self.machines.of(self.running(sandbox_id))
+            if isinstance(guest, str):
+                raise ConnectionRefusedError(guest)
             return await guest.dial(port)
         except Lost as error:
             raise ConnectionRefusedError(port) from error
 
-    def expire_tokens(self) -> None:
-        """Refuse all tokens that were given out."""
-        self._token_epoch += 2
-
     def answer(self, row: SandboxRow) -> dict[str, object]:
         """Return a sandbox as clients see it who may run commands in it."""
-        hint = {"routing_hint": self._hint(row.id)} if self.behaviour.gives_hints else {}
-        return {**row.answer(), **hint, "access_token": self.token(row.id)}
-
-    def _hint(self, sandbox_id: str) -> str:
-        expiry = int(self.services.clock.now().timestamp() + self.services.clock.real(_TOKEN_LIFE_S))
-        claims = base64.urlsafe_b64encode(json.dumps({"s": sandbox_id, "e": expiry}).encode())
-        return f"h1.{claims.decode().rstrip('=')}.{self.token(sandbox_id)[:16]}"
+        hint = {"routing_hint": self.tokens.hint(row.id)} if self.behaviour.gives_hints else {}
+        return {**row.answer(), **hint, "access_token": self.tokens.of(row.id)}
 
     # -- The rest
 
     def populate(self) -> None:
         """Forget sandboxes that a state file has: their machines are gone."""
         for row in list(self.rows):
-            if row.id not in self.guests:
-                self.rows.remove(row.id)
+            self.rows.remove(row.id)
 
     def reset(self) -> None:
         """End all machines."""
-        guests, self.guests = self.guests, {}
         self.scripts.clear()
         self.behaviour = self._usual
         for later in self._later:
             later.cancel()
-        self.env_vars.clear()
         for row in list(self.rows):
             for tell in self.on_pause:
                 tell(row.id)
             self.rows.remove(row.id)
-        for guest in guests.values():
-            self._end_later(guest)
+        self.machines.reset()
 
     async def aclose(self) -> None:
         """End all machines; returns when nothing of them is left."""
         self.reset()
-        await asyncio.gather(*self._endings)
-
-    def _end_later(self, guest: Guest) -> "asyncio.Task[None]":
-        ending = asyncio.create_task(guest.stop())
-        self._endings.add(ending)
-        ending.add_done_callback(self._endings.discard)
-        return ending
-
-    async def _end(self, guest: Guest) -> None:
-        # A task of its own: whoever asked may hang up.
-        await asyncio.shield(self._end_later(guest))
+        await self.machines.aclose()
 
     def _get(self, request: ApiRequest) -> SandboxRow:
         row = self.rows.get(request.path["sandbox_id"])
@@ -590,17 +442,6 @@ class SandboxResource(Resource):
         count = sum(row.template_id == template.id for row in self.rows)
         if count:
             raise ApiError(409, "conflict", f"template is in use by {count} sandbox(es): delete them first")
-
-
-def _make_files(image: Scratch | None, *folders: str) -> Scratch:
-    """Return the files of a new sandbox: what its template's build left, and what any image has."""
-    scratch = Scratch()
-    if image is not None:
-        # What cannot be copied is no file, or could not be read in there either.
-        with contextlib.suppress(OSError):
-            shutil.copytree(image.root, scratch.root, symlinks=True, dirs_exist_ok=True)
-    make_folders(scratch, *folders)
-    return scratch
 
 
 def _read_filter(query: bytes) -> dict[str, str]:

@@ -27,7 +27,8 @@ from superserve.local._resources.build_logs import BuildLogResource
 from superserve.local._resources.build_queue import BuildRow
 from superserve.local._resources.builds import BuildResource
 from superserve.local._resources.exec import ExecResource
-from superserve.local._resources.sandboxes import SandboxResource, SandboxRow
+from superserve.local._resources.sandbox_rows import SandboxRow
+from superserve.local._resources.sandboxes import SandboxResource
 from superserve.local._resources.templates import TemplateResource, TemplateRow
 
 PATH = "/"

@@ -10,7 +10,6 @@ import errno
 import json
 import os
 import pathlib
-import resource
 import selectors
 import signal
 import socket
@@ -230,6 +229,8 @@ def _is_alive(group: int) -> bool:
 if __name__ == "__main__":
     # Inside a space of its own only: elsewhere the limit would count everything that this user runs.
     if os.environ.get(ISOLATED) == "1":
+        import resource  # Not there on Windows, where this module must still be importable.
+
         _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
         limit = MOST_PROCESSES if hard == resource.RLIM_INFINITY else min(hard, MOST_PROCESSES)
         resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))

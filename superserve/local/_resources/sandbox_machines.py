@@ -1,0 +1,140 @@
+"""The machines of sandboxes: each is made when it is first needed."""
+
+import asyncio
+import contextlib
+import posixpath
+import shutil
+import sys
+from collections.abc import Mapping
+
+from superserve.local._machines.processes.scratch import Scratch, sweep
+from superserve.local._machines.sandboxes.guest import Guest, Lost
+from superserve.local._machines.sandboxes.spaces import Space, Unisolated, find_space, make_folders
+from superserve.local._resources.sandbox_rows import SandboxRow
+from superserve.local._resources.templates import TemplateRow
+from superserve.local._store.store import Table
+
+
+class Machines:
+    """The machines of one server's sandboxes.
+
+    Args:
+        isolation: `auto` or `none`.
+        rows: The sandboxes that there are.
+        templates: What they were made from.
+        images: The files that builds of these have left.
+    """
+
+    def __init__(
+        self,
+        isolation: str,
+        rows: Table[SandboxRow],
+        templates: Table[TemplateRow],
+        images: Mapping[str, Scratch],
+    ) -> None:
+        self._isolation = isolation
+        self._rows = rows
+        self._templates = templates
+        self._images = images
+        self.env_vars: dict[str, Mapping[str, str]] = {}
+        """What `create` was given: kept in the machine's memory only, as on the real server."""
+        self.space: Space | str | None = None
+        """Where they live, or why they can't; None until that was tried."""
+        self._guests: dict[str, Guest] = {}
+        self._making = asyncio.Lock()
+        self._endings: set[asyncio.Task[None]] = set()
+
+    async def of(self, row: SandboxRow) -> Guest | str:
+        """Return the machine of a sandbox, or why there can be none."""
+        found = self._guests.get(row.id)
+        if found is not None:
+            return found
+        if sys.platform != "linux":
+            return "commands of sandboxes run on Linux only: elsewhere, answer them with server.commands"
+        if self.space is None:
+            if self._isolation == "none":
+                self.space = Unisolated()
+            else:
+                await asyncio.to_thread(sweep)
+                self.space = await asyncio.to_thread(find_space)
+        if isinstance(self.space, str):
+            return (
+                f"commands cannot be kept apart from this machine: {self.space}; install bubblewrap, or ask for "
+                "commands that are not kept apart with isolation='none' (--isolation none)"
+            )
+        async with self._making:
+            # Another request may have come first.
+            if row.id not in self._guests:
+                home, _, workdir, _ = self.surroundings(row)
+                image = self._images.get(row.template_id)
+                scratch = await asyncio.to_thread(_make_files, image, home, workdir)
+                if self._rows.get(row.id) is None:
+                    await asyncio.to_thread(scratch.remove)
+                    raise Lost
+                self._guests[row.id] = Guest(self.space, scratch)
+            return self._guests[row.id]
+
+    def surroundings(self, row: SandboxRow) -> tuple[str, str, str, dict[str, str]]:
+        """Return the home, user, working directory and variables of a sandbox's commands, as its template set them."""
+        home, user, workdir = "/home/user", "user", ""
+        variables: dict[str, str] = {}
+        template = self._templates.get(row.template_id)
+        for step in template.spec.steps if template else ():
+            if step.env is not None:
+                variables[step.env[0]] = step.env[1]
+            elif step.workdir is not None:
+                workdir = posixpath.normpath(posixpath.join("/", workdir, step.workdir))
+            elif step.user is not None:
+                user, home = step.user[0], f"/home/{step.user[0]}"
+        return home, user, workdir or home, variables | dict(self.env_vars.get(row.id, {}))
+
+    async def freeze(self, sandbox_id: str) -> None:
+        """Stop what runs in a sandbox."""
+        guest = self._guests.get(sandbox_id)
+        if guest is not None:
+            with contextlib.suppress(Lost):
+                await guest.freeze()
+
+    async def thaw(self, sandbox_id: str) -> None:
+        """Let it go on."""
+        guest = self._guests.get(sandbox_id)
+        if guest is not None:
+            with contextlib.suppress(Lost):
+                await guest.thaw()
+
+    async def end(self, sandbox_id: str) -> None:
+        """End everything in a sandbox; returns when nothing of it is left."""
+        self.env_vars.pop(sandbox_id, None)
+        guest = self._guests.pop(sandbox_id, None)
+        if guest is not None:
+            # A task of its own: whoever asked may hang up.
+            await asyncio.shield(self._end_later(guest))
+
+    def reset(self) -> None:
+        """End all, without waiting for it."""
+        guests, self._guests = self._guests, {}
+        self.env_vars.clear()
+        for guest in guests.values():
+            self._end_later(guest)
+
+    async def aclose(self) -> None:
+        """End all; returns when nothing of them is left."""
+        self.reset()
+        await asyncio.gather(*self._endings)
+
+    def _end_later(self, guest: Guest) -> "asyncio.Task[None]":
+        ending = asyncio.create_task(guest.stop())
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
+        return ending
+
+
+def _make_files(image: Scratch | None, *folders: str) -> Scratch:
+    """Return the files of a new sandbox: what its template's build left, and what any image has."""
+    scratch = Scratch()
+    if image is not None:
+        # What cannot be copied is no file, or could not be read in there either.
+        with contextlib.suppress(OSError):
+            shutil.copytree(image.root, scratch.root, symlinks=True, dirs_exist_ok=True)
+    make_folders(scratch, *folders)
+    return scratch
