@@ -99,7 +99,7 @@ def docs(session: nox.Session) -> None:
     """Build the site into build/docs, without warnings and without the network (Sphinx)."""
     session.install("-e", ".[cli,local]", "pytest>=8.3", *SITE_TOOLS)
     site = pathlib.Path("build", "docs")
-    session.run("sphinx-build", "--quiet", "-W", "--keep-going", "-n", "-b", "html", "docs", str(site))
+    session.run("sphinx-build", "--quiet", "-E", "-W", "--keep-going", "-n", "-b", "html", "docs", str(site))
     # What a page loads by itself comes from the site; links may lead anywhere.
     loads = re.compile(
         r"""<(?:script|img|iframe)[^>]+src="(?:https?:)?//|<link[^>]+stylesheet[^>]+href="(?:https?:)?//"""

@@ -9,6 +9,10 @@ html_title = f"{project} {release}"
 html_theme = "furo"
 html_copy_source = True
 html_show_sphinx = False
+html_show_copyright = False
+# What stands in single backquotes in docstrings is code.
+default_role = "code"
+maximum_signature_line_length = 90
 
 extensions = [
     "myst_parser",

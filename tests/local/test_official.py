@@ -241,5 +241,8 @@ def test_a_tunnel_without_official_addresses_is_refused(capsys):
 def test_without_the_extra_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "cryptography", None)
     monkeypatch.delitem(sys.modules, "superserve.local._official.authority", raising=False)
-    with LocalServer() as server, pytest.raises(ImportError, match=r"pip install 'superserve-client\[official\]'"):
+    with (
+        LocalServer() as server,
+        pytest.raises(ImportError, match=r"pip install 'superserve-client\[official\]'"),
+    ):
         server.official_environment()
