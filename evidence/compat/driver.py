@@ -66,7 +66,7 @@ class Driver:
         return self.run(template.wait_until_ready(poll_interval_s=POLL_S, **options))
 
 
-def shown(value: Any) -> Any:
+def shown(value: Any) -> Any:  # noqa: PLR0911 - one for each kind of value
     """Return what a caller sees of a value, as JSON."""
     if isinstance(value, list):
         return [shown(item) for item in value]
@@ -181,7 +181,7 @@ def life_cycle(driver: Driver) -> None:
 
 
 def sandboxes(driver: Driver) -> None:
-    """A sandbox from creation to its end, with commands and files."""
+    """Take a sandbox from creation to its end, with commands and files."""
     run, step, sandbox_class = driver.run, driver.step, driver.sandbox_class
     box = step(
         "sandbox: create",
