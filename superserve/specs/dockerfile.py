@@ -256,7 +256,7 @@ class _Importer:
         if instruction.heredocs:
             first = instruction.heredocs[0]
             if len(instruction.heredocs) == 1 and command.strip() in _markers(first.name):
-                command = _content(first)
+                command = _text_of(first)
                 if command.startswith("#!"):
                     raise ValueError(
                         "a here-document that names its interpreter: run that with the script instead"
@@ -335,7 +335,7 @@ class _Importer:
         for source in sources:
             heredoc = next((one for one in instruction.heredocs if source in _markers(one.name)), None)
             if heredoc is not None:
-                content = _content(heredoc)
+                content = _text_of(heredoc)
                 text = self._expand(content, raw=True) if heredoc.expand else content
                 name = heredoc.name if is_folder else posixpath.basename(target)
                 members[name] = ("file", text.encode(), 0o644)
@@ -424,7 +424,7 @@ def _markers(name: str) -> set[str]:
     return {f"<<{dash}{quote}{name}{quote}" for dash in ("", "-") for quote in ("", "'", '"')}
 
 
-def _content(heredoc: Any) -> str:
+def _text_of(heredoc: Any) -> str:
     from e2b_dockerfile_utils import chomp_heredoc_content
 
     return str(chomp_heredoc_content(heredoc.content) if heredoc.chomp else heredoc.content)

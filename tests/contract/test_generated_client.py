@@ -682,7 +682,7 @@ def test_the_example_builds_and_deletes_a_template(server):
 
     assert (done.returncode, done.stderr) == (0, "")
     assert re.fullmatch(r"raw-demo-\w+ is building", printed[0])
-    assert " stdout: $GREETING, world" in printed
+    assert ' system: $ echo "$GREETING, world"' in printed
     assert printed[-2:] == ["the build is ready", "deleted"]
 
 

@@ -229,5 +229,5 @@ def test_load_takes_dockerfiles_by_their_names(tmp_path):
 
 def test_without_the_extra_it_is_named(imported, monkeypatch):
     monkeypatch.setitem(sys.modules, "e2b_dockerfile_utils", None)
-    with pytest.raises(SpecError, match="superserve\\[dockerfile\\]"):
+    with pytest.raises(SpecError, match="superserve-client\\[dockerfile\\]"):
         imported("FROM a\n")

@@ -208,7 +208,7 @@ def test_the_flat_form_and_a_schema_key_are_taken_too(write):
 def test_without_pyyaml_the_extra_is_named(write, monkeypatch):
     monkeypatch.setitem(sys.modules, "yaml", None)
     assert "pip install 'superserve-client[yaml]'" in problems(write("a.yaml", "name: a"))[0][2]
-    with pytest.raises(SpecError, match="superserve\\[yaml\\]"):
+    with pytest.raises(SpecError, match="superserve-client\\[yaml\\]"):
         SPEC.to_yaml()
 
 
