@@ -105,8 +105,15 @@ def _put_back(*event: Any) -> None:
     lines[:] = _kept.pop(name, lines)
 
 
+def _leave_out_of_search(app: Any, _doctree: Any) -> None:
+    """Keep decisions, which are for maintainers, from standing before what users look for."""
+    if app.env.docname.startswith("decisions/"):
+        app.env.metadata[app.env.docname]["nosearch"] = True
+
+
 def setup(app: Any) -> None:
-    """Connect what resolves names and reads docstrings."""
+    """Connect what resolves names, reads docstrings and chooses what is searched."""
+    app.connect("doctree-read", _leave_out_of_search)
     app.connect("missing-reference", _resolve)
     app.connect("autodoc-process-signature", _sign)
     app.connect("autodoc-process-docstring", _keep, priority=100)
