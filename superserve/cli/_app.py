@@ -20,8 +20,12 @@ _ROOT: Final = {
         "superserve.cli._completion:completion",
         "Print what makes a shell complete this command.",
     ),
+    "cp": ("superserve.cli._sandbox:cp", "Copy files to or from a sandbox."),
     "doctor": ("superserve.cli._doctor:doctor", "Find out what keeps this machine from using the service."),
+    "exec": ("superserve.cli._sandbox:exec_", "Run a command in a sandbox that is there."),
     "local": ("superserve.cli._local:local", "A stand-in of the service on this machine."),
+    "run": ("superserve.cli._sandbox:run", "Run a command in a sandbox of its own."),
+    "sb": ("superserve.cli._sandbox:sb", "Look after sandboxes."),
     "template": ("superserve.cli._template:template", "Write, check, build and look after templates."),
 }
 _CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -102,14 +106,15 @@ def tree(group: click.Group, ctx: click.Context, before: str = "") -> list[str]:
     help="Print all commands.",
 )
 def root() -> None:
-    """Build templates for Superserve's sandboxes.
+    """Build templates, and run sandboxes from them.
 
     The key comes from SUPERSERVE_API_KEY, the address from SUPERSERVE_BASE_URL. Data goes to stdout, everything else to
     stderr; every command takes --json.
 
     \b
     Exit codes: 0 done, 1 the build failed, 2 usage or a mistake in a spec, 3 not found, 4 key or permission, 5 conflict,
-    6 quota or rate (try later), 7 network or server (try again), 124 out of time, 130 Ctrl-C.
+    6 quota or rate (try later), 7 network or server (try again), 124 out of time, 130 Ctrl-C. run and exec exit as their
+    command does; 125 is a failure of their own.
 
     \b
     Example:
@@ -133,7 +138,7 @@ def run(arguments: Sequence[str]) -> int:
         # Whoever read stdout has had enough; Python would say so once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _exits.NOBODY_READS
-    except (click.ClickException, _exits.Refused, SandboxError) as error:
+    except (click.ClickException, _exits.Refused, _exits.Own, SandboxError) as error:
         code, found, text = _explain(error)
         _tell(json.dumps(found, ensure_ascii=False, default=str) if "--json" in before_command else text)
         return code
@@ -148,6 +153,8 @@ def _tell(text: str) -> None:
 
 def _explain(error: Exception) -> tuple[int, dict[str, Any], str]:
     """Return an error's exit code, its JSON, and its text for people."""
+    if isinstance(error, _exits.Own):
+        return error.exit_code, *_explain(error.error)[1:]
     if isinstance(error, SandboxError):
         if isinstance(error, BuildError) and error.code == "step_failed":
             # The error's own speaks of Python.

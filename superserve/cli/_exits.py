@@ -51,6 +51,15 @@ class Refused(Exception):  # noqa: N818 - it is an answer
         self.hint = hint
 
 
+class Own(Exception):  # noqa: N818 - it carries one
+    """A failure of `run` or `exec` itself, whose exit code is none that a command would have."""
+
+    def __init__(self, error: SandboxError, exit_code: int) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.exit_code = exit_code
+
+
 def exit_code(error: SandboxError) -> int:
     """Return what the command exits with."""
     return next(code for kind, code, *_ in _KINDS if isinstance(error, kind))

@@ -11,6 +11,8 @@ import pytest
 from superserve._polling import Pace
 from superserve._sync import many
 from superserve.cli import main
+from superserve.local import LocalServer
+from superserve.local._machines.sandboxes.spaces import find_space
 
 SPEC = """\
 [templates.web]
@@ -41,6 +43,14 @@ class Ran:
     @property
     def error(self):
         return json.loads(self.stderr.splitlines()[-1])["error"]
+
+
+@pytest.fixture(scope="session")
+def _server():
+    # Where nothing keeps commands apart from this machine, that is asked for by name.
+    isolation = "none" if isinstance(find_space(), str) else "auto"
+    with LocalServer(speed=100, limits=False, system_templates=False, isolation=isolation) as server:
+        yield server
 
 
 @pytest.fixture

@@ -65,6 +65,13 @@ def test_every_help_has_an_example_that_runs(path, run, folder, server, monkeypa
         (folder / "superserve.toml").unlink()
     elif path[0] == "template" and path[-1] not in {"build", "check", "plan"}:
         assert run("template", "build", "web").code == 0
+    elif path[0] in {"cp", "exec", "run", "sb"}:
+        server.templates.add("superserve/base")
+        (folder / "report.txt").write_text("all is well")
+        if path[-1] != "create":
+            assert run("sb", "create", "my-box").code == 0
+        if path[-1] == "resume":
+            assert run("sb", "pause", "my-box").code == 0
     import shlex
 
     ran = run(*shlex.split(example)[1:])

@@ -1,0 +1,320 @@
+"""`superserve run`, `exec`, `sb` and `cp`: sandboxes, and commands and files in them."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from superserve.cli import _exits
+from superserve.cli._output import Output, output_options, table
+
+if TYPE_CHECKING:
+    from superserve import CommandBytesResult, CommandResult, Sandbox, SandboxInfo, Superserve
+
+_AN_ID: Final = re.compile(r"(sb-[a-z0-9]+-)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+# As with docker: what the remote command exits with is its own.
+OWN_FAILURE: Final = 125
+# As with shells.
+CANNOT_START: Final = 126
+NO_SUCH_PROGRAM: Final = 127
+_AS_IT_IS: Final = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+
+
+@contextmanager
+def _connected() -> "Iterator[Superserve]":
+    from superserve import Superserve
+
+    with Superserve() as client:
+        yield client
+
+
+def _find(client: "Superserve", name: str) -> "SandboxInfo":
+    """Return the sandbox that a name or an id stands for; a name that several have is refused."""
+    from superserve import ConflictError, NotFoundError, Sandbox
+
+    if _AN_ID.fullmatch(name):
+        return Sandbox.get(name, client=client).get_info()
+    found = [info for info in client.sandboxes.list(q=name) if info.name == name]
+    if not found:
+        raise NotFoundError(f"there is no sandbox named {name!r}", hint="superserve sb ls shows all")
+    if len(found) > 1:
+        ids = ", ".join(info.id for info in found)
+        raise ConflictError(f"{len(found)} sandboxes are named {name!r}: {ids}", hint="say which by its id")
+    return found[0]
+
+
+def _stream(
+    sandbox: "Sandbox", argv: Sequence[str], out: Output, *, cwd: str | None, env: Sequence[str], limit: float
+) -> int:
+    """Run a command, show its output as it comes, and return its exit code."""
+    variables = dict(_read_variable(text) for text in env)
+    # Behind the name of a sandbox, click takes it for a word of the command.
+    words = list(argv[1:] if argv[0] == "--" else argv)
+    result: CommandResult | CommandBytesResult = sandbox.commands.run(
+        words,
+        cwd=cwd,
+        env=variables or None,
+        timeout_seconds=limit,
+        on_stdout=_writer("stdout", out),
+        on_stderr=_writer("stderr", out),
+    )
+    if out.as_json:
+        out.line({"exit_code": result.exit_code, "timed_out": result.timed_out})
+    return result.exit_code
+
+
+def _writer(stream: str, out: Output) -> Callable[[str], None]:
+    def write(piece: str) -> None:
+        if out.as_json:
+            out.line({"stream": stream, "text": piece})
+        else:
+            click.echo(piece, nl=False, err=stream == "stderr")
+
+    return write
+
+
+def _read_variable(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not name or not separator:
+        raise click.UsageError("--env: expected NAME=VALUE")
+    return name, value
+
+
+def _command_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED),
+        click.option("-w", "--cwd", metavar="DIR", help="Where it runs; the template's working directory by default."),
+        click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="A variable; may be given again."),
+        click.option(
+            "--timeout", "limit", type=float, default=3600.0, metavar="S",
+            help="Seconds that it may take; 3600 by default.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@click.command(context_settings=_AS_IT_IS)
+@click.option(
+    "-t", "--template", metavar="NAME", help="What the sandbox starts from; superserve/base by default."
+)
+@click.option("--name", default="superserve-run", show_default=True, help="The sandbox's name.")
+@click.option("--keep", is_flag=True, help="Leave the sandbox running.")
+@_command_options
+@output_options
+def run(
+    *,
+    command: tuple[str, ...],
+    template: str | None,
+    name: str,
+    keep: bool,
+    cwd: str | None,
+    env: tuple[str, ...],
+    limit: float,
+    out: Output,
+) -> int:
+    """Run a command in a sandbox of its own, which is killed afterwards. The exit code is the command's.
+
+    \b
+    Example:
+      superserve run -- python3 -c "print('hello')"
+    """
+    from superserve import Sandbox
+
+    with _own_failures(), _connected() as client:
+        sandbox = Sandbox.create(name=name, from_template=template, client=client)
+        try:
+            return _stream(sandbox, command, out, cwd=cwd, env=env, limit=limit)
+        finally:
+            if keep:
+                out.say(f"it is left running: superserve sb kill {sandbox.id}")
+            else:
+                sandbox.kill()
+
+
+@click.command("exec", context_settings=_AS_IT_IS)
+@click.argument("sandbox")
+@_command_options
+@output_options
+def exec_(
+    *,
+    sandbox: str,
+    command: tuple[str, ...],
+    cwd: str | None,
+    env: tuple[str, ...],
+    limit: float,
+    out: Output,
+) -> int:
+    """Run a command in a sandbox (a name or an id) that is there. The exit code is the command's.
+
+    \b
+    Example:
+      superserve exec my-box -- ls -l
+    """
+    from superserve import Sandbox
+
+    with _own_failures(), _connected() as client:
+        found = Sandbox.connect(_find(client, sandbox).id, client=client)
+        return _stream(found, command, out, cwd=cwd, env=env, limit=limit)
+
+
+@contextmanager
+def _own_failures() -> Iterator[None]:
+    """Let the SDK's errors exit with 125, which no command should have, and those of a start as shells have them."""
+    from superserve import CommandStartError, SandboxError
+
+    try:
+        yield
+    except CommandStartError as error:
+        is_missing = error.code == "bad_request"
+        raise _exits.Own(error, NO_SUCH_PROGRAM if is_missing else CANNOT_START) from error
+    except SandboxError as error:
+        raise _exits.Own(error, OWN_FAILURE) from error
+
+
+@click.command()
+@click.argument("source")
+@click.argument("target")
+@output_options
+def cp(source: str, target: str, out: Output) -> None:
+    """Copy a file or a folder to or from a sandbox: SANDBOX:/path is there, everything else here.
+
+    \b
+    Example:
+      superserve cp report.txt my-box:/home/user/report.txt
+    """
+    from superserve import Sandbox
+
+    there = [_split(text) for text in (source, target)]
+    if (there[0] is None) == (there[1] is None):
+        raise click.UsageError("one of SOURCE and TARGET is in a sandbox, as in my-box:/home/user/report.txt")
+    name, path = next(found for found in there if found is not None)
+    with _connected() as client:
+        sandbox = Sandbox.connect(_find(client, name).id, client=client)
+        if there[0] is None:
+            sandbox.files.upload(source, path)
+        else:
+            sandbox.files.download(path, target)
+    out.data({"source": source, "target": target, "sandbox_id": sandbox.id}, ids=[sandbox.id])
+
+
+def _split(text: str) -> tuple[str, str] | None:
+    """Return sandbox and path of what stands for a file in one, None for a file here."""
+    name, separator, path = text.partition(":")
+    # A drive of Windows, or a file that is there, is a file here.
+    is_there = bool(separator) and path.startswith("/") and len(name) > 1 and not Path(text).exists()
+    return (name, path) if is_there else None
+
+
+@click.group(no_args_is_help=True)
+def sb() -> None:
+    """Look after sandboxes.
+
+    \b
+    Example:
+      superserve sb ls
+    """
+
+
+@sb.command()
+@click.option(
+    "--where", multiple=True, metavar="KEY=VALUE", help="Only those with this metadata; may be given again."
+)
+@click.option("--status", help="Only those with this status, such as active or paused.")
+@output_options
+def ls(where: tuple[str, ...], status: str | None, out: Output) -> None:
+    """List the team's sandboxes, newest first.
+
+    \b
+    Example:
+      superserve sb ls --where team=a --status active
+    """
+    with _connected() as client:
+        infos = client.sandboxes.list(
+            metadata=dict(_read_variable(text) for text in where) or None, status=status
+        )
+    rows = [("NAME", "STATUS", "VCPU", "MIB", "CREATED", "ID")] + [
+        (info.name, info.status, info.vcpu_count, info.memory_mib, info.created_at, info.id) for info in infos
+    ]
+    out.data(infos, table(rows), ids=[info.id for info in infos])
+
+
+@sb.command()
+@click.argument("name")
+@click.option("-t", "--template", metavar="NAME", help="What it starts from; superserve/base by default.")
+@click.option("--timeout", "limit", type=int, metavar="S", help="Pause it after so many seconds of running.")
+@click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Metadata; may be given again.")
+@output_options
+def create(name: str, template: str | None, limit: int | None, meta: tuple[str, ...], out: Output) -> None:
+    """Start a sandbox, and leave it running.
+
+    \b
+    Example:
+      superserve sb create my-box --meta team=a
+    """
+    from superserve import Sandbox
+
+    with _connected() as client:
+        sandbox = Sandbox.create(
+            name=name,
+            from_template=template,
+            timeout_seconds=limit,
+            metadata=dict(_read_variable(text) for text in meta) or None,
+            client=client,
+        )
+        info = sandbox.get_info()
+    out.data(info, f"{info.name}  {info.id}  {info.status}", ids=[info.id])
+    out.say(f"it runs until it is killed: superserve sb kill {info.id}")
+
+
+@sb.command()
+@click.argument("name")
+@output_options
+def show(name: str, out: Output) -> None:
+    """Show a sandbox (a name or an id). It is not woken.
+
+    \b
+    Example:
+      superserve sb show my-box
+    """
+    with _connected() as client:
+        info = _find(client, name)
+    lines = [f"{key:<20} {value}" for key, value in info.to_dict().items() if value is not None]
+    out.data(info, "\n".join(lines), ids=[info.id])
+
+
+def _for_each(name: str, verb: str, help_text: str, *, asks: bool = False) -> None:
+    @sb.command(name, help=help_text)
+    @click.argument("names", nargs=-1, required=True)
+    @click.option("--yes", is_flag=True, hidden=not asks, help="Don't ask.")
+    @output_options
+    def command(*, names: tuple[str, ...], yes: bool, out: Output) -> None:
+        from superserve import Sandbox
+
+        with _connected() as client:
+            found = [_find(client, one) for one in names]
+            if asks:
+                out.sure(f"kill {', '.join(info.name for info in found)}", yes=yes)
+            for info in found:
+                if asks:
+                    Sandbox.kill_by_id(info.id, client=client)
+                else:
+                    getattr(Sandbox.get(info.id, client=client), name)()
+        out.data(
+            [{"id": info.id, "name": info.name, "done": verb} for info in found],
+            "\n".join(f"{info.name}  {info.id}  {verb}" for info in found),
+            ids=[info.id for info in found],
+        )
+
+
+_for_each("pause", "paused", "Pause sandboxes (names or ids).\n\n\b\nExample:\n  superserve sb pause my-box")
+_for_each("resume", "resumed", "Let paused sandboxes go on.\n\n\b\nExample:\n  superserve sb resume my-box")
+_for_each(
+    "kill",
+    "killed",
+    "Kill sandboxes (names or ids).\n\n\b\nExample:\n  superserve sb kill my-box --yes",
+    asks=True,
+)

@@ -1,0 +1,92 @@
+"""`superserve run`, `exec`, `sb` and `cp`, on the local server."""
+
+import json
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def base(server):
+    """What sandboxes start from."""
+    server.templates.add("superserve/base")
+
+
+def test_run_shows_the_output_exits_as_its_command_and_leaves_nothing(run):
+    ran = run("run", "--", "sh", "-c", "echo out; echo err >&2; exit 3")
+    assert (ran.code, ran.stdout) == (3, "out\n")
+    assert "err\n" in ran.stderr
+    assert run("sb", "ls", "--json").json == []
+
+
+def test_run_keeps_the_arguments_as_they_are(run):
+    assert run("run", "-e", "A=b", "--", "printf", "%s|", "a b", "--json", "*").stdout == "a b|--json|*|"
+    assert run("run", "-e", "A=b", "-w", "/tmp", "--", "sh", "-c", "echo $A").stdout == "b\n"
+
+
+def test_a_kept_sandbox_is_told_of_with_the_command_that_ends_it(run):
+    ran = run("run", "--keep", "--name", "box", "--", "true")
+    assert ran.code == 0
+    [info] = run("sb", "ls", "--json").json
+    assert f"superserve sb kill {info['id']}" in ran.stderr
+
+
+def test_a_failure_of_its_own_exits_with_125(run):
+    ran = run("run", "-t", "no-such-template", "--", "true")
+    assert (ran.code, ran.stdout) == (125, "")
+    assert "Template not found" in ran.stderr
+    assert run("exec", "nobody", "--", "true").code == 125
+    assert run("exec", "--json", "nobody", "--", "true").error["category"] == "not_found"
+
+
+def test_a_sandbox_by_name_from_its_start_to_its_end(run, tmp_path):
+    made = run("sb", "create", "box", "--meta", "team=a", "--json").json
+    assert made["status"] == "active"
+    assert run("sb", "ls", "-q", "--where", "team=a").stdout == f"{made['id']}\n"
+    assert run("sb", "ls", "-q", "--where", "team=b").stdout == ""
+    assert "box" in run("sb", "show", "box").stdout
+    (tmp_path / "here.txt").write_text("hello")
+    assert run("cp", "here.txt", "box:/home/user/there.txt").code == 0
+    assert run("exec", "box", "--", "cat", "/home/user/there.txt").stdout == "hello"
+    assert run("cp", "box:/home/user/there.txt", "back.txt").code == 0
+    assert (tmp_path / "back.txt").read_text() == "hello"
+    assert run("sb", "pause", "box").code == 0
+    assert run("sb", "show", "box", "--json").json["status"] == "paused"
+    assert run("sb", "resume", "box").code == 0
+    assert run("sb", "kill", "box").code == 5  # nobody is there to say yes
+    assert run("sb", "kill", "box", "--yes").code == 0
+    assert run("sb", "show", "box").code == 3
+
+
+def test_a_name_that_two_have_is_refused_with_their_ids(run):
+    ids = {run("sb", "create", "twin", "-q").stdout.strip() for _ in range(2)}
+    ran = run("sb", "show", "twin")
+    assert ran.code == 5
+    assert all(sandbox_id in ran.stderr for sandbox_id in ids)
+    assert run("sb", "show", min(ids)).code == 0
+
+
+@pytest.mark.parametrize("paths", [("a", "b"), ("x1:/a", "y1:/b")])
+def test_a_copy_is_between_here_and_a_sandbox(run, paths):
+    ran = run("cp", *paths)
+    assert ran.code == 2
+    assert "my-box:/home/user/report.txt" in ran.stderr
+
+
+def test_output_is_lines_of_json_if_that_is_asked_for(run):
+    ran = run("run", "--json", "--", "sh", "-c", "echo out; exit 4")
+    lines = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert lines == [
+        {"schema": 1, "stream": "stdout", "text": "out\n"},
+        {"schema": 1, "exit_code": 4, "timed_out": False},
+    ]
+    assert ran.code == 4
+
+
+def test_a_command_that_does_not_start_exits_as_in_a_shell(run):
+    run("sb", "create", "box")
+    assert run("exec", "box", "--", "no-such-program", "x").code == 127
+    assert run("exec", "-w", "/nowhere", "box", "--", "true", "x").code == 126
+
+
+def test_a_variable_has_a_name_and_a_value(run):
+    assert run("run", "-e", "A", "--", "true").code == 2
