@@ -237,6 +237,22 @@ def test_signals_reach_the_whole_group(shared, name, code):
         assert json.loads(ws.recv())["exit_code"] == code
 
 
+def test_signals_that_the_server_was_started_to_ignore_reach_commands(isolation):
+    before = signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    try:
+        with (
+            LocalServer(limits=False, isolation=isolation) as server,
+            httpx.Client(
+                base_url=server.base_url, headers={"X-API-Key": server.api_key}, verify=False
+            ) as http,
+        ):
+            box = Box(server, http)
+            with box.http:
+                assert box.run("kill -QUIT $$")["exit_code"] == 131
+    finally:
+        signal.signal(signal.SIGQUIT, before)
+
+
 def test_there_is_no_limit_on_a_socket_unless_one_is_given(shared):
     with shared.connect() as ws:
         ws.send('{"command": "sleep 60", "timeout_s": 1}')

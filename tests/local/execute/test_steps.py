@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import signal
 
 import pytest
 
@@ -14,6 +15,15 @@ async def test_output_arrives_on_the_stream_it_was_written_to(builds):
     log = await builds.run("echo hello; echo oops >&2")
     assert log.text("stdout") == "hello\n"
     assert log.text("stderr") == "oops\n"
+
+
+async def test_signals_that_the_server_was_started_to_ignore_reach_steps(builds):
+    before = signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    try:
+        log = await builds.run("sh -c 'kill -QUIT $$'; echo $?")
+    finally:
+        signal.signal(signal.SIGQUIT, before)
+    assert log.text("stdout").splitlines()[-1] == "131"
 
 
 async def test_the_log_tells_the_course_of_the_build(builds):

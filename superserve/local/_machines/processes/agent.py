@@ -322,6 +322,11 @@ def _confine(limits: dict[str, int]) -> None:
 def main(settings: dict[str, Any]) -> None:
     """Serve one build; `settings` are the arguments of Agent, and `rlimits` by the names of module resource."""
     _confine(settings.pop("rlimits"))
+    # A server in the background may have been started with these ignored, which steps would inherit. A handler is not
+    # inherited.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
     Agent(**settings).serve()
 
 

@@ -227,6 +227,11 @@ def _is_alive(group: int) -> bool:
 
 
 if __name__ == "__main__":
+    # A server in the background may have been started with these ignored, which commands would inherit. A handler is not
+    # inherited.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
     # Inside a space of its own only: elsewhere the limit would count everything that this user runs.
     if os.environ.get(ISOLATED) == "1":
         import resource  # Not there on Windows, where this module must still be importable.
