@@ -43,6 +43,8 @@ def fuzz(tmp_path):
             "run",
         ]
         command += ["openapi.yaml", f"--max-examples={EXAMPLES}", f"--seed={SEED}", "--no-color", *options]
+        # Sandboxes change by themselves, and the data plane wants their tokens: tests/local has tests of those.
+        command += ["--include-tag=Templates", "--include-tag=System"]
         run = subprocess.run(
             command,
             cwd=ROOT,
@@ -65,7 +67,7 @@ def test_good_and_bad_requests_are_answered_as_the_contract_says(fuzz):
     with LocalServer(seed=1, speed=100, limits=False) as server:
         report = fuzz(server)
 
-    assert "10 selected / 10 total" in report
+    assert "10 selected" in report
 
 
 def test_limits_are_told_as_the_contract_says(fuzz):

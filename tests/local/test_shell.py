@@ -148,3 +148,11 @@ def test_no_body_of_a_usual_image_fails():
 
 def test_the_bodies_are_sixty_and_all_are_read():
     assert len(set(BODIES)) >= 60
+
+
+def test_long_lists_are_read_to_their_end_whatever_is_redirected_in_them():
+    echoes = [f"echo {number}{' >&2' if number % 2 else ''}" for number in range(1000)]
+    output = read_command(" && ".join(echoes)).output
+    assert [each.text for each in output] == [str(number) for number in range(1000)]
+    assert {each.stream for each in output[::2]} == {"stdout"}
+    assert {each.stream for each in output[1::2]} == {"stderr"}

@@ -135,19 +135,27 @@ class _Shell:
 
     def _run_list(self, node: "Node", redirects: Sequence["Node"], *, guarded: bool) -> None:
         # The grammar nests lists to the left, and long ones deeper than Python likes to go.
-        parts: list[tuple[str, Node]] = []
-        while node.type == "list":
-            first, operator, last = (child for child in node.children if child.type != "comment")
-            parts.append((operator.type, last))
-            node = first
-        self._run(node, guarded=True)
+        # It puts a redirect that only the last command of a list has around the whole of it.
+        parts: list[tuple[str, Node, Sequence[Node]]] = []
+        outer = redirects
+        while True:
+            if node.type == "list":
+                first, operator, last = (child for child in node.children if child.type != "comment")
+                parts.append((operator.type, last, outer))
+                node, outer = first, ()
+            elif (inner := _list_in(node)) is not None:
+                outer = [*node.children_by_field_name("redirect"), *outer]
+                node = inner
+            else:
+                break
+        self._run(node, outer, guarded=True)
         previous = node
-        for index, (sign, part) in enumerate(reversed(parts), 1):
+        for index, (sign, part, behind) in enumerate(reversed(parts), 1):
             self._need_certainty(previous)
             # A skipped command leaves the status as it was, so the next operator looks at that one.
             if (sign == "&&") == (self.outcome.status == 0):
                 is_last = index == len(parts)
-                self._run(part, redirects if is_last else (), guarded=guarded or not is_last)
+                self._run(part, behind, guarded=guarded or not is_last)
                 previous = part
 
     def _need_certainty(self, node: "Node") -> None:
@@ -264,6 +272,15 @@ class _Shell:
         self.outcome.output[start:] = [
             attrs.evolve(output, stream=place) for output in printed if (place := places[output.stream])
         ]
+
+
+def _list_in(node: "Node") -> "Node | None":
+    """Return the list that only files are redirected around, None for any other statement."""
+    body = node.child_by_field_name("body") if node.type == "redirected_statement" else None
+    if body is None or body.type != "list":
+        return None
+    is_plain = all(each.type == "file_redirect" for each in node.children_by_field_name("redirect"))
+    return body if is_plain else None
 
 
 def _apply(redirect: "Node", streams: dict[str, str | None]) -> None:
