@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from superserve.cli import _exits
+from superserve.cli._client import connected, is_id
 from superserve.cli._output import Output, output_options, table
 
 if TYPE_CHECKING:
-    from superserve import CommandBytesResult, CommandResult, Sandbox, SandboxInfo, Superserve
+    from superserve import CommandBytesResult, CommandResult, Sandbox, Superserve
 
-_AN_ID: Final = re.compile(r"(sb-[a-z0-9]+-)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_TAGGED_ID: Final = re.compile(r"sb-[a-z0-9]+-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 # As with docker: what the remote command exits with is its own.
 OWN_FAILURE: Final = 125
 # As with shells.
@@ -23,34 +24,26 @@ NO_SUCH_PROGRAM: Final = 127
 _AS_IT_IS: Final = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 
-@contextmanager
-def _connected() -> "Iterator[Superserve]":
-    from superserve import Superserve
-
-    with Superserve() as client:
-        yield client
-
-
-def _find(client: "Superserve", name: str) -> "SandboxInfo":
-    """Return the sandbox that a name or an id stands for; a name that several have is refused."""
+def _find(client: "Superserve", name: str) -> "Sandbox":
+    """Return the sandbox that a name or an id stands for, not woken; a name that several have is refused."""
     from superserve import ConflictError, NotFoundError, Sandbox
 
-    if _AN_ID.fullmatch(name):
-        return Sandbox.get(name, client=client).get_info()
+    if is_id(name) or _TAGGED_ID.fullmatch(name):
+        return Sandbox.get(name, client=client)
     found = [info for info in client.sandboxes.list(q=name) if info.name == name]
     if not found:
         raise NotFoundError(f"there is no sandbox named {name!r}", hint="superserve sb ls shows all")
     if len(found) > 1:
         ids = ", ".join(info.id for info in found)
         raise ConflictError(f"{len(found)} sandboxes are named {name!r}: {ids}", hint="say which by its id")
-    return found[0]
+    return Sandbox.get(found[0].id, client=client)
 
 
 def _stream(
     sandbox: "Sandbox", argv: Sequence[str], out: Output, *, cwd: str | None, env: Sequence[str], limit: float
 ) -> int:
     """Run a command, show its output as it comes, and return its exit code."""
-    variables = dict(_read_variable(text) for text in env)
+    variables = _read_pairs("--env", env)
     # Behind the name of a sandbox, click takes it for a word of the command.
     words = list(argv[1:] if argv[0] == "--" else argv)
     result: CommandResult | CommandBytesResult = sandbox.commands.run(
@@ -76,11 +69,16 @@ def _writer(stream: str, out: Output) -> Callable[[str], None]:
     return write
 
 
-def _read_variable(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not name or not separator:
-        raise click.UsageError("--env: expected NAME=VALUE")
-    return name, value
+def _read_pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
+    """Read what was given as NAME=VALUE."""
+    pairs = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not name or not separator:
+            # Not shown: the value may be a secret.
+            raise click.UsageError(f"{option}: expected NAME=VALUE")
+        pairs[name] = value
+    return pairs
 
 
 def _command_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -124,7 +122,7 @@ def run(
     """
     from superserve import Sandbox
 
-    with _own_failures(), _connected() as client:
+    with _own_failures(), connected() as client:
         sandbox = Sandbox.create(name=name, from_template=template, client=client)
         try:
             return _stream(sandbox, command, out, cwd=cwd, env=env, limit=limit)
@@ -154,11 +152,8 @@ def exec_(
     Example:
       superserve exec my-box -- ls -l
     """
-    from superserve import Sandbox
-
-    with _own_failures(), _connected() as client:
-        found = Sandbox.connect(_find(client, sandbox).id, client=client)
-        return _stream(found, command, out, cwd=cwd, env=env, limit=limit)
+    with _own_failures(), connected() as client:
+        return _stream(_find(client, sandbox), command, out, cwd=cwd, env=env, limit=limit)
 
 
 @contextmanager
@@ -186,14 +181,12 @@ def cp(source: str, target: str, out: Output) -> None:
     Example:
       superserve cp report.txt my-box:/home/user/report.txt
     """
-    from superserve import Sandbox
-
     there = [_split(text) for text in (source, target)]
     if (there[0] is None) == (there[1] is None):
         raise click.UsageError("one of SOURCE and TARGET is in a sandbox, as in my-box:/home/user/report.txt")
     name, path = next(found for found in there if found is not None)
-    with _connected() as client:
-        sandbox = Sandbox.connect(_find(client, name).id, client=client)
+    with connected() as client:
+        sandbox = _find(client, name)
         if there[0] is None:
             sandbox.files.upload(source, path)
         else:
@@ -232,10 +225,8 @@ def ls(where: tuple[str, ...], status: str | None, out: Output) -> None:
     Example:
       superserve sb ls --where team=a --status active
     """
-    with _connected() as client:
-        infos = client.sandboxes.list(
-            metadata=dict(_read_variable(text) for text in where) or None, status=status
-        )
+    with connected() as client:
+        infos = client.sandboxes.list(metadata=_read_pairs("--where", where) or None, status=status)
     rows = [("NAME", "STATUS", "VCPU", "MIB", "CREATED", "ID")] + [
         (info.name, info.status, info.vcpu_count, info.memory_mib, info.created_at, info.id) for info in infos
     ]
@@ -257,12 +248,12 @@ def create(name: str, template: str | None, limit: int | None, meta: tuple[str, 
     """
     from superserve import Sandbox
 
-    with _connected() as client:
+    with connected() as client:
         sandbox = Sandbox.create(
             name=name,
             from_template=template,
             timeout_seconds=limit,
-            metadata=dict(_read_variable(text) for text in meta) or None,
+            metadata=_read_pairs("--meta", meta) or None,
             client=client,
         )
         info = sandbox.get_info()
@@ -280,8 +271,8 @@ def show(name: str, out: Output) -> None:
     Example:
       superserve sb show my-box
     """
-    with _connected() as client:
-        info = _find(client, name)
+    with connected() as client:
+        info = _find(client, name).get_info()
     lines = [f"{key:<20} {value}" for key, value in info.to_dict().items() if value is not None]
     out.data(info, "\n".join(lines), ids=[info.id])
 
@@ -292,21 +283,16 @@ def _for_each(name: str, verb: str, help_text: str, *, asks: bool = False) -> No
     @click.option("--yes", is_flag=True, hidden=not asks, help="Don't ask.")
     @output_options
     def command(*, names: tuple[str, ...], yes: bool, out: Output) -> None:
-        from superserve import Sandbox
-
-        with _connected() as client:
+        with connected() as client:
             found = [_find(client, one) for one in names]
             if asks:
-                out.sure(f"kill {', '.join(info.name for info in found)}", yes=yes)
-            for info in found:
-                if asks:
-                    Sandbox.kill_by_id(info.id, client=client)
-                else:
-                    getattr(Sandbox.get(info.id, client=client), name)()
+                out.sure(f"{name} {', '.join(sandbox.name for sandbox in found)}", yes=yes)
+            for sandbox in found:
+                getattr(sandbox, name)()
         out.data(
-            [{"id": info.id, "name": info.name, "done": verb} for info in found],
-            "\n".join(f"{info.name}  {info.id}  {verb}" for info in found),
-            ids=[info.id for info in found],
+            [{"id": sandbox.id, "name": sandbox.name, "done": verb} for sandbox in found],
+            "\n".join(f"{sandbox.name}  {sandbox.id}  {verb}" for sandbox in found),
+            ids=[sandbox.id for sandbox in found],
         )
 
 

@@ -5,8 +5,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -15,10 +14,10 @@ from typing import Any, Final
 import click
 
 from superserve.cli import _exits
+from superserve.cli._client import connected, is_id
 from superserve.cli._output import Output, output_options, table
 
 SPEC_FILE: Final = "superserve.toml"
-_AN_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _AGE: Final = re.compile(r"(?P<count>\d{1,6})(?P<unit>[smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _SECOND_CTRL_C_S: Final = 2.0
@@ -87,16 +86,7 @@ def load_specs(file: str, names: tuple[str, ...]) -> list[Any]:
 
 def find(client: Any, name: str) -> Any:
     """Return the template of a name or an id."""
-    return client.templates.connect(name) if _AN_ID.fullmatch(name) else client.templates.get_by_name(name)
-
-
-@contextmanager
-def connected() -> Iterator[Any]:
-    """Yield a client of the environment's."""
-    from superserve import Superserve
-
-    with Superserve() as client:
-        yield client
+    return client.templates.connect(name) if is_id(name) else client.templates.get_by_name(name)
 
 
 # Writing specs

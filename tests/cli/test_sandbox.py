@@ -88,5 +88,18 @@ def test_a_command_that_does_not_start_exits_as_in_a_shell(run):
     assert run("exec", "-w", "/nowhere", "box", "--", "true", "x").code == 126
 
 
-def test_a_variable_has_a_name_and_a_value(run):
-    assert run("run", "-e", "A", "--", "true").code == 2
+@pytest.mark.parametrize(
+    "words",
+    [("run", "--env", "A", "--", "true"), ("sb", "ls", "--where", "A"), ("sb", "create", "x", "--meta", "A")],
+)
+def test_a_pair_has_a_name_and_a_value_and_the_option_is_named(run, words):
+    ran = run(*words)
+    assert ran.code == 2
+    assert f"{next(word for word in words if word.startswith('--'))}: expected NAME=VALUE" in ran.stderr
+
+
+def test_a_command_in_a_sandbox_that_is_known_by_its_id_takes_two_requests(run, server):
+    sandbox_id = run("sb", "create", "box", "-q").stdout.strip()
+    server.requests.clear()
+    assert run("exec", sandbox_id, "--", "true").code == 0
+    assert [request.operation for request in server.requests] == ["getSandbox", "execStream"]

@@ -1,0 +1,25 @@
+"""The client of a command, as the environment says, and what is an id to it."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from superserve import Superserve
+
+_AN_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+@contextmanager
+def connected() -> "Iterator[Superserve]":
+    """Yield a client of the environment's."""
+    from superserve import Superserve
+
+    with Superserve() as client:
+        yield client
+
+
+def is_id(text: str) -> bool:
+    """Whether a text is an id, and no name."""
+    return _AN_ID.fullmatch(text) is not None
