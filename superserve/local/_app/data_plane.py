@@ -13,13 +13,14 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from superserve.local._app.sandbox_ids import drop_region
+
 ID_HEADER = "x-superserve-sandbox-id"
 TOKEN_HEADER = "x-access-token"  # noqa: S105 - the name of a header
 PROTOCOL = "superserve.exec.v1"
 
 _LABEL = re.compile(r"boxd-(?P<id>[A-Za-z0-9][A-Za-z0-9-]{0,63})")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
-_TAG = re.compile(r"sb-[a-z0-9]+-(?=.{36}$)")
 _REFERRER = (b"referrer-policy", b"no-referrer")
 
 
@@ -154,7 +155,7 @@ def text_answer(status: int, text: str, **headers: str) -> Response:
 def _find_sandbox(headers: Headers) -> str | None:
     match = _LABEL.fullmatch(headers.get("host", "").partition(".")[0])
     found = match["id"] if match else headers.get(ID_HEADER, "")
-    return _TAG.sub("", found).lower() if _ID.fullmatch(found) else None
+    return drop_region(found).lower() if _ID.fullmatch(found) else None
 
 
 def _find_token(scope: Scope, headers: Headers) -> str | None:

@@ -17,12 +17,12 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
 
 from superserve.local._app.data_plane import ID_HEADER, text_answer
+from superserve.local._app.sandbox_ids import drop_region
 
 PORT_HEADER = "x-superserve-preview-port"
 FIRST_PORT, LAST_PORT, AGENT_PORT = 1024, 65_535, 49_983
 
 _LABEL = re.compile(r"(?P<port>\d{1,5})-(?P<id>[A-Za-z0-9][A-Za-z0-9-]{0,63})")
-_TAG = re.compile(r"sb-[a-z0-9]+-(?=.{36}$)")
 _READ_BYTES = 64 * 1024
 # Not for the server in the sandbox: what belongs to one connection, and what tells of ways and rights.
 _DROPPED = {
@@ -80,7 +80,7 @@ def _find_target(headers: Headers) -> tuple[int, str] | None:
         port, sandbox_id = headers.get(PORT_HEADER, ""), headers.get(ID_HEADER, "")
     if not port.isascii() or not port.isdecimal() or not sandbox_id:
         return None
-    return int(port), _TAG.sub("", sandbox_id).lower()
+    return int(port), drop_region(sandbox_id).lower()
 
 
 def _check_port(port: int) -> Response | None:

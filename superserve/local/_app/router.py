@@ -16,6 +16,7 @@ from superserve.local._app.answers import Answer
 from superserve.local._app.auth import TeamRow
 from superserve.local._app.errors import ApiError
 from superserve.local._app.patterns import Operation
+from superserve.local._app.sandbox_ids import drop_region
 
 
 @attrs.frozen
@@ -33,8 +34,6 @@ M = TypeVar("M", bound=Callable[[Any, ApiRequest], Awaitable[Answer]])
 _HEX = re.compile(r"[0-9A-Fa-f]{32}")
 _DASHED = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _URN = "urn:uuid:"
-# What newer ids of sandboxes have in front; the region is not looked at.
-_TAG = re.compile(r"sb-[a-z0-9]+-(?=.{36}$)")
 _MARK = "_superserve_operation"
 
 
@@ -105,7 +104,7 @@ def _read_id(name: str, value: str) -> str:
     The server takes four spellings, in any case: 36 characters, those after `urn:uuid:`, those between any two
     characters, and 32 digits without dashes.
     """
-    text = _TAG.sub("", value) if name == "sandbox_id" else value
+    text = drop_region(value) if name == "sandbox_id" else value
     # Lengths are those of the bytes.
     size = len(text.encode("utf-8", "replace"))
     if size == 36 + len(_URN) and text[: len(_URN)].lower() == _URN:
