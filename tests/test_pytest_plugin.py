@@ -25,7 +25,12 @@ def run_pytest(
         entry.value == "superserve.pytest_plugin" for entry in entry_points(group="pytest11")
     )
     plugin = () if is_installed else ("-p", "superserve.pytest_plugin")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    # Where CI is set, pytest's summary repeats every message in full, and counts of them come out double.
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PYTEST_") and name not in ("CI", "BUILD_NUMBER")
+    }
     environment |= variables
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "generated")])
     return subprocess.run(
