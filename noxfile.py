@@ -60,7 +60,7 @@ TEST_TOOLS = [
     "jsonschema>=4",
     "mypy==2.4.1",
     "openapi-spec-validator>=0.7.1",
-    "pytest>=8.3",
+    "pytest>=9.0",
     "pytest-asyncio>=1.0",
     "pytest-httpx>=0.34",
     "pytest-xdist>=3.6",
