@@ -49,7 +49,7 @@ def run_pytest(
         text=True,
         env=environment,
         cwd=folder,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 

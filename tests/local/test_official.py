@@ -222,7 +222,7 @@ def test_a_command_is_run_with_what_it_needs():
         env={**os.environ, "SUPERSERVE_BASE_URL": "http://127.0.0.1:1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=True,
     )
     assert run.stdout.split() == [

@@ -318,7 +318,7 @@ def python(*arguments, **options):
         env={**os.environ, "PYTHONPATH": str(root)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
         **options,
     )
@@ -343,7 +343,7 @@ def test_without_the_extra_the_command_says_so_on_one_line(tmp_path, arguments):
     root = Path(server_thread.__file__).parents[3]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(root)])}
 
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
     assert (ended.returncode, ended.stdout) == (1, "")
     (line,) = ended.stderr.splitlines()

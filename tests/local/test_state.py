@@ -272,7 +272,7 @@ def test_what_was_answered_is_kept_when_the_server_is_killed(serve, file, open_c
         "server.templates.add('demo')\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    killed = subprocess.run([sys.executable, "-c", program, file], check=False, timeout=30)
+    killed = subprocess.run([sys.executable, "-c", program, file], check=False, timeout=120)
     assert killed.returncode == -signal.SIGKILL
 
     with serve() as server:

@@ -101,7 +101,7 @@ def test_a_signal_that_raises_at_any_moment_stops_everything_and_leaves_nothing(
     env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     program = subprocess.run(
         [sys.executable, "-m", "tests.interrupts", what, str(times)],
-        capture_output=True, text=True, timeout=60, env=env, check=False,
+        capture_output=True, text=True, timeout=120, env=env, check=False,
     )  # fmt: skip
     assert program.returncode == 0, program.stderr
     assert program.stdout == f"{times} interrupts, nothing left\n"
@@ -139,7 +139,7 @@ def test_a_program_that_is_interrupted_stops_and_says_how_to_go_on(serve, key, n
             assert program.stdout is not None
             assert program.stdout.readline() == "hello\n"
             program.send_signal(number)
-            out, error = program.communicate(timeout=20)
+            out, error = program.communicate(timeout=120)
         finally:
             program.kill()
     assert out == "left behind: []\n"
