@@ -212,7 +212,7 @@ def test_a_certificate_that_is_not_trusted_is_told_at_once(serve, connect, monke
         Template.list(client=client)
     assert "self-signed certificate" in str(caught.value)
     assert str(caught.value).endswith(
-        "; where certificates of your own are needed, SSL_CERT_FILE or SSL_CERT_DIR names them"
+        "; if the server has a certificate of a private authority, set SSL_CERT_FILE or SSL_CERT_DIR"
     )
     assert len(refused) == 1
 
