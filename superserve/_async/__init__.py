@@ -1,1 +1,1 @@
-"""What makes calls and waits: written by hand in `_async`, and from that by scripts/unasync.py in `_sync`."""
+"""The methods that make calls and wait. `_async` is written by hand; scripts/unasync.py writes `_sync` from it."""

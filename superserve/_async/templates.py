@@ -967,4 +967,4 @@ async def _unless_gone(
     except NotFoundError as error:
         if error.code is None:
             # The API's own has a code: there may be no API at this address.
-            _log.warning("%s; taken for success. Is %s the address of the API?", error, owner.base_url)
+            _log.warning("%s; this counts as success. Is %s the address of the API?", error, owner.base_url)

@@ -488,7 +488,7 @@ def test_a_thread_that_cannot_be_started_costs_a_wait_its_log_alone(serve, key, 
     with Superserve(api_key=key, base_url=wire.url) as client:
         template = Template.connect(TEMPLATE_ID, client=client)
         monkeypatch.setattr(threading.Thread, "start", refuse)
-        reason = "the log cannot be read beside: can't start new thread"
+        reason = "cannot read the log in the background: can't start new thread"
         assert template.wait_until_ready(on_log=print, poll_interval_s=0.01).status == "ready"
         assert reason in caplog.text
         with pytest.raises(SandboxError, match=reason):

@@ -601,7 +601,7 @@ async def test_what_cannot_be_uploaded_is_refused_before_anything_is_sent(box, t
     with pytest.raises(ValidationError, match="missing"):
         await sandbox.files.upload(tmp_path / "x", "/home/x")
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ValidationError, match="no regular file"):
+    with pytest.raises(ValidationError, match="not a regular file"):
         await sandbox.files.upload(tmp_path, "/home/x")
     assert wire.requests == []
 

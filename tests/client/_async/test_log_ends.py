@@ -194,14 +194,14 @@ async def test_a_refusal_when_the_log_is_opened_again_is_an_error_at_once_too(re
     [
         (reply(200, "<html>Sign in</html>", content_type="text/html"), "text/html"),
         (reply(200, json={"message": "hello"}), "application/json"),
-        (reply(204), "something without a type"),
+        (reply(204), "an answer without a content type"),
         (reply(201, sse(READY), content_type="text/event-stream"), "text/event-stream"),
     ],
 )
 async def test_an_answer_that_is_no_event_stream_is_an_error_at_once(read, answer, words):
     events, error, count = await read(answer, WHOLE)
     assert (type(error), events, count) == (SandboxError, [], 1)
-    assert f"no event stream but {words}" in str(error)
+    assert f"not an event stream but {words}" in str(error)
 
 
 @pytest.mark.parametrize("status", [200, 302, 404, 500, 503])
@@ -423,7 +423,7 @@ async def test_silence_may_be_bounded(read, silent, before):
     events, error, count = await read(silent, idle_timeout_s=0.2)
     assert 0.2 <= time.monotonic() - began < 5
     assert (texts(events), type(error), count) == (before, SandboxTimeoutError, 1)
-    assert "nothing has come for 0.2 s" in str(error)
+    assert "no event for 0.2 s" in str(error)
 
 
 async def test_a_log_in_which_something_happens_is_not_silent_however_long_it_takes(read):

@@ -246,7 +246,7 @@ async def test_a_silent_connection_is_given_up(box, monkeypatch):
     monkeypatch.setattr(exec_connection, "SILENCE_S", 0.05)
     sandbox, _ = await box(talking(waits))
     async with await sandbox.commands.spawn("x") as session:
-        with pytest.raises(OutcomeUnknownError, match="nothing has come for"):
+        with pytest.raises(OutcomeUnknownError, match="no message for"):
             await session.wait()
 
 
