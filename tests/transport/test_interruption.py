@@ -209,9 +209,7 @@ asyncio.run(main())
 }
 
 
-CREATED = (
-    "The template may have been created all the same; look for it with Template.list(name_prefix='my-env')"
-)
+CREATED = "The template may have been created; look for it with Template.list(name_prefix='my-env')"
 
 
 def test_an_interrupted_create_says_that_the_template_may_exist(serve, key):

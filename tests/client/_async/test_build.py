@@ -82,4 +82,4 @@ async def test_the_timeline_of_a_lost_log_says_that_it_is_not_whole(server, clie
     template = await AsyncTemplate.connect(template_id, client=client)
     timeline = await template.build(build_id).timeline()
     assert (timeline.steps, timeline.is_complete) == ((), False)
-    assert "The log was not there to its end" in str(timeline)
+    assert "The log was not complete" in str(timeline)

@@ -204,7 +204,7 @@ async def test_a_create_without_a_build_is_an_error_that_says_that_the_template_
         await AsyncTemplate.create(name="my-env", from_="b", client=connect(serve(reply(202, json=answer))))
     assert str(caught.value) == (
         f"could not create template 'my-env': the server's answer cannot be understood: {problem} [202]; "
-        "the template may have been created all the same; look for it with Template.list(name_prefix='my-env')"
+        "the template may have been created; look for it with Template.list(name_prefix='my-env')"
     )
 
 
