@@ -1,23 +1,23 @@
 """All errors that this package raises. Exceptions of the caller's own code pass through unchanged.
 
-    SandboxError             the root: catch this to catch all of them
-    ├── AuthenticationError  401, 403, or no API key
-    ├── ValidationError      400, 422, or an argument refused before anything was sent
-    │   └── SpecError        a template's spec has errors, and the exception lists all of them
-    ├── NotFoundError        404
+    SandboxError                 the root: catch this to catch all of them
+    ├── AuthenticationError      401, 403, or no API key
+    ├── ValidationError          400, 422, or an argument refused before anything was sent
+    │   └── SpecError            a template's spec has errors, and the exception lists all of them
+    ├── NotFoundError            404
     │   └── FileNotFoundInSandboxError   there is no such file or folder in the sandbox
-    ├── ConflictError        409
-    │   └── BuildCancelledErrorthe build that is waited for was cancelled
-    ├── RateLimitError       429
-    ├── ServerError          5xx
-    │   └── StorageFullError 507: the sandbox's disk is full
-    ├── SandboxNotRunningErrorthe sandbox is paused, failed or gone, and was not or cannot be woken
-    ├── CommandError         a command with check=True did not exit with 0
-    ├── CommandStartError    a command could not be started
-    ├── OutcomeUnknownError  a command or a write was sent, and its outcome is not known
-    ├── SandboxConnectionErrorthe server could not be reached, or the connection broke
-    ├── SandboxTimeoutError  a deadline passed (also a TimeoutError)
-    └── BuildError           a build failed
+    ├── ConflictError            409
+    │   └── BuildCancelledError  the build that is waited for was cancelled
+    ├── RateLimitError           429
+    ├── ServerError              5xx
+    │   └── StorageFullError     507: the sandbox's disk is full
+    ├── SandboxNotRunningError   the sandbox is paused, failed or gone, and was not or cannot be woken
+    ├── CommandError             a command with check=True did not exit with 0
+    ├── CommandStartError        a command could not be started
+    ├── OutcomeUnknownError      a command or a write was sent, and its outcome is not known
+    ├── SandboxConnectionError   the server could not be reached, or the connection broke
+    ├── SandboxTimeoutError      a deadline passed (also a TimeoutError)
+    └── BuildError               a build failed
 
 Any other status, and an answer that cannot be understood, is a plain SandboxError. All errors can be copied and
 pickled, and none ever holds the API key.

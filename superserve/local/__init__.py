@@ -1,6 +1,6 @@
-"""A stand-in of the Superserve server, for development and tests on one machine.
+"""The local server: it stands in for the Superserve service, for development and tests on one machine.
 
-`with LocalServer() as server:` serves on a free loopback port; `python -m superserve.local` does so from a shell.
+`with LocalServer() as server:` serves on a free loopback port. `python -m superserve.local` does the same from a shell.
 """
 
 try:
@@ -19,7 +19,7 @@ except ModuleNotFoundError as error:
     missing = (error.name or "").partition(".")[0]
     if missing not in {"starlette", "uvicorn", "websockets"}:
         raise
-    # With the name of this module, `python -m superserve.local` prints this on one line, without a traceback.
+    # Because of name=, `python -m superserve.local` prints this on one line, without a traceback.
     raise ImportError(
         f"superserve.local needs {missing}, which isn't installed: pip install 'superserve-client[local]'",
         name=__name__,

@@ -270,7 +270,7 @@ def test_another_word_than_run_is_told_what_to_write(run, arguments):
 
     assert (ended.returncode, ended.stdout) == (2, "")
     word = next(word for word in arguments if word != "--no-limits")
-    assert f"{word!r} is no subcommand: the only one is run, as in" in ended.stderr
+    assert f"{word!r} is not a subcommand: the only one is run, as in" in ended.stderr
     assert "run -- COMMAND ..." in ended.stderr.splitlines()[-1]
 
 
@@ -314,9 +314,13 @@ def test_run_says_when_there_is_no_such_command(run):
 @pytest.mark.parametrize(
     ("content", "mode", "reason"),
     [
-        ("exit 3\n", 0o755, "is no program of this machine; a script begins with a line such as #!/bin/sh"),
-        ("#!/no/such/interpreter\n", 0o755, "the interpreter that its first line names is not there"),
-        ("#!/bin/sh\nexit 3\n", 0o644, "is not executable, chmod +x makes it so"),
+        (
+            "exit 3\n",
+            0o755,
+            "is not a program for this machine; a script starts with a line such as #!/bin/sh",
+        ),
+        ("#!/no/such/interpreter\n", 0o755, "the interpreter in its first line does not exist"),
+        ("#!/bin/sh\nexit 3\n", 0o644, "is not executable; chmod +x makes it executable"),
         (None, 0o755, "is a directory"),
     ],
 )

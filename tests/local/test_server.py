@@ -499,7 +499,7 @@ def test_a_thread_that_waits_is_told_when_the_server_stops():
             pass
     waiting.join(10)
 
-    assert told == ["the server was stopped while this was waited for"]
+    assert told == ["the server was stopped during the call"]
 
 
 @pytest.mark.parametrize(

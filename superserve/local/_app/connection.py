@@ -1,4 +1,4 @@
-"""One connection of a client, with what a faulty server or network does to it."""
+"""One connection of a client, with the effects that faults need."""
 
 import asyncio
 import os
@@ -15,12 +15,12 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 
 _KEY = "superserve_connection"
-# Lingering for no time makes closing a connection a reset.
+# With a linger time of zero, closing a connection resets it.
 _LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 
 class Connection(H11Protocol):
-    """Serves one connection as uvicorn does, and lets a request get at it: see `of`."""
+    """Serves one connection as uvicorn does. A request can get it with `of`."""
 
     def __init__(
         self,
@@ -29,14 +29,14 @@ class Connection(H11Protocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        # What is in this dictionary, uvicorn puts in the scope of each request.
+        # uvicorn puts the content of this dictionary into the scope of each request.
         super().__init__(config, server_state, {**app_state, _KEY: self}, _loop)
         self.lost = asyncio.Event()
-        """Set when the connection has ended, whoever ended it."""
+        """Set when the connection has ended, from either side."""
 
     @classmethod
     def of(cls, scope: Scope) -> "Connection":
-        """Return the connection that a request came on."""
+        """Return the connection of a request."""
         connection: Connection = scope["state"][_KEY]
         return connection
 
@@ -45,7 +45,7 @@ class Connection(H11Protocol):
         self.lost.set()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - as inherited
-        """Refuse what is no HTTP, with the status that h11 proposes: 431 and 501 are not 400."""
+        """Refuse an invalid request with the status that h11 proposes: 431 and 501 are not 400."""
         error = sys.exception()
         hint = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
         phrase = STATUS_PHRASES.get(hint, b"Bad Request")
@@ -57,9 +57,9 @@ class Connection(H11Protocol):
         self.transport.close()
 
     def frame(self, message: Message) -> tuple[bytes, int]:
-        """Return the bytes that a message of a response would be sent as, and where in them its body begins.
+        """Return the bytes in which a message of a response would be sent, and the index at which its body starts in them.
 
-        The connection can't be used for another response afterwards.
+        Afterwards the connection cannot be used for another response.
         """
         if message["type"] == "http.response.start":
             status = message["status"]
@@ -68,33 +68,33 @@ class Connection(H11Protocol):
             return self.conn.send(response) or b"", 0
         body = b"" if self.scope["method"] == "HEAD" else message.get("body", b"")
         data = self.conn.send(h11.Data(data=body)) or b""
-        # A chunk has its size in front, on a line of its own.
+        # A chunk starts with its size, on a line of its own.
         return data, 0 if len(data) == len(body) else data.index(b"\r\n") + 2
 
     async def write(self, data: bytes) -> None:
-        """Send bytes as they are; returns when the system has them, or the connection is lost."""
+        """Send bytes unchanged. Returns when the system has them, or the connection is lost."""
         self.transport.set_write_buffer_limits(0)
         self.transport.write(data)
         if self.flow.write_paused:
             await self.flow.drain()
 
     def close(self) -> None:
-        """End the connection in good order, whatever was being sent on it."""
+        """End the connection properly, even within an answer."""
         self.transport.close()
 
     def reset(self) -> None:
-        """End the connection with a RST, as a machine does that knows nothing of it."""
+        """End the connection with a RST, like a machine that does not know it."""
         sock = self.transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
         self.transport.abort()
 
     def abort(self) -> None:
-        """End the connection at once, whatever is still to be sent."""
+        """End the connection at once, and drop unsent data."""
         self.transport.abort()
 
 
 class WebSocket(WebSocketsSansIOProtocol):
-    """Serves what has become of a connection that a client upgraded; `Connection.of` still finds the connection."""
+    """Serves a connection after its upgrade to a WebSocket. `Connection.of` still finds the connection."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -103,5 +103,5 @@ class WebSocket(WebSocketsSansIOProtocol):
     async def send(self, message: Any) -> None:
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
-            # An upgrade that was refused is no upgrade that was forgotten.
+            # Otherwise uvicorn would report a refused upgrade as a handshake that the application forgot.
             self.handshake_complete = True
