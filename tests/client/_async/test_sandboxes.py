@@ -530,7 +530,7 @@ async def test_s18_a_conflict_that_stays_is_borne_with_for_a_while_only(serve, c
 # --- kill -------------------------------------------------------------------------------------------------------------
 
 
-async def test_kill_is_done_when_the_sandbox_is_gone_unless_strict(known):
+async def test_surprise_18_kill_is_done_when_the_sandbox_is_gone_unless_strict(known):
     sandbox, wire = await known(reply(204), GONE)
     await sandbox.kill()
     await sandbox.kill()

@@ -84,7 +84,7 @@ def test_reading_is_one_request(box):
     assert "x-api-key" not in request.headers
 
 
-def test_writing_is_one_request(box):
+def test_surprise_27_writing_is_one_request(box):
     sandbox, wire = box(wrote)
     sandbox.files.write(pathlib.PurePosixPath("/home/user/x"), "é")
     [request] = wire.requests
@@ -243,7 +243,7 @@ def test_s42_a_file_that_breaks_off_is_told_with_its_bytes(box):
         sandbox.files.read("/x")
 
 
-def test_a_file_that_is_too_large_is_not_read(box):
+def test_s28_a_file_that_is_too_large_is_not_read(box):
     sandbox, _ = box(file(b"abcd"))
     assert sandbox.files.read("/x", max_bytes=4) == b"abcd"
     with pytest.raises(SandboxError, match="more than 3 bytes"):
@@ -361,7 +361,7 @@ def test_what_the_callers_iterator_raises_comes_out(box):
     wire.until(lambda: wire.open_connections == 0)
 
 
-def test_a_mode_is_set_by_a_command(box):
+def test_surprise_27_a_mode_is_set_by_a_command(box):
     sandbox, wire = box(wrote, OK)
     sandbox.files.write("/x", b"", mode=0o755)
     assert wire.requests[1].json["args"] == ["--", "0755", "/x"]
@@ -370,7 +370,7 @@ def test_a_mode_is_set_by_a_command(box):
             sandbox.files.write("/x", b"", mode=mode)
 
 
-def test_an_atomic_write_is_moved_into_place(box):
+def test_s44_an_atomic_write_is_moved_into_place(box):
     sandbox, wire = box(wrote, OK)
     sandbox.files.write("/home/x", b"abc", atomic=True, mode=0o600)
     upload, chmod, move = wire.requests

@@ -529,7 +529,7 @@ def test_s18_a_conflict_that_stays_is_borne_with_for_a_while_only(serve, connect
 # --- kill -------------------------------------------------------------------------------------------------------------
 
 
-def test_kill_is_done_when_the_sandbox_is_gone_unless_strict(known):
+def test_surprise_18_kill_is_done_when_the_sandbox_is_gone_unless_strict(known):
     sandbox, wire = known(reply(204), GONE)
     sandbox.kill()
     sandbox.kill()
