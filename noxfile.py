@@ -26,6 +26,8 @@ PYTHONS = nox.project.python_versions(PYPROJECT)
 # What writes files that are committed is pinned to the digit: another version writes other bytes.
 RUFF = "ruff==0.17.6"
 CODESPELL = "codespell==2.4.3"
+# It writes a file too: scripts/surface.txt.
+GRIFFE = "griffe==2.4.1"
 GENERATORS = ["openapi-python-client==0.29.1", RUFF]
 # The site; Sphinx follows docstrings and annotations, so another version finds other slips.
 SITE_TOOLS = [
@@ -55,6 +57,7 @@ TEST_TOOLS = [
     "coverage>=7.10",
     "fastapi>=0.115",
     "freezegun>=1.5",
+    GRIFFE,
     "hypothesis>=6.100",
     "jedi>=0.19.2",
     "jsonschema>=4",
@@ -77,18 +80,32 @@ TEST_TOOLS = [
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and formatting (ruff), and spelling (codespell)."""
-    session.install(RUFF, CODESPELL)
+    """Check style and formatting (ruff), spelling (codespell), wording, and the public surface (griffe)."""
+    session.install(RUFF, CODESPELL, GRIFFE)
     session.run("ruff", "check", "--no-cache", ".")
     session.run("ruff", "format", "--no-cache", "--check", ".")
     session.run("codespell")
+    session.run("python", "scripts/words.py")
+    session.run("python", "scripts/surface.py", "--check")
+
+
+@nox.session(default=False)
+def surface(session: nox.Session) -> None:
+    """Write scripts/surface.txt, after a change of what users can import; `nox -s lint` compares it."""
+    session.install(GRIFFE)
+    session.run("python", "scripts/surface.py")
 
 
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types with mypy --strict and pyright."""
     session.install(
-        "-e", ".[cli,dockerfile,local,official,yaml]", *TYPE_CHECKERS, "pytest>=8.3", "types-pyyaml"
+        "-e",
+        ".[cli,dockerfile,local,official,yaml]",
+        *TYPE_CHECKERS,
+        GRIFFE,
+        "pytest>=8.3",
+        "types-pyyaml",
     )
     session.run("mypy")
     session.run("pyright")
