@@ -1,1 +1,1 @@
-"""The methods that make calls and wait. `_async` is written by hand; scripts/unasync.py writes `_sync` from it."""
+"""The methods that make calls and wait. They are written by hand in `_async`; scripts/unasync.py writes `_sync` from that."""

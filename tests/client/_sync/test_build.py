@@ -83,4 +83,4 @@ def test_the_timeline_of_a_lost_log_says_that_it_is_not_whole(server, client):
     template = Template.connect(template_id, client=client)
     timeline = template.build(build_id).timeline()
     assert (timeline.steps, timeline.is_complete) == ((), False)
-    assert "The log was not there to its end" in str(timeline)
+    assert "The log was not complete" in str(timeline)

@@ -121,7 +121,7 @@ def test_a_template_starts_sandboxes(serve, connect):
     [
         ({"name": ""}, "name: must not be empty"),
         ({"name": "é" * 33}, "name: expected at most 64 bytes, got 66"),
-        ({"from_template": "a", "from_snapshot": "b"}, "from_snapshot: a sandbox is started from"),
+        ({"from_template": "a", "from_snapshot": "b"}, "from_snapshot: a sandbox starts from"),
         ({"from_template": 5}, "from_template: expected a string, got int"),
         ({"timeout_seconds": 0}, "timeout_seconds: expected an integer from 1"),
         ({"timeout_seconds": 1.5}, "timeout_seconds: expected an integer, got float"),

@@ -245,7 +245,7 @@ def test_a_silent_connection_is_given_up(box, monkeypatch):
     monkeypatch.setattr(exec_connection, "SILENCE_S", 0.05)
     sandbox, _ = box(talking(waits))
     with sandbox.commands.spawn("x") as session:
-        with pytest.raises(OutcomeUnknownError, match="nothing has come for"):
+        with pytest.raises(OutcomeUnknownError, match="no message for"):
             session.wait()
 
 
