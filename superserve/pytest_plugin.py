@@ -65,12 +65,12 @@ def pytest_configure(config: pytest.Config) -> None:
 # trylast: this runs after the test itself, if the test has passed.
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
-    """Fail a test that passed although one of its faults was never used: the test did not check what it is about."""
+    """Fail a test that passed although one of its faults never struck: the test did not check what it is about."""
     api = item.stash.get(_API, None)
     if api is not None and (missed := api.server.faults.missed):
         shown = "".join(f"\n  {fault!r}" for fault in missed)
         pytest.fail(
-            f"never used, and not set with optional=True:{shown}\nRequests: {api.server.requests!r}",
+            f"never struck, and not set with optional=True:{shown}\nRequests: {api.server.requests!r}",
             pytrace=False,
         )
     item.stash[_PASSED] = True
@@ -135,7 +135,7 @@ def superserve_api(
 ) -> Iterator[SuperserveApi]:
     """Give the test a server in its initial state and a new key, and set both in the environment.
 
-    A fault that the test sets must be used, unless it is set with `optional=True`, and a sandbox that the test starts must be
+    A fault that the test sets must strike, unless it is set with `optional=True`, and a sandbox that the test starts must be
     killed.
     """
     from superserve._async.client import forget_shared as forget_shared_async
