@@ -95,12 +95,12 @@ def test_3_the_service_does_not_take_the_key(ill, environment):
 def test_4_the_key_names_a_region_that_is_not_known(ill, environment):
     environment.delenv("SUPERSERVE_BASE_URL")
     environment.setenv("SUPERSERVE_API_KEY", "ss_live_mars_" + "0" * 32)
-    assert "'mars' is not known" in ill()["region"]
+    assert "does not know its region 'mars'" in ill()["region"]
 
 
 def test_5_the_address_is_none(ill, environment):
     environment.setenv("SUPERSERVE_BASE_URL", "api.superserve.ai")
-    assert "has to start with https://" in ill()["address"]
+    assert "must start with https://" in ill()["address"]
 
 
 def test_6_the_name_of_the_host_is_not_known(ill, environment, monkeypatch):

@@ -123,7 +123,7 @@ def test_all_that_cannot_be_carried_over_is_refused_at_once_with_its_line(refuse
         (["FROM scratch"], 1, "has no shell"),
         (["RUN a"], 1, "there is no FROM"),
         (["FROM a", "FOO x"], 2, "unknown instruction"),
-        (["FROM a", "RUN <<EOF", "#!/usr/bin/env python3", "EOF"], 2, "names its interpreter"),
+        (["FROM a", "RUN <<EOF", "#!/usr/bin/env python3", "EOF"], 2, "here-document with an interpreter"),
         (["FROM a", "USER app", "COPY --chown=app Dockerfile /x"], 3, "move it before USER"),
         (["FROM a", "COPY --chmod=u+x Dockerfile /x"], 2, "expected digits"),
         (["FROM a", "ENV A=${"], 2, "missing '}'"),
