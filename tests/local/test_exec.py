@@ -596,7 +596,7 @@ with LocalServer(limits=False) as server:
 
 
 def sweep_in(folder):
-    from superserve.local._machines.processes.scratch import sweep
+    from superserve.local._machines.scratch import sweep
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", str(folder))

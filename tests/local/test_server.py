@@ -335,10 +335,18 @@ def test_without_the_extra_the_import_says_what_to_install(missing):
     assert "pip install 'superserve-client[local]'" in ended.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--", "true"]])
-def test_without_the_extra_the_command_says_so_on_one_line(tmp_path, arguments):
-    # A package of that name that can't be imported stands before the one that is installed.
-    (tmp_path / "uvicorn.py").write_text("raise ModuleNotFoundError(name='uvicorn')\n")
+@pytest.mark.parametrize(
+    ("missing", "arguments"),
+    [
+        ("uvicorn", ["run", "--", "true"]),
+        ("websockets", ["--help"]),
+        ("tree_sitter", ["--help"]),
+        ("tree_sitter_bash", ["--help"]),
+    ],
+)
+def test_without_the_whole_extra_the_command_says_so_on_one_line(tmp_path, arguments, missing):
+    # Python imports this first of all.
+    (tmp_path / "sitecustomize.py").write_text(f"import sys; sys.modules[{missing!r}] = None\n")
     command = [sys.executable, "-W", "error", "-m", "superserve.local", *arguments]
     root = Path(server_thread.__file__).parents[3]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(root)])}
@@ -348,9 +356,25 @@ def test_without_the_extra_the_command_says_so_on_one_line(tmp_path, arguments):
     assert (ended.returncode, ended.stdout) == (1, "")
     (line,) = ended.stderr.splitlines()
     assert (
-        "superserve.local needs uvicorn, which isn't installed: pip install 'superserve-client[local]'"
+        f"superserve.local needs {missing}, which isn't installed: pip install 'superserve-client[local]'"
         in line
     )
+
+
+def test_what_the_first_request_does_not_need_is_not_loaded_at_the_start():
+    code = "import sys, superserve.local.__main__; print(*sys.modules)"
+
+    ended = python("-c", code)
+
+    loaded = set(ended.stdout.split())
+    assert "superserve.local" in loaded
+    assert not loaded & {
+        "websockets",
+        "tree_sitter",
+        "cryptography",
+        "zipfile",
+        "superserve.local._machines.processes",
+    }
 
 
 def test_a_server_that_nobody_stops_does_not_keep_the_interpreter():

@@ -11,10 +11,11 @@ import h11
 from starlette.types import Message, Scope
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-_KEY = "superserve_connection"
+KEY = "superserve_connection"
+"""Under what a connection stands in the state of a request."""
+
 # Lingering for no time makes closing a connection a reset.
 _LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
@@ -30,14 +31,14 @@ class Connection(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         # What is in this dictionary, uvicorn puts in the scope of each request.
-        super().__init__(config, server_state, {**app_state, _KEY: self}, _loop)
+        super().__init__(config, server_state, {**app_state, KEY: self}, _loop)
         self.lost = asyncio.Event()
         """Set when the connection has ended, whoever ended it."""
 
     @classmethod
     def of(cls, scope: Scope) -> "Connection":
         """Return the connection that a request came on."""
-        connection: Connection = scope["state"][_KEY]
+        connection: Connection = scope["state"][KEY]
         return connection
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -91,17 +92,3 @@ class Connection(H11Protocol):
     def abort(self) -> None:
         """End the connection at once, whatever is still to be sent."""
         self.transport.abort()
-
-
-class WebSocket(WebSocketsSansIOProtocol):
-    """Serves what has become of a connection that a client upgraded; `Connection.of` still finds the connection."""
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self.app_state[_KEY].lost.set()
-
-    async def send(self, message: Any) -> None:
-        await super().send(message)
-        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
-            # An upgrade that was refused is no upgrade that was forgotten.
-            self.handshake_complete = True

@@ -8,14 +8,13 @@ import threading
 import weakref
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError, Future
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from superserve.local._app.backend import Backend
 from superserve.local._app.clock import UnfrozenLoop
-from superserve.local._app.connection import WebSocket
 from superserve.local._app.recorder import Record
 from superserve.local._app.services import Services
 from superserve.local._app.settings import Settings
@@ -144,6 +143,13 @@ class ServerThread:
             await self.backend.aclose()
 
 
+def _open_websocket(**given: Any) -> asyncio.Protocol:
+    """Return what serves a connection that a client upgrades."""
+    from superserve.local._app.websockets import WebSocket
+
+    return WebSocket(**given)
+
+
 class _Config(uvicorn.Config):
     def configure_logging(self) -> None:
         """Leave the process's logging as it is."""
@@ -166,7 +172,7 @@ class _Uvicorn(uvicorn.Server):
             _Config(
                 app,
                 http=ServersConnection,
-                ws=WebSocket,
+                ws=cast("type[asyncio.Protocol]", _open_websocket),
                 ws_max_size=FRAME_BYTES,
                 ws_ping_interval=30,
                 ws_ping_timeout=10,

@@ -16,7 +16,7 @@ from superserve.local._machines.jobs import (
 from superserve.local._machines.processes.isolation import Isolation
 from superserve.local._machines.processes.limits import Limits
 from superserve.local._machines.processes.machine import Command, Exit, Machine
-from superserve.local._machines.processes.scratch import Scratch
+from superserve.local._machines.scratch import Scratch
 
 # The programs that steps find without more ado; an env step may name other folders.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
