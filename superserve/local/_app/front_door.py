@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -14,10 +15,12 @@ from superserve.local._app.preview import Preview
 from superserve.local._app.recorder import Recorder
 from superserve.local._app.streams import Streams
 from superserve.local._app.targets import read_target
-from superserve.local._faults.effects import Effect, Exchange
 from superserve.local._faults.registry import Registry, Strike
 from superserve.local._web.control import PREFIX
 from superserve.local._web.page import is_for_page
+
+if TYPE_CHECKING:
+    from superserve.local._faults.effects import Effect
 
 
 class FrontDoor:
@@ -96,8 +99,10 @@ class FrontDoor:
         return self._api
 
     async def _answer_wrong(
-        self, strike: Strike[Effect], app: ASGIApp, scope: Scope, receive: Receive, send: Send
+        self, strike: "Strike[Effect]", app: ASGIApp, scope: Scope, receive: Receive, send: Send
     ) -> None:
+        from superserve.local._faults.effects import Exchange  # Whatever strikes has loaded it.
+
         connection = Connection.of(scope)
         exchange = Exchange(app, scope, receive, send, connection, strike.random, strike.land)
         # A task of its own, so that a server that stops can end it.
