@@ -121,6 +121,74 @@ def test_stopping_cuts_open_log_streams_off(leaves_nothing, wait_for_readers):
     assert nothing == b""
 
 
+def test_a_server_that_is_drained_answers_what_it_was_asked_and_takes_nothing_more(
+    leaves_nothing, wait_for_readers
+):
+    server = LocalServer(speed=100).start()
+    path, build_id = held_build(server)
+    server.builds.write(build_id, "hello")
+    idle, talking = (
+        connect(server, get(server, "/health").replace(b"close", b"keep-alive")),
+        connect(server, get(server, path)),
+    )
+    assert idle.recv(1000).startswith(b"HTTP/1.1 200")
+    wait_for_readers(server, build_id)
+    draining = threading.Thread(target=server.stop, kwargs={"drain_s": 1_000_000})
+    draining.start()
+
+    with idle, talking:
+        # It ends when the server has begun to drain.
+        read(idle)
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(server.base_url + "/health", verify=False)
+        server.builds.write(build_id, "goodbye")
+        server.builds.finish(build_id)
+        log = read(talking)
+    draining.join()
+
+    assert b"goodbye" in log
+    assert log.endswith(b"0\r\n\r\n")
+
+
+def test_a_drain_ends_when_its_time_is_over_and_cuts_off_what_goes_on(leaves_nothing):
+    server = LocalServer(speed=10_000).start()
+    path, build_id = held_build(server)
+    server.builds.write(build_id, "hello")
+    with connect(server, get(server, path)) as talking:
+        start = talking.recv(1000)
+        server.stop(drain_s=15)
+        log = start + read(talking)
+
+    assert b"hello" in log
+    assert not log.endswith(b"0\r\n\r\n")
+
+
+def test_a_drain_is_ended_by_a_stop(leaves_nothing, wait_for_readers):
+    server = LocalServer(speed=100).start()
+    path, build_id = held_build(server)
+    server.builds.write(build_id, "hello")
+    idle, talking = (
+        connect(server, get(server, "/health").replace(b"close", b"keep-alive")),
+        connect(server, get(server, path)),
+    )
+    idle.recv(1000)
+    wait_for_readers(server, build_id)
+    draining = threading.Thread(target=server.stop, kwargs={"drain_s": 1_000_000})
+    draining.start()
+
+    with idle, talking:
+        read(idle)
+        server.stop()
+        draining.join()
+        assert b"hello" in read(talking)
+
+
+@pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan"), "15", True])
+def test_a_drain_has_a_length(seconds):
+    with LocalServer() as server, pytest.raises((TypeError, ValueError), match="drain_s must be"):
+        server.stop(drain_s=seconds)
+
+
 def test_stopping_does_not_wait_for_clients_that_do_not_read(leaves_nothing):
     with LocalServer(speed=100) as server:
         path, build_id = held_build(server)

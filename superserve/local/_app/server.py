@@ -156,12 +156,27 @@ class LocalServer:
         atexit.register(self.stop)
         return self
 
-    def stop(self) -> None:
-        """Stop serving: ends log streams, builds and connections. Does nothing if the server doesn't run."""
+    def stop(self, *, drain_s: float = 0.0) -> None:
+        """Stop serving: ends log streams, builds and connections. Does nothing if the server doesn't run.
+
+        Args:
+            drain_s: How long requests that are being answered may go on, in seconds of the server's clock (see `speed`),
+                while new connections are refused. The real server gives them 15; by default they end at once. A `stop()`
+                in another thread ends it early.
+
+        """
+        drain_s = arguments.check_seconds("drain_s", drain_s)
         # A forked process has no part in it: it ends, as it began, with its parent's.
-        if self._thread is None or self._process.is_forked:
+        thread = self._thread
+        if thread is None or self._process.is_forked:
             return
-        thread, self._thread = self._thread, None
+        if drain_s:
+            thread.drain(drain_s)
+        if self._thread is not thread:
+            # Stopped meanwhile by somebody else.
+            thread.stop()
+            return
+        self._thread = None
         self._process.end()
         atexit.unregister(self.stop)
         thread.stop()

@@ -90,6 +90,11 @@ class ServerThread:
             self._thread.join()
             raise self._failure
 
+    def drain(self, seconds: float) -> None:
+        """Take no more connections; returns when all requests are answered, the time is over, or the thread is stopped."""
+        with contextlib.suppress(RuntimeError):
+            self.call(self._server.drain(self.services.clock.real(seconds)), limit_s=None)
+
     def stop(self) -> None:
         """End the thread; returns when nothing of the server is left."""
         # The loop closes by itself only if serving broke down, which leaves nothing to stop.
@@ -97,8 +102,8 @@ class ServerThread:
             self._loop.call_soon_threadsafe(self._server.stop)
         self._thread.join()
 
-    def call(self, work: Coroutine[object, object, T]) -> T:
-        """Run a coroutine in the server's event loop and return its result; TimeoutError after 30 s.
+    def call(self, work: Coroutine[object, object, T], limit_s: float | None = CALL_LIMIT_S) -> T:
+        """Run a coroutine in the server's event loop and return its result; TimeoutError after `limit_s` seconds.
 
         RuntimeError if the server is stopped meanwhile.
         """
@@ -106,7 +111,7 @@ class ServerThread:
             if self._has_ended:
                 work.close()
                 raise RuntimeError(_STOPPED)
-            call = asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, CALL_LIMIT_S), self._loop)
+            call = asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, limit_s), self._loop)
             self._calls.add(call)
         try:
             return call.result()
@@ -198,6 +203,19 @@ class _Uvicorn(uvicorn.Server):
         """Begin to stop; to be called in the event loop."""
         self._stopping.set()
 
+    async def drain(self, seconds: float) -> None:
+        """Let requests that are being answered go on for a while, and nothing else."""
+        await self._refuse_connections()
+        for connection in list(self.server_state.connections):
+            # One that waits for a request is closed, any other once it has answered; WebSockets go on.
+            if isinstance(connection, ProxyConnection):
+                connection.shutdown()
+        stopping = asyncio.create_task(self._stopping.wait())
+        answering = asyncio.gather(*self.server_state.tasks, return_exceptions=True)
+        ends: set[asyncio.Future[Any]] = {stopping, answering}
+        await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._ready.set()
@@ -211,11 +229,7 @@ class _Uvicorn(uvicorn.Server):
                     return
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - as inherited
-        for server in self.servers:
-            server.close()
-        # Connections that were just accepted reach their protocol, and so our list, within three turns of the loop.
-        for _ in range(3):
-            await asyncio.sleep(0)
+        await self._refuse_connections()
         self._backend.services.streams.reset()
         await self._wait_for_requests()
         for connection in list(self.server_state.connections):
@@ -231,6 +245,13 @@ class _Uvicorn(uvicorn.Server):
         await self._wait_for_requests()
         for server in self.servers:
             await server.wait_closed()
+
+    async def _refuse_connections(self) -> None:
+        for server in self.servers:
+            server.close()
+        # Connections that were just accepted reach their protocol, and so our list, within three turns of the loop.
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     async def _wait_for_requests(self) -> None:
         if self.server_state.tasks:
