@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import socket
 import struct
 import sys
@@ -18,6 +19,7 @@ KEY = "superserve_connection"
 
 # Lingering for no time makes closing a connection a reset.
 _LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+_NOT_ASCII = re.compile(rb"[\x80-\xff]")
 
 
 class Connection(H11Protocol):
@@ -34,6 +36,8 @@ class Connection(H11Protocol):
         super().__init__(config, server_state, {**app_state, KEY: self}, _loop)
         self.lost = asyncio.Event()
         """Set when the connection has ended, whoever ended it."""
+        self.has_broken_body = False
+        """Whether the body of the request that is being answered can't be read to its end."""
 
     @classmethod
     def of(cls, scope: Scope) -> "Connection":
@@ -45,8 +49,44 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
         self.lost.set()
 
+    @property
+    def has_answered(self) -> bool:
+        """Whether the answer to the request has begun."""
+        return self.cycle.response_started
+
+    def data_received(self, data: bytes) -> None:
+        """Let a target have any byte, as Go does: h11 takes ASCII only."""
+        if not data.isascii() and self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
+            line, end, rest = data.partition(b"\r\n")
+            method, space, target = line.partition(b" ")
+            data = method + space + _NOT_ASCII.sub(lambda byte: b"%%%02X" % ord(byte[0]), target) + end + rest
+        super().data_received(data)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # uvicorn's own does nothing
+        """Keep a connection whose client has sent half a body: it may still read what is wrong with it."""
+        is_half = self.cycle is not None and self.cycle.more_body and not self.cycle.response_started
+        if not is_half or self.transport.get_extra_info("ssl_object") is not None:
+            return None
+        self._give_body_up()
+        # It may as well have gone.
+        self.lost.set()
+        return True
+
+    def _give_body_up(self) -> None:
+        self.has_broken_body = True
+        self.cycle.keep_alive = False
+        self.cycle.message_event.set()
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - as inherited
         """Refuse what is no HTTP, with the status that h11 proposes: 431 and 501 are not 400."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            # The error is in the body: who answers the request is to know.
+            self._give_body_up()
+            return
+        if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
+            # In a body that nobody waited for.
+            self.transport.close()
+            return
         error = sys.exception()
         hint = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
         phrase = STATUS_PHRASES.get(hint, b"Bad Request")

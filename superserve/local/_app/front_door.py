@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from superserve.local._app.access_log import AccessLog
 from superserve.local._app.connection import Connection
@@ -14,7 +14,7 @@ from superserve.local._app.data_plane import DataPlane
 from superserve.local._app.preview import Preview
 from superserve.local._app.recorder import Recorder
 from superserve.local._app.streams import Streams
-from superserve.local._app.targets import read_target
+from superserve.local._app.targets import read_target, refuse
 from superserve.local._faults.registry import Registry, Strike
 from superserve.local._web.control import PREFIX
 from superserve.local._web.page import is_for_page
@@ -53,13 +53,28 @@ class FrontDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        app: ASGIApp
         if scope["type"] == "http":
             found = read_target(scope)
             if isinstance(found, Response):
                 await found(scope, receive, send)
                 return
-            scope = found
+            await self._serve_http(found, receive, send)
+        else:
+            await self._serve(scope, receive, send)
+
+    async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        connection = Connection.of(scope)
+
+        async def receive_if_whole() -> Message:
+            message = await receive()
+            return {"type": "http.disconnect"} if connection.has_broken_body else message
+
+        await self._serve(scope, receive_if_whole, send)
+        if connection.has_broken_body and not connection.has_answered:
+            await refuse(400, "Bad Request")(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app: ASGIApp
         if scope["type"] == "websocket":
             # What asks for one is a GET; the page and the API have none.
             scope = {**scope, "method": "GET"}
