@@ -57,7 +57,7 @@ class Gate:
         """Take note of an answer to a request that was sent then: "too many" halves the rate."""
         if not policy.is_rate_limited(response):
             self.answered_at = time.monotonic()
-            self.speed = policy.speed(response.headers)
+            self.speed = policy.speed(response)
             return
         if sent_at <= self._changed_at:
             # It was under way already when the rate was halved.
