@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import traceback
 from pathlib import Path
 
 import httpx
@@ -555,14 +556,17 @@ def in_a_fork(work):
     child = os.fork()
     if not child:
         try:
-            os.write(writer, json.dumps(work()).encode())
-        finally:
-            os._exit(0)
+            told = {"result": work()}
+        except BaseException:  # noqa: BLE001 - the parent tells
+            told = {"failed": traceback.format_exc()}
+        os.write(writer, json.dumps(told).encode())
+        os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as pipe:
-        result = pipe.read()
+        told = json.load(pipe)
     os.waitpid(child, 0)
-    return json.loads(result)
+    assert "failed" not in told, told["failed"]
+    return told["result"]
 
 
 def why_not(work):
