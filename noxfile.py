@@ -26,6 +26,8 @@ PYTHONS = nox.project.python_versions(PYPROJECT)
 # What writes files that are committed is pinned to the digit: another version writes other bytes.
 RUFF = "ruff==0.17.6"
 CODESPELL = "codespell==2.4.3"
+# It writes a file too: scripts/surface.txt.
+GRIFFE = "griffe==2.4.1"
 GENERATORS = ["openapi-python-client==0.29.1", RUFF]
 # The site; Sphinx follows docstrings and annotations, so another version finds other slips.
 SITE_TOOLS = [
@@ -55,12 +57,13 @@ TEST_TOOLS = [
     "coverage>=7.10",
     "fastapi>=0.115",
     "freezegun>=1.5",
+    GRIFFE,
     "hypothesis>=6.100",
     "jedi>=0.19.2",
     "jsonschema>=4",
     "mypy==2.4.1",
     "openapi-spec-validator>=0.7.1",
-    "pytest>=8.3",
+    "pytest>=9.0",
     "pytest-asyncio>=1.0",
     "pytest-httpx>=0.34",
     "pytest-xdist>=3.6",
@@ -77,18 +80,32 @@ TEST_TOOLS = [
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and formatting (ruff), and spelling (codespell)."""
-    session.install(RUFF, CODESPELL)
+    """Check style and formatting (ruff), spelling (codespell), wording, and the public surface (griffe)."""
+    session.install(RUFF, CODESPELL, GRIFFE)
     session.run("ruff", "check", "--no-cache", ".")
     session.run("ruff", "format", "--no-cache", "--check", ".")
     session.run("codespell")
+    session.run("python", "scripts/words.py")
+    session.run("python", "scripts/surface.py", "--check")
+
+
+@nox.session(default=False)
+def surface(session: nox.Session) -> None:
+    """Write scripts/surface.txt, after a change of what users can import; `nox -s lint` compares it."""
+    session.install(GRIFFE)
+    session.run("python", "scripts/surface.py")
 
 
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types with mypy --strict and pyright."""
     session.install(
-        "-e", ".[cli,dockerfile,local,official,yaml]", *TYPE_CHECKERS, "pytest>=8.3", "types-pyyaml"
+        "-e",
+        ".[cli,dockerfile,local,official,yaml]",
+        *TYPE_CHECKERS,
+        GRIFFE,
+        "pytest>=8.3",
+        "types-pyyaml",
     )
     session.run("mypy")
     session.run("pyright")
@@ -233,7 +250,10 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def soak(session: nox.Session) -> None:
-    """Build 2,000 templates through a proxy that spoils every tenth request; takes about ten minutes."""
+    """Build 2,000 templates, and run 5,000 commands in 500 sandboxes, through a proxy that spoils every tenth request.
+
+    It takes some twenty minutes; `-- --builds 0` leaves the builds out, `-- --sandboxes 0` the others.
+    """
     session.install("-e", ".[local]")
     session.run("python", "evidence/soak/run.py", *session.posargs)
 

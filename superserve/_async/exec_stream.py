@@ -11,17 +11,17 @@ from superserve._http.tasks_async import messages, next_piece
 from superserve._streams import sse
 from superserve._streams.exec import Event, Exit, Failure, read_message
 
-# Seconds without a byte, of which the server sends some every 15, after which the stream is dead.
+# Seconds without a byte after which the stream counts as dead. The server sends some every 15.
 SILENCE_S: Final = 45.0
 
 
 class AsyncExecStream:
-    """The stream of a command that was accepted.
+    """The event stream of a command that the server has accepted.
 
     Args:
-        response: The answer, whose body is not read yet.
-        until: When the command's end is overdue, on the clock of `time.monotonic`; move it on by what callers take for
-            themselves.
+        response: The answer, with its body unread.
+        until: The deadline for the command's end, on the clock of `time.monotonic`. The reader moves it by the time that
+            callbacks take.
     """
 
     def __init__(self, response: httpx.Response, until: float) -> None:
@@ -30,11 +30,11 @@ class AsyncExecStream:
         self._unfinished = 0
 
     async def read(self) -> AsyncGenerator[Event]:
-        """Yield what the command says; its end, which nothing follows, is the last.
+        """Yield the events of the command. The last one is its end.
 
         Raises:
-            NoEventError: It said something that cannot be understood.
-            httpx.HTTPError: The stream broke, or its end is overdue.
+            NoEventError: A message is invalid.
+                httpx.HTTPError: The stream broke, or the command's end is overdue.
         """
         policy.refuse_packing(self._response)
         sse.keep_alive(self._response)
@@ -47,7 +47,7 @@ class AsyncExecStream:
                         return
 
     async def _bounded(self) -> AsyncIterator[bytes]:
-        """Yield the body, each piece within its time, unless a message has no end."""
+        """Yield the body, each piece within its deadline; raise if a message is too long."""
         pieces = self._response.aiter_bytes()
         while True:
             piece = await next_piece(pieces, min(self.until, time.monotonic() + SILENCE_S))

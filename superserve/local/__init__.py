@@ -1,16 +1,16 @@
-"""A stand-in of the Superserve server, for development and tests on one machine.
+"""The local server: it stands in for the Superserve service, for development and tests on one machine.
 
-`with LocalServer() as server:` serves on a free loopback port; `python -m superserve.local` does so from a shell.
+`with LocalServer() as server:` serves on a free loopback port. `python -m superserve.local` does the same from a shell.
 """
 
-# ruff: noqa: E402 - what they need comes first
+# ruff: noqa: E402 - the check of the extra comes first
 
 from importlib.util import find_spec
 
-# Looked for here, as some are not imported before they are needed: what is not there must not be found out amid a test.
+# Some of these are imported late. A missing one must be reported here, not in the middle of a test.
 for _name in ("starlette", "uvicorn", "websockets", "tree_sitter", "tree_sitter_bash"):
     if find_spec(_name) is None:
-        # With the name of this module, `python -m superserve.local` prints this on one line, without a traceback.
+        # Because of name=, `python -m superserve.local` prints this on one line, without a traceback.
         raise ImportError(
             f"superserve.local needs {_name}, which isn't installed: pip install 'superserve-client[local]'",
             name=__name__,

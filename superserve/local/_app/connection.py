@@ -1,4 +1,4 @@
-"""One connection of a client, with what a faulty server or network does to it."""
+"""One connection of a client, with the effects that faults need."""
 
 import asyncio
 import os
@@ -15,15 +15,15 @@ from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 from uvicorn.server import ServerState
 
 KEY = "superserve_connection"
-"""Under what a connection stands in the state of a request."""
+"""The key of the connection in the state of a request."""
 
-# Lingering for no time makes closing a connection a reset.
+# With a linger time of zero, closing a connection resets it.
 _LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 
 
 class Connection(H11Protocol):
-    """Serves one connection as uvicorn does, and lets a request get at it: see `of`."""
+    """Serves one connection as uvicorn does. A request can get it with `of`."""
 
     def __init__(
         self,
@@ -32,16 +32,16 @@ class Connection(H11Protocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        # What is in this dictionary, uvicorn puts in the scope of each request.
+        # uvicorn puts the content of this dictionary into the scope of each request.
         super().__init__(config, server_state, {**app_state, KEY: self}, _loop)
         self.lost = asyncio.Event()
-        """Set when the connection has ended, whoever ended it."""
+        """Set when the connection has ended, from either side."""
         self.has_broken_body = False
-        """Whether the body of the request that is being answered can't be read to its end."""
+        """Whether the body of the current request can't be read to its end."""
 
     @classmethod
     def of(cls, scope: Scope) -> "Connection":
-        """Return the connection that a request came on."""
+        """Return the connection of a request."""
         connection: Connection = scope["state"][KEY]
         return connection
 
@@ -55,7 +55,7 @@ class Connection(H11Protocol):
         return self.cycle.response_started
 
     def data_received(self, data: bytes) -> None:
-        """Let a target have any byte, as Go does: h11 takes ASCII only."""
+        """Read a request. Go accepts any byte in a path or query; h11 accepts only ASCII, so other bytes are escaped."""
         if not data.isascii() and self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
             line, end, rest = data.partition(b"\r\n")
             method, space, target = line.partition(b" ")
@@ -63,12 +63,12 @@ class Connection(H11Protocol):
         super().data_received(data)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # uvicorn's own does nothing
-        """Keep a connection whose client has sent half a body: it may still read what is wrong with it."""
+        """Keep the connection of a client that has sent only a part of a body: it may still read the answer."""
         is_half = self.cycle is not None and self.cycle.more_body and not self.cycle.response_started
         if not is_half or self.transport.get_extra_info("ssl_object") is not None:
             return None
         self._give_body_up()
-        # It may as well have gone.
+        # Or the client is gone: that looks the same.
         self.lost.set()
         return True
 
@@ -78,13 +78,13 @@ class Connection(H11Protocol):
         self.cycle.message_event.set()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - as inherited
-        """Refuse what is no HTTP, with the status that h11 proposes: 431 and 501 are not 400."""
+        """Refuse an invalid request with the status that h11 proposes: 431 and 501 are not 400."""
         if self.cycle is not None and not self.cycle.response_complete:
-            # The error is in the body: who answers the request is to know.
+            # The error is in the body of a request that is being answered.
             self._give_body_up()
             return
         if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
-            # In a body that nobody waited for.
+            # The error is in a body that nobody has read, behind the answer.
             self.transport.close()
             return
         error = sys.exception()
@@ -98,9 +98,9 @@ class Connection(H11Protocol):
         self.transport.close()
 
     def frame(self, message: Message) -> tuple[bytes, int]:
-        """Return the bytes that a message of a response would be sent as, and where in them its body begins.
+        """Return the bytes in which a message of a response would be sent, and the index at which its body starts in them.
 
-        The connection can't be used for another response afterwards.
+        Afterwards the connection cannot be used for another response.
         """
         if message["type"] == "http.response.start":
             status = message["status"]
@@ -109,26 +109,26 @@ class Connection(H11Protocol):
             return self.conn.send(response) or b"", 0
         body = b"" if self.scope["method"] == "HEAD" else message.get("body", b"")
         data = self.conn.send(h11.Data(data=body)) or b""
-        # A chunk has its size in front, on a line of its own.
+        # A chunk starts with its size, on a line of its own.
         return data, 0 if len(data) == len(body) else data.index(b"\r\n") + 2
 
     async def write(self, data: bytes) -> None:
-        """Send bytes as they are; returns when the system has them, or the connection is lost."""
+        """Send bytes unchanged. Returns when the system has them, or the connection is lost."""
         self.transport.set_write_buffer_limits(0)
         self.transport.write(data)
         if self.flow.write_paused:
             await self.flow.drain()
 
     def close(self) -> None:
-        """End the connection in good order, whatever was being sent on it."""
+        """End the connection properly, even within an answer."""
         self.transport.close()
 
     def reset(self) -> None:
-        """End the connection with a RST, as a machine does that knows nothing of it."""
+        """End the connection with a RST, like a machine that does not know it."""
         sock = self.transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
         self.transport.abort()
 
     def abort(self) -> None:
-        """End the connection at once, whatever is still to be sent."""
+        """End the connection at once, and drop unsent data."""
         self.transport.abort()

@@ -1,4 +1,4 @@
-"""The door of the server: records each request, lets faults strike it or the API answer it."""
+"""The entrance of the server: it records each request, and lets a fault or the API answer it."""
 
 import asyncio
 from collections.abc import Iterable
@@ -76,7 +76,7 @@ class FrontDoor:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         app: ASGIApp
         if scope["type"] == "websocket":
-            # What asks for one is a GET; the page and the API have none.
+            # The request for an upgrade is a GET. The page and the API have no WebSockets.
             scope = {**scope, "method": "GET"}
             app = self._log_and_answer
         elif self._preview.takes(scope):
@@ -90,8 +90,8 @@ class FrontDoor:
         await app(scope, receive, send)
 
     def _is_allowed(self, scope: Scope) -> bool:
-        # Without execute mode any name that leads to this machine will do, as on the real server. No browser trusts
-        # the authority of the official addresses, which are the only ones with TLS.
+        # Without execute mode, any name that leads to this machine is accepted, as on the real server. Only the official
+        # addresses use TLS, and no browser trusts their authority.
         return not self._local_hosts_only or _is_local(scope) or scope["scheme"] == "https"
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -120,7 +120,7 @@ class FrontDoor:
 
         connection = Connection.of(scope)
         exchange = Exchange(app, scope, receive, send, connection, strike.random, strike.land)
-        # A task of its own, so that a server that stops can end it.
+        # In a task of its own, so that a stopping server can end it.
         striking = asyncio.create_task(strike.effect.strike(exchange))
         self._streams.add(striking)
         await asyncio.wait({striking})
@@ -132,7 +132,7 @@ class FrontDoor:
 
 
 def _is_local(scope: Scope) -> bool:
-    """Whether the Host header names this machine: a page elsewhere can make a browser send requests, but not this."""
+    """Whether the Host header names this machine. A foreign page can make a browser send requests, but not this header."""
     name, _, port = Headers(scope=scope).get("host", "").partition(":")
     is_here = name.lower() in {"127.0.0.1", "localhost"} or name.lower().endswith(".localhost")
     return is_here and (not port or port.isdecimal())

@@ -1,4 +1,4 @@
-"""Previews: requests to a server that runs in a sandbox, by the host `<port>-<id>.…` or by two headers."""
+"""Previews: requests to a server in a sandbox, by the host `<port>-<id>.…` or by two headers."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ FIRST_PORT, LAST_PORT, AGENT_PORT = 1024, 65_535, 49_983
 
 _LABEL = re.compile(r"(?P<port>\d{1,5})-(?P<id>[A-Za-z0-9][A-Za-z0-9-]{0,63})")
 _READ_BYTES = 64 * 1024
-# Not for the server in the sandbox: what belongs to one connection, and what tells of ways and rights.
+# Headers that the server in the sandbox does not get: those of one connection, of proxies, and secrets.
 _DROPPED = {
     *(b"connection", b"keep-alive", b"proxy-connection", b"upgrade", b"te", b"x-access-token", b"x-api-key"),
     *(ID_HEADER.encode(), PORT_HEADER.encode()),
@@ -30,10 +30,10 @@ _OF_SOCKETS = b"sec-websocket-"
 
 
 class Dialler(Protocol):
-    """Who can reach into sandboxes."""
+    """Connects to ports inside sandboxes."""
 
     def check_preview(self, sandbox_id: str) -> Response | None:
-        """Return why nothing can be seen of a sandbox, or None."""
+        """Return the refusal for a sandbox without previews, or None."""
         ...
 
     async def dial(self, sandbox_id: str, port: int) -> socket.socket:
@@ -42,7 +42,7 @@ class Dialler(Protocol):
 
 
 class Preview:
-    """The ASGI application that passes requests on."""
+    """The ASGI application that passes requests on to servers in sandboxes."""
 
     def __init__(self, dialler: Dialler) -> None:
         self._dialler = dialler
@@ -111,7 +111,7 @@ async def _pass_request(sock: socket.socket, scope: Scope, receive: Receive, sen
     try:
         await _receive_answer(connection, reader, send)
     except (OSError, h11.RemoteProtocolError):
-        # Whether it has answered in part or not at all: the connection tells it best.
+        # The server has answered in part, or not at all. Breaking the connection shows that best.
         raise ClientDisconnect from None
     finally:
         sending.cancel()
@@ -138,7 +138,7 @@ async def _send_body(
         writer.write(connection.send(h11.EndOfMessage()) or b"")
         while (await receive())["type"] != "http.disconnect":
             pass
-        # Whoever asked has left: so does this.
+        # The client has left: close this side too.
         writer.close()
 
 

@@ -1,4 +1,4 @@
-"""What a request is for, where its target is no path: Go's HTTP server answers some of these before any handler."""
+"""Requests whose target is not a path. Go's HTTP server answers some of these before any handler."""
 
 import re
 from urllib.parse import unquote
@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 HEADER_BYTES = (1 << 20) + 4096
-"""How long the headers of a request may be."""
+"""The longest headers of a request, in bytes."""
 
 _HOST = re.compile(r"[A-Za-z0-9!$%&'()*+,\-.:;=\[\]_~]*")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -16,7 +16,7 @@ _ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://(?P<host>[^/?#]*)(?P<path>[^
 
 
 def read_target(scope: Scope) -> Scope | Response:  # noqa: PLR0911 - one for each kind
-    """Return a request with a path for its target, or the answer to one that no handler sees."""
+    """Return the request with a path as its target, or the answer if no handler gets it."""
     method, target = scope["method"], scope["raw_path"]
     headers = Headers(scope=scope)
     if not scope["http_version"].startswith("1.") and (method, target) != ("PRI", b"*"):
@@ -39,7 +39,7 @@ def read_target(scope: Scope) -> Scope | Response:  # noqa: PLR0911 - one for ea
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is None:
         return refuse(400, "Bad Request")
-    # The host in the target counts, and not the header's.
+    # The host in the target counts, not the one in the header.
     scope = _with_path(scope, absolute["path"])
     others = [(name, value) for name, value in scope["headers"] if name != b"host"]
     scope["headers"] = [*others, (b"host", absolute["host"])]

@@ -1,4 +1,4 @@
-"""What needs the library `websockets`: loaded for the first WebSocket, because it takes as long as half of the server."""
+"""What needs the library `websockets`. It is imported at the first WebSocket, because it takes long to import."""
 
 import asyncio
 import socket
@@ -17,7 +17,7 @@ from superserve.local._app.preview import kept_headers
 
 
 class WebSocket(WebSocketsSansIOProtocol):
-    """Serves what has become of a connection that a client upgraded; `Connection.of` still finds the connection."""
+    """Serves a connection after its upgrade to a WebSocket. `Connection.of` still finds the connection."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -26,12 +26,12 @@ class WebSocket(WebSocketsSansIOProtocol):
     async def send(self, message: Any) -> None:
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
-            # An upgrade that was refused is no upgrade that was forgotten.
+            # Otherwise uvicorn would report a refused upgrade as a handshake that the application forgot.
             self.handshake_complete = True
 
 
 async def pass_frames(sock: socket.socket, scope: Scope, receive: Receive, send: Send) -> None:
-    """Pass a WebSocket on to a server at the other end of a socket."""
+    """Forward the frames of a WebSocket to a server behind a socket, and back."""
     await receive()
     headers = Headers(scope=scope)
     path = scope["raw_path"].decode("ascii") + ("?" + scope["query_string"].decode("ascii")) * bool(

@@ -1,6 +1,6 @@
-"""The routes under /_local/: what `server.faults`, `server.requests` and `server.reset()` do, for other languages.
+"""The routes under /_local/: `server.faults`, `server.requests` and `server.reset()` for other languages.
 
-They need the server's own key, and are no requests to its API: nothing limits, records or strikes them.
+They need the server's own key. They are not requests to the API: limits, the record and faults ignore them.
 """
 
 import inspect
@@ -27,7 +27,7 @@ PREFIX = "/_local/"
 
 @cache
 def _kinds() -> dict[str, tuple[Callable[..., object], Callable[..., Fault]]]:
-    """Return every fault by the name of the method that sets it, with the method that chooses what it is for."""
+    """Return each fault by the name of the method that sets it, with the method that selects its requests or builds."""
     from superserve.local._faults.request_faults import RequestFaults  # Not needed at the server's start.
 
     return {
@@ -85,7 +85,7 @@ class Control:
         return Response(status_code=204)
 
     def _add(self, body: bytes) -> Fault:
-        """Call the methods of `server.faults` that the body means, with the arguments that it has."""
+        """Call the methods of `server.faults` that the body names, with its arguments."""
         try:
             given = json.loads(body)
         except ValueError as error:

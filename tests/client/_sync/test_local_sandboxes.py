@@ -59,7 +59,7 @@ def test_all_ways_to_run_a_command_mean_the_same(sandbox):
         assert (result.truncated, result.timed_out) == (False, False)
 
 
-def test_what_is_given_reaches_the_command(sandbox):
+def test_surprise_27_what_is_given_reaches_the_command(sandbox):
     result = sandbox.commands.run('pwd; echo "$A|$HOME"', cwd="/tmp", env={"A": "b $HOME"})
     assert result.stdout.splitlines() == ["/tmp", "b $HOME|/home/user"]
     assert (sandbox.commands.run(["printf", "%s|", "$HOME", "*", "", "a b"])).stdout == "$HOME|*||a b|"
@@ -67,7 +67,7 @@ def test_what_is_given_reaches_the_command(sandbox):
 
 
 @pytest.mark.parametrize("how", [{}, {"on_stdout": str}, {"input": ""}, {"encoding": None}])
-def test_s1_what_cannot_start_is_an_error_in_all_ways(sandbox, how):
+def test_s1_surprise_1_what_cannot_start_is_an_error_in_all_ways(sandbox, how):
     for command, more in ((["no-such-program", "x"], {}), ("true", {"cwd": "/nowhere"})):
         with pytest.raises(CommandStartError):
             sandbox.commands.run(command, **more, **how)
@@ -130,7 +130,7 @@ def test_any_content_at_any_path_comes_back(sandbox, content, name):
     sandbox.files.remove("/home/user/odd", recursive=True)
 
 
-def test_files_and_commands_see_the_same(sandbox):
+def test_s44_files_and_commands_see_the_same(sandbox):
     files = sandbox.files
     files.write("/home/user/a/b.sh", "echo hi", mode=0o755)
     assert (sandbox.commands.run("sh a/b.sh; stat -c %a a/b.sh")).stdout == "hi\n755\n"
@@ -177,7 +177,7 @@ def test_folders_go_in_and_come_out_again(sandbox, tmp_path):
     assert (tmp_path / "c d").read_bytes() == b"\xff" * 300_000
 
 
-def test_a_port_is_waited_for(sandbox):
+def test_s44_a_port_is_waited_for(sandbox):
     server = "import socket; s = socket.create_server(('127.0.0.1', 3456)); s.accept()"
     with sandbox.commands.spawn(["python3", "-c", server]):
         sandbox.wait_for_port(3456, timeout_s=20)

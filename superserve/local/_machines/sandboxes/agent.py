@@ -1,8 +1,8 @@
-"""The process that lives inside one sandbox, and starts, signals, opens and dials there what the server asks for.
+"""The process inside one sandbox. It starts and signals commands, opens files and connects to ports for the server.
 
-A program of its own, of the standard library only: it is started with one end of a socket as its stdin. Each message is
-a packet of JSON, with file descriptors beside it: commands get the server's own pipes, and the server gets the files and
-connections that were opened here, so that nothing is copied in between.
+It is a program of its own, with the standard library only. It is started with one end of a socket as its stdin. Each
+message is a packet of JSON, with file descriptors beside it: commands get the server's own pipes, and the server gets
+the files and connections that were opened here, so that nothing is copied in between.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ MOST_DESCRIPTORS = 3
 DIAL_LIMIT_S = 5.0
 MOST_PROCESSES = 1024
 _CHECK_INTERVAL_S = 0.2
-# Set to 1 where processes have a space of their own.
+# Set to 1 if processes have a namespace of their own.
 ISOLATED = "SUPERSERVE_ISOLATED"
 
 
@@ -34,7 +34,7 @@ class Agent:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._commands: dict[int, subprocess.Popen[bytes]] = {}
-        # Of commands that the server has let go of: what they left in the background may still run.
+        # Process groups of commands that the server has forgotten. Their background processes may still run.
         self._groups: set[int] = set()
         self._forgotten: set[int] = set()
         self._frozen: set[int] = set()
@@ -43,7 +43,7 @@ class Agent:
         self._is_alone = os.environ.get(ISOLATED) == "1"
 
     def serve(self) -> None:
-        """Do what is asked for until nobody can ask any more."""
+        """Carry out messages until the server closes the socket."""
         reading, writing = os.pipe()
         os.set_blocking(writing, False)
         os.set_blocking(reading, False)
@@ -135,7 +135,7 @@ class Agent:
     def _signal(self, number: int, what: int) -> None:
         command = self._commands.get(number)
         if command is not None:
-            # The group lives on as long as anything in it does, the command itself may have ended.
+            # The group exists as long as any process in it. The command itself may have ended.
             _kill(command.pid, what)
 
     def _forget(self, number: int) -> None:
@@ -146,7 +146,7 @@ class Agent:
             self._forgotten.add(number)
             return
         del self._commands[number]
-        # Gone, or not ours any more: nothing to end later.
+        # Groups that have ended, or belong to others, need not be ended later.
         self._groups = {group for group in (*self._groups, command.pid) if _is_alive(group)}
 
     def _reap(self) -> None:
@@ -161,7 +161,7 @@ class Agent:
 
     def _open(self, message: dict[str, Any]) -> None:
         path, flags = message["path"], message["flags"]
-        # What a link leads to must be as allowed as what it was asked for by.
+        # The target of a link must be allowed as well.
         real = os.path.realpath(path)
         if any(real == each or real.startswith(f"{each}/") for each in message["denied"]):
             self._answer(message, errno=errno.EACCES, text=f"access denied: {real}")
@@ -186,9 +186,9 @@ class Agent:
         self._answer(message, errno=errno.ECONNREFUSED, text=f"nothing listens on port {message['port']}")
 
     def _freeze(self, lost: list[int]) -> None:
-        """Stop every process here but this one: all of them where they have a space of their own, else the groups."""
+        """Stop every process here except this one: all in the namespace if there is one, else the groups."""
         self._lost = [self._commands[number].pid for number in lost if number in self._commands]
-        # A process that was just being made is found the next time.
+        # A process that is just being made is found in the next round.
         while found := [pid for pid in self._others() if pid not in self._frozen]:
             for pid in found:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -196,10 +196,10 @@ class Agent:
             self._frozen.update(found)
 
     def _check_processes(self) -> None:
-        """Kill everything in a space of its own if there is too much of it."""
-        # Not by RLIMIT_NPROC, which may count whatever the user runs on the machine, and does not bind root.
+        """Kill all processes of the sandbox if there are too many, if it has a namespace of its own."""
+        # RLIMIT_NPROC may count everything that the user runs on the machine, and does not limit root.
         if self._is_alone and len(self._others()) > MOST_PROCESSES:
-            # What is stopped makes no new ones.
+            # A stopped process does not fork.
             self._freeze([])
             for pid in self._frozen:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -207,7 +207,7 @@ class Agent:
             self._frozen.clear()
 
     def _thaw(self) -> None:
-        """Go on, but for the commands whose connections were lost meanwhile: they are killed."""
+        """Resume all processes, and kill commands whose connections were lost in the meantime."""
         for group in self._lost:
             _kill(group, signal.SIGKILL)
         for pid in self._frozen:
@@ -245,12 +245,12 @@ def _is_alive(group: int) -> bool:
 
 
 if __name__ == "__main__":
-    # A server in the background may have been started with these ignored, which commands would inherit. A handler is not
-    # inherited.
+    # A server in the background may have been started with these signals ignored, and commands would inherit that. A
+    # handler is not inherited.
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
-    # What a command inherits must not be the way to the server.
+    # Commands must not inherit the connection to the server.
     with socket.socket(fileno=os.dup(0)) as server:
         nothing = os.open(os.devnull, os.O_RDWR)
         os.dup2(nothing, 0)
