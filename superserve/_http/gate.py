@@ -57,7 +57,7 @@ class Gate:
         """Read an answer to a request that was sent at `sent_at`. A 429 halves the rate."""
         if not policy.is_rate_limited(response):
             self.answered_at = time.monotonic()
-            self.speed = policy.speed(response.headers)
+            self.speed = policy.speed(response)
             return
         if sent_at <= self._changed_at:
             # This request was already under way when the rate was halved.

@@ -17,6 +17,7 @@ import httpx
 
 import superserve
 from superserve import _clock as time
+from superserve._http.environment import is_loopback
 
 # A larger answer, in bytes after decompression, is refused before it fills the memory.
 ANSWER_LIMIT: Final = 64 * 1024 * 1024
@@ -177,10 +178,11 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def speed(headers: Mapping[str, str]) -> float:
-    """Return how many times faster than the service the server runs. Only a local server says so; otherwise 1."""
-    header = headers.get("superserve-local-speed", "")
-    return max(1.0, float(header)) if header.isascii() and header.isdigit() else 1.0
+def speed(response: httpx.Response) -> float:
+    """Return how many times faster than the service the server runs. Only a server on this machine may say so; otherwise 1."""
+    header = response.headers.get("superserve-local-speed", "")
+    is_known = header.isascii() and header.isdigit() and is_loopback(response.request.url.host)
+    return max(1.0, float(header)) if is_known else 1.0
 
 
 @functools.cache

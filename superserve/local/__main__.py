@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 import superserve
 from superserve.local import LocalServer, StateError
+from superserve.local._app.arguments import check_seconds
 from superserve.local._app.terminal import show_log
 
 Handler: TypeAlias = Callable[[int, FrameType | None], None]
@@ -34,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.tunnel and not options.official:
         parser.error("--tunnel needs --official")
+    if options.drain and options.action == "run":
+        parser.error("--drain does not go with run: its server stops when COMMAND has ended")
     if options.action not in {None, "run"}:
         parser.error(
             f"{options.action!r} is not a subcommand: the only one is run, as in {PROGRAM} run -- COMMAND ..."
@@ -93,6 +96,14 @@ def _parser() -> argparse.ArgumentParser:
         json_logs=False,
         official=False,
         tunnel=False,
+        drain=0.0,
+    )
+    parser.add_argument(
+        "--drain",
+        type=_seconds,
+        metavar="SECONDS",
+        help="on SIGTERM, let open requests go on for this time and refuse new ones; the real server waits 15 s "
+        "(default: 0, stop at once)",
     )
     parser.add_argument("--version", action="version", version=f"superserve {superserve.__version__}")
     # With a subparser for run, argparse would refuse another word with a list of one choice.
@@ -105,6 +116,13 @@ def _parser() -> argparse.ArgumentParser:
         "see run --help",
     )
     return parser
+
+
+def _seconds(text: str) -> float:
+    try:
+        return check_seconds("it", float(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 class _Run(argparse.Action):
@@ -187,8 +205,15 @@ def _options() -> argparse.ArgumentParser:
 
 def _serve(server: LocalServer, options: argparse.Namespace) -> int:
     stopping = threading.Event()
+    drain_s = 0.0
 
-    def stop(_signal: int, _frame: FrameType | None) -> None:
+    def stop(number: int, _frame: FrameType | None) -> None:
+        nonlocal drain_s
+        if stopping.is_set():
+            # Asked again, while requests may still go on.
+            server.stop()
+        elif number == signal.SIGTERM:
+            drain_s = options.drain
         stopping.set()
 
     show_log(sys.stderr, as_json=options.json_logs)
@@ -206,6 +231,7 @@ def _serve(server: LocalServer, options: argparse.Namespace) -> int:
             )
         _end_stdout()
         stopping.wait()
+        server.stop(drain_s=drain_s)
     if sys.stderr.isatty():
         print(file=sys.stderr)  # for the prompt: the terminal has written ^C on this line
     return 0

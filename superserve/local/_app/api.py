@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from superserve.local._app.answers import Answer, error_answer
 from superserve.local._app.auth import NOBODY, TeamRow, Teams
+from superserve.local._app.connection import Connection
 from superserve.local._app.errors import ApiError
 from superserve.local._app.limits import Limits, RateLimiter
 from superserve.local._app.router import ApiRequest, Router, read_path
@@ -63,7 +64,11 @@ class Api:
         except ApiError as error:
             answer = error_answer(error)
         except ClientDisconnect:
-            raise
+            if not Connection.of(scope).has_broken_body:
+                raise
+            answer = error_answer(
+                ApiError(400, "bad_request", "invalid request body: it cannot be read to its end")
+            )
         except Exception:
             _logger.exception("%s %s failed", scope["method"], scope["path"])
             answer = error_answer(ApiError(500, "internal_error", "internal error"))

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import socket
 import struct
 import sys
@@ -11,12 +12,14 @@ import h11
 from starlette.types import Message, Scope
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-_KEY = "superserve_connection"
+KEY = "superserve_connection"
+"""The key of the connection in the state of a request."""
+
 # With a linger time of zero, closing a connection resets it.
 _LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+_NOT_ASCII = re.compile(rb"[\x80-\xff]")
 
 
 class Connection(H11Protocol):
@@ -30,22 +33,60 @@ class Connection(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         # uvicorn puts the content of this dictionary into the scope of each request.
-        super().__init__(config, server_state, {**app_state, _KEY: self}, _loop)
+        super().__init__(config, server_state, {**app_state, KEY: self}, _loop)
         self.lost = asyncio.Event()
         """Set when the connection has ended, from either side."""
+        self.has_broken_body = False
+        """Whether the body of the current request can't be read to its end."""
 
     @classmethod
     def of(cls, scope: Scope) -> "Connection":
         """Return the connection of a request."""
-        connection: Connection = scope["state"][_KEY]
+        connection: Connection = scope["state"][KEY]
         return connection
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.lost.set()
 
+    @property
+    def has_answered(self) -> bool:
+        """Whether the answer to the request has begun."""
+        return self.cycle.response_started
+
+    def data_received(self, data: bytes) -> None:
+        """Read a request. Go accepts any byte in a path or query; h11 accepts only ASCII, so other bytes are escaped."""
+        if not data.isascii() and self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
+            line, end, rest = data.partition(b"\r\n")
+            method, space, target = line.partition(b" ")
+            data = method + space + _NOT_ASCII.sub(lambda byte: b"%%%02X" % ord(byte[0]), target) + end + rest
+        super().data_received(data)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # uvicorn's own does nothing
+        """Keep the connection of a client that has sent only a part of a body: it may still read the answer."""
+        is_half = self.cycle is not None and self.cycle.more_body and not self.cycle.response_started
+        if not is_half or self.transport.get_extra_info("ssl_object") is not None:
+            return None
+        self._give_body_up()
+        # Or the client is gone: that looks the same.
+        self.lost.set()
+        return True
+
+    def _give_body_up(self) -> None:
+        self.has_broken_body = True
+        self.cycle.keep_alive = False
+        self.cycle.message_event.set()
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - as inherited
         """Refuse an invalid request with the status that h11 proposes: 431 and 501 are not 400."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            # The error is in the body of a request that is being answered.
+            self._give_body_up()
+            return
+        if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
+            # The error is in a body that nobody has read, behind the answer.
+            self.transport.close()
+            return
         error = sys.exception()
         hint = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
         phrase = STATUS_PHRASES.get(hint, b"Bad Request")
@@ -91,17 +132,3 @@ class Connection(H11Protocol):
     def abort(self) -> None:
         """End the connection at once, and drop unsent data."""
         self.transport.abort()
-
-
-class WebSocket(WebSocketsSansIOProtocol):
-    """Serves a connection after its upgrade to a WebSocket. `Connection.of` still finds the connection."""
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self.app_state[_KEY].lost.set()
-
-    async def send(self, message: Any) -> None:
-        await super().send(message)
-        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
-            # Otherwise uvicorn would report a refused upgrade as a handshake that the application forgot.
-            self.handshake_complete = True

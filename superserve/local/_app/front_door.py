@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from superserve.local._app.access_log import AccessLog
 from superserve.local._app.connection import Connection
@@ -13,11 +14,13 @@ from superserve.local._app.data_plane import DataPlane
 from superserve.local._app.preview import Preview
 from superserve.local._app.recorder import Recorder
 from superserve.local._app.streams import Streams
-from superserve.local._app.targets import read_target
-from superserve.local._faults.effects import Effect, Exchange
+from superserve.local._app.targets import read_target, refuse
 from superserve.local._faults.registry import Registry, Strike
 from superserve.local._web.control import PREFIX
 from superserve.local._web.page import is_for_page
+
+if TYPE_CHECKING:
+    from superserve.local._faults.effects import Effect
 
 
 class FrontDoor:
@@ -50,13 +53,28 @@ class FrontDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        app: ASGIApp
         if scope["type"] == "http":
             found = read_target(scope)
             if isinstance(found, Response):
                 await found(scope, receive, send)
                 return
-            scope = found
+            await self._serve_http(found, receive, send)
+        else:
+            await self._serve(scope, receive, send)
+
+    async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        connection = Connection.of(scope)
+
+        async def receive_if_whole() -> Message:
+            message = await receive()
+            return {"type": "http.disconnect"} if connection.has_broken_body else message
+
+        await self._serve(scope, receive_if_whole, send)
+        if connection.has_broken_body and not connection.has_answered:
+            await refuse(400, "Bad Request")(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app: ASGIApp
         if scope["type"] == "websocket":
             # The request for an upgrade is a GET. The page and the API have no WebSockets.
             scope = {**scope, "method": "GET"}
@@ -96,8 +114,10 @@ class FrontDoor:
         return self._api
 
     async def _answer_wrong(
-        self, strike: Strike[Effect], app: ASGIApp, scope: Scope, receive: Receive, send: Send
+        self, strike: "Strike[Effect]", app: ASGIApp, scope: Scope, receive: Receive, send: Send
     ) -> None:
+        from superserve.local._faults.effects import Exchange  # Whatever strikes has loaded it.
+
         connection = Connection.of(scope)
         exchange = Exchange(app, scope, receive, send, connection, strike.random, strike.land)
         # In a task of its own, so that a stopping server can end it.

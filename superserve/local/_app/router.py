@@ -1,6 +1,5 @@
 """Finding the operation of a request. The router knows no resource by name."""
 
-import html
 import posixpath
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
@@ -83,6 +82,8 @@ class Router:
         if query:
             location += "?" + query.decode("latin-1")
         if method == "GET":
+            import html  # Not needed at the server's start.
+
             # The location may contain text from another page.
             body = f'<a href="{html.escape(location)}">Moved Permanently</a>.\n\n'
             return Response(body, 301, {"location": location, "content-type": "text/html; charset=utf-8"})

@@ -155,12 +155,27 @@ class LocalServer:
         atexit.register(self.stop)
         return self
 
-    def stop(self) -> None:
-        """Stop serving: end log streams, builds and connections. Does nothing if the server does not run."""
+    def stop(self, *, drain_s: float = 0.0) -> None:
+        """Stop serving: end log streams, builds and connections. Does nothing if the server does not run.
+
+        Args:
+            drain_s: How long open requests may go on, in seconds of the server's clock (see `speed`). New connections
+                are refused meanwhile. The real server gives them 15 s; by default they end at once. A `stop()` from
+                another thread ends the wait.
+
+        """
+        drain_s = arguments.check_seconds("drain_s", drain_s)
+        thread = self._thread
         # A forked process does not stop it: the server belongs to the parent.
-        if self._thread is None or self._process.is_forked:
+        if thread is None or self._process.is_forked:
             return
-        thread, self._thread = self._thread, None
+        if drain_s:
+            thread.drain(drain_s)
+        if self._thread is not thread:
+            # Stopped meanwhile by somebody else.
+            thread.stop()
+            return
+        self._thread = None
         self._process.end()
         atexit.unregister(self.stop)
         thread.stop()

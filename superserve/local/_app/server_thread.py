@@ -8,14 +8,13 @@ import threading
 import weakref
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError, Future
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from superserve.local._app.backend import Backend
 from superserve.local._app.clock import UnfrozenLoop
-from superserve.local._app.connection import WebSocket
 from superserve.local._app.recorder import Record
 from superserve.local._app.services import Services
 from superserve.local._app.settings import Settings
@@ -91,6 +90,11 @@ class ServerThread:
             self._thread.join()
             raise self._failure
 
+    def drain(self, seconds: float) -> None:
+        """Refuse new connections. Returns when all requests are answered, after the time, or when the thread is stopped."""
+        with contextlib.suppress(RuntimeError):
+            self.call(self._server.drain(self.services.clock.real(seconds)), limit_s=None)
+
     def stop(self) -> None:
         """Stop the thread. Returns when nothing of the server is left."""
         # The loop closes by itself only if serving has failed, and then there is nothing to stop.
@@ -98,8 +102,8 @@ class ServerThread:
             self._loop.call_soon_threadsafe(self._server.stop)
         self._thread.join()
 
-    def call(self, work: Coroutine[object, object, T]) -> T:
-        """Run a coroutine in the server's event loop, and return its result; TimeoutError after 30 s.
+    def call(self, work: Coroutine[object, object, T], limit_s: float | None = CALL_LIMIT_S) -> T:
+        """Run a coroutine in the server's event loop, and return its result; TimeoutError after `limit_s` seconds.
 
         RuntimeError if the server is stopped during the call.
         """
@@ -107,7 +111,7 @@ class ServerThread:
             if self._has_ended:
                 work.close()
                 raise RuntimeError(_STOPPED)
-            call = asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, CALL_LIMIT_S), self._loop)
+            call = asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, limit_s), self._loop)
             self._calls.add(call)
         try:
             return call.result()
@@ -144,6 +148,13 @@ class ServerThread:
             await self.backend.aclose()
 
 
+def _open_websocket(**given: Any) -> asyncio.Protocol:
+    """Return what serves a connection that a client upgrades."""
+    from superserve.local._app.websockets import WebSocket
+
+    return WebSocket(**given)
+
+
 class _Config(uvicorn.Config):
     def configure_logging(self) -> None:
         """Leave the process's logging unchanged."""
@@ -166,7 +177,7 @@ class _Uvicorn(uvicorn.Server):
             _Config(
                 app,
                 http=ServersConnection,
-                ws=WebSocket,
+                ws=cast("type[asyncio.Protocol]", _open_websocket),
                 ws_max_size=FRAME_BYTES,
                 ws_ping_interval=30,
                 ws_ping_timeout=10,
@@ -192,6 +203,19 @@ class _Uvicorn(uvicorn.Server):
         """Start to stop. Call it in the event loop."""
         self._stopping.set()
 
+    async def drain(self, seconds: float) -> None:
+        """Let open requests go on for a while, and refuse everything else."""
+        await self._refuse_connections()
+        for connection in list(self.server_state.connections):
+            # An idle connection is closed now, a busy one after its answer. WebSockets go on.
+            if isinstance(connection, ProxyConnection):
+                connection.shutdown()
+        stopping = asyncio.create_task(self._stopping.wait())
+        answering = asyncio.gather(*self.server_state.tasks, return_exceptions=True)
+        ends: set[asyncio.Future[Any]] = {stopping, answering}
+        await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._ready.set()
@@ -205,11 +229,7 @@ class _Uvicorn(uvicorn.Server):
                     return
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - as inherited
-        for server in self.servers:
-            server.close()
-        # A newly accepted connection reaches its protocol, and our list, within three turns of the loop.
-        for _ in range(3):
-            await asyncio.sleep(0)
+        await self._refuse_connections()
         self._backend.services.streams.reset()
         await self._wait_for_requests()
         for connection in list(self.server_state.connections):
@@ -225,6 +245,13 @@ class _Uvicorn(uvicorn.Server):
         await self._wait_for_requests()
         for server in self.servers:
             await server.wait_closed()
+
+    async def _refuse_connections(self) -> None:
+        for server in self.servers:
+            server.close()
+        # A newly accepted connection reaches its protocol, and our list, within three turns of the loop.
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     async def _wait_for_requests(self) -> None:
         if self.server_state.tasks:

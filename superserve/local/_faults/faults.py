@@ -1,14 +1,17 @@
 """Faults on demand: `server.faults`."""
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from superserve.local._app import arguments
 from superserve.local._app.patterns import Operations, Pattern
 from superserve.local._faults.build_faults import BuildFaults
-from superserve.local._faults.effects import Effect
 from superserve.local._faults.outcomes import BuildFault
 from superserve.local._faults.registry import Aim, Fault, Registry
-from superserve.local._faults.request_faults import RequestFaults
+
+if TYPE_CHECKING:
+    from superserve.local._faults.effects import Effect
+    from superserve.local._faults.request_faults import RequestFaults
 
 
 class Faults:
@@ -63,6 +66,9 @@ class Faults:
             optional: Whether the fault may never strike; see `missed`. Default False.
 
         """
+        # Not needed at the start of the server.
+        from superserve.local._faults.request_faults import RequestFaults
+
         self._registry.process.check()
         return RequestFaults(self._add, self._operations, on, Aim.read(times, share, skip, seed, optional))
 
@@ -118,7 +124,11 @@ class Faults:
         return "<Faults>" + "".join(f"\n  {fault!r}" for fault in self)
 
     def _add(
-        self, kind: str, target: tuple[Pattern, Effect] | BuildFault, options: Mapping[str, object], aim: Aim
+        self,
+        kind: str,
+        target: "tuple[Pattern, Effect] | BuildFault",
+        options: Mapping[str, object],
+        aim: Aim,
     ) -> Fault:
         self._check()
         given = {**options, **aim.given}

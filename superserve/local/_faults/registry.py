@@ -4,7 +4,7 @@ import threading
 from collections.abc import Mapping
 from random import Random
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import attrs
 
@@ -12,9 +12,11 @@ from superserve.local._app import arguments
 from superserve.local._app.clock import monotonic
 from superserve.local._app.patterns import Pattern
 from superserve.local._app.process import Process
-from superserve.local._faults.effects import Effect
 from superserve.local._faults.outcomes import BuildFault
 from superserve.local._machines.jobs import BuildJob
+
+if TYPE_CHECKING:
+    from superserve.local._faults.effects import Effect
 
 E = TypeVar("E")
 
@@ -72,7 +74,7 @@ class Entry:
     number: int
     kind: str
     options: Mapping[str, object]
-    target: tuple[Pattern, Effect] | BuildFault
+    target: "tuple[Pattern, Effect] | BuildFault"
     aim: Aim
     random: Random
     seen: int = 0
@@ -132,7 +134,11 @@ class Registry:
         self._missed: list[Entry] = []
 
     def add(
-        self, kind: str, options: Mapping[str, object], target: tuple[Pattern, Effect] | BuildFault, aim: Aim
+        self,
+        kind: str,
+        options: Mapping[str, object],
+        target: "tuple[Pattern, Effect] | BuildFault",
+        aim: Aim,
     ) -> "Fault":
         """Set a fault."""
         self.process.check()
@@ -182,7 +188,7 @@ class Registry:
             self._missed.clear()
             self._count = 0
 
-    def strike_request(self, method: str, path: str) -> Strike[Effect] | None:
+    def strike_request(self, method: str, path: str) -> "Strike[Effect] | None":
         """Return the strike of the oldest matching fault that has strikes left, or None."""
         # There are nearly always none, and this is called for every request.
         if not self._active:

@@ -16,7 +16,7 @@ from superserve.local._faults.registry import Strike
 from superserve.local._faults.runner import FaultyRunner
 from superserve.local._machines.build_host import BuildHost
 from superserve.local._machines.jobs import BuildJob, Runner
-from superserve.local._machines.processes.scratch import Scratch
+from superserve.local._machines.scratch import Scratch
 from superserve.local._resources.build_queue import BuildQueue, BuildRow
 from superserve.local._resources.templates import TemplateResource, TemplateRow
 

@@ -10,7 +10,6 @@ import posixpath
 import re
 import stat
 import threading
-import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import IO, Self
 from urllib.parse import parse_qs
@@ -324,6 +323,8 @@ class _Outlet:
 
 
 def _pack(folder: int, base: str, outlet: _Outlet, limits: Behaviour) -> None:
+    import zipfile  # Not needed at the server's start.
+
     left = limits.zip_entries
     file: IO[bytes] = outlet  # type: ignore[assignment]  # it has all that zipfile needs
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -7,9 +7,9 @@ import shutil
 import sys
 from collections.abc import Mapping
 
-from superserve.local._machines.processes.scratch import Scratch, sweep
 from superserve.local._machines.sandboxes.guest import Guest, Lost
 from superserve.local._machines.sandboxes.spaces import Space, Unisolated, find_space, make_folders
+from superserve.local._machines.scratch import Scratch, sweep
 from superserve.local._resources.sandbox_rows import SandboxRow
 from superserve.local._resources.templates import TemplateRow
 from superserve.local._store.store import Table

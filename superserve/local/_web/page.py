@@ -10,7 +10,6 @@ import hashlib
 import re
 from collections.abc import Sequence
 from functools import cache
-from importlib import resources
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -35,8 +34,6 @@ PATH = "/"
 OVERVIEW = "/_local/overview"
 
 _LOGS = re.compile(r"/_local/builds/([^/]+)/logs")
-# Not a path: the package may be in an archive (zipapp).
-_FILE = resources.files("superserve.local._web") / "page.html"
 _BUILDS = 20
 _SANDBOXES = 50
 _HEADERS = {
@@ -152,7 +149,10 @@ def _name(step: Step) -> tuple[str, str]:
 @cache
 def _document() -> tuple[str, str]:
     """Return the page, and the policy that allows only its own script and style."""
-    text = _FILE.read_text(encoding="utf-8")
+    from importlib import resources  # Not needed at the server's start.
+
+    # Not a path: the package may be in an archive (zipapp).
+    text = (resources.files("superserve.local._web") / "page.html").read_text(encoding="utf-8")
     policy = {
         "default-src": ("'none'",),
         "script-src": _hashes(text, "script"),

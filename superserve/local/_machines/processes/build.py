@@ -16,7 +16,7 @@ from superserve.local._machines.jobs import (
 from superserve.local._machines.processes.isolation import Isolation
 from superserve.local._machines.processes.limits import Limits
 from superserve.local._machines.processes.machine import Command, Exit, Machine
-from superserve.local._machines.processes.scratch import Scratch
+from superserve.local._machines.scratch import Scratch
 
 # The default PATH of steps. An env step may set another one.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

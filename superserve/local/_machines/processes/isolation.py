@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterable, Iterator
 
 from superserve.local._app.clock import monotonic
-from superserve.local._machines.processes.scratch import Scratch
 from superserve.local._machines.program import find_program
+from superserve.local._machines.scratch import Scratch
 
 # -I and -S: the user's variables, folders and packages cannot change what the agent runs.
 _PYTHON_OPTIONS = ("-I", "-S", "-X", "utf8")

@@ -12,7 +12,7 @@ from superserve.local._machines.processes.build import Build, list_workdirs
 from superserve.local._machines.processes.isolation import Isolation, Unisolated, find_isolation
 from superserve.local._machines.processes.limits import Limits
 from superserve.local._machines.processes.machine import Machine
-from superserve.local._machines.processes.scratch import Scratch, sweep
+from superserve.local._machines.scratch import Scratch, sweep
 
 _T = TypeVar("_T")
 

@@ -16,12 +16,14 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 MESSAGE_BYTES = 200_000
 MOST_DESCRIPTORS = 3
 DIAL_LIMIT_S = 5.0
 MOST_PROCESSES = 1024
+_CHECK_INTERVAL_S = 0.2
 # Set to 1 if processes have a namespace of their own.
 ISOLATED = "SUPERSERVE_ISOLATED"
 
@@ -35,7 +37,7 @@ class Agent:
         # Process groups of commands that the server has forgotten. Their background processes may still run.
         self._groups: set[int] = set()
         self._forgotten: set[int] = set()
-        self._frozen: list[int] = []
+        self._frozen: set[int] = set()
         self._lost: list[int] = []
         self._lock = threading.Lock()
         self._is_alone = os.environ.get(ISOLATED) == "1"
@@ -50,8 +52,10 @@ class Agent:
         with selectors.DefaultSelector() as selector:
             selector.register(self._sock, selectors.EVENT_READ)
             selector.register(reading, selectors.EVENT_READ)
+            next_check = time.monotonic()
             while True:
-                for key, _ in selector.select():
+                has_processes = bool(self._commands or self._groups)
+                for key, _ in selector.select(_CHECK_INTERVAL_S if has_processes else None):
                     if key.fileobj is self._sock:
                         if not self._receive():
                             self._end_all()
@@ -60,6 +64,9 @@ class Agent:
                         with contextlib.suppress(BlockingIOError):
                             os.read(reading, 4096)
                         self._reap()
+                if has_processes and time.monotonic() >= next_check:
+                    self._check_processes()
+                    next_check = time.monotonic() + _CHECK_INTERVAL_S
 
     def _receive(self) -> bool:
         data, descriptors, _, _ = socket.recv_fds(self._sock, MESSAGE_BYTES, MOST_DESCRIPTORS)
@@ -186,7 +193,18 @@ class Agent:
             for pid in found:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGSTOP)
-            self._frozen += found
+            self._frozen.update(found)
+
+    def _check_processes(self) -> None:
+        """Kill all processes of the sandbox if there are too many, if it has a namespace of its own."""
+        # RLIMIT_NPROC may count everything that the user runs on the machine, and does not limit root.
+        if self._is_alone and len(self._others()) > MOST_PROCESSES:
+            # A stopped process does not fork.
+            self._freeze([])
+            for pid in self._frozen:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            self._frozen.clear()
 
     def _thaw(self) -> None:
         """Resume all processes, and kill commands whose connections were lost in the meantime."""
@@ -195,7 +213,7 @@ class Agent:
         for pid in self._frozen:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGCONT)
-        self._frozen, self._lost = [], []
+        self._frozen, self._lost = set(), []
 
     def _others(self) -> list[int]:
         groups = self._groups | {command.pid for command in self._commands.values()}
@@ -232,13 +250,6 @@ if __name__ == "__main__":
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
-    # Only inside a namespace: elsewhere the limit would count everything that this user runs.
-    if os.environ.get(ISOLATED) == "1":
-        import resource  # It does not exist on Windows, where this module must still be importable.
-
-        _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
-        limit = MOST_PROCESSES if hard == resource.RLIM_INFINITY else min(hard, MOST_PROCESSES)
-        resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
     # Commands must not inherit the connection to the server.
     with socket.socket(fileno=os.dup(0)) as server:
         nothing = os.open(os.devnull, os.O_RDWR)

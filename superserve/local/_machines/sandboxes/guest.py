@@ -13,9 +13,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import attrs
 
-from superserve.local._machines.processes.scratch import Scratch
 from superserve.local._machines.sandboxes.agent import MESSAGE_BYTES
 from superserve.local._machines.sandboxes.spaces import Space, start_agent
+from superserve.local._machines.scratch import Scratch
 
 PIECE_BYTES = 32 * 1024
 # The most pieces to hold for a slow client. Then the command has to wait.

@@ -9,12 +9,11 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 
-from superserve.local._machines.processes.scratch import Scratch
 from superserve.local._machines.program import find_program
 from superserve.local._machines.sandboxes.agent import MESSAGE_BYTES
+from superserve.local._machines.scratch import Scratch
 
-_AGENT = find_program("superserve.local._machines.sandboxes", "agent.py")
-_ENTER = find_program("superserve.local._machines.sandboxes", "enter.py")
+_PACKAGE = "superserve.local._machines.sandboxes"
 _PYTHON_OPTIONS = ("-I", "-S", "-X", "utf8")
 _INSIDE = "/run/superserve/agent.py"
 # Folders of any image. Commands start in home/user.
@@ -78,7 +77,7 @@ class Unshared:
         # fmt: off
         return [
             self._program, "--user", "--map-root-user", "--mount", "--pid", "--net", "--ipc", "--uts", "--fork",
-            "--kill-child", "--", sys.executable, *_PYTHON_OPTIONS, str(_ENTER), json.dumps(settings),
+            "--kill-child", "--", sys.executable, *_PYTHON_OPTIONS, str(find_program(_PACKAGE, "enter.py")), json.dumps(settings),
         ]
         # fmt: on
 
@@ -96,7 +95,7 @@ class Unisolated:
     def command(self, scratch: Scratch) -> list[str]:
         """Prepare the folder, and return the command that starts the agent."""
         make_folders(scratch)
-        return [sys.executable, *_PYTHON_OPTIONS, str(_AGENT)]
+        return [sys.executable, *_PYTHON_OPTIONS, str(find_program(_PACKAGE, "agent.py"))]
 
 
 Space = Bwrap | Unshared | Unisolated
@@ -182,7 +181,7 @@ def _list_binds(root: pathlib.Path) -> list[tuple[str, str]]:
     binds = [bind for name in _PROGRAMS for bind in _merge(pathlib.Path("/", name), root / name)]
     prefixes = dict.fromkeys((sys.base_prefix, sys.base_exec_prefix))
     binds += [(each, each) for each in prefixes if pathlib.Path(each).parts[1] not in _PROGRAMS]
-    return [*binds, (str(_AGENT), _INSIDE)]
+    return [*binds, (str(find_program(_PACKAGE, "agent.py")), _INSIDE)]
 
 
 def _merge(path: pathlib.Path, inside: pathlib.Path) -> Iterator[tuple[str, str]]:
