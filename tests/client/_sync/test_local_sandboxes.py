@@ -23,7 +23,13 @@ from superserve import (
 from superserve.local import LocalServer
 from superserve.local._machines.sandboxes.spaces import find_space
 
-few = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+# `nox -s tests_slow` tries more.
+EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "30"))
+few = settings(
+    max_examples=max(EXAMPLES // 4, 1),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 
 @pytest.fixture(scope="module")
