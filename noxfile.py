@@ -46,7 +46,9 @@ OFFICIAL_PYTHON = "superserve==0.11.4"
 OFFICIAL_NODE = "@superserve/sdk@0.8.1"
 INTERRUPTION_TESTS = "tests/transport/test_interruption.py"
 HOSTILE_TESTS = [
+    "tests/client/_async/test_any_bytes.py",
     "tests/client/_async/test_hostile.py",
+    "tests/client/_sync/test_any_bytes.py",
     "tests/client/_sync/test_hostile.py",
     "tests/contract/test_generated_client.py",
 ]
