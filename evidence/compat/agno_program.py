@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agno.agent import Agent
 from agno.tools.superserve import SuperserveTools
+
 from superserve import Sandbox
 
 
@@ -31,7 +32,9 @@ def main() -> None:
         expect("read_file", tools.read_file(agent, "/home/user/made/a.txt"), "made")
         expect("read_file of none", tools.read_file(agent, "/nowhere"), "error")
         expect("list_files", tools.list_files(agent, "/home/user/made"), "a.txt")
-        expect("download_directory", tools.download_directory(agent, "/home/user/made", "made.zip"), "made.zip")
+        expect(
+            "download_directory", tools.download_directory(agent, "/home/user/made", "made.zip"), "made.zip"
+        )
         with zipfile.ZipFile(Path(folder, "made.zip")) as archive:
             assert [archive.read(name) for name in archive.namelist() if name.endswith("a.txt")] == [b"made"]
         expect("get_sandbox_info", tools.get_sandbox_info(agent), "active")

@@ -9,8 +9,10 @@ from deepagents import create_deep_agent
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
 from langchain_superserve import SuperserveSandbox
+
 from superserve import Sandbox
 
+TIMED_OUT = 124
 PROGRAM = "print(sum(range(10)))\n"
 CALLS: list[tuple[str, dict[str, Any], str]] = [
     # Tool, arguments, and what its answer has to hold.
@@ -45,13 +47,15 @@ def main() -> None:
     sandbox = Sandbox.create(name="langchain", from_template="superserve/python-3.11")
     try:
         backend = SuperserveSandbox(sandbox=sandbox)
-        agent = create_deep_agent(model=Script(messages=iter([*messages, AIMessage("done")])), backend=backend)
+        agent = create_deep_agent(
+            model=Script(messages=iter([*messages, AIMessage("done")])), backend=backend
+        )
         state = agent.invoke({"messages": [{"role": "user", "content": "add some numbers"}]})
         answers = [message.text for message in state["messages"] if message.type == "tool"]
         for (name, _, expected), answer in zip(CALLS, answers, strict=True):
             assert expected in answer, f"{name}: {answer}"
             print(f"{name}: as expected")
-        assert backend.execute("sleep 30", timeout=1).exit_code == 124
+        assert backend.execute("sleep 30", timeout=1).exit_code == TIMED_OUT
         print("a command that takes too long: 124")
         up, missing = backend.download_files(["/home/user/sum.py", "/nowhere"])
         assert (up.content, missing.error) == (PROGRAM.replace("10", "11").encode(), "file_not_found")
