@@ -40,6 +40,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         # Away from this project, its settings and its fixtures.
         tests = shutil.copy(TESTS, folder)
+        Path(folder, "pytest.ini").write_text("[pytest]\n")
         pytest = ["-m", "pytest", "-v", "--no-header", "-p", "no:cacheprovider", tests]
         programs = {
             "acceptance, ours": [sys.executable, *pytest],
