@@ -22,9 +22,8 @@ class ExecuteRunner:
     """Carries out builds by running their steps as processes of this user, each build in a scratch folder.
 
     `speed` shortens the waits around start_cmd and ready_cmd, not the time limits of real work. With `isolate=False` bwrap is
-    not used. `images` gets the files of the last successful build of each template. Steps find
-    `python` as such. Raises NotImplementedError without POSIX
-    processes (Windows).
+    not used. `images` gets the files of the last successful build of each template. Steps find the interpreter
+    `python` under that name. Raises NotImplementedError without POSIX processes (Windows).
     """
 
     kills_on_cancel = True
