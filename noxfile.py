@@ -1,6 +1,7 @@
 """The project's tasks: `nox -l` lists them, `nox` runs what CI runs."""
 
 import argparse
+import itertools
 import os
 import pathlib
 import re
@@ -41,9 +42,14 @@ SITE_TOOLS = [
 TYPE_CHECKERS = ["mypy==2.4.1", "pyright[nodejs]==1.1.414"]
 # Another version makes up other requests.
 SCHEMATHESIS = "schemathesis==4.32.5"
-# The SDKs that ours is compared with.
+# The SDKs that ours is compared with, and what is made with them.
 OFFICIAL_PYTHON = "superserve==0.11.4"
-OFFICIAL_NODE = "@superserve/sdk@0.8.1"
+OFFICIAL_PROGRAMS = {
+    "official": [OFFICIAL_PYTHON, "pytest>=8.3"],
+    "langchain": [OFFICIAL_PYTHON, "langchain-superserve==0.0.1"],
+    "agno": [OFFICIAL_PYTHON, "agno==3.1.10"],
+}
+OFFICIAL_NODE = ["@superserve/sdk@0.8.1", "node@24.21.0"]
 INTERRUPTION_TESTS = "tests/transport/test_interruption.py"
 HOSTILE_TESTS = [
     "tests/client/_async/test_any_bytes.py",
@@ -296,20 +302,26 @@ def conformance(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def compat(session: nox.Session) -> None:
-    """Compare with the official SDKs: the same steps on the local server; needs the network, and Node for one of them."""
-    session.install("-e", ".[local,official]")
-    # An environment of its own, as the import name is the same.
-    official = pathlib.Path(session.create_tmp()).resolve() / "official"
-    python = official / ("Scripts" if os.name == "nt" else "bin") / "python"
-    session.run("python", "-m", "venv", "--clear", str(official), silent=True)
-    session.run(str(python), "-m", "pip", "install", "--quiet", OFFICIAL_PYTHON, external=True)
-    arguments = ["--official-python", str(python)]
+    """Compare with the official SDKs, and run programs made with them; needs the network, and npm for TypeScript."""
+    session.install("-e", ".[local,official]", "pytest>=8.3")
+    # Environments of their own, as the import name is the same.
+    folder = pathlib.Path(session.create_tmp()).resolve()
+    pythons = {}
+    for name, packages in OFFICIAL_PROGRAMS.items():
+        python = folder / name / ("Scripts" if os.name == "nt" else "bin") / "python"
+        session.run("python", "-m", "venv", "--clear", str(folder / name), silent=True)
+        session.run(str(python), "-m", "pip", "install", "--quiet", *packages, external=True)
+        pythons[name] = [f"--{name}-python", str(python)]
+    node = []
     if shutil.which("npm"):
-        session.run("npm", "install", "--silent", "--prefix", str(official), OFFICIAL_NODE, external=True)
-        arguments += ["--official-node", str(official)]
+        # Its package of Node has Node itself: the machine's may be too old.
+        where = str(folder / "npm")
+        session.run("npm", "install", "--silent", "--prefix", where, *OFFICIAL_NODE, external=True)
+        node = ["--official-node", where]
     else:
         session.log("npm is not there: the TypeScript SDK is left out")
-    session.run("python", "evidence/compat/run.py", *arguments)
+    session.run("python", "evidence/compat/run.py", *pythons["official"], *node)
+    session.run("python", "evidence/compat/programs.py", *itertools.chain(*pythons.values()), *node)
 
 
 @nox.session(default=False)
