@@ -9,6 +9,7 @@ import ast
 import asyncio
 import contextlib
 import doctest
+import html
 import inspect
 import io
 import re
@@ -215,6 +216,17 @@ def test_every_link_to_a_file_leads_somewhere(file):
     targets = [found["target"] for found in LINK.finditer(file.read_text(encoding="utf-8"))]
 
     assert [target for target in targets if "://" not in target and not (file.parent / target).exists()] == []
+
+
+def test_the_picture_of_the_front_page_shows_what_its_program_prints():
+    picture = html.unescape((ROOT / "docs" / "images" / "hello.svg").read_text(encoding="utf-8"))
+    shown = " ".join(re.findall(r"<text[^>]*>([^<]*)</text>", picture.replace("\xa0", " ")))
+    printed = next(block for block in blocks(ROOT / "docs" / "index.md") if block.info == "text").text
+
+    for line in printed.splitlines():
+        assert line.removesuffix("...") in shown
+    # It asks nobody for anything.
+    assert re.findall(r"https?://[^\s\"]+", picture) == ["http://www.w3.org/2000/svg"]
 
 
 def test_the_readme_begins_with_what_a_newcomer_needs():
