@@ -9,6 +9,8 @@ release = version = _version("superserve-client")
 html_title = f"{project} {release}"
 html_theme = "furo"
 html_copy_source = True
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_search_scorer = str(_Path(__file__).parent / "_search" / "scorer.js")
 html_show_sphinx = False
 html_show_copyright = False

@@ -12,7 +12,7 @@ from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
 ROOT = Path(__file__).resolve().parent.parent
-COLUMNS = 84
+COLUMNS = 58
 COMMAND = "python -m superserve.local run -- python hello.py"
 THEME = TerminalTheme((24, 26, 31), (220, 223, 228), [(90, 94, 104)] * 8)
 # Rich's own asks another host for a font, and has the bar of a window at its top, which this leaves out.
