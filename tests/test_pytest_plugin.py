@@ -81,9 +81,9 @@ def nested(tmp_path_factory: pytest.TempPathFactory) -> Nested:
     """
     folder = tmp_path_factory.mktemp("nested")
     (folder / "conftest.py").write_text("pytest_plugins = ['superserve.pytest_plugin']\n")
-    suites = (SUITE, ASYNCHRONOUS, MISSES, FORGETFUL, SANDBOX_TESTS)
+    suites = (SUITE, ASYNCHRONOUS, MISSES, FORGETFUL, SANDBOX_TESTS, OFFICIAL_TESTS)
     for name, suite in zip(
-        ("suite", "asynchronous", "misses", "forgetful", "sandboxes"), suites, strict=True
+        ("suite", "asynchronous", "misses", "forgetful", "sandboxes", "official"), suites, strict=True
     ):
         (folder / f"test_{name}.py").write_text(suite)
     report = folder / "report.xml"
@@ -369,3 +369,26 @@ def test_each_test_has_a_sandbox_of_its_own_and_one_that_leaves_another_fails(ne
     assert "'forgotten'" in failures["test_leaks"]
     assert "first things first" in failures["test_fails_and_leaks"]
     assert "not killed" not in failures["test_fails_and_leaks"]
+
+
+OFFICIAL_TESTS = """
+import os
+import httpx
+
+def test_the_real_addresses_lead_to_the_local_server(superserve_official):
+    assert "SUPERSERVE_BASE_URL" not in os.environ
+    # As an SDK does that knows no other address.
+    answer = httpx.get(
+        "https://api.superserve.ai/templates", headers={"X-API-Key": os.environ["SUPERSERVE_API_KEY"]}
+    )
+    assert answer.status_code == 200
+    assert [request.path for request in superserve_official.server.requests] == ["/templates"]
+
+def test_not_without_the_fixture():
+    assert not {"HTTPS_PROXY", "SSL_CERT_FILE"} & set(os.environ)
+"""
+
+
+def test_programs_with_an_official_sdk_are_led_to_the_local_server(nested: Nested) -> None:
+    assert nested.failures["test_official::test_the_real_addresses_lead_to_the_local_server"] is None
+    assert nested.failures["test_official::test_not_without_the_fixture"] is None
