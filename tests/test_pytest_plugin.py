@@ -375,6 +375,8 @@ OFFICIAL_TESTS = """
 import os
 import httpx
 
+BEFORE = dict(os.environ)
+
 def test_the_real_addresses_lead_to_the_local_server(superserve_official):
     assert "SUPERSERVE_BASE_URL" not in os.environ
     # As an SDK does that knows no other address.
@@ -385,7 +387,8 @@ def test_the_real_addresses_lead_to_the_local_server(superserve_official):
     assert [request.path for request in superserve_official.server.requests] == ["/templates"]
 
 def test_not_without_the_fixture():
-    assert not {"HTTPS_PROXY", "SSL_CERT_FILE"} & set(os.environ)
+    names = ("HTTPS_PROXY", "SSL_CERT_FILE", "SUPERSERVE_API_KEY")
+    assert [os.environ.get(name) for name in names] == [BEFORE.get(name) for name in names]
 """
 
 
