@@ -153,7 +153,7 @@ class DataPlane:
                 response.close()
                 if response.is_success:
                     raise SandboxError(
-                        "the server's answer is not what was asked for",
+                        "the server sent a success with another status than this operation has",
                         action=operation.action,
                         status_code=response.status_code,
                     )
