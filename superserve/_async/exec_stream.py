@@ -36,9 +36,9 @@ class AsyncExecStream:
             NoEventError: A message is invalid.
                 httpx.HTTPError: The stream broke, or the command's end is overdue.
         """
-        policy.refuse_packing(self._response)
+        policy.refuse_encoding(self._response)
         sse.keep_alive(self._response)
-        async with messages(sse.wrap(self._response, self._bounded())) as found:
+        async with messages(sse.wrap(self._response, self._checked_body())) as found:
             async for message in found:
                 self._unfinished = 0
                 for event in read_message(message.data) if message.data else ():
@@ -46,7 +46,7 @@ class AsyncExecStream:
                     if isinstance(event, Exit | Failure):
                         return
 
-    async def _bounded(self) -> AsyncIterator[bytes]:
+    async def _checked_body(self) -> AsyncIterator[bytes]:
         """Yield the body, each piece within its deadline; raise if a message is too long."""
         pieces = self._response.aiter_bytes()
         while True:

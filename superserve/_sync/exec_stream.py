@@ -37,9 +37,9 @@ class ExecStream:
             NoEventError: A message is invalid.
                 httpx.HTTPError: The stream broke, or the command's end is overdue.
         """
-        policy.refuse_packing(self._response)
+        policy.refuse_encoding(self._response)
         sse.keep_alive(self._response)
-        with messages(sse.wrap(self._response, self._bounded())) as found:
+        with messages(sse.wrap(self._response, self._checked_body())) as found:
             for message in found:
                 self._unfinished = 0
                 for event in read_message(message.data) if message.data else ():
@@ -47,7 +47,7 @@ class ExecStream:
                     if isinstance(event, Exit | Failure):
                         return
 
-    def _bounded(self) -> Iterator[bytes]:
+    def _checked_body(self) -> Iterator[bytes]:
         """Yield the body, each piece within its deadline; raise if a message is too long."""
         pieces = self._response.iter_bytes()
         while True:
