@@ -6,7 +6,7 @@ import re
 import pytest
 
 from superserve import BuildLogEvent, BuildLogStream, TemplateSpec, ValidationError, print_log
-from superserve._log_lines import final_text, duration_s
+from superserve._log_lines import duration_s, final_text
 
 CHUNK = 32 * 1024
 
