@@ -608,7 +608,7 @@ def test_a_log_of_which_only_the_newest_lines_are_kept_says_so(server, browser, 
     server.builds.add(template, log=[f"line {number}" for number in range(10_010)])
     look()
 
-    browser.wait_for_text("#cut", "The newest 10,000 lines; those before them are not kept.")
+    browser.wait_for_text("#cut", "The newest 10,000 lines; earlier ones are not kept.")
     browser.wait_for_text("#log", "line 10009")
     server.builds.add(template, log=["short"])
     browser.wait_for_text("#log", "short")
