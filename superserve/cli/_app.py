@@ -1,6 +1,7 @@
 """The tree of commands, and what becomes of errors."""
 
 import contextlib
+import io
 import json
 import os
 import sys
@@ -11,7 +12,7 @@ from typing import Any, Final
 import click
 
 from superserve.cli import _exits
-from superserve.errors import BuildError, SandboxError
+from superserve.errors import SandboxError
 
 # What each command is about, so that --help need not load it.
 _ROOT: Final = {
@@ -125,6 +126,8 @@ def root() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
     before_command = arguments[: arguments.index("--") if "--" in arguments else None]
+    as_json = "--json" in before_command
+    _prepare_streams()
     try:
         result = root.main(args=list(arguments), prog_name="superserve", standalone_mode=False)
         sys.stdout.flush()
@@ -132,22 +135,49 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
         notes = getattr(error, "__notes__", getattr(error.__context__, "__notes__", ()))
-        _tell("\n".join(notes))
+        found = _exits.usage(" ".join(("interrupted.", *notes)), category="interrupted")
+        _tell(_as_line(found) if as_json else "\n".join(notes))
         return _exits.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read stdout has had enough; Python would say so once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _exits.NOBODY_READS
     except (click.ClickException, _exits.Refused, _exits.Own, SandboxError) as error:
         code, found, text = _explain(error)
-        _tell(json.dumps(found, ensure_ascii=False, default=str) if "--json" in before_command else text)
+        _tell(_as_line(found) if as_json else text)
         return code
+    except BrokenPipeError:
+        # Whoever read stdout has had enough.
+        _give_up_stdout()
+        return _exits.NOBODY_READS
+    except OSError as error:
+        _give_up_stdout()
+        message = f"the output cannot be written: {error.strerror or error}"
+        _tell(_as_line(_exits.usage(message, category="output")) if as_json else f"superserve: {message}")
+        return _exits.NOT_WRITTEN
     return result if isinstance(result, int) else 0
+
+
+def _prepare_streams() -> None:
+    """Let streams that were closed (`>&-`) lead nowhere, and no character be one that cannot be written."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:
+            # It gets the lowest number that is free, which is that of the stream.
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(nowhere, "w" if number else "r", closefd=False))
+        elif number and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _give_up_stdout() -> None:
+    """Drop what is left to be written to stdout: Python would complain once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _as_line(found: dict[str, Any]) -> str:
+    return json.dumps(found, ensure_ascii=False, default=str)
 
 
 def _tell(text: str) -> None:
     # Nobody may read it any more.
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(OSError):
         click.echo(text, err=True, nl=bool(text))
 
 
@@ -156,13 +186,8 @@ def _explain(error: Exception) -> tuple[int, dict[str, Any], str]:
     if isinstance(error, _exits.Own):
         return error.exit_code, *_explain(error.error)[1:]
     if isinstance(error, SandboxError):
-        if isinstance(error, BuildError) and error.code == "step_failed":
-            # The error's own speaks of Python.
-            error.hint = (
-                f"superserve template logs {error.template_name or error.template_id} shows the whole log"
-            )
-        notes = getattr(error, "__notes__", [])
-        return _exits.exit_code(error), _exits.as_dict(error), "\n".join((f"superserve: {error}", *notes))
+        text = f"superserve: {_exits.text_of(error)}"
+        return _exits.exit_code(error), _exits.as_dict(error), text
     if isinstance(error, _exits.Refused):
         code, category, name, message, hint = (
             _exits.CONFLICT,
@@ -177,6 +202,7 @@ def _explain(error: Exception) -> tuple[int, dict[str, Any], str]:
         context = getattr(error, "ctx", None)
         code, category, name = _exits.USAGE, "usage", None
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        message = message.removesuffix(".")
         hint = f"{context.command_path} --help tells more" if context else None
-    text = f"superserve: {message}" + (f"; {hint}" if hint else "")
+    text = f"superserve: {message}" + (f"{' ' if message.endswith('?') else '; '}{hint}" if hint else "")
     return code, _exits.usage(message, hint=hint, category=category, code=name), text

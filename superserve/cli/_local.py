@@ -104,9 +104,15 @@ def faults(action: str, fault: str | None, out: Output) -> None:
     if answer.status_code == httpx.codes.NOT_FOUND:
         raise ValidationError(f"{base_url} is no local server")
     if answer.is_error:
-        raise SandboxError(
-            f"the local server refused that: {answer.text.strip()}", status_code=answer.status_code
-        )
+        kind = ValidationError if answer.is_client_error else SandboxError
+        raise kind(f"the local server refused that: {_words(answer)}", status_code=answer.status_code)
     found = answer.json() if answer.content else []
     listed = found if isinstance(found, list) else [found]
     out.data(found, "\n".join(json.dumps(one) for one in listed), ids=[str(one.get("id")) for one in listed])
+
+
+def _words(answer: Any) -> str:
+    try:
+        return str(answer.json()["error"]["message"])
+    except (ValueError, TypeError, LookupError):
+        return str(answer.text.strip())

@@ -32,8 +32,9 @@ class Output:
 
     @property
     def may_draw(self) -> bool:
-        """Whether there is a terminal to draw on."""
-        return sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
+        """Whether there is a terminal to draw on, and nobody has asked for less."""
+        is_wanted = not self.quiet and self.color is not False and not os.environ.get("CI")
+        return is_wanted and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
     def data(self, value: Any, text: str | None = None, *, ids: Iterable[str] = ()) -> None:
         """Write the command's result: as JSON, as ids only, or as text."""
@@ -69,8 +70,13 @@ class Output:
 
 
 def dumps(value: Any, indent: int | None = None) -> str:
-    """Return JSON; times in ISO 8601."""
-    return json.dumps(value, default=_plain, ensure_ascii=False, indent=indent)
+    """Return JSON that stdout can write; times in ISO 8601."""
+    text = json.dumps(value, default=_plain, ensure_ascii=False, indent=indent)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, default=_plain, indent=indent)
+    return text
 
 
 def _plain(value: object) -> object:
@@ -94,6 +100,22 @@ def _cell(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else str(value)
+
+
+class Seconds(click.FloatRange):
+    """Seconds that a clock can count, more than 0."""
+
+    name = "seconds"
+
+    def __init__(self) -> None:
+        super().__init__(0, 1e9, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read them; what is no number passes every comparison."""
+        found = super().convert(value, param, ctx)
+        if found != found:  # noqa: PLR0124 - only NaN is not itself
+            self.fail(f"{value!r} is not a valid number of seconds.", param, ctx)
+        return found
 
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:

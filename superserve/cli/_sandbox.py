@@ -10,7 +10,8 @@ import click
 
 from superserve.cli import _exits
 from superserve.cli._client import connected, is_id
-from superserve.cli._output import Output, output_options, table
+from superserve.cli._completion import complete_sandboxes, complete_templates
+from superserve.cli._output import Output, Seconds, output_options, table
 
 if TYPE_CHECKING:
     from superserve import CommandBytesResult, CommandResult, Sandbox, Superserve
@@ -87,7 +88,7 @@ def _command_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("-w", "--cwd", metavar="DIR", help="Where it runs; the template's working directory by default."),
         click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="A variable; may be given again."),
         click.option(
-            "--timeout", "limit", type=float, default=3600.0, metavar="S",
+            "--timeout", "limit", type=Seconds(), default=3600.0, metavar="S",
             help="Seconds that it may take; 3600 by default.",
         ),
     ):  # fmt: skip
@@ -97,7 +98,11 @@ def _command_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command(context_settings=_AS_IT_IS)
 @click.option(
-    "-t", "--template", metavar="NAME", help="What the sandbox starts from; superserve/base by default."
+    "-t",
+    "--template",
+    metavar="NAME",
+    shell_complete=complete_templates,
+    help="What the sandbox starts from; superserve/base by default.",
 )
 @click.option("--name", default="superserve-run", show_default=True, help="The sandbox's name.")
 @click.option("--keep", is_flag=True, help="Leave the sandbox running.")
@@ -134,7 +139,7 @@ def run(
 
 
 @click.command("exec", context_settings=_AS_IT_IS)
-@click.argument("sandbox")
+@click.argument("sandbox", shell_complete=complete_sandboxes)
 @_command_options
 @output_options
 def exec_(
@@ -235,7 +240,13 @@ def ls(where: tuple[str, ...], status: str | None, out: Output) -> None:
 
 @sb.command()
 @click.argument("name")
-@click.option("-t", "--template", metavar="NAME", help="What it starts from; superserve/base by default.")
+@click.option(
+    "-t",
+    "--template",
+    metavar="NAME",
+    shell_complete=complete_templates,
+    help="What it starts from; superserve/base by default.",
+)
 @click.option("--timeout", "limit", type=int, metavar="S", help="Pause it after so many seconds of running.")
 @click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Metadata; may be given again.")
 @output_options
@@ -262,7 +273,7 @@ def create(name: str, template: str | None, limit: int | None, meta: tuple[str, 
 
 
 @sb.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_sandboxes)
 @output_options
 def show(name: str, out: Output) -> None:
     """Show a sandbox (a name or an id). It is not woken.
@@ -279,7 +290,7 @@ def show(name: str, out: Output) -> None:
 
 def _for_each(name: str, verb: str, help_text: str, *, asks: bool = False) -> None:
     @sb.command(name, help=help_text)
-    @click.argument("names", nargs=-1, required=True)
+    @click.argument("names", nargs=-1, required=True, shell_complete=complete_sandboxes)
     @click.option("--yes", is_flag=True, hidden=not asks, help="Don't ask.")
     @output_options
     def command(*, names: tuple[str, ...], yes: bool, out: Output) -> None:

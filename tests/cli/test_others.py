@@ -24,12 +24,18 @@ def test_api_makes_one_call_and_prints_the_answer(run, server):
         (["GET", "templates"], 2),
         (["GET", "//elsewhere/templates"], 2),
         (["GET", "https://elsewhere/templates"], 2),
+        (["GET", "/templ\nates"], 2),
         (["FETCH", "/templates"], 2),
         (["POST", "/templates", "--input", "nothing.json"], 2),
     ],
 )
 def test_api_exits_as_the_answer_is(run, arguments, code):
     assert run("api", *arguments).code == code
+
+
+def test_an_answer_that_is_an_error_has_the_one_shape_on_stderr(run):
+    ran = run("api", "GET", "/templates/x", "--json")
+    assert (ran.json["error"]["code"], ran.error["category"]) == ("bad_request", "answer")
 
 
 def test_faults_of_the_local_server_are_added_listed_and_cleared(run):
@@ -42,7 +48,7 @@ def test_faults_of_the_local_server_are_added_listed_and_cleared(run):
     assert run("local", "faults", "--json").json == []
 
 
-@pytest.mark.parametrize("arguments", [["add"], ["add", "{"], ["ls", "{}"]])
+@pytest.mark.parametrize("arguments", [["add"], ["add", "{"], ["add", "5"], ["ls", "{}"]])
 def test_what_is_no_fault_is_refused(run, arguments):
     assert run("local", "faults", *arguments).code == 2
 
