@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from superserve.cli import _exits
 from superserve.cli._output import Output, output_options
 
 _FORWARD: dict[str, Any] = {
@@ -25,41 +26,51 @@ def local() -> None:
     """
 
 
-def _serve(arguments: list[str]) -> int:
-    from superserve import SandboxError
+def _serve(name: str, arguments: tuple[str, ...]) -> int:
+    from superserve import SandboxError, ValidationError
 
     try:
-        from superserve.local.__main__ import main
+        from superserve.local.__main__ import Failure, serve
     except ImportError as error:
         raise SandboxError(str(error)) from error
     try:
-        return main(arguments)
+        if name == "run":
+            return serve(["run", *arguments], program="superserve local")
+        return serve(arguments, program=f"superserve local {name}")
+    except Failure as failure:
+        if failure.exit_code == _exits.USAGE:
+            hint = f"superserve local {name} --help tells more"
+            raise ValidationError(failure.reason, hint=hint) from failure
+        # Of a command that cannot be run, its name stands before the reason.
+        text = failure.reason if failure.exit_code == 1 else str(failure)
+        raise _exits.Own(SandboxError(text), failure.exit_code) from failure
     except SystemExit as error:
-        return error.code if isinstance(error.code, int) else 2
+        # Of --help and --version.
+        return error.code if isinstance(error.code, int) else 0
 
 
 @local.command(context_settings=_FORWARD)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS]")
 def up(arguments: tuple[str, ...]) -> int:
-    """Serve until Ctrl-C; stdout has the environment to use it. Options as for python -m superserve.local.
+    """Serve until Ctrl-C; stdout has the environment to use it, with --json as JSON.
 
     \b
     Example:
       superserve local up --help
     """
-    return _serve([*arguments])
+    return _serve("up", arguments)
 
 
 @local.command(context_settings=_FORWARD)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS] -- COMMAND...")
 def run(arguments: tuple[str, ...]) -> int:
-    """Run one command against a server of its own, and exit as it does. Options as for python -m superserve.local run.
+    """Run one command against a server of its own, and exit as it does. With --json, an error of its own is JSON.
 
     \b
     Example:
       superserve local run -- superserve template ls
     """
-    return _serve(["run", *arguments])
+    return _serve("run", arguments)
 
 
 @local.command()
