@@ -22,7 +22,9 @@ _OF_A_STATUS = {401: 4, 403: 4, 404: 3, 409: 5, 429: 6}
 @click.option("-i", "--include", is_flag=True, help="Show status and headers, on stderr.")
 @output_options
 def api(method: str, path: str, source: str | None, include: bool, out: Output) -> int:
-    """Make one call of the API, with the key and the retries of the SDK. The body of the answer goes to stdout.
+    """Make one call of the API.
+
+    With the key and the retries of the SDK. The body of the answer goes to stdout.
 
     \b
     Example:

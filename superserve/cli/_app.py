@@ -16,7 +16,7 @@ from superserve.errors import SandboxError
 
 # What each command is about, so that --help need not load it.
 _ROOT: Final = {
-    "api": ("superserve.cli._api:api", "Make one call of the API, with the key and the retries of the SDK."),
+    "api": ("superserve.cli._api:api", "Make one call of the API."),
     "completion": (
         "superserve.cli._completion:completion",
         "Print what makes a shell complete this command.",
@@ -109,13 +109,18 @@ def tree(group: click.Group, ctx: click.Context, before: str = "") -> list[str]:
 def root() -> None:
     """Build templates, and run sandboxes from them.
 
-    The key comes from SUPERSERVE_API_KEY, the address from SUPERSERVE_BASE_URL. Data goes to stdout, everything else to
-    stderr; every command takes --json.
+    The key comes from SUPERSERVE_API_KEY, the address from SUPERSERVE_BASE_URL.
+    Data goes to stdout, everything else to stderr; every command takes --json.
 
     \b
-    Exit codes: 0 done, 1 the build failed, 2 usage or a mistake in a spec, 3 not found, 4 key or permission, 5 conflict,
-    6 quota or rate (try later), 7 network or server (try again), 124 out of time, 130 Ctrl-C. run and exec exit as their
-    command does; 125 is a failure of their own.
+    Exit codes:
+      0  done                           6  quota or rate: try later
+      1  the build failed               7  network or server: try again
+      2  usage, or a mistake in a spec  74  the output cannot be written
+      3  not found                      124  out of time
+      4  key or permission              125  run and exec: a failure of their own
+      5  conflict, or not confirmed     130  Ctrl-C
+    run and exec exit as their command does.
 
     \b
     Example:

@@ -80,7 +80,9 @@ def build(
     concurrency: int | None,
     out: Output,
 ) -> int:
-    """Make templates as the spec file says: create, rebuild, replace, or leave them as they are.
+    """Make templates as the spec file says.
+
+    They are created, rebuilt, replaced, or left as they are; `plan` tells which, and why.
 
     The log goes to stderr; stdout has the templates that are ready. Ctrl-C stops watching and says how to come back; a
     second one cancels the build.

@@ -52,7 +52,9 @@ def _serve(name: str, arguments: tuple[str, ...]) -> int:
 @local.command(context_settings=_FORWARD)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS]")
 def up(arguments: tuple[str, ...]) -> int:
-    """Serve until Ctrl-C; stdout has the environment to use it, with --json as JSON.
+    """Serve until Ctrl-C.
+
+    Stdout has the environment to use the server, with --json as JSON.
 
     \b
     Example:
@@ -64,7 +66,9 @@ def up(arguments: tuple[str, ...]) -> int:
 @local.command(context_settings=_FORWARD)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS] -- COMMAND...")
 def run(arguments: tuple[str, ...]) -> int:
-    """Run one command against a server of its own, and exit as it does. With --json, an error of its own is JSON.
+    """Run one command against a local server.
+
+    It has a server of its own, and exits as the command does. With --json, an error of its own is JSON.
 
     \b
     Example:
@@ -78,7 +82,9 @@ def run(arguments: tuple[str, ...]) -> int:
 @click.argument("fault", required=False)
 @output_options
 def faults(action: str, fault: str | None, out: Output) -> None:
-    """List the faults of the local server that the environment names, add one (JSON), or clear them.
+    """List, add or clear faults of the local server.
+
+    The server is the one that SUPERSERVE_BASE_URL names; a fault is JSON.
 
     \b
     Example:

@@ -16,6 +16,8 @@ from superserve.cli._exits import Refused
 SCHEMA: Final = 1
 """The number of the form of streamed JSON lines; it changes when a key changes its meaning or goes."""
 
+_MOST_SECONDS: Final = 1e9
+
 
 class Output:
     """How this run of the command writes."""
@@ -102,20 +104,21 @@ def _cell(value: object) -> str:
     return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else str(value)
 
 
-class Seconds(click.FloatRange):
+class Seconds(click.ParamType):
     """Seconds that a clock can count, more than 0."""
 
     name = "seconds"
 
-    def __init__(self) -> None:
-        super().__init__(0, 1e9, min_open=True)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read them; what is no number passes every comparison."""
-        found = super().convert(value, param, ctx)
-        if found != found:  # noqa: PLR0124 - only NaN is not itself
-            self.fail(f"{value!r} is not a valid number of seconds.", param, ctx)
-        return found
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read them."""
+        try:
+            seconds = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is no number of seconds", param, ctx)
+        # What is no number (nan) is not in between either.
+        if not 0 < seconds <= _MOST_SECONDS:
+            self.fail(f"{value} is not above 0 and up to {_MOST_SECONDS:.0f}", param, ctx)
+        return seconds
 
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:

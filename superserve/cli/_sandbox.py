@@ -119,7 +119,9 @@ def run(
     limit: float,
     out: Output,
 ) -> int:
-    """Run a command in a sandbox of its own, which is killed afterwards. The exit code is the command's.
+    """Run a command in a sandbox of its own.
+
+    The sandbox is killed afterwards. The exit code is the command's.
 
     \b
     Example:
@@ -151,7 +153,9 @@ def exec_(
     limit: float,
     out: Output,
 ) -> int:
-    """Run a command in a sandbox (a name or an id) that is there. The exit code is the command's.
+    """Run a command in a sandbox that is there.
+
+    SANDBOX is its name or its id. The exit code is the command's.
 
     \b
     Example:
@@ -180,7 +184,9 @@ def _own_failures() -> Iterator[None]:
 @click.argument("target")
 @output_options
 def cp(source: str, target: str, out: Output) -> None:
-    """Copy a file or a folder to or from a sandbox: SANDBOX:/path is there, everything else here.
+    """Copy a file or a folder to or from a sandbox.
+
+    SANDBOX:/path is there, everything else here.
 
     \b
     Example:

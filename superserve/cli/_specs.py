@@ -65,7 +65,9 @@ def load_specs(files: tuple[str, ...], names: tuple[str, ...]) -> "list[Template
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 @output_options
 def init(path: str, name: str, image: str, force: bool, out: Output) -> None:
-    """Write a spec file to start from, and the schema by which editors complete it.
+    """Write a spec file to start from.
+
+    Beside it comes the schema by which editors complete and check it.
 
     \b
     Example:
@@ -104,7 +106,7 @@ def init(path: str, name: str, image: str, force: bool, out: Output) -> None:
 @click.option("--strict", is_flag=True, help="Fail on warnings, too.")
 @output_options
 def check(names: tuple[str, ...], files: tuple[str, ...], strict: bool, out: Output) -> int:
-    """Tell all that is wrong with the templates of a spec file. Nothing is sent.
+    """Tell all that is wrong with a spec file. Nothing is sent.
 
     \b
     Example:
@@ -122,7 +124,9 @@ def check(names: tuple[str, ...], files: tuple[str, ...], strict: bool, out: Out
 @click.option("--name", help="The template's name; that of the folder by default.")
 @output_options
 def import_(dockerfile: str, name: str | None, out: Output) -> None:
-    """Turn a Dockerfile into a spec, on stdout. What cannot be carried over is refused, all of it at once.
+    """Turn a Dockerfile into a spec, on stdout.
+
+    What cannot be carried over is refused, all of it at once.
 
     \b
     Example:

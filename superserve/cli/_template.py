@@ -42,7 +42,9 @@ for _command in (
 @click.option("--build", "build_id", metavar="ID", help="Which build; the newest by default.")
 @output_options
 def logs(name: str, build_id: str | None, out: Output) -> None:
-    """Print the log of a build of a template (a name or an id) to its end; --json prints each event as a line.
+    """Print the log of a build to its end.
+
+    NAME is the template's, or its id. With --json, each event is a line.
 
     \b
     Example:
@@ -121,7 +123,9 @@ def show(name: str, timeline: bool, out: Output) -> None:
 @click.option("--build", "build_id", metavar="ID", help="Which build; the newest by default.")
 @output_options
 def cancel(name: str, build_id: str | None, out: Output) -> None:
-    """Cancel a build of a template (a name or an id). One that has ended stays as it is.
+    """Cancel a build. One that has ended stays as it is.
+
+    NAME is the template's, or its id.
 
     \b
     Example:
@@ -171,7 +175,9 @@ def rm(names: tuple[str, ...], yes: bool, dry_run: bool, out: Output) -> None:
 def prune(
     *, prefix: str | None, keep: int | None, older_than: str | None, yes: bool, dry_run: bool, out: Output
 ) -> int:
-    """Delete templates of the team that are no longer needed; without --yes only tell which.
+    """Delete templates that are no longer needed.
+
+    Without --yes, it only tells which.
 
     \b
     Example:

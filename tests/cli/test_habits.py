@@ -87,6 +87,18 @@ def test_the_list_of_commands_and_the_tree_are_the_commands_there_are(run):
     assert all(re.search(rf"^  {name}\b", text, re.MULTILINE) for name in {path[0] for path in COMMANDS})
 
 
+GROUPS = [(), *sorted({path[:1] for path in COMMANDS if len(path) > 1})]
+
+
+@pytest.mark.parametrize("path", [*GROUPS, *COMMANDS], ids=" ".join)
+def test_every_help_fits_into_80_columns_and_nothing_in_it_is_cut(path, run):
+    if path in PASSED_ON:
+        return
+    lines = run(*path, "--help").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert not [line for line in lines if line.endswith("...") and "Usage" not in line]
+
+
 def test_a_slip_is_answered_with_what_was_meant(run):
     ran = run("template", "buil")
     assert (ran.code, ran.stdout) == (2, "")
