@@ -4,7 +4,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
@@ -139,6 +140,18 @@ def _ways_back(name: str) -> str:
     return f"superserve template logs {name} shows it, superserve template cancel {name} ends it"
 
 
+@contextmanager
+def _starting(name: str) -> Iterator[None]:
+    """Say what may be left where Ctrl-C comes before the build is known."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        error.add_note(
+            f"A build of template {name} may have been started: superserve template show {name} tells."
+        )
+        raise
+
+
 # One
 
 
@@ -156,18 +169,16 @@ def _build_one(
         if not out.quiet:
             out.say(f"{spec.name}: {made}")
 
-    try:
+    with _starting(spec.name):
         made = client.templates.ensure(spec, wait=False, on_plan=tell)
-    except KeyboardInterrupt as error:
-        error.add_note(f"A build may have been started: superserve template show {spec.name} tells.")
-        raise
-    if no_wait or made.status == "ready":
+        build = None if no_wait or made.status == "ready" else made.latest_build()
+    if build is None:
         info = made.get_info()
         _show_ready([info], out, info)
         if info.status != "ready":
             out.say(f"The build goes on; {_ways_back(spec.name)}.")
         return 0
-    info = _watch(made.latest_build(), out, spec=spec, timeout_s=timeout_s)
+    info = _watch(build, out, spec=spec, timeout_s=timeout_s)
     _show_ready([info], out, info)
     return 0
 
@@ -219,11 +230,13 @@ def _start_many(client: "Superserve", specs: "Sequence[TemplateSpec]", out: Outp
     infos: list[TemplateInfo] = []
     try:
         for spec in specs:
-            template = client.templates.ensure(spec, wait=False)
-            infos.append(template.get_info())
+            with _starting(spec.name):
+                infos.append(client.templates.ensure(spec, wait=False).get_info())
     except (SandboxError, KeyboardInterrupt) as error:
-        left = [spec.name for spec in specs[len(infos) :]]
-        error.add_note(f"Not started: {', '.join(left)}.")
+        # That of the one amid which it was interrupted is not known.
+        first = len(infos) + isinstance(error, KeyboardInterrupt)
+        if left := [spec.name for spec in specs[first:]]:
+            error.add_note(f"Not started: {', '.join(left)}.")
         raise
     finally:
         if infos:
@@ -399,7 +412,8 @@ def rebuild(name: str, no_wait: bool, timeout_s: float | None, out: Output) -> N
     """
     with connected() as client:
         found = find_own_template(client, name)
-        info = found.rebuild()
+        with _starting(found.name):
+            info = found.rebuild()
         if no_wait:
             out.data(info, f"{found.name}  {info.id}  {info.status}", ids=[info.id])
             out.say(f"The build goes on; {_ways_back(found.name)}.")

@@ -104,17 +104,14 @@ def _cell(value: object) -> str:
     return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else str(value)
 
 
-class Seconds(click.ParamType):
+class Seconds(click.types.FloatParamType):
     """Seconds that a clock can count, more than 0."""
 
     name = "seconds"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read them."""
-        try:
-            seconds = float(value)
-        except ValueError:
-            self.fail(f"{value!r} is no number of seconds", param, ctx)
+        seconds = super().convert(value, param, ctx)
         # What is no number (nan) is not in between either.
         if not 0 < seconds <= _MOST_SECONDS:
             self.fail(f"{value} is not above 0 and up to {_MOST_SECONDS:.0f}", param, ctx)

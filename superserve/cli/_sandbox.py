@@ -130,14 +130,33 @@ def run(
     from superserve import Sandbox
 
     with _own_failures(), connected() as client:
-        sandbox = Sandbox.create(name=name, from_template=template, client=client)
+        with _starting(name):
+            sandbox = Sandbox.create(name=name, from_template=template, client=client)
         try:
             return _stream(sandbox, command, out, cwd=cwd, env=env, limit=limit)
         finally:
             if keep:
-                out.say(f"it is left running: superserve sb kill {sandbox.id}")
+                out.say(f"The sandbox is left running; superserve sb kill {sandbox.id} ends it.")
             else:
-                sandbox.kill()
+                _kill(sandbox, out)
+
+
+@contextmanager
+def _starting(name: str) -> Iterator[None]:
+    """Say what may be left where Ctrl-C comes before the sandbox is known."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        error.add_note(f"A sandbox named {name} may have been started: superserve sb ls tells.")
+        raise
+
+
+def _kill(sandbox: "Sandbox", out: Output) -> None:
+    try:
+        sandbox.kill()
+    except BaseException:
+        out.say(f"The sandbox may be left running; superserve sb kill {sandbox.id} ends it.")
+        raise
 
 
 @click.command("exec", context_settings=_AS_IT_IS)
@@ -265,7 +284,7 @@ def create(name: str, template: str | None, limit: int | None, meta: tuple[str, 
     """
     from superserve import Sandbox
 
-    with connected() as client:
+    with connected() as client, _starting(name):
         sandbox = Sandbox.create(
             name=name,
             from_template=template,
@@ -275,7 +294,7 @@ def create(name: str, template: str | None, limit: int | None, meta: tuple[str, 
         )
         info = sandbox.get_info()
     out.data(info, f"{info.name}  {info.id}  {info.status}", ids=[info.id])
-    out.say(f"it runs until it is killed: superserve sb kill {info.id}")
+    out.say(f"It runs until it is killed; superserve sb kill {info.id} ends it.")
 
 
 @sb.command()

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from superserve import Sandbox
+
 
 @pytest.fixture(autouse=True)
 def base(server):
@@ -103,3 +105,25 @@ def test_a_command_in_a_sandbox_that_is_known_by_its_id_takes_two_requests(run, 
     server.requests.clear()
     assert run("exec", sandbox_id, "--", "true").code == 0
     assert [request.operation for request in server.requests] == ["getSandbox", "execStream"]
+
+
+@pytest.mark.parametrize("arguments", [["run", "--name", "box", "--", "true"], ["sb", "create", "box"]])
+def test_an_interruption_before_the_sandbox_is_known_says_what_may_be_left(run, monkeypatch, arguments):
+    def interrupt(*_arguments, **_more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Sandbox, "create", interrupt)
+    ran = run(*arguments)
+    assert (ran.code, ran.stdout) == (130, "")
+    assert "A sandbox named box may have been started: superserve sb ls tells." in ran.stderr
+
+
+def test_a_sandbox_that_cannot_be_killed_is_told_of_with_the_command_that_ends_it(run, server, monkeypatch):
+    def fail(_self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Sandbox, "kill", fail)
+    ran = run("run", "--", "true")
+    assert ran.code == 130
+    [info] = run("sb", "ls", "--json").json
+    assert f"superserve sb kill {info['id']}" in ran.stderr

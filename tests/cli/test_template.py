@@ -275,6 +275,29 @@ def test_an_interruption_of_several_names_what_goes_on(run, server, monkeypatch)
     server.builds.release()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "method"),
+    [
+        (["build", "web"], "create"),
+        (["build", "web", "--no-wait"], "create"),
+        (["build", "web", "broken", "--no-wait"], "create"),
+        (["rebuild", "web"], "rebuild"),
+    ],
+)
+def test_an_interruption_before_the_build_is_known_says_what_may_be_left(
+    run, server, monkeypatch, arguments, method
+):
+    def interrupt(*_arguments, **_more):
+        raise KeyboardInterrupt
+
+    if method == "rebuild":
+        server.templates.add("web")
+    monkeypatch.setattr(Template, method, interrupt)
+    ran = run("template", *arguments)
+    assert (ran.code, ran.stdout) == (130, "")
+    assert "A build of template web may have been started: superserve template show web tells." in ran.stderr
+
+
 def test_a_limit_of_time_holds_for_several(run, server):
     server.builds.hold()
     ran = run("template", "build", "--all", "--timeout", "0.2")
