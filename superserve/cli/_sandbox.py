@@ -1,10 +1,13 @@
 """`superserve run`, `exec`, `sb` and `cp`: sandboxes, and commands and files in them."""
 
 import re
+import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
@@ -22,7 +25,14 @@ OWN_FAILURE: Final = 125
 # As with shells.
 CANNOT_START: Final = 126
 NO_SUCH_PROGRAM: Final = 127
+_HOME: Final = "/home/user"
+_NOT_COPIED: Final = (".git", ".venv", "node_modules", "__pycache__")
 _AS_IT_IS: Final = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+
+
+_secret_option = click.option(
+    "--secret", multiple=True, metavar="VAR=NAME", help="A secret, in the variable VAR; may be given again."
+)
 
 
 def _find(client: "Superserve", name: str) -> "Sandbox":
@@ -41,20 +51,29 @@ def _find(client: "Superserve", name: str) -> "Sandbox":
 
 
 def _stream(
-    sandbox: "Sandbox", argv: Sequence[str], out: Output, *, cwd: str | None, env: Sequence[str], limit: float
+    sandbox: "Sandbox",
+    argv: Sequence[str],
+    out: Output,
+    *,
+    cwd: str | None,
+    env: Sequence[str],
+    limit: float,
+    interactive: bool,
 ) -> int:
     """Run a command, show its output as it comes, and return its exit code."""
     variables = _read_pairs("--env", env)
     # Behind the name of a sandbox, click takes it for a word of the command.
     words = list(argv[1:] if argv[0] == "--" else argv)
-    result: CommandResult | CommandBytesResult = sandbox.commands.run(
-        words,
-        cwd=cwd,
-        env=variables or None,
-        timeout_seconds=limit,
-        on_stdout=_writer("stdout", out),
-        on_stderr=_writer("stderr", out),
+    given = sys.stdin.buffer.read() if interactive else None
+    run = partial(
+        sandbox.commands.run, words, cwd=cwd, env=variables or None, timeout_seconds=limit, input=given
     )
+    result: CommandResult | CommandBytesResult
+    if out.as_json or sys.stdout.isatty():
+        result = run(on_stdout=_writer("stdout", out), on_stderr=_writer("stderr", out))
+    else:
+        # A file or a pipe gets the bytes: not all output is text.
+        result = run(on_stdout=_copier(sys.stdout), on_stderr=_copier(sys.stderr), encoding=None)
     if out.as_json:
         out.line({"exit_code": result.exit_code, "timed_out": result.timed_out})
     return result.exit_code
@@ -68,6 +87,14 @@ def _writer(stream: str, out: Output) -> Callable[[str], None]:
             click.echo(piece, nl=False, err=stream == "stderr")
 
     return write
+
+
+def _copier(stream: TextIO) -> Callable[[bytes], None]:
+    def copy(piece: bytes) -> None:
+        stream.buffer.write(piece)
+        stream.buffer.flush()
+
+    return copy
 
 
 def _read_pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
@@ -87,6 +114,7 @@ def _command_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED),
         click.option("-w", "--cwd", metavar="DIR", help="Where it runs; the template's working directory by default."),
         click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="A variable; may be given again."),
+        click.option("-i", "--interactive", is_flag=True, help="Read stdin to its end, and give it to the command."),
         click.option(
             "--timeout", "limit", type=Seconds(), default=3600.0, metavar="S",
             help="Seconds that it may take; 3600 by default.",
@@ -106,6 +134,13 @@ def _command_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--name", default="superserve-run", show_default=True, help="The sandbox's name.")
 @click.option("--keep", is_flag=True, help="Leave the sandbox running.")
+@click.option(
+    "--sync",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False),
+    help=f"Copy a folder into the sandbox, and run there; {', '.join(_NOT_COPIED)} stay behind.",
+)
+@_secret_option
 @_command_options
 @output_options
 def run(
@@ -114,9 +149,12 @@ def run(
     template: str | None,
     name: str,
     keep: bool,
+    sync: str | None,
+    secret: tuple[str, ...],
     cwd: str | None,
     env: tuple[str, ...],
     limit: float,
+    interactive: bool,
     out: Output,
 ) -> int:
     """Run a command in a sandbox of its own.
@@ -131,9 +169,13 @@ def run(
 
     with _own_failures(), connected() as client:
         with _starting(name):
-            sandbox = Sandbox.create(name=name, from_template=template, client=client)
+            secrets = _read_pairs("--secret", secret) or None
+            sandbox = Sandbox.create(name=name, from_template=template, secrets=secrets, client=client)
         try:
-            return _stream(sandbox, command, out, cwd=cwd, env=env, limit=limit)
+            if sync is not None:
+                cwd = cwd or f"{_HOME}/{Path(sync).resolve().name or 'synced'}"
+                sandbox.files.upload(sync, cwd, ignore=shutil.ignore_patterns(*_NOT_COPIED))
+            return _stream(sandbox, command, out, cwd=cwd, env=env, limit=limit, interactive=interactive)
         finally:
             if keep:
                 out.say(f"The sandbox is left running; superserve sb kill {sandbox.id} ends it.")
@@ -170,6 +212,7 @@ def exec_(
     cwd: str | None,
     env: tuple[str, ...],
     limit: float,
+    interactive: bool,
     out: Output,
 ) -> int:
     """Run a command in a sandbox that is there.
@@ -181,7 +224,9 @@ def exec_(
       superserve exec my-box -- ls -l
     """
     with _own_failures(), connected() as client:
-        return _stream(_find(client, sandbox), command, out, cwd=cwd, env=env, limit=limit)
+        return _stream(
+            _find(client, sandbox), command, out, cwd=cwd, env=env, limit=limit, interactive=interactive
+        )
 
 
 @contextmanager
@@ -274,8 +319,17 @@ def ls(where: tuple[str, ...], status: str | None, out: Output) -> None:
 )
 @click.option("--timeout", "limit", type=int, metavar="S", help="Pause it after so many seconds of running.")
 @click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Metadata; may be given again.")
+@_secret_option
 @output_options
-def create(name: str, template: str | None, limit: int | None, meta: tuple[str, ...], out: Output) -> None:
+def create(
+    *,
+    name: str,
+    template: str | None,
+    limit: int | None,
+    meta: tuple[str, ...],
+    secret: tuple[str, ...],
+    out: Output,
+) -> None:
     """Start a sandbox, and leave it running.
 
     \b
@@ -290,6 +344,7 @@ def create(name: str, template: str | None, limit: int | None, meta: tuple[str, 
             from_template=template,
             timeout_seconds=limit,
             metadata=_read_pairs("--meta", meta) or None,
+            secrets=_read_pairs("--secret", secret) or None,
             client=client,
         )
         info = sandbox.get_info()
@@ -311,6 +366,25 @@ def show(name: str, out: Output) -> None:
         info = _find(client, name).get_info()
     lines = [f"{key:<20} {value}" for key, value in info.to_dict().items() if value is not None]
     out.data(info, "\n".join(lines), ids=[info.id])
+
+
+@sb.command()
+@click.argument("name", shell_complete=complete_sandboxes)
+@click.option("--for", "seconds", type=int, metavar="S", help="Seconds; without it, it is never paused.")
+@output_options
+def keep(name: str, seconds: int | None, out: Output) -> None:
+    """Set when a sandbox is paused by itself.
+
+    \b
+    Example:
+      superserve sb keep my-box --for 3600
+    """
+    with connected() as client:
+        sandbox = _find(client, name)
+        sandbox.set_timeout(seconds)
+        info = sandbox.get_info()
+    when = "is never paused by itself" if seconds is None else f"is paused after {seconds} s of running"
+    out.data(info, f"{info.name}  {info.id}  {when}", ids=[info.id])
 
 
 def _for_each(name: str, verb: str, help_text: str, *, asks: bool = False) -> None:

@@ -1,6 +1,8 @@
 """`superserve run`, `exec`, `sb` and `cp`, on the local server."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -23,6 +25,35 @@ def test_run_shows_the_output_exits_as_its_command_and_leaves_nothing(run):
 def test_run_keeps_the_arguments_as_they_are(run):
     assert run("run", "-e", "A=b", "--", "printf", "%s|", "a b", "--json", "*").stdout == "a b|--json|*|"
     assert run("run", "-e", "A=b", "-w", "/tmp", "--", "sh", "-c", "echo $A").stdout == "b\n"
+
+
+@pytest.mark.usefixtures("run")
+def test_what_goes_through_pipes_stays_as_it_is():
+    given = b"\x00\xff\xfe text\r\n" * 10_000
+    command = [sys.executable, "-m", "superserve", "run", "-i", "--", "sh", "-c", "cat; printf '\\377' >&2"]
+    done = subprocess.run(command, check=False, input=given, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, given, b"\xff")
+
+
+def test_a_folder_comes_along_and_the_command_runs_in_it(run, tmp_path):
+    for path in ("job/a.txt", "job/.git/config"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(path)
+    assert run("run", "--sync", "job", "--", "ls", "-A").stdout == "a.txt\n"
+    assert run("run", "--sync", "job", "-w", "/tmp/there", "--", "pwd").stdout == "/tmp/there\n"
+    assert run("run", "--sync", "nothing", "--", "true").code == 2
+
+
+def test_keep_sets_when_a_sandbox_is_paused(run):
+    run("sb", "create", "box")
+    assert run("sb", "keep", "box", "--for", "90", "--json").json["timeout_seconds"] == 90
+    assert "is never paused" in run("sb", "keep", "box").stdout
+    assert run("sb", "keep", "box", "--for", "0").code == 2
+
+
+def test_an_unknown_secret_is_the_services_to_refuse(run):
+    assert run("run", "--secret", "TOKEN", "--", "true").code == 2
+    assert run("sb", "create", "box", "--secret", "TOKEN=none").code not in {0, 130}
 
 
 def test_a_kept_sandbox_is_told_of_with_the_command_that_ends_it(run):
@@ -104,7 +135,7 @@ def test_a_command_in_a_sandbox_that_is_known_by_its_id_takes_two_requests(run, 
     sandbox_id = run("sb", "create", "box", "-q").stdout.strip()
     server.requests.clear()
     assert run("exec", sandbox_id, "--", "true").code == 0
-    assert [request.operation for request in server.requests] == ["getSandbox", "execStream"]
+    assert [request.operation for request in server.requests] == ["getSandbox", "execConnect"]
 
 
 @pytest.mark.parametrize("arguments", [["run", "--name", "box", "--", "true"], ["sb", "create", "box"]])
