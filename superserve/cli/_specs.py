@@ -112,7 +112,15 @@ def check(names: tuple[str, ...], files: tuple[str, ...], strict: bool, out: Out
     Example:
       superserve template check --strict
     """
-    problems = [problem for spec in load_specs(files, names) for problem in spec.check()]
+    from superserve import SpecError
+
+    try:
+        problems = [problem for spec in load_specs(files, names) for problem in spec.check()]
+    except SpecError as error:
+        if not error.problems:
+            raise
+        # What is wrong with the file is what was asked for, too.
+        problems = [*error.problems]
     out.data(problems, "\n".join(map(str, problems)))
     errors = sum(problem.severity == "error" for problem in problems)
     out.say(f"{errors} errors, {len(problems) - errors} warnings")

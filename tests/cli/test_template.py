@@ -57,6 +57,17 @@ def test_check_tells_all_problems_and_sends_nothing(run, folder, server):
     assert list(server.requests) == []
 
 
+def test_what_is_wrong_with_the_file_itself_is_data_of_check(run, folder):
+    (folder / "superserve.toml").write_text("[templates.web]\nfrom = 'a'\nvcpus = 3\nsteps = [{rum = 'x'}]\n")
+    ran = run("template", "check")
+    assert (ran.code, ran.stderr) == (2, "2 errors, 0 warnings\n")
+    assert ran.stdout == (
+        "superserve.toml:3:1: error: templates.web.vcpus: unknown key 'vcpus'; did you mean 'vcpu'?\n"
+        "superserve.toml:4:10: error: steps[0]: unknown key 'rum'; did you mean 'run'?\n"
+    )
+    assert run("template", "check", "-f", "none.toml", "--json").json[0]["place"]["file"] == "none.toml"
+
+
 def test_warnings_fail_a_strict_check(run, folder):
     (folder / "superserve.toml").write_text("[templates.web]\nfrom = 'a'\nvcpu = 4\n")
     assert run("template", "check").code == 0
@@ -349,7 +360,7 @@ def test_a_template_that_two_files_have_is_refused_with_both_places(run, folder,
 
 def test_what_is_wrong_with_several_files_is_told_at_once(run, folder):
     (folder / "a.toml").write_text("[templates.a]\nfrm = 'x'\n")
-    error = run("template", "check", "-f", "a.toml", "-f", "none.toml", "--json").error
+    error = run("template", "plan", "-f", "a.toml", "-f", "none.toml", "--json").error
     assert {problem["place"]["file"] for problem in error["problems"]} == {"a.toml", "none.toml"}
 
 
