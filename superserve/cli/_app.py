@@ -32,8 +32,19 @@ _ROOT: Final = {
 _CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
+class _NobodyReads(Exception):  # noqa: N818 - it is no error
+    """Whoever read the output has had enough. Of a BrokenPipeError, click would make an exit with 1."""
+
+
 class Tree(click.Group):
     """A group whose commands are loaded when they are run."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _NobodyReads from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as inherited
         """Return the names."""
@@ -147,7 +158,7 @@ def run(arguments: Sequence[str]) -> int:
         code, found, text = _explain(error)
         _tell(_as_line(found) if as_json else text)
         return code
-    except BrokenPipeError:
+    except (BrokenPipeError, _NobodyReads):
         # Whoever read stdout has had enough.
         _give_up_stdout()
         return _exits.NOBODY_READS

@@ -392,6 +392,15 @@ def test_streams_that_are_closed_or_full_are_no_traceback(run, server, line, cod
         assert done.stderr == ""
 
 
+def test_a_reader_that_has_had_enough_ends_the_command_as_in_a_shell(run, server):
+    server.templates.add("superserve/base")
+    # More than a pipe holds; the exit code of the first part is told on stderr.
+    line = "{ superserve run -- seq 1 100000; echo $? >&2; } | head -n 1"
+    done = shell(line)
+    assert (done.stdout, done.stderr) == ("1\n", "141\n")
+    assert run("sb", "ls", "--json").json == []
+
+
 def test_what_stdout_has_no_character_for_is_written_all_the_same(run, folder):
     (folder / "superserve.toml").write_text("[templates.web]\nfrom = 'a'\nsteps = [{run = 'echo ✓'}]\n")
     assert run("template", "build", "web").code == 0
