@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
@@ -25,6 +26,8 @@ OWN_FAILURE: Final = 125
 # As with shells.
 CANNOT_START: Final = 126
 NO_SUCH_PROGRAM: Final = 127
+_GONE: Final = "gone"
+_POLL_S: Final = 1.0
 _HOME: Final = "/home/user"
 _NOT_COPIED: Final = (".git", ".venv", "node_modules", "__pycache__")
 _AS_IT_IS: Final = {"ignore_unknown_options": True, "allow_interspersed_args": False}
@@ -385,6 +388,48 @@ def keep(name: str, seconds: int | None, out: Output) -> None:
         info = sandbox.get_info()
     when = "is never paused by itself" if seconds is None else f"is paused after {seconds} s of running"
     out.data(info, f"{info.name}  {info.id}  {when}", ids=[info.id])
+
+
+@sb.command()
+@click.argument("name", shell_complete=complete_sandboxes)
+@click.option(
+    "--until", metavar="STATUS", help="End once it has this status; else it ends when the sandbox is gone."
+)
+@click.option("--timeout", "limit", type=Seconds(), metavar="S", help="End after so many seconds, with 124.")
+@output_options
+def watch(name: str, until: str | None, limit: float | None, out: Output) -> int:
+    """Print each status that a sandbox comes to. It is not woken.
+
+    \b
+    Example:
+      superserve sb watch my-box --until active
+    """
+    from superserve import NotFoundError
+
+    end = None if limit is None else monotonic() + limit
+    shown = None
+    with connected() as client:
+        sandbox = _find(client, name)
+        while end is None or monotonic() < end:
+            try:
+                status = str(sandbox.get_info().status)
+            except NotFoundError:
+                status = _GONE
+            if status != shown:
+                shown = status
+                _show_status(sandbox, status, out)
+            if status in {until, _GONE}:
+                return 0 if until in {None, status} else _exits.NOT_FOUND
+            sleep(_POLL_S)
+    return _exits.TIMEOUT
+
+
+def _show_status(sandbox: "Sandbox", status: str, out: Output) -> None:
+    if out.as_json:
+        out.line({"type": "status", "id": sandbox.id, "name": sandbox.name, "status": status})
+    else:
+        click.echo(status if out.quiet else f"{sandbox.name}  {sandbox.id}  {status}")
+        sys.stdout.flush()
 
 
 def _for_each(name: str, verb: str, help_text: str, *, asks: bool = False) -> None:

@@ -7,6 +7,12 @@ import sys
 import pytest
 
 from superserve import Sandbox
+from superserve.cli import _sandbox
+
+
+def _one(name):
+    [info] = Sandbox.list(q=name)
+    return Sandbox.get(info.id)
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +55,25 @@ def test_keep_sets_when_a_sandbox_is_paused(run):
     assert run("sb", "keep", "box", "--for", "90", "--json").json["timeout_seconds"] == 90
     assert "is never paused" in run("sb", "keep", "box").stdout
     assert run("sb", "keep", "box", "--for", "0").code == 2
+
+
+def test_watch_prints_each_status_until_the_one_that_is_waited_for(run, monkeypatch):
+    run("sb", "create", "box")
+    assert run("sb", "watch", "box", "--until", "active", "-q").stdout == "active\n"
+    changes = iter([lambda box: box.pause(), lambda box: box.kill()])
+    monkeypatch.setattr(_sandbox, "sleep", lambda _seconds: next(changes)(_one("box")))
+    lines = [json.loads(line) for line in run("sb", "watch", "box", "--json").stdout.splitlines()]
+    assert [line["status"] for line in lines] == ["active", "paused", "gone"]
+    assert {(line["schema"], line["type"], line["name"]) for line in lines} == {(1, "status", "box")}
+
+
+def test_watch_ends_when_the_sandbox_can_no_longer_become_what_is_waited_for(run, monkeypatch):
+    run("sb", "create", "box")
+    monkeypatch.setattr(_sandbox, "sleep", lambda _seconds: _one("box").kill())
+    assert run("sb", "watch", "box", "--until", "paused").code == 3
+    run("sb", "create", "box")
+    monkeypatch.setattr(_sandbox, "sleep", lambda _seconds: None)
+    assert run("sb", "watch", "box", "--until", "paused", "--timeout", "0.2").code == 124
 
 
 def test_an_unknown_secret_is_the_services_to_refuse(run):
