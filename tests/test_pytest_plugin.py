@@ -238,7 +238,7 @@ def test_next(superserve_api):
 
 def test_a_fault_that_never_strikes_fails_its_test_and_no_other(nested: Nested) -> None:
     failures = nested.failures_of("test_misses")
-    told = {name for name, text in failures.items() if "never struck, and not set with optional=True" in text}
+    told = {name for name, text in failures.items() if "never used, and not set with optional=True" in text}
     assert told == {"test_missed", "test_removed", "test_no_build"}
     assert failures.keys() - told == {"test_other_failure"}
     assert "<Fault 1: answer on='POST /templates' status=503, struck 0>" in failures["test_missed"]

@@ -1,4 +1,4 @@
-"""The door to what goes on inside one sandbox: its token, waking it, and what is sent to it again."""
+"""Requests to one sandbox: its access token, waking it, and which requests are sent again."""
 
 import base64
 import copy
@@ -33,7 +33,7 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 Refresh = Callable[[bool], Awaitable[Access]]
-"""Gets what opens the sandbox anew: True wakes it if need be."""
+"""Gets a new access. True wakes the sandbox if necessary."""
 
 MOST_ATTEMPTS: Final = 5
 """How often a request is sent that was refused before anything ran."""
@@ -41,7 +41,7 @@ MOST_ATTEMPTS: Final = 5
 
 @attrs.frozen(eq=False)
 class _Way:
-    """How requests go while one token is good; ways that say the same are still different ones."""
+    """The plane and HTTP client for one access token. Two objects with the same values are still different."""
 
     access: Access
     plane: Plane
@@ -53,10 +53,10 @@ class AsyncDataPlane:
     """Sends requests to one sandbox.
 
     Args:
-        client: Whose connections and settings are used.
+        client: The client whose connections and settings are used.
         sandbox_id: The sandbox.
-        access: What opens it; None if that is to be asked for.
-        refresh: Gets what opens it anew.
+        access: The access token; None to ask for one first.
+        refresh: Gets a new access token.
     """
 
     def __init__(
@@ -73,8 +73,8 @@ class AsyncDataPlane:
             self.take(access)
 
     def take(self, access: Access) -> None:
-        """Use this from now on."""
-        # Requests that are under way have those before it, which their errors must not show either.
+        """Use an access from now on."""
+        # Requests under way still use older tokens, and their errors must not show those either.
         secrets = (access.token, access.hint) if access.hint else (access.token,)
         self._tokens = tuple(dict.fromkeys((*secrets, *self._tokens)))[:8]
         self.redactor = Redactor(self._client._config.api_key, *self._tokens)
@@ -88,7 +88,7 @@ class AsyncDataPlane:
         self._way = _Way(access, plane, http, RawClient(plane, async_http=http))
 
     def forget(self) -> None:
-        """Use nothing any more: ask anew before the next request."""
+        """Drop the access: get a new one before the next request."""
         self._way = None
 
     async def call(
@@ -98,7 +98,7 @@ class AsyncDataPlane:
         *,
         wake: bool = True,
     ) -> T:
-        """Call a generated function, given as a function of the raw client, and return what its answer says."""
+        """Make a call with the raw client, and return the value of its answer."""
 
         async def once(way: _Way) -> T:
             proxy = self._client._sandbox_pool_maker.proxy
@@ -117,23 +117,23 @@ class AsyncDataPlane:
         wake: bool = True,
         statuses: tuple[int, ...] = (200,),
     ) -> httpx.Response:
-        """Make a request whose answer is read piece by piece, and return that when its headers are there.
+        """Make a request whose answer is read in pieces, and return the answer when its headers are there.
 
         Args:
-            operation: What it does.
+            operation: The operation.
             request: Arguments for httpx.
-            headers: Makes further headers from the access token.
-            timeout_s: Seconds until the headers have to be there.
-            silence_s: Seconds that a single operation on the network may take, then and later.
+            headers: Returns further headers for an access token.
+            timeout_s: Seconds until the headers must be there.
+            silence_s: Seconds for one operation on the network, then and later.
             wake: Whether to wake the sandbox if it is paused.
-            statuses: Those that are no refusal.
+            statuses: The statuses that are no refusal.
         """
 
         async def once(way: _Way) -> httpx.Response:
             timeout = httpx.Timeout(
                 connect=policy.CONNECT_TIMEOUT_S, read=silence_s, write=silence_s, pool=None
             )
-            # What they are is in no variable here, which a traceback could show.
+            # The headers are in no variable here, because a traceback could show it.
             built = way.http.build_request(
                 **{**request, "headers": headers(way.plane.secret), "timeout": timeout}
             )
@@ -164,7 +164,7 @@ class AsyncDataPlane:
         return await self._settle(operation, once, wake=wake)
 
     async def upgrade(self, operation: Operation[object, None], *, wake: bool = True) -> httpx.Response:
-        """Open the WebSocket of a command, and return the answer over whose connection it goes on."""
+        """Open the WebSocket of a command, and return the answer with its connection."""
         from websockets.utils import accept_key
 
         key = base64.b64encode(os.urandom(16)).decode()
@@ -192,18 +192,18 @@ class AsyncDataPlane:
         )
         if response.headers.get("sec-websocket-accept") != accept_key(key):
             await response.aclose()
-            raise SandboxError("the server's answer is no WebSocket", action=operation.action)
+            raise SandboxError("the server's answer is not a WebSocket", action=operation.action)
         return response
 
     async def _settle(
         self, operation: Operation[Any, Any], once: Callable[[_Way], Awaitable[T]], *, wake: bool
     ) -> T:
-        """Send a request as often as it helps and does no harm: `judge` says when."""
+        """Send a request, again as long as that helps and is safe: `judge` decides."""
         way = self._way or await self._renew(None, wake=wake)
         has_renewed = False
         failures = 0
         while True:
-            # What was known before is the error's context, and nothing else is.
+            # Raise without an earlier exception as the context.
             try:
                 return await once(way)
             except SandboxError as error:
@@ -226,7 +226,7 @@ class AsyncDataPlane:
             told.__cause__ = error
             return told
         if isinstance(error, AuthenticationError):
-            # Not the API key's, which never comes here.
+            # The API key's hint would be wrong: the key is never sent here.
             error.hint = "activate() gets another access token"
         if operation.explain is None:
             return error
@@ -235,10 +235,10 @@ class AsyncDataPlane:
         return explained
 
     async def _renew(self, used: _Way | None, *, wake: bool) -> _Way:
-        """Return the way to go after `used` was refused: one asks for it, the others wait for that."""
+        """Get a new way after `used` was refused. One caller asks for it, and the others wait."""
         while (way := self._way) is used or way is None:
             mine = Flight()
-            # A single step: of those who come at once, one goes.
+            # setdefault is atomic: only one of several callers gets a flight of its own.
             flight = self._flights.setdefault(wake, mine)
             if not flight.is_of_here:
                 self._flights[wake] = flight = mine

@@ -18,7 +18,7 @@ _OF_A_STATUS = {401: 4, 403: 4, 404: 3, 409: 5, 429: 6}
 @click.command()
 @click.argument("method", type=click.Choice(["GET", "POST", "PATCH", "PUT", "DELETE"], case_sensitive=False))
 @click.argument("path")
-@click.option("--input", "source", metavar="FILE", help="The body, a file or - for stdin.")
+@click.option("--input", "source", metavar="FILE", help="The request's body: a file, or - for stdin.")
 @click.option("-i", "--include", is_flag=True, help="Show status and headers, on stderr.")
 @output_options
 def api(method: str, path: str, source: str | None, include: bool, out: Output) -> int:
@@ -35,7 +35,7 @@ def api(method: str, path: str, source: str | None, include: bool, out: Output) 
     from superserve import SandboxConnectionError, Superserve
 
     if not path.startswith("/") or path.startswith("//"):
-        raise click.UsageError("PATH: begins with one /, such as /templates")
+        raise click.UsageError("PATH: must start with one /, such as /templates")
     content = None if source is None else _read(source)
     with Superserve() as client:
         headers = {"Content-Type": "application/json"} if content is not None else {}
@@ -67,7 +67,7 @@ def api(method: str, path: str, source: str | None, include: bool, out: Output) 
 def _show(answer: "httpx.Response", out: Output) -> None:
     text = answer.text
     if out.as_json and text:
-        # Pretty, if it is JSON at all.
+        # Pretty-print the body if it is JSON.
         try:
             text = dumps(answer.json(), indent=2)
         except ValueError:

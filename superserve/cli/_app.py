@@ -1,4 +1,4 @@
-"""The tree of commands, and what becomes of errors."""
+"""The tree of commands, and how errors are reported."""
 
 import contextlib
 import io
@@ -14,20 +14,20 @@ import click
 from superserve.cli import _exits
 from superserve.errors import SandboxError
 
-# What each command is about, so that --help need not load it.
+# A summary of each command, so that --help need not load the command.
 _ROOT: Final = {
     "api": ("superserve.cli._api:api", "Make one call of the API."),
     "completion": (
         "superserve.cli._completion:completion",
-        "Print what makes a shell complete this command.",
+        "Print a script that completes this command in a shell.",
     ),
     "cp": ("superserve.cli._sandbox:cp", "Copy files to or from a sandbox."),
-    "doctor": ("superserve.cli._doctor:doctor", "Find out what keeps this machine from using the service."),
-    "exec": ("superserve.cli._sandbox:exec_", "Run a command in a sandbox that is there."),
-    "local": ("superserve.cli._local:local", "A stand-in of the service on this machine."),
-    "run": ("superserve.cli._sandbox:run", "Run a command in a sandbox of its own."),
-    "sb": ("superserve.cli._sandbox:sb", "Look after sandboxes."),
-    "template": ("superserve.cli._template:template", "Write, check, build and look after templates."),
+    "doctor": ("superserve.cli._doctor:doctor", "Find out why this machine cannot use the service."),
+    "exec": ("superserve.cli._sandbox:exec_", "Run a command in an existing sandbox."),
+    "local": ("superserve.cli._local:local", "Run a local server in place of the service."),
+    "run": ("superserve.cli._sandbox:run", "Run a command in a new sandbox."),
+    "sb": ("superserve.cli._sandbox:sb", "Manage sandboxes."),
+    "template": ("superserve.cli._template:template", "Write, check, build and manage templates."),
 }
 _CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -37,7 +37,7 @@ class _NobodyReads(Exception):  # noqa: N818 - it is no error
 
 
 class Tree(click.Group):
-    """A group whose commands are loaded when they are run."""
+    """A group that loads a command only to run it."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
@@ -47,11 +47,11 @@ class Tree(click.Group):
             raise _NobodyReads from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as inherited
-        """Return the names."""
+        """Return the names of the commands."""
         return sorted(_ROOT)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as inherited
-        """Load one."""
+        """Load a command."""
         if cmd_name not in _ROOT:
             return None
         module, _, name = _ROOT[cmd_name][0].partition(":")
@@ -59,7 +59,7 @@ class Tree(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as inherited
-        """Write what there is, without loading it."""
+        """Write the list of commands, without loading them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, meaning) for name, (_, meaning) in sorted(_ROOT.items())])
 
@@ -140,7 +140,7 @@ def root() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line and return its exit code."""
+    """Run the command line, and return its exit code."""
     before_command = arguments[: arguments.index("--") if "--" in arguments else None]
     as_json = "--json" in before_command
     _prepare_streams()

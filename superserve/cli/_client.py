@@ -14,7 +14,7 @@ _AN_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNO
 
 @contextmanager
 def connected() -> "Iterator[Superserve]":
-    """Yield a client of the environment's."""
+    """Yield a client with the environment's settings."""
     from superserve import Superserve
 
     with Superserve() as client:
@@ -22,7 +22,7 @@ def connected() -> "Iterator[Superserve]":
 
 
 def is_id(text: str) -> bool:
-    """Whether a text is an id, and no name."""
+    """Whether a text is an id, not a name."""
     return _AN_ID.fullmatch(text) is not None
 
 

@@ -32,7 +32,7 @@ class Progress:
         self.part = "waiting for the log"
 
     def __call__(self, event: BuildLogEvent) -> None:
-        """Take note of an event."""
+        """Read an event."""
         lines = [shown for line in event.text.split("\n") if (shown := _log_lines.as_shown(line).rstrip())]
         if event.stream != BuildLogStream.SYSTEM:
             self._latest = [*self._latest, *lines][-_LINES:]
@@ -63,7 +63,7 @@ class Progress:
         self.part, self._is_step, self._part_at = "", False, self._clock()
 
     def __rich__(self) -> Group:
-        """Draw it: one line each, cut at the terminal's width."""
+        """Return the lines to draw. Each is cut at the terminal's width."""
         rows = [_row(mark, text, took, "green" if mark == "✓" else "red") for mark, text, took in self._done]
         if self.part:
             rows.append(_row("·", self.part, f"{self._clock() - self._part_at:.0f}s", "bold"))

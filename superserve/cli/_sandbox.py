@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from superserve import CommandBytesResult, CommandResult, Sandbox, Superserve
 
 _TAGGED_ID: Final = re.compile(r"sb-[a-z0-9]+-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-# As with docker: what the remote command exits with is its own.
+# As in docker: other codes are those of the remote command.
 OWN_FAILURE: Final = 125
-# As with shells.
+# As in shells.
 CANNOT_START: Final = 126
 NO_SUCH_PROGRAM: Final = 127
 _GONE: Final = "gone"
@@ -39,7 +39,7 @@ _secret_option = click.option(
 
 
 def _find(client: "Superserve", name: str) -> "Sandbox":
-    """Return the sandbox that a name or an id stands for, not woken; a name that several have is refused."""
+    """Return the sandbox with a name or an id, without waking it. A name of several sandboxes is refused."""
     from superserve import ConflictError, NotFoundError, Sandbox
 
     if is_id(name) or _TAGGED_ID.fullmatch(name):
@@ -49,7 +49,7 @@ def _find(client: "Superserve", name: str) -> "Sandbox":
         raise NotFoundError(f"there is no sandbox named {name!r}", hint="superserve sb ls shows all")
     if len(found) > 1:
         ids = ", ".join(info.id for info in found)
-        raise ConflictError(f"{len(found)} sandboxes are named {name!r}: {ids}", hint="say which by its id")
+        raise ConflictError(f"{len(found)} sandboxes are named {name!r}: {ids}", hint="use an id instead")
     return Sandbox.get(found[0].id, client=client)
 
 
@@ -65,7 +65,7 @@ def _stream(
 ) -> int:
     """Run a command, show its output as it comes, and return its exit code."""
     variables = _read_pairs("--env", env)
-    # Behind the name of a sandbox, click takes it for a word of the command.
+    # After the name of a sandbox, click passes `--` on as an argument.
     words = list(argv[1:] if argv[0] == "--" else argv)
     given = sys.stdin.buffer.read() if interactive else None
     run = partial(
@@ -101,7 +101,7 @@ def _copier(stream: TextIO) -> Callable[[bytes], None]:
 
 
 def _read_pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
-    """Read what was given as NAME=VALUE."""
+    """Parse options of the form NAME=VALUE."""
     pairs = {}
     for text in texts:
         name, separator, value = text.partition("=")
@@ -234,7 +234,7 @@ def exec_(
 
 @contextmanager
 def _own_failures() -> Iterator[None]:
-    """Let the SDK's errors exit with 125, which no command should have, and those of a start as shells have them."""
+    """Exit with 125 for errors of the SDK, and with a shell's codes for a command that cannot start."""
     from superserve import CommandStartError, SandboxError
 
     try:
@@ -261,7 +261,9 @@ def cp(source: str, target: str, out: Output) -> None:
     """
     there = [_split(text) for text in (source, target)]
     if (there[0] is None) == (there[1] is None):
-        raise click.UsageError("one of SOURCE and TARGET is in a sandbox, as in my-box:/home/user/report.txt")
+        raise click.UsageError(
+            "one of SOURCE and TARGET must be in a sandbox, such as my-box:/home/user/report.txt"
+        )
     name, path = next(found for found in there if found is not None)
     with connected() as client:
         sandbox = _find(client, name)
@@ -273,16 +275,16 @@ def cp(source: str, target: str, out: Output) -> None:
 
 
 def _split(text: str) -> tuple[str, str] | None:
-    """Return sandbox and path of what stands for a file in one, None for a file here."""
+    """Return the sandbox and the path of SANDBOX:/path; None for a path on this machine."""
     name, separator, path = text.partition(":")
-    # A drive of Windows, or a file that is there, is a file here.
+    # A Windows drive, or an existing file, is on this machine.
     is_there = bool(separator) and path.startswith("/") and len(name) > 1 and not Path(text).exists()
     return (name, path) if is_there else None
 
 
 @click.group(no_args_is_help=True)
 def sb() -> None:
-    """Look after sandboxes.
+    """Manage sandboxes.
 
     \b
     Example:
@@ -292,9 +294,9 @@ def sb() -> None:
 
 @sb.command()
 @click.option(
-    "--where", multiple=True, metavar="KEY=VALUE", help="Only those with this metadata; may be given again."
+    "--where", multiple=True, metavar="KEY=VALUE", help="Only sandboxes with this metadata; may be repeated."
 )
-@click.option("--status", help="Only those with this status, such as active or paused.")
+@click.option("--status", help="Only sandboxes with this status, such as active or paused.")
 @output_options
 def ls(where: tuple[str, ...], status: str | None, out: Output) -> None:
     """List the team's sandboxes, newest first.
@@ -452,7 +454,11 @@ def _for_each(name: str, verb: str, help_text: str, *, asks: bool = False) -> No
 
 
 _for_each("pause", "paused", "Pause sandboxes (names or ids).\n\n\b\nExample:\n  superserve sb pause my-box")
-_for_each("resume", "resumed", "Let paused sandboxes go on.\n\n\b\nExample:\n  superserve sb resume my-box")
+_for_each(
+    "resume",
+    "resumed",
+    "Resume paused sandboxes (names or ids).\n\n\b\nExample:\n  superserve sb resume my-box",
+)
 _for_each(
     "kill",
     "killed",

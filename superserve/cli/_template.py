@@ -1,4 +1,4 @@
-"""`superserve template`: from a spec file to ready templates, and what is left to do with them."""
+"""`superserve template`: from a spec file to ready templates, and managing those."""
 
 import re
 import sys
@@ -18,7 +18,7 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w":
 
 @click.group(no_args_is_help=True)
 def template() -> None:
-    """Write, check, build and look after templates.
+    """Write, check, build and manage templates.
 
     \b
     Example:
@@ -64,7 +64,7 @@ def logs(name: str, build_id: str | None, out: Output) -> None:
 
 
 @template.command()
-@click.option("--prefix", help="Only those whose name begins so.")
+@click.option("--prefix", help="Only templates whose name starts with this text.")
 @output_options
 def ls(prefix: str | None, out: Output) -> None:
     """List the team's templates and the system's, newest first.
@@ -115,7 +115,7 @@ def show(name: str, timeline: bool, out: Output) -> None:
     )
 
 
-# Ending
+# Cancelling and deleting
 
 
 @template.command()
@@ -142,7 +142,7 @@ def cancel(name: str, build_id: str | None, out: Output) -> None:
 @template.command()
 @click.argument("names", nargs=-1, required=True, shell_complete=complete_templates)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--dry-run", is_flag=True, help="Tell what would be deleted, and delete nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted, and delete nothing.")
 @output_options
 def rm(names: tuple[str, ...], yes: bool, dry_run: bool, out: Output) -> None:
     """Delete templates (names or ids).
@@ -166,11 +166,11 @@ def rm(names: tuple[str, ...], yes: bool, dry_run: bool, out: Output) -> None:
 
 
 @template.command()
-@click.option("--prefix", help="Only those whose name begins so.")
+@click.option("--prefix", help="Only templates whose name starts with this text.")
 @click.option("--keep", type=click.IntRange(0), metavar="N", help="Keep the N that were built last.")
-@click.option("--older-than", metavar="AGE", help="Only those built longer ago: 12h, 7d, 2w.")
-@click.option("--yes", is_flag=True, help="Delete them; without it, they are only told.")
-@click.option("--dry-run", is_flag=True, help="Only tell which; that is so without --yes.")
+@click.option("--older-than", metavar="AGE", help="Only templates built longer ago: 12h, 7d, 2w.")
+@click.option("--yes", is_flag=True, help="Delete the templates; without it, they are only listed.")
+@click.option("--dry-run", is_flag=True, help="Only list the templates; the default without --yes.")
 @output_options
 def prune(
     *, prefix: str | None, keep: int | None, older_than: str | None, yes: bool, dry_run: bool, out: Output
@@ -206,7 +206,7 @@ def prune(
         ids=[one.template.id for one in outcomes if dry or one.is_deleted],
     )
     if dry and outcomes:
-        out.say("Nothing was deleted; --yes does it.")
+        out.say("Nothing was deleted; use --yes to delete.")
     return max((_exits.exit_code(one.error) for one in outcomes if one.error), default=0)
 
 

@@ -122,6 +122,54 @@ def test_it_prints_what_to_export_and_serves_until_it_is_told_to_stop(serve, num
     assert (process.returncode, output) == (0, "")
 
 
+def test_sigterm_lets_requests_go_on_for_a_while_if_it_is_told_to(serve):
+    process, exported = serve("--no-limits", "--speed", "100", "--drain", "360000")
+    spec = {"from": "debian:12", "steps": [{"run": "sleep 50"}, {"run": "sleep 60000"}]}
+    headers = {"X-API-Key": exported["SUPERSERVE_API_KEY"]}
+    with httpx.Client(base_url=exported["SUPERSERVE_BASE_URL"], headers=headers, verify=False) as http:
+        created = http.post("/templates", json={"name": "demo", "build_spec": spec}).json()
+        with http.stream("GET", f"/templates/{created['id']}/builds/{created['build_id']}/logs") as stream:
+            lines = stream.iter_lines()
+            next(lines)
+            process.send_signal(signal.SIGTERM)
+            while is_served(exported):
+                pass
+            # The log goes on.
+            assert any("Step 2/2" in line for line in lines)
+            assert process.poll() is None
+            # Whoever asks again does not want to wait.
+            process.send_signal(signal.SIGTERM)
+            with pytest.raises(httpx.RemoteProtocolError):
+                list(lines)
+
+    assert process.wait(timeout=20) == 0
+
+
+def is_served(exported):
+    try:
+        get(exported, "/health")
+    except httpx.ConnectError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--drain", "-1"], "must be 0 or more seconds"),
+        (["--drain", "soon"], "could not convert"),
+        (["--drain", "15", "run", "true"], "--drain is for"),
+    ],
+)
+def test_a_drain_that_makes_no_sense_is_refused(start, arguments, text):
+    process = start(*arguments)
+
+    _, complaint = process.communicate(timeout=20)
+
+    assert process.returncode == 2
+    assert text in complaint
+
+
 def test_it_stops_while_a_log_is_read(serve):
     process, exported = serve("--no-limits")
     spec = {"from": "debian:12", "steps": [{"run": "sleep 600"}]}
@@ -270,7 +318,7 @@ def test_another_word_than_run_is_told_what_to_write(run, arguments):
 
     assert (ended.returncode, ended.stdout) == (2, "")
     word = next(word for word in arguments if word != "--no-limits")
-    assert f"{word!r} is no subcommand: the only one is run, as in" in ended.stderr
+    assert f"{word!r} is not a subcommand: the only one is run, as in" in ended.stderr
     assert "run -- COMMAND ..." in ended.stderr.splitlines()[-1]
 
 
@@ -314,9 +362,13 @@ def test_run_says_when_there_is_no_such_command(run):
 @pytest.mark.parametrize(
     ("content", "mode", "reason"),
     [
-        ("exit 3\n", 0o755, "is no program of this machine; a script begins with a line such as #!/bin/sh"),
-        ("#!/no/such/interpreter\n", 0o755, "the interpreter that its first line names is not there"),
-        ("#!/bin/sh\nexit 3\n", 0o644, "is not executable, chmod +x makes it so"),
+        (
+            "exit 3\n",
+            0o755,
+            "is not a program for this machine; a script starts with a line such as #!/bin/sh",
+        ),
+        ("#!/no/such/interpreter\n", 0o755, "the interpreter in its first line does not exist"),
+        ("#!/bin/sh\nexit 3\n", 0o644, "is not executable; chmod +x makes it executable"),
         (None, 0o755, "is a directory"),
     ],
 )

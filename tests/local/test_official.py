@@ -86,7 +86,7 @@ def test_what_comes_through_is_recorded_like_the_rest(server, official):
 def test_other_addresses_are_refused_with_a_reason(server, environment, target):
     answer = connect(server, f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
     assert answer.startswith("HTTP/1.1 403 Forbidden\r\n")
-    assert f"{target} is no address of Superserve's" in answer
+    assert f"{target} is not an address of Superserve" in answer
     assert "--tunnel" in answer
 
 

@@ -861,7 +861,7 @@ def test_the_overview_has_sandboxes_and_what_was_run_in_them(server, http):
 
 
 @in_browser
-def test_sandboxes_are_shown_with_what_runs_in_them(server, http, browser, look):
+def test_sandboxes_are_shown_with_what_runs_in_them(server, http, browser, look, picture):
     made = http.post("/sandboxes", json={"name": "box <img src=x>"}).json()
     headers = {"X-Superserve-Sandbox-Id": made["id"], "X-Access-Token": made["access_token"]}
     server.commands.on("pytest").answer(stdout=f"1 failed {MARKUP}", exit_code=1)
@@ -870,5 +870,10 @@ def test_sandboxes_are_shown_with_what_runs_in_them(server, http, browser, look)
     httpx.post(f"{server.base_url}/exec", headers=headers, json={"command": "pytest"})
     browser.wait_for_text("#commands", "exit 1")
     browser.wait_for_text("#commands pre", "1 failed <img")
+    browser.allow_clipboard(server.base_url)
+    browser.click("#sandbox .copy:not([hidden])")
+    browser.wait_for("document.querySelector('#said').textContent === 'Copied'")
+    assert browser.run("return navigator.clipboard.readText()") == made["id"]
+    picture("sandbox")
     http.delete(f"/sandboxes/{made['id']}")
     browser.wait_for_text("main", "not there any more")

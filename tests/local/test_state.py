@@ -100,7 +100,7 @@ def test_a_template_is_rebuilt_from_the_same_spec(serve, open_client):
 
 def test_the_key_stays_the_same(serve):
     server = serve()
-    with pytest.raises(RuntimeError, match=r"state file has the key: call start\(\)"):
+    with pytest.raises(RuntimeError, match=r"key is in the state file: call start\(\)"):
         _ = server.api_key
     with server:
         key = server.api_key

@@ -209,9 +209,7 @@ asyncio.run(main())
 }
 
 
-CREATED = (
-    "The template may have been created all the same; look for it with Template.list(name_prefix='my-env')"
-)
+CREATED = "The template may have been created; look for it with Template.list(name_prefix='my-env')"
 
 
 def test_an_interrupted_create_says_that_the_template_may_exist(serve, key):
@@ -488,7 +486,7 @@ def test_a_thread_that_cannot_be_started_costs_a_wait_its_log_alone(serve, key, 
     with Superserve(api_key=key, base_url=wire.url) as client:
         template = Template.connect(TEMPLATE_ID, client=client)
         monkeypatch.setattr(threading.Thread, "start", refuse)
-        reason = "the log cannot be read beside: can't start new thread"
+        reason = "cannot read the log in the background: can't start new thread"
         assert template.wait_until_ready(on_log=print, poll_interval_s=0.01).status == "ready"
         assert reason in caplog.text
         with pytest.raises(SandboxError, match=reason):

@@ -135,13 +135,18 @@ def test_a_hint_does_not_shorten_what_the_server_asked_for(clock: Clock, outage:
     assert pace.next_delay(outage) >= 2.7
 
 
+def told_speed(speed: str, host: str = "127.0.0.1") -> httpx.Response:
+    request = httpx.Request("GET", f"http://{host}:8080/templates")
+    return httpx.Response(200, headers={"Superserve-Local-Speed": speed}, request=request)
+
+
 def test_polls_keep_up_with_a_local_server(clock: Clock) -> None:
     gate = Gate()
     outage = Outage(gate)
-    gate.note(httpx.Response(200, headers={"Superserve-Local-Speed": "100"}), clock.now)
+    gate.note(told_speed("100"), clock.now)
     assert all(Pace(2.0).next_delay(outage) < 0.023 for _ in range(100))
     # However fast it is, and however short the interval.
-    gate.note(httpx.Response(200, headers={"Superserve-Local-Speed": "10000"}), clock.now)
+    gate.note(told_speed("10000"), clock.now)
     assert outage.scaled(2.0) == 0.002
     assert outage.scaled(0.001) == 0.001
     gate.note(httpx.Response(200), clock.now)
@@ -150,7 +155,17 @@ def test_polls_keep_up_with_a_local_server(clock: Clock) -> None:
 
 @pytest.mark.parametrize("header", ["", "0", "1", "-5", "fast", "nan", "inf", "1, 2", "0.001"])
 def test_a_speed_that_makes_no_sense_is_none(header: str) -> None:
-    assert policy.speed({"superserve-local-speed": header}) == 1
+    assert policy.speed(told_speed(header)) == 1
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+def test_a_server_on_this_machine_may_say_that_it_is_fast(host: str) -> None:
+    assert policy.speed(told_speed("100", host)) == 100
+
+
+@pytest.mark.parametrize("host", ["api.superserve.ai", "10.0.0.1", "localhost.example.com"])
+def test_a_server_elsewhere_cannot_have_itself_polled_faster(host: str) -> None:
+    assert policy.speed(told_speed("100", host)) == 1
 
 
 def test_while_polls_fail_they_come_every_few_seconds_however_long_the_interval(

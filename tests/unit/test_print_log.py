@@ -119,7 +119,7 @@ def test_by_default_it_prints_to_stdout(capsys):
 def test_forgotten_parentheses_are_noticed():
     with pytest.raises(ValidationError, match=r"pass on_log=print_log\(\), with parentheses"):
         print_log(BuildLogEvent(BuildLogStream.STDOUT, "hi"))
-    with pytest.raises(ValidationError, match="file: expected something to write to, got int"):
+    with pytest.raises(ValidationError, match="file: expected a text file that can be written, got int"):
         print_log(5)
 
 

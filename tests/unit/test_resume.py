@@ -187,7 +187,7 @@ def test_the_first_event_that_does_not_match_ends_the_comparison_and_tells_of_th
     read(replay, line("a", 1), line("b", 2), line("c", 3))
     assert read_texts(replay, line("a", 1), line("d", 4), line("b", 2), line("e", 5)) == ["(gap) d", "b", "e"]
     [warning] = warnings(caplog)
-    assert "hole" in warning
+    assert "missing" in warning
 
 
 def test_a_hole_is_told_on_the_events_own_fields():
@@ -399,7 +399,7 @@ def test_white_space_around_an_event_is_none_of_it():
 def test_a_message_that_is_no_event_is_skipped_with_one_warning_that_does_not_quote_it(message, caplog):
     assert read_texts(Replay(), line("a"), message, line("b"), message) == ["a", "b"]
     [warning] = warnings(caplog)
-    assert "no log event" in warning
+    assert "not a log event" in warning
     assert len(warning) < 100
     assert "secret" not in warning
 
