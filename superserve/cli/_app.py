@@ -192,7 +192,7 @@ def _as_line(found: dict[str, Any]) -> str:
 
 
 def _tell(text: str) -> None:
-    # Nobody may read it any more.
+    # stderr may be closed, too.
     with contextlib.suppress(OSError):
         click.echo(text, err=True, nl=bool(text))
 
@@ -219,6 +219,6 @@ def _explain(error: Exception) -> tuple[int, dict[str, Any], str]:
         code, category, name = _exits.USAGE, "usage", None
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
         message = message.removesuffix(".")
-        hint = f"{context.command_path} --help tells more" if context else None
+        hint = f"{context.command_path} --help shows the usage" if context else None
     text = f"superserve: {message}" + (f"{' ' if message.endswith('?') else '; '}{hint}" if hint else "")
     return code, _exits.usage(message, hint=hint, category=category, code=name), text

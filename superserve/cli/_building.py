@@ -43,7 +43,7 @@ _timeout_option = click.option(
 @file_option
 @output_options
 def plan(names: tuple[str, ...], files: tuple[str, ...], out: Output) -> None:
-    """Tell what `build` would do, and why. Nothing is written.
+    """Show what `build` would do, and why. Nothing is changed.
 
     \b
     Example:
@@ -59,14 +59,14 @@ def plan(names: tuple[str, ...], files: tuple[str, ...], out: Output) -> None:
 @file_option
 @click.option("--all", "everything", is_flag=True, help="All templates of the file.")
 @click.option("--no-wait", is_flag=True, help="Return once the builds are queued.")
-@click.option("--dry-run", is_flag=True, help="Tell what would be done, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("--yes", is_flag=True, help="Replace (delete and create) templates that differ without asking.")
 @_timeout_option
 @click.option(
     "--concurrency",
     type=click.IntRange(1),
     metavar="N",
-    help="With several: at most so many builds at a time.",
+    help="With several templates: the most builds to run at once.",
 )
 @output_options
 def build(
@@ -85,15 +85,15 @@ def build(
 
     They are created, rebuilt, replaced, or left as they are; `plan` tells which, and why.
 
-    The log goes to stderr; stdout has the templates that are ready. Ctrl-C stops watching and says how to come back; a
-    second one cancels the build.
+    The log goes to stderr, the ready templates to stdout. Ctrl-C stops watching and says how to come back; a second one
+    cancels the build.
 
     \b
     Example:
       superserve template build web
     """
     if not names and not everything:
-        raise click.UsageError("name templates of the file, or say --all")
+        raise click.UsageError("name templates of the file, or use --all")
     specs = load_specs(files, names)
     if any(problem.severity == "error" for spec in specs for problem in spec.check()):
         from superserve import SpecError
@@ -186,14 +186,14 @@ def _build_one(
 def _watch(
     build: "Build", out: Output, *, spec: "TemplateSpec | None" = None, timeout_s: float | None = None
 ) -> "TemplateInfo":
-    """Wait for a build with its log on stderr; Ctrl-C stops watching, another one soon after it cancels."""
+    """Wait for a build with its log on stderr. Ctrl-C stops watching; a second one soon after cancels the build."""
     from superserve import SandboxTimeoutError
 
     name = build.template.name
     try:
         return _wait(build, out, spec, timeout_s)
     except SandboxTimeoutError as error:
-        # The error's own speaks of Python.
+        # The error's own hint is for Python code.
         error.hint = f"the build goes on: {_ways_back(name)}"
         raise
     except KeyboardInterrupt as error:
@@ -233,7 +233,7 @@ def _start_many(client: "Superserve", specs: "Sequence[TemplateSpec]", out: Outp
             with _starting(spec.name):
                 infos.append(client.templates.ensure(spec, wait=False).get_info())
     except (SandboxError, KeyboardInterrupt) as error:
-        # That of the one amid which it was interrupted is not known.
+        # That of the one that was interrupted is not known.
         first = len(infos) + isinstance(error, KeyboardInterrupt)
         if left := [spec.name for spec in specs[first:]]:
             error.add_note(f"Not started: {', '.join(left)}.")
@@ -380,7 +380,7 @@ def _after_ctrl_c(cancels: "dict[str, Callable[[], object]]") -> list[str]:
 
 
 def _is_pressed_again() -> bool:
-    """Whether Ctrl-C comes again soon."""
+    """Whether Ctrl-C is pressed again soon."""
     pressed = threading.Event()
 
     def note(_signal: int, _frame: FrameType | None) -> None:
@@ -390,7 +390,7 @@ def _is_pressed_again() -> bool:
     try:
         click.echo("\nStopped watching; Ctrl-C again now cancels the build.", err=True)
         until = time.monotonic() + _SECOND_CTRL_C_S
-        # In short waits: where a signal reaches another thread first, a long one would hold up its handler.
+        # Wait in short steps: if another thread gets the signal first, a long wait would delay its handler.
         while not pressed.is_set() and time.monotonic() < until:
             pressed.wait(_LOOK_S)
         return pressed.is_set()

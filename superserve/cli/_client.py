@@ -27,7 +27,7 @@ def is_id(text: str) -> bool:
 
 
 def find_template(client: "Superserve", name: str) -> "Template":
-    """Return the template of a name or an id."""
+    """Return the template with a name or an id."""
     return client.templates.connect(name) if is_id(name) else client.templates.get_by_name(name)
 
 

@@ -64,7 +64,7 @@ def _matching(
                 found = [[info.name, info.id] for info in ask(client)]
                 _keep(kind, found)
     except SandboxError:
-        # A shell that completes nothing is better than one that shows errors amid a line.
+        # A shell that completes nothing is better than one that shows errors within a line.
         return []
     names = [name for name, _ in found if name.startswith(incomplete)]
     return sorted(set(names)) or [one_id for _, one_id in found if one_id.startswith(incomplete)]

@@ -120,7 +120,7 @@ class JointProgress:
         return _row(mark, f"{name:<{self._width}}  {shown}", took, style)
 
     def __rich__(self) -> Group:
-        """Draw it: one line each, cut at the terminal's width."""
+        """Return the lines to draw. Each is cut at the terminal's width."""
         rows = [
             self._line("·", name, build.part or "ending", build.seconds)
             for name, build in self._running.items()
@@ -149,7 +149,7 @@ def usual_s(builds: Sequence[TemplateBuildInfo]) -> float | None:
 
 @contextmanager
 def display(name: str, usual_s: float | None) -> Iterator[Callable[[BuildLogEvent], None]]:
-    """Yield what draws a build's events on the terminal of stderr."""
+    """Yield a function that draws a build's events on the terminal of stderr."""
     shown = Progress(name, usual_s=usual_s)
     with Live(shown, console=Console(stderr=True), refresh_per_second=_PER_SECOND, transient=False):
         yield shown

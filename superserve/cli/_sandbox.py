@@ -115,12 +115,12 @@ def _read_pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
 def _command_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED),
-        click.option("-w", "--cwd", metavar="DIR", help="Where it runs; the template's working directory by default."),
-        click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="A variable; may be given again."),
+        click.option("-w", "--cwd", metavar="DIR", help="The working directory; by default the template's."),
+        click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="A variable; may be repeated."),
         click.option("-i", "--interactive", is_flag=True, help="Read stdin to its end, and give it to the command."),
         click.option(
             "--timeout", "limit", type=Seconds(), default=3600.0, metavar="S",
-            help="Seconds that it may take; 3600 by default.",
+            help="Stop the command after this many seconds; 3600 by default.",
         ),
     ):  # fmt: skip
         command = option(command)
@@ -437,7 +437,7 @@ def _show_status(sandbox: "Sandbox", status: str, out: Output) -> None:
 def _for_each(name: str, verb: str, help_text: str, *, asks: bool = False) -> None:
     @sb.command(name, help=help_text)
     @click.argument("names", nargs=-1, required=True, shell_complete=complete_sandboxes)
-    @click.option("--yes", is_flag=True, hidden=not asks, help="Don't ask.")
+    @click.option("--yes", is_flag=True, hidden=not asks, help="Do not ask.")
     @output_options
     def command(*, names: tuple[str, ...], yes: bool, out: Output) -> None:
         with connected() as client:

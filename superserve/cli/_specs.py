@@ -16,7 +16,7 @@ SPEC_FILE: Final = "superserve.toml"
 
 
 def file_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command --file."""
+    """Add the option --file to a command."""
     return click.option(
         "-f",
         "--file",
@@ -29,7 +29,7 @@ def file_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def complete_specs(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Return names of a file's templates that begin so."""
+    """Return names of a file's templates that start with a text."""
     from superserve import SandboxError
     from superserve.specs import load_all
 
@@ -47,7 +47,7 @@ def load_specs(files: tuple[str, ...], names: tuple[str, ...]) -> "list[Template
     from superserve.specs._files import is_dockerfile
 
     if len(files) == len(names) == 1 and is_dockerfile(Path(files[0])):
-        # It has no name of its own.
+        # A Dockerfile contains no name.
         return [TemplateSpec.load(files[0], name=names[0])]
     specs = load_all(*files)
     for name in names:
@@ -62,7 +62,7 @@ def load_specs(files: tuple[str, ...], names: tuple[str, ...]) -> "list[Template
 @click.argument("path", default=SPEC_FILE)
 @click.option("--name", default="web", help="The template's name.")
 @click.option("--from", "image", default="python:3.11", help="The image to start from.")
-@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @output_options
 def init(path: str, name: str, image: str, force: bool, out: Output) -> None:
     """Write a spec file to start from.
@@ -78,9 +78,9 @@ def init(path: str, name: str, image: str, force: bool, out: Output) -> None:
 
     target = Path(path)
     if target.suffix != ".toml":
-        raise ValidationError(f"{path}: a spec file to start from is a .toml")
+        raise ValidationError(f"{path}: the name of a new spec file must end in .toml")
     if target.exists() and not force:
-        raise ConflictError(f"{path} is there already", hint="--force writes over it")
+        raise ConflictError(f"{path} already exists", hint="use --force to overwrite it")
     spec = (
         TemplateSpec(name=name, from_=image)
         .workdir("/app")
@@ -129,7 +129,7 @@ def check(names: tuple[str, ...], files: tuple[str, ...], strict: bool, out: Out
 
 @click.command(name="import")
 @click.argument("dockerfile", default="Dockerfile")
-@click.option("--name", help="The template's name; that of the folder by default.")
+@click.option("--name", help="The template's name; by default the folder's.")
 @output_options
 def import_(dockerfile: str, name: str | None, out: Output) -> None:
     """Turn a Dockerfile into a spec, on stdout.

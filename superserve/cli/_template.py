@@ -39,7 +39,7 @@ for _command in (
 
 @template.command()
 @click.argument("name", shell_complete=complete_templates)
-@click.option("--build", "build_id", metavar="ID", help="Which build; the newest by default.")
+@click.option("--build", "build_id", metavar="ID", help="The build; by default the newest.")
 @output_options
 def logs(name: str, build_id: str | None, out: Output) -> None:
     """Print the log of a build to its end.
@@ -83,7 +83,7 @@ def ls(prefix: str | None, out: Output) -> None:
 
 @template.command()
 @click.argument("name", shell_complete=complete_templates)
-@click.option("--timeline", is_flag=True, help="Where the time of the newest build went.")
+@click.option("--timeline", is_flag=True, help="Show how long each part of the newest build took.")
 @output_options
 def show(name: str, timeline: bool, out: Output) -> None:
     """Show a template (a name or an id) and its builds.
@@ -120,7 +120,7 @@ def show(name: str, timeline: bool, out: Output) -> None:
 
 @template.command()
 @click.argument("name", shell_complete=complete_templates)
-@click.option("--build", "build_id", metavar="ID", help="Which build; the newest by default.")
+@click.option("--build", "build_id", metavar="ID", help="The build; by default the newest.")
 @output_options
 def cancel(name: str, build_id: str | None, out: Output) -> None:
     """Cancel a build. One that has ended stays as it is.
