@@ -357,9 +357,8 @@ def test_a_command_is_run_with_what_it_needs():
 def test_a_tunnel_without_official_addresses_is_refused(capsys):
     from superserve.local.__main__ import main
 
-    with pytest.raises(SystemExit):
-        main(["--tunnel"])
-    assert "--tunnel needs --official" in capsys.readouterr().err
+    assert main(["--tunnel"]) == 2
+    assert "--tunnel belongs to --official" in capsys.readouterr().err
 
 
 def test_without_the_extra_all_but_connect_works(monkeypatch):
