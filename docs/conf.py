@@ -1,6 +1,7 @@
 """How Sphinx makes the site: `nox -s docs`. Nothing here asks another host."""
 
 from importlib.metadata import version as _version
+from pathlib import Path as _Path
 from typing import Any
 
 project = "Superserve for Python"
@@ -8,6 +9,9 @@ release = version = _version("superserve-client")
 html_title = f"{project} {release}"
 html_theme = "furo"
 html_copy_source = True
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_search_scorer = str(_Path(__file__).parent / "_search" / "scorer.js")
 html_show_sphinx = False
 html_show_copyright = False
 # What stands in single backquotes in docstrings is code.

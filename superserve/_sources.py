@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
@@ -27,7 +27,7 @@ Content = str | bytes | bytearray | memoryview | os.PathLike[str] | Readable | I
 
 
 class Source:
-    """Bytes to send.
+    """Bytes to send. Iterate over it, in sync or async code, to get them from the start.
 
     Attributes:
         size: The number of bytes, if it is known.
@@ -39,7 +39,7 @@ class Source:
         """Return all bytes if they are few and in memory: then the request can declare their number."""
         return None
 
-    def pieces(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytes]:
         """Yield the bytes, from the start.
 
         Raises:
@@ -47,9 +47,19 @@ class Source:
         """
         raise NotImplementedError
 
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield the bytes in async code."""
+        for piece in self:
+            yield piece
 
-def source(argument: str, content: object) -> Source:
+
+def source(argument: str, content: object, kind: type = Iterable) -> Source:
     """Return the source for some content.
+
+    Args:
+        argument: The argument's name, for errors.
+        content: The content that the caller passed.
+        kind: Which iterables are allowed: AsyncIterable allows both kinds.
 
     Raises:
         ValidationError: The content has no bytes.
@@ -63,6 +73,9 @@ def source(argument: str, content: object) -> Source:
         return LocalFile(argument, Path(content))
     if isinstance(content, io.TextIOBase):
         raise ValidationError(f"{argument}: the file is opened as text; open it with 'rb'")
+    # Before the check for `read`, which is a coroutine function if an async library has opened the file.
+    if kind is AsyncIterable and isinstance(content, AsyncIterable):
+        return _AwaitedPieces(argument, content)
     if callable(getattr(content, "read", None)):
         return _OpenFile(argument, content)  # type: ignore[arg-type]  # what it reads is checked
     try:
@@ -91,7 +104,7 @@ class LocalFile(Source):
         except OSError as error:
             raise unreadable(argument, path, error) from error
 
-    def pieces(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytes]:
         """Yield the bytes of the file."""
         try:
             with self._path.open("rb", buffering=0) as file:
@@ -109,7 +122,7 @@ class _Buffer(Source):
     def whole(self) -> bytes | None:
         return None if len(self._data) > PIECE else self._data.tobytes()
 
-    def pieces(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytes]:
         for start in range(0, len(self._data), PIECE):
             yield bytes(self._data[start : start + PIECE])
 
@@ -130,7 +143,7 @@ class _OpenFile(Source):
             # Pipes and sockets have no position.
             self._start = None
 
-    def pieces(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytes]:
         if self._start is not None:
             self._file.seek(self._start)
         elif self._is_used:
@@ -146,13 +159,28 @@ class _Pieces(Source):
         self._pieces = pieces
         self._is_used = False
 
-    def pieces(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytes]:
         iterator = iter(self._pieces)
         # A list can be iterated again. An iterator returns itself, and is used up.
         if self._is_used and iterator is self._pieces:
             raise _gone(self._argument)
         self._is_used = True
         for piece in iterator:
+            yield _checked(self._argument, piece)
+
+
+class _AwaitedPieces(Source):
+    def __init__(self, argument: str, pieces: AsyncIterable[object]) -> None:
+        self._argument = argument
+        self._pieces = pieces
+        self._is_used = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        iterator = aiter(self._pieces)
+        if self._is_used and iterator is self._pieces:
+            raise _gone(self._argument)
+        self._is_used = True
+        async for piece in iterator:
             yield _checked(self._argument, piece)
 
 

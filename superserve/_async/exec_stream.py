@@ -9,7 +9,7 @@ from superserve import _clock as time
 from superserve._http import policy
 from superserve._http.tasks_async import messages, next_piece
 from superserve._streams import sse
-from superserve._streams.exec import Event, Exit, Failure, read_message
+from superserve._streams.exec import Event, Exit, Failure, NoEventError, read_message
 
 # Seconds without a byte after which the stream counts as dead. The server sends some every 15.
 SILENCE_S: Final = 45.0
@@ -30,21 +30,24 @@ class AsyncExecStream:
         self._unfinished = 0
 
     async def read(self) -> AsyncGenerator[Event]:
-        """Yield the events of the command. The last one is its end.
+        """Yield the events of the command. The last one is its end, or the failure to get that.
 
-        Raises:
-            NoEventError: A message is invalid.
-                httpx.HTTPError: The stream broke, or the command's end is overdue.
+        Nothing is raised here. So what a caller raises between two events is never mistaken for an error of the stream.
         """
-        policy.refuse_packing(self._response)
-        sse.keep_alive(self._response)
-        async with messages(sse.wrap(self._response, self._bounded())) as found:
-            async for message in found:
-                self._unfinished = 0
-                for event in read_message(message.data) if message.data else ():
-                    yield event
-                    if isinstance(event, Exit | Failure):
-                        return
+        try:
+            policy.refuse_packing(self._response)
+            sse.keep_alive(self._response)
+            async with messages(sse.wrap(self._response, self._bounded())) as found:
+                async for message in found:
+                    self._unfinished = 0
+                    for event in read_message(message.data) if message.data else ():
+                        yield event
+                        if isinstance(event, Exit | Failure):
+                            return
+        except NoEventError as error:
+            yield Failure(f"its messages cannot be understood: {error}", None, has_started=True)
+        except httpx.HTTPError as error:
+            yield Failure(f"the stream of its output broke: {error}", None, has_started=True)
 
     async def _bounded(self) -> AsyncIterator[bytes]:
         """Yield the body, each piece within its deadline; raise if a message is too long."""

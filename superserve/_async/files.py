@@ -7,7 +7,7 @@ import math
 import os
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +59,7 @@ class AsyncFiles:
     async def write(
         self,
         path: RemotePath,
-        content: Content,
+        content: Content | AsyncIterable[bytes],
         *,
         atomic: bool = False,
         mode: int | None = None,
@@ -73,8 +73,8 @@ class AsyncFiles:
         Args:
             path: The file.
             content: A string (written as UTF-8), bytes or another buffer, a path-like object (a file on this machine), a
-                file opened for reading bytes, or an iterable of bytes. Content that can be read only once cannot be sent
-                again if that is necessary.
+                file opened for reading bytes, or an iterable of bytes (AsyncSandbox only: also an asynchronous one).
+                Content that can be read only once cannot be sent again if that is necessary.
             atomic: Whether to write to a temporary file first, and replace the file with a command, `mv`.
             mode: Permissions, such as 0o755, set with a command, `chmod`. Default: unchanged.
             timeout: See the class.
@@ -87,7 +87,7 @@ class AsyncFiles:
             ValidationError: An argument is invalid, or the server refused the path.
         """
         target = operations.file_path("path", path)
-        source = _sources.source("content", content)
+        source = _sources.source("content", content, AsyncIterable)
         permissions = None if mode is None else operations.mode(mode)
         how = _How(timeout, wake)
         await self._write(target, source, permissions, how, atomic=_arguments.flag("atomic", atomic))
@@ -517,7 +517,7 @@ class _Upload:
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         try:
-            for piece in self._source.pieces():
+            async for piece in self._source:
                 yield piece
                 self.sent += len(piece)
                 await self._meter.add(len(piece))

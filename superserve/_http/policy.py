@@ -21,6 +21,8 @@ from superserve._http.environment import is_loopback
 
 # A larger answer, in bytes after decompression, is refused before it fills the memory.
 ANSWER_LIMIT: Final = 64 * 1024 * 1024
+# Bytes of a refusal that are read. Its message is shortened for errors anyway.
+REFUSAL_LIMIT: Final = 64 * 1024
 # The longest single attempt to connect. It leaves time for a second attempt after a lost packet.
 CONNECT_TIMEOUT_S: Final = 10.0
 # The longest timeout of one socket operation: operating systems accept no more than 24 days.

@@ -189,7 +189,10 @@ def problem_of(response: httpx.Response, path: str, *, as_archive: bool) -> Sand
 
 def _explain_read(error: SandboxError, path: str) -> SandboxError:
     """Return the error for a refused or lost request to read a file."""
-    if isinstance(error, NotFoundError) and error.code is None and error.message != _NO_SUCH_ROUTE:
+    # These say that the request did not get to the sandbox's files.
+    is_page = "html" in error.headers.get("content-type", "").lower()
+    has_not_arrived = error.code is not None or error.message == _NO_SUCH_ROUTE or is_page
+    if isinstance(error, NotFoundError) and not has_not_arrived:
         return not_found(path, **details(error))
     return error
 

@@ -8,7 +8,6 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, overload
 
 import httpcore
-import httpx
 from superserve_api.api.exec_ import exec_run, exec_stream
 from superserve_api.models import ExecRequest
 
@@ -17,7 +16,7 @@ from superserve._http.tasks_sync import Worker, call, check_callback, shielded
 from superserve._operations import exec as operations
 from superserve._operations.exec import LONGEST_SILENT_S
 from superserve._streams import exec as messages
-from superserve._streams.exec import Exit, Failure, NoEventError
+from superserve._streams.exec import Exit, Failure
 from superserve._streams.output import TIMED_OUT, BytesOutput, TextOutput
 from superserve._sync.command_session import MARGIN_S, Callbacks, CommandSession
 from superserve._sync.exec_connection import ExecConnection
@@ -245,7 +244,7 @@ class Commands:
         )
         began_at = time.monotonic()
         stream = ExecStream(response, began_at + timeout_s + MARGIN_S)
-        end: Exit | Failure | None = None
+        end: Exit | Failure = Failure("the stream ended without the command's end", None, has_started=True)
         try:
             operations.check_event_stream(response, operation.action, output)
             with closing(stream.read()) as events:
@@ -259,18 +258,11 @@ class Commands:
                         called_at = time.monotonic()
                         call(callback, text)
                         stream.until += time.monotonic() - called_at
-        except NoEventError as error:
-            raise operations.unknown(f"its messages cannot be understood: {error}", action, output) from error
-        except httpx.HTTPError as error:
-            raise operations.unknown(f"the stream of its output broke: {error}", action, output) from error
         finally:
             with shielded():
                 response.close()
-        redactor = self._sandbox._data.redactor
-        if end is None:
-            raise operations.unknown("the stream ended without the command's end", action, output)
         if isinstance(end, Failure):
-            raise operations.read_failure(end, action, output, redactor)
+            raise operations.read_failure(end, action, output, self._sandbox._data.redactor)
         return output.result(end, timeout_s=timeout_s, duration_s=time.monotonic() - began_at)
 
     def _connect(

@@ -8,7 +8,7 @@ import math
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +60,7 @@ class Files:
     def write(
         self,
         path: RemotePath,
-        content: Content,
+        content: Content | Iterable[bytes],
         *,
         atomic: bool = False,
         mode: int | None = None,
@@ -74,8 +74,8 @@ class Files:
         Args:
             path: The file.
             content: A string (written as UTF-8), bytes or another buffer, a path-like object (a file on this machine), a
-                file opened for reading bytes, or an iterable of bytes. Content that can be read only once cannot be sent
-                again if that is necessary.
+                file opened for reading bytes, or an iterable of bytes (AsyncSandbox only: also an asynchronous one).
+                Content that can be read only once cannot be sent again if that is necessary.
             atomic: Whether to write to a temporary file first, and replace the file with a command, `mv`.
             mode: Permissions, such as 0o755, set with a command, `chmod`. Default: unchanged.
             timeout: See the class.
@@ -88,7 +88,7 @@ class Files:
             ValidationError: An argument is invalid, or the server refused the path.
         """
         target = operations.file_path("path", path)
-        source = _sources.source("content", content)
+        source = _sources.source("content", content, Iterable)
         permissions = None if mode is None else operations.mode(mode)
         how = _How(timeout, wake)
         self._write(target, source, permissions, how, atomic=_arguments.flag("atomic", atomic))
@@ -516,7 +516,7 @@ class _Upload:
 
     def _pieces(self) -> Iterator[bytes]:
         try:
-            for piece in self._source.pieces():
+            for piece in self._source:
                 yield piece
                 self.sent += len(piece)
                 self._meter.add(len(piece))

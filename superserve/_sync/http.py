@@ -129,16 +129,19 @@ class HTTPClient(private.Unredirected, httpx.Client):
 
 
 def read_whole(response: httpx.Response) -> httpx.Response:
-    """Read an answer to its end; raise if it is too long."""
+    """Read an answer to its end; raise if it is too long. Of a refusal, read the first 64 KiB."""
     chunks: list[bytes] = []
     said = response.headers.get("content-length", "")
     length = 0
     try:
-        policy.refuse_length(response.request, int(said) if said.isdecimal() else 0)
+        if response.is_success:
+            policy.refuse_length(response.request, int(said) if said.isdecimal() else 0)
         policy.refuse_packing(response)
         for chunk in response.iter_bytes():
             chunks.append(chunk)
             length += len(chunk)
+            if length > policy.REFUSAL_LIMIT and not response.is_success:
+                break
             policy.refuse_length(response.request, length)
     finally:
         response.close()

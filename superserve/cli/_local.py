@@ -38,7 +38,7 @@ def _serve(arguments: list[str]) -> int:
         return error.code if isinstance(error.code, int) else 2
 
 
-@local.command(context_settings=_FORWARD)
+@local.command(context_settings=_FORWARD, options_metavar=None)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS]")
 def up(arguments: tuple[str, ...]) -> int:
     """Serve until Ctrl-C. The environment to use it goes to stdout. Takes the options of python -m superserve.local.
@@ -50,7 +50,7 @@ def up(arguments: tuple[str, ...]) -> int:
     return _serve([*arguments])
 
 
-@local.command(context_settings=_FORWARD)
+@local.command(context_settings=_FORWARD, options_metavar=None)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS] -- COMMAND...")
 def run(arguments: tuple[str, ...]) -> int:
     """Run one command with a server of its own, and exit with its code. Takes the options of python -m superserve.local run.

@@ -47,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             api_key=options.api_key,
             execute=options.execute,
             isolation=options.isolation,
+            python=options.python,
             speed=options.speed,
             limits=not options.no_limits,
             state=options.state,
@@ -90,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         api_key=None,
         execute=False,
         isolation="auto",
+        python=None,
         speed=1.0,
         no_limits=False,
         state=None,
@@ -186,6 +188,11 @@ def _options() -> argparse.ArgumentParser:
         metavar="KIND",
         help="none: run commands of sandboxes as plain processes, whose absolute paths are this machine's (default: auto, "
         "which isolates them with bwrap or unshare, and refuses commands if neither works)",
+    )
+    options.add_argument(
+        "--python",
+        metavar="PATH",
+        help="the interpreter that build steps and commands of sandboxes find as python (default: this machine's)",
     )
     options.add_argument(
         "--speed", type=float, metavar="N", help="shorten every wait N times (default: 1, at most 10000)"

@@ -460,7 +460,7 @@ def test_a_command_cannot_change_this_machine(http, server, monkeypatch, program
 def test_nothing_runs_where_nothing_keeps_it_apart(monkeypatch):
     from superserve.local._resources import sandbox_machines
 
-    monkeypatch.setattr(sandbox_machines, "find_space", lambda: "bwrap is not installed")
+    monkeypatch.setattr(sandbox_machines, "find_space", lambda _python: "bwrap is not installed")
     with (
         LocalServer(limits=False) as server,
         httpx.Client(base_url=server.base_url, headers={"X-API-Key": server.api_key}, verify=False) as http,

@@ -235,7 +235,7 @@ def test_a_tunnel_without_official_addresses_is_refused(capsys):
 
     with pytest.raises(SystemExit):
         main(["--tunnel"])
-    assert "--tunnel belongs to --official" in capsys.readouterr().err
+    assert "--tunnel needs --official" in capsys.readouterr().err
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch):

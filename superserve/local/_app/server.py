@@ -17,6 +17,7 @@ from superserve.local._app.server_thread import BACKLOG, ServerThread
 from superserve.local._app.settings import Settings
 from superserve.local._faults.faults import Faults
 from superserve.local._faults.registry import Registry
+from superserve.local._machines.interpreter import Interpreter
 from superserve.local._machines.sandboxes.scripts import Commands
 from superserve.local._official.addresses import OfficialAddresses
 from superserve.local._resources import OPERATIONS
@@ -53,6 +54,9 @@ class LocalServer:
         newer: Whether to answer like a later version of the server: more fields, unknown statuses, paging.
         isolation: How commands of sandboxes are isolated from this machine. `auto` uses bwrap or `unshare`, and refuses
             commands if neither works. `none` runs them as plain processes, whose absolute paths are this machine's.
+        python: The path of a Python interpreter. Build steps (`execute`) and commands of sandboxes find it as `python` and
+            `python3`, with the packages of its venv if it has one. They can read it, but not change it. Default: the
+            programs that this machine has in the usual folders.
         seed: Makes the ids of teams, templates and builds, and random faults, the same on every run.
         state: A file that keeps templates, builds, teams and keys between runs. It is created if it does not exist.
             Default: nothing is kept.
@@ -89,6 +93,7 @@ class LocalServer:
         system_templates: bool = True,
         newer: bool = False,
         isolation: str = "auto",
+        python: str | os.PathLike[str] | None = None,
         seed: int | None = None,
         state: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -106,6 +111,7 @@ class LocalServer:
             system_templates=arguments.check_flag("system_templates", system_templates),
             newer=arguments.check_flag("newer", newer),
             isolation=arguments.check_choice("isolation", isolation, "auto", "none"),
+            python=None if python is None else Interpreter.find(python),
             seed=seed,
             state=_read_path(state),
         )

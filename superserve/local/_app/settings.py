@@ -5,6 +5,7 @@ from pathlib import Path
 import attrs
 
 from superserve.local._app.limits import Limits
+from superserve.local._machines.interpreter import Interpreter
 
 
 @attrs.frozen
@@ -21,6 +22,8 @@ class Settings:
     seed: int | None
     isolation: str
     """`auto`, or `none` to run commands of sandboxes without isolation from this machine."""
+    python: Interpreter | None
+    """The interpreter that commands find as `python`; None for this machine's own."""
     state: Path | None
     """The file that keeps the rows; None to keep them in memory only."""
 

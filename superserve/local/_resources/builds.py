@@ -158,7 +158,7 @@ def _make_runner(settings: Settings, clock: Clock, images: dict[str, Scratch]) -
     if settings.execute:
         from superserve.local._machines.processes import ExecuteRunner
 
-        return ExecuteRunner(speed=settings.speed, images=images)
+        return ExecuteRunner(speed=settings.speed, images=images, python=settings.python)
     from superserve.local._machines.pretend import PretendRunner
 
     return PretendRunner(clock)

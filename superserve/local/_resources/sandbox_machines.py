@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 
+from superserve.local._machines.interpreter import Interpreter
 from superserve.local._machines.sandboxes.guest import Guest, Lost
 from superserve.local._machines.sandboxes.spaces import Space, Unisolated, find_space, make_folders
 from superserve.local._machines.scratch import Scratch, sweep
@@ -23,6 +24,7 @@ class Machines:
         rows: The sandboxes.
         templates: Their templates.
         images: The files of the templates' builds.
+        python: The interpreter that their commands find as `python`.
     """
 
     def __init__(
@@ -31,11 +33,13 @@ class Machines:
         rows: Table[SandboxRow],
         templates: Table[TemplateRow],
         images: Mapping[str, Scratch],
+        python: Interpreter | None = None,
     ) -> None:
         self._isolation = isolation
         self._rows = rows
         self._templates = templates
         self._images = images
+        self._python = python
         self.env_vars: dict[str, Mapping[str, str]] = {}
         """The variables of `create`. They are kept in the machine's memory only, as on the real server."""
         self.space: Space | str | None = None
@@ -53,10 +57,10 @@ class Machines:
             return "commands of sandboxes run on Linux only: elsewhere, answer them with server.commands"
         if self.space is None:
             if self._isolation == "none":
-                self.space = Unisolated()
+                self.space = Unisolated(self._python)
             else:
                 await asyncio.to_thread(sweep)
-                self.space = await asyncio.to_thread(find_space)
+                self.space = await asyncio.to_thread(find_space, self._python)
         if isinstance(self.space, str):
             return (
                 f"commands cannot be isolated from this machine: {self.space}; install bubblewrap, or use "

@@ -62,6 +62,7 @@ class SandboxResource(Resource):
             self.rows,
             self.templates.rows,
             services.resource(BuildResource).images,
+            services.settings.python,
         )
         self.templates.deletion_checks.append(self._check_unused)
         self.on_pause: list[Callable[[str], None]] = []

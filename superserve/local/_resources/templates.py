@@ -28,6 +28,8 @@ _CATALOGUE = [
     ("base", "debian:12", 1, 1024, 4096),
     ("python-3.11", "python:3.11", 1, 1024, 4096),
     ("node-22", "node:22", 1, 1024, 4096),
+    # The one that agno's tools take.
+    ("code-interpreter", "python:3.11", 1, 1024, 4096),
     ("openclaw", "node:22", 2, 2048, 8192),
     ("desktop", "debian:12", 2, 4096, 8192),
 ]

@@ -256,7 +256,7 @@ async def test_s14_the_end_of_the_command_is_not_waited_beyond(box):
     wire.until(lambda: wire.open_connections == 0)
 
 
-async def test_s13_keepalives_do_not_put_off_the_deadline(box, monkeypatch):
+async def test_s13_surprise_22_keepalives_do_not_put_off_the_deadline(box, monkeypatch):
     monkeypatch.setattr(commands, "MARGIN_S", -0.9)
 
     def script(peer, _request):

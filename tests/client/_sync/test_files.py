@@ -259,7 +259,7 @@ def test_s28_a_packed_file_is_not_unpacked(box):
         sandbox.files.read("/x")
 
 
-def test_s13_bytes_that_drip_do_not_put_off_the_deadline(box):
+def test_s13_surprise_22_bytes_that_drip_do_not_put_off_the_deadline(box):
     def script(peer, _request):
         peer.send(head(200, {"Content-Length": "1000000"}))
         peer.drip(b"a" * 10_000, 0.001)

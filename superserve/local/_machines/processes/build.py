@@ -5,6 +5,7 @@ import posixpath
 import shlex
 
 from superserve.local._machines import jobs
+from superserve.local._machines.interpreter import USUAL_PATH
 from superserve.local._machines.jobs import (
     BuildFailed,
     BuildJob,
@@ -17,9 +18,6 @@ from superserve.local._machines.processes.isolation import Isolation
 from superserve.local._machines.processes.limits import Limits
 from superserve.local._machines.processes.machine import Command, Exit, Machine
 from superserve.local._machines.scratch import Scratch
-
-# The default PATH of steps. An env step may set another one.
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class _StepError(Exception):
@@ -132,7 +130,7 @@ class Build:
     def _base_environment(self) -> dict[str, str]:
         # Nothing from the server's own environment: it contains keys and tokens.
         return {
-            "PATH": _PATH,
+            "PATH": USUAL_PATH,
             "HOME": self._path(self._home()),
             "USER": self._user,
             "TERM": "dumb",

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 from superserve.local._app.clock import monotonic
+from superserve.local._machines.interpreter import USUAL_PATH, Interpreter
 from superserve.local._machines.program import find_program
 from superserve.local._machines.scratch import Scratch
 
@@ -37,8 +38,9 @@ _CLEAN_LOOKS = 3
 class Unisolated:
     """Steps are plain processes. They start in the scratch folder, but can leave it."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, python: Interpreter | None = None) -> None:
         self._reason = reason
+        self._python = python
 
     def describe(self, scratch: Scratch) -> tuple[str, ...]:
         """Return the first lines of the build's log."""
@@ -66,20 +68,24 @@ class Unisolated:
             time.sleep(0.01)
 
     def variables(self, scratch: Scratch) -> dict[str, str]:
-        """Return TMPDIR, so that temporary files stay in the scratch folder."""
-        return {"TMPDIR": self.path(scratch, "/tmp")}  # noqa: S108 - below the scratch folder
+        """Return TMPDIR, so that temporary files stay in the scratch folder; with a `python`, PATH too."""
+        path = _find_python(self._python, scratch, is_isolated=False)
+        return {**path, "TMPDIR": self.path(scratch, "/tmp")}  # noqa: S108 - below the scratch folder
 
     def agent_command(self, scratch: Scratch, workdirs: Iterable[str]) -> list[str]:  # noqa: ARG002 - not needed here
         """Prepare the scratch folder, and return the command that starts agent.py. The caller appends its settings."""
         _make_folders(scratch)
+        if self._python is not None:
+            list(self._python.offer(scratch.folder))
         return [sys.executable, *_PYTHON_OPTIONS, str(_AGENT)]
 
 
 class Bwrap:
     """Steps see the scratch folder as `/`, with this machine's programs read-only, and only the loopback network."""
 
-    def __init__(self, program: str) -> None:
+    def __init__(self, program: str, python: Interpreter | None = None) -> None:
         self._program = program
+        self._python = python
 
     def describe(self, scratch: Scratch) -> tuple[str, ...]:  # noqa: ARG002 - steps don't see its path
         """Return the first line of the build's log."""
@@ -94,9 +100,9 @@ class Bwrap:
     def kill_strays(self, scratch: Scratch) -> None:
         """Do nothing: without their agent the processes are gone."""
 
-    def variables(self, scratch: Scratch) -> dict[str, str]:  # noqa: ARG002 - nothing depends on it
-        """Return nothing: all paths are the usual ones."""
-        return {}
+    def variables(self, scratch: Scratch) -> dict[str, str]:
+        """Return PATH with a `python`, else nothing: all paths are the usual ones."""
+        return _find_python(self._python, scratch, is_isolated=True)
 
     def agent_command(self, scratch: Scratch, workdirs: Iterable[str]) -> list[str]:
         """Prepare the scratch folder, and return the command that starts agent.py.
@@ -112,7 +118,7 @@ class Bwrap:
             "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL",
             "--bind", str(scratch.root), "/",
             *_bind_programs(scratch.root, workdirs),
-            *_bind_python(),
+            *_bind_pythons(scratch, self._python),
             "--ro-bind", str(_AGENT), _AGENT_INSIDE,
             "--proc", "/proc",
             "--dev", "/dev",
@@ -125,18 +131,20 @@ class Bwrap:
 Isolation = Unisolated | Bwrap
 
 
-def find_isolation() -> Isolation:
-    """Return the best isolation that works on this machine. It is found by running it once."""
+def find_isolation(python: Interpreter | None = None) -> Isolation:
+    """Return the best isolation that works on this machine. It is found by running it once. Steps find `python` in it."""
     program = shutil.which("bwrap")
     if program is None:
-        return Unisolated("bwrap is not installed")
-    isolation = Bwrap(program)
+        return Unisolated("bwrap is not installed", python)
+    isolation = Bwrap(program, python)
     scratch = Scratch()
     try:
         problem = _probe(isolation, scratch)
     finally:
         scratch.remove()
-    return Unisolated(f"bwrap is installed but does not work here: {problem}") if problem else isolation
+    if problem:
+        return Unisolated(f"bwrap is installed but does not work here: {problem}", python)
+    return isolation
 
 
 def read_agent_environment() -> dict[str, str]:
@@ -225,7 +233,15 @@ def _count_bytes(folder: pathlib.Path, enough: int) -> int:
     return count
 
 
-def _bind_python() -> Iterator[str]:
-    for prefix in {sys.base_prefix, sys.base_exec_prefix}:
-        if pathlib.Path(prefix).parts[1] not in _PROGRAMS:
-            yield from ("--ro-bind", prefix, prefix)
+def _bind_pythons(scratch: Scratch, python: Interpreter | None) -> Iterator[str]:
+    """Yield the options that show the Python of the agent, and that of the steps."""
+    own = dict.fromkeys((sys.base_prefix, sys.base_exec_prefix))
+    for source, target in (*zip(own, own, strict=True), *(python.offer(scratch.folder) if python else ())):
+        if pathlib.Path(target).parts[1] not in _PROGRAMS:
+            yield from ("--ro-bind", source, target)
+
+
+def _find_python(python: Interpreter | None, scratch: Scratch, *, is_isolated: bool) -> dict[str, str]:
+    if python is None:
+        return {}
+    return {"PATH": f"{python.search_path(scratch.folder, is_isolated=is_isolated)}:{USUAL_PATH}"}

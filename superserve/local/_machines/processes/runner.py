@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from superserve.local._machines.interpreter import Interpreter
 from superserve.local._machines.jobs import BuildJob, Log
 from superserve.local._machines.processes.build import Build, list_workdirs
 from superserve.local._machines.processes.isolation import Isolation, Unisolated, find_isolation
@@ -21,8 +22,8 @@ class ExecuteRunner:
     """Carries out builds by running their steps as processes of this user, each build in a scratch folder.
 
     `speed` shortens the waits around start_cmd and ready_cmd, not the time limits of real work. With `isolate=False` bwrap is
-    not used. `images` gets the files of the last successful build of each template. Raises NotImplementedError without POSIX
-    processes (Windows).
+    not used. `images` gets the files of the last successful build of each template. Steps find the interpreter
+    `python` under that name. Raises NotImplementedError without POSIX processes (Windows).
     """
 
     kills_on_cancel = True
@@ -34,11 +35,14 @@ class ExecuteRunner:
         limits: Limits | None = None,
         isolate: bool = True,
         images: dict[str, Scratch] | None = None,
+        python: Interpreter | None = None,
     ) -> None:
         if os.name != "posix":
             raise NotImplementedError("execute mode needs a POSIX system: run builds in pretend mode here")
         self._limits = (limits or Limits()).at_speed(speed)
-        self._isolation: Isolation = find_isolation() if isolate else Unisolated("bwrap is switched off")
+        self._isolation: Isolation = (
+            find_isolation(python) if isolate else Unisolated("bwrap is switched off", python)
+        )
         self._endings: set[asyncio.Task[None]] = set()
         self._images = images
         self._swept = False

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 
+from superserve.local._machines.interpreter import USUAL_PATH, Interpreter
 from superserve.local._machines.program import find_program
 from superserve.local._machines.sandboxes.agent import MESSAGE_BYTES
 from superserve.local._machines.scratch import Scratch
@@ -27,11 +28,14 @@ class Bwrap:
     """A root, processes and a network of the sandbox's own, with bwrap."""
 
     is_isolated = True
-    programs = ""
-    """Where programs are, besides the usual folders."""
 
-    def __init__(self, program: str) -> None:
+    def __init__(self, program: str, python: Interpreter | None = None) -> None:
         self._program = program
+        self._python = python
+
+    def search_path(self, scratch: Scratch) -> str:
+        """Return where commands find programs."""
+        return _list_search_path(scratch, self._python)
 
     def root(self, scratch: Scratch) -> str:  # noqa: ARG002 - processes see it as the root
         """Return the prefix of absolute paths for processes of the sandbox."""
@@ -48,7 +52,7 @@ class Bwrap:
             # Without this, a command could make this machine's folders writable.
             "--cap-drop", "ALL",
             "--bind", str(scratch.root), "/",
-            *(word for source, target in _list_binds(scratch.root) for word in ("--ro-bind", source, target)),
+            *(word for source, target in _list_binds(scratch, self._python) for word in ("--ro-bind", source, target)),
             "--proc", "/proc", "--dev", "/dev", "--chdir", "/",
             "--setenv", "SUPERSERVE_ISOLATED", "1",
             "--", *_inner_command(),
@@ -60,10 +64,14 @@ class Unshared:
     """The same with the kernel's namespaces only, for machines without bwrap."""
 
     is_isolated = True
-    programs = ""
 
-    def __init__(self, program: str) -> None:
+    def __init__(self, program: str, python: Interpreter | None = None) -> None:
         self._program = program
+        self._python = python
+
+    def search_path(self, scratch: Scratch) -> str:
+        """Return where commands find programs."""
+        return _list_search_path(scratch, self._python)
 
     def root(self, scratch: Scratch) -> str:  # noqa: ARG002 - processes see it as the root
         """Return the prefix of absolute paths for processes of the sandbox."""
@@ -72,7 +80,7 @@ class Unshared:
     def command(self, scratch: Scratch) -> list[str]:
         """Prepare the folder, and return the command that starts the agent in it."""
         make_folders(scratch)
-        binds = [list(each) for each in _list_binds(scratch.root)]
+        binds = [list(each) for each in _list_binds(scratch, self._python)]
         settings = {"root": str(scratch.root), "binds": binds, "command": _inner_command()}
         # fmt: off
         return [
@@ -86,7 +94,14 @@ class Unisolated:
     """No namespaces: absolute paths in commands are this machine's."""
 
     is_isolated = False
-    programs = os.environ.get("PATH", "")
+
+    def __init__(self, python: Interpreter | None = None) -> None:
+        self._python = python
+
+    def search_path(self, scratch: Scratch) -> str:
+        """Return where commands find programs: where this server does, too."""
+        own = [self._python.search_path(scratch.folder, is_isolated=False)] if self._python else []
+        return ":".join([*own, os.environ.get("PATH", ""), USUAL_PATH])
 
     def root(self, scratch: Scratch) -> str:
         """Return the prefix of absolute paths in the files API."""
@@ -95,14 +110,16 @@ class Unisolated:
     def command(self, scratch: Scratch) -> list[str]:
         """Prepare the folder, and return the command that starts the agent."""
         make_folders(scratch)
+        if self._python is not None:
+            list(self._python.offer(scratch.folder))
         return [sys.executable, *_PYTHON_OPTIONS, str(find_program(_PACKAGE, "agent.py"))]
 
 
 Space = Bwrap | Unshared | Unisolated
 
 
-def find_space() -> Space | str:
-    """Return a space that works on this machine (each is tried once), or why none does."""
+def find_space(python: Interpreter | None = None) -> Space | str:
+    """Return a space that works on this machine (each is tried once), or why none does. Commands find `python` in it."""
     problems: list[str] = []
     kinds: dict[str, type[Bwrap | Unshared]] = {"bwrap": Bwrap, "unshare": Unshared}
     for name, kind in kinds.items():
@@ -110,7 +127,7 @@ def find_space() -> Space | str:
         if program is None:
             problems.append(f"{name} is not installed")
             continue
-        space = kind(program)
+        space = kind(program, python)
         scratch = Scratch()
         try:
             problem = _probe(space.command(scratch))
@@ -176,11 +193,19 @@ def _inner_command() -> list[str]:
     return [os.path.realpath(sys.executable), *_PYTHON_OPTIONS, _INSIDE]
 
 
-def _list_binds(root: pathlib.Path) -> list[tuple[str, str]]:
+def _list_search_path(scratch: Scratch, python: Interpreter | None) -> str:
+    own = [python.search_path(scratch.folder, is_isolated=True)] if python else []
+    return ":".join([*own, USUAL_PATH])
+
+
+def _list_binds(scratch: Scratch, python: Interpreter | None) -> list[tuple[str, str]]:
     """Return what to mount read-only, and where. Links to it are created."""
-    binds = [bind for name in _PROGRAMS for bind in _merge(pathlib.Path("/", name), root / name)]
-    prefixes = dict.fromkeys((sys.base_prefix, sys.base_exec_prefix))
-    binds += [(each, each) for each in prefixes if pathlib.Path(each).parts[1] not in _PROGRAMS]
+    binds = [bind for name in _PROGRAMS for bind in _merge(pathlib.Path("/", name), scratch.root / name)]
+    own = dict.fromkeys((sys.base_prefix, sys.base_exec_prefix))
+    pythons = [*zip(own, own, strict=True), *(python.offer(scratch.folder) if python else ())]
+    binds += [
+        (source, target) for source, target in pythons if pathlib.Path(target).parts[1] not in _PROGRAMS
+    ]
     return [*binds, (str(find_program(_PACKAGE, "agent.py")), _INSIDE)]
 
 
