@@ -497,7 +497,7 @@ def live(server, colour_type, *, examples, steps):
 
 @pytest.mark.parametrize("colour_type", [Plain, Awaited])
 def test_client_and_server_agree_with_a_model_of_a_sandboxs_life(model_server, colour_type):
-    live(model_server, colour_type, examples=5, steps=15)
+    live(model_server, colour_type, examples=3, steps=15)
 
 
 @pytest.mark.slow
