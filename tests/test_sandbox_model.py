@@ -503,4 +503,4 @@ def test_client_and_server_agree_with_a_model_of_a_sandboxs_life(model_server, c
 @pytest.mark.slow
 @pytest.mark.parametrize("colour_type", [Plain, Awaited])
 def test_they_agree_in_long_lives_too(model_server, colour_type):
-    live(model_server, colour_type, examples=int(os.environ.get("MODEL_EXAMPLES", "25")), steps=60)
+    live(model_server, colour_type, examples=int(os.environ.get("MODEL_EXAMPLES", "10")), steps=50)
