@@ -8,6 +8,8 @@ project = "Superserve for Python"
 release = version = _version("superserve-client")
 html_title = f"{project} {release}"
 html_theme = "furo"
+# Its dark style underlines names of modules, as if they were links.
+pygments_dark_style = "github-dark"
 html_copy_source = True
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
