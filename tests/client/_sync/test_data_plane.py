@@ -325,7 +325,7 @@ def test_s26_tokens_are_in_no_text(known, caplog, answer):
 
 
 @pytest.mark.parametrize("call", EVERYTHING)
-def test_s26_no_secret_of_either_plane_is_shown_whoever_repeats_it(
+def test_s26_no_secret_of_either_plane_is_shown_whoever_repeats_it(  # noqa: PLR0917 - fixtures
     serve, connect, key, caplog, monkeypatch, call
 ):
     monkeypatch.setattr(sandbox_life, "ADOPT_S", 0.01)
