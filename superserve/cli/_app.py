@@ -199,7 +199,7 @@ def _tell(text: str) -> None:
 
 def _explain(error: Exception) -> tuple[int, dict[str, Any], str]:
     """Return an error's exit code, its JSON, and its text for people."""
-    if isinstance(error, _exits.Own):
+    if isinstance(error, _exits.OwnFailure):
         return error.exit_code, *_explain(error.error)[1:]
     if isinstance(error, SandboxError):
         text = f"superserve: {_exits.text_of(error)}"

@@ -155,7 +155,7 @@ def rm(names: tuple[str, ...], yes: bool, dry_run: bool, out: Output) -> None:
         # By their ids: a name and an id may be the same template's.
         found = [*{one.id: one for one in (find_own_template(client, name) for name in names)}.values()]
         if not dry_run:
-            out.sure(f"delete {_listed([one.name for one in found])}", yes=yes)
+            out.confirm(f"delete {_listed([one.name for one in found])}", yes=yes)
             for one in found:
                 one.delete()
     out.data(

@@ -73,7 +73,7 @@ class DataPlane:
 
     def takes(self, scope: Scope) -> bool:
         """Whether a request is for this plane: by its path, or by a host name that starts with a sandbox id."""
-        label = Headers(scope=scope).get("host", "").partition(".")[0]
+        label = dict(scope["headers"]).get(b"host", b"").partition(b".")[0].decode("latin-1")
         return scope["path"] in self._paths or _LABEL.fullmatch(label) is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -30,6 +30,7 @@ class ApiRequest:
 Handler: TypeAlias = Callable[[ApiRequest], Awaitable[Answer]]
 M = TypeVar("M", bound=Callable[[Any, ApiRequest], Awaitable[Answer]])
 
+_CANONICAL = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _HEX = re.compile(r"[0-9A-Fa-f]{32}")
 _DASHED = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _URN = "urn:uuid:"
@@ -105,6 +106,8 @@ def _read_id(name: str, value: str) -> str:
     The server accepts four forms, in any case: 36 characters, the same after `urn:uuid:` or between any two characters,
     and 32 digits without dashes.
     """
+    if _CANONICAL.fullmatch(value):
+        return value
     text = drop_region(value) if name == "sandbox_id" else value
     # The lengths are in bytes.
     size = len(text.encode("utf-8", "replace"))
