@@ -73,7 +73,7 @@ def serve(arguments: Sequence[str] | None = None, *, program: str = PROGRAM) -> 
         parser.error("--drain does not go with run: its server stops when COMMAND has ended")
     if options.action not in {None, "run"}:
         parser.error(
-            f"{options.action!r} is no subcommand: the only one is run, as in {program} run -- COMMAND ..."
+            f"{options.action!r} is not a subcommand: the only one is run, as in {program} run -- COMMAND ..."
             if program == PROGRAM
             else f"{options.action!r} is no option"
         )
@@ -339,7 +339,7 @@ def _why_not(word: str) -> Failure:
     path = Path(word)
     if path.name == word or not path.exists():
         return Failure("command not found", COMMAND_NOT_FOUND, about=word)
-    reason = "is a directory" if path.is_dir() else "is not executable, chmod +x makes it so"
+    reason = "is a directory" if path.is_dir() else "is not executable; chmod +x makes it executable"
     return Failure(reason, COMMAND_NOT_RUNNABLE, about=word)
 
 
