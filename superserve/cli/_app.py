@@ -154,7 +154,7 @@ def run(arguments: Sequence[str]) -> int:
         found = _exits.usage(" ".join(("interrupted.", *notes)), category="interrupted")
         _tell(_as_line(found) if as_json else "\n".join(notes))
         return _exits.INTERRUPTED
-    except (click.ClickException, _exits.Refused, _exits.Own, SandboxError) as error:
+    except (click.ClickException, _exits.Refused, _exits.OwnFailure, SandboxError) as error:
         code, found, text = _explain(error)
         _tell(_as_line(found) if as_json else text)
         return code

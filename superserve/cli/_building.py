@@ -125,7 +125,7 @@ def _show_plans(plans: "dict[str, Plan]", out: Output) -> None:
 
 def _confirm(name: str, made: "Plan", out: Output, *, yes: bool) -> None:
     if made.action == "replace":
-        out.sure(f"delete template {name} and create it anew ({'; '.join(made.reasons)})", yes=yes)
+        out.confirm(f"delete template {name} and create it anew ({'; '.join(made.reasons)})", yes=yes)
 
 
 def _show_ready(infos: "Sequence[TemplateInfo]", out: Output, value: Any = None) -> None:

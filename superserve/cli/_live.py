@@ -114,7 +114,7 @@ class JointProgress:
     def _line(self, mark: str, name: str, text: str, seconds: float) -> Text:
         style = {"✓": "green", "✗": "red"}.get(mark, "bold")
         took = f"{seconds:.0f}s" if mark == "·" else f"{seconds:.1f}s"
-        shown = " ".join(_log_lines.as_shown(text).split())
+        shown = " ".join(_log_lines.final_text(text).split())
         if len(name) > self._width:
             name = f"{name[: self._width - 1]}…"
         return _row(mark, f"{name:<{self._width}}  {shown}", took, style)

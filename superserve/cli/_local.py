@@ -43,7 +43,7 @@ def _serve(name: str, arguments: tuple[str, ...]) -> int:
             raise ValidationError(failure.reason, hint=hint) from failure
         # Of a command that cannot be run, its name stands before the reason.
         text = failure.reason if failure.exit_code == 1 else str(failure)
-        raise _exits.Own(SandboxError(text), failure.exit_code) from failure
+        raise _exits.OwnFailure(SandboxError(text), failure.exit_code) from failure
     except SystemExit as error:
         # Of --help and --version.
         return error.code if isinstance(error.code, int) else 0
