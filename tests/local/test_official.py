@@ -358,7 +358,7 @@ def test_a_tunnel_without_official_addresses_is_refused(capsys):
     from superserve.local.__main__ import main
 
     assert main(["--tunnel"]) == 2
-    assert "--tunnel belongs to --official" in capsys.readouterr().err
+    assert "--tunnel needs --official" in capsys.readouterr().err
 
 
 def test_without_the_extra_all_but_connect_works(monkeypatch):
