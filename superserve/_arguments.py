@@ -54,7 +54,7 @@ def identifier(argument: str, value: object) -> str:
     checked = text(argument, value)
     if not _ID.fullmatch(checked):
         raise ValidationError(
-            f"{argument}: expected an id such as '7a3f2b8c-1234-4c50-8888-8dd25736052a', got {_shown(value)}; "
+            f"{argument}: expected an id such as '7a3f2b8c-1234-4c50-8888-8dd25736052a', got {_show(value)}; "
             f"{WHERE_IDS_ARE[argument]}"
         )
     return checked
@@ -66,7 +66,7 @@ def sandbox_id(value: object) -> str:
     if not is_sandbox_id(checked):
         raise ValidationError(
             "sandbox_id: expected an id such as '7a3f2b8c-1234-4c50-8888-8dd25736052a', with or without a region such as "
-            f"'sb-usw-' in front, got {_shown(value)}; {WHERE_IDS_ARE['sandbox_id']}"
+            f"'sb-usw-' in front, got {_show(value)}; {WHERE_IDS_ARE['sandbox_id']}"
         )
     return checked
 
@@ -89,7 +89,7 @@ def template_name(value: object) -> str:
     if not _NAME.fullmatch(checked) or len(checked) > _NAME_LENGTH:
         raise ValidationError(
             f"name: expected 1 to {_NAME_LENGTH} lower-case letters, digits and . _ / - that start and end with a "
-            f"letter or digit, got {_shown(value)}"
+            f"letter or digit, got {_show(value)}"
         )
     return checked
 
@@ -98,7 +98,7 @@ def base_image(value: object) -> str:
     """Return `value` if it can be an image reference. The server would notice spaces only when the build runs."""
     checked = text("from_", value)
     if any(character.isspace() for character in checked):
-        raise ValidationError(f"from_: an image reference has no spaces, got {_shown(value)}")
+        raise ValidationError(f"from_: an image reference has no spaces, got {_show(value)}")
     return checked
 
 
@@ -126,7 +126,7 @@ def count(argument: str, value: object) -> int:
     if number is None or isinstance(value, bool):
         raise ValidationError(f"{argument}: expected an integer, got {_kind(value)}")
     if not 1 <= number <= _MOST:
-        raise ValidationError(f"{argument}: expected an integer from 1 to {_MOST}, got {_shown(value)}")
+        raise ValidationError(f"{argument}: expected an integer from 1 to {_MOST}, got {_show(value)}")
     return number
 
 
@@ -136,7 +136,7 @@ def seconds(argument: str, value: object) -> float:
         raise ValidationError(f"{argument}: expected a number of seconds, got {_kind(value)}")
     if not 0 < value <= _MOST_SECONDS:
         raise ValidationError(
-            f"{argument}: expected seconds above 0 and up to {_MOST_SECONDS:.0f}, got {_shown(value)}"
+            f"{argument}: expected seconds above 0 and up to {_MOST_SECONDS:.0f}, got {_show(value)}"
         )
     return float(value)
 
@@ -207,7 +207,7 @@ def _step(place: str, step: object) -> TypedStep:
         )
     for key in step:
         if key not in _STEP_KEYS:
-            raise ValidationError(f"{place}: unknown key {_shown(key)}; {_ONE_STEP_KEY}")
+            raise ValidationError(f"{place}: unknown key {_show(key)}; {_ONE_STEP_KEY}")
     if len(step) != 1:
         raise ValidationError(f"{place}: {_ONE_STEP_KEY}, got {' and '.join(step) or 'none'}")
     [(key, value)] = step.items()
@@ -238,7 +238,7 @@ def _user(place: str, value: object) -> UserStepValue:
     name = text(f"{place}.name", user.name)
     if not _USER_NAME.fullmatch(name):
         raise ValidationError(
-            f"{place}.name: expected at most 31 of a-z, 0-9, _ and - that start with a letter or _, got {_shown(name)}"
+            f"{place}.name: expected at most 31 of a-z, 0-9, _ and - that start with a letter or _, got {_show(name)}"
         )
     return UserStepValue(name, flag(f"{place}.sudo", user.sudo))
 
@@ -253,7 +253,7 @@ def _typed(kind: type[V], place: str, value: object, *, example: str) -> V:
     fields = attrs.fields_dict(kind)
     for key in value:
         if key not in fields:
-            raise ValidationError(f"{place}: unknown key {_shown(key)}; {expected}")
+            raise ValidationError(f"{place}: unknown key {_show(key)}; {expected}")
     for key, field in fields.items():
         if key not in value and field.default is attrs.NOTHING:
             raise ValidationError(f"{place}: {key!r} is missing; {expected}")
@@ -265,7 +265,7 @@ def _kind(value: object) -> str:
     return "None" if value is None else type(value).__name__
 
 
-def _shown(value: object) -> str:
+def _show(value: object) -> str:
     """Return the repr of a value of the right type, shortened."""
     try:
         shown = repr(value)

@@ -24,7 +24,7 @@ def duration_s(text: str) -> float | None:
     return sum(float(part["value"]) * _SECONDS[part["unit"]] for part in parts)
 
 
-def as_shown(line: str) -> str:
+def final_text(line: str) -> str:
     """Return a line as a terminal finally shows it: text after a carriage return overwrites what was there."""
     if "\r" not in line:
         return strip_controls(line)
@@ -34,6 +34,6 @@ def as_shown(line: str) -> str:
     return shown
 
 
-def ends_amid_a_line(text: str) -> bool:
+def ends_within_line(text: str) -> bool:
     """Whether an event's text may continue in the next event of its stream."""
     return len(text) * 4 >= READ_BYTES and len(text.encode("utf-8", "replace")) >= READ_BYTES

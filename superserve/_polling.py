@@ -135,7 +135,7 @@ class Outage:
         self._failures = 0
         self._answers += 1
 
-    def bears(self, error: SandboxError) -> bool:
+    def tolerates(self, error: SandboxError) -> bool:
         """Record a failed poll, and return whether polling goes on."""
         if not self.is_on:
             self.is_on = True

@@ -159,8 +159,8 @@ class LogPrinter:
             self._write("\x1b[1A\x1b[2K")
         if self._unended not in (None, stream):
             self._end_line()
-        lines = [_log_lines.as_shown(line) for line in text.rstrip("\n").split("\n")]
-        self._unended = stream if _log_lines.ends_amid_a_line(text) else None
+        lines = [_log_lines.final_text(line) for line in text.rstrip("\n").split("\n")]
+        self._unended = stream if _log_lines.ends_within_line(text) else None
         self._write("\n".join(map(self._safe, lines)) + ("" if self._unended else "\n"))
         is_short = len(lines) == 1 and len(lines[0]) < shutil.get_terminal_size().columns
         self._above = stream if is_short and not self._unended else None
@@ -169,7 +169,7 @@ class LogPrinter:
         self._end_line()
         self._above = None
         for line in text.split("\n"):
-            shown = self._safe(_log_lines.as_shown(line))
+            shown = self._safe(_log_lines.final_text(line))
             self._write(f"\x1b[{style}m{shown}\x1b[0m\n" if self._has_color else f"{shown}\n")
 
     def _end_line(self) -> None:

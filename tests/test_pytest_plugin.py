@@ -81,9 +81,9 @@ def nested(tmp_path_factory: pytest.TempPathFactory) -> Nested:
     """
     folder = tmp_path_factory.mktemp("nested")
     (folder / "conftest.py").write_text("pytest_plugins = ['superserve.pytest_plugin']\n")
-    suites = (SUITE, ASYNCHRONOUS, MISSES, FORGETFUL, SANDBOX_TESTS)
+    suites = (SUITE, ASYNCHRONOUS, MISSES, FORGETFUL, SANDBOX_TESTS, OFFICIAL_TESTS)
     for name, suite in zip(
-        ("suite", "asynchronous", "misses", "forgetful", "sandboxes"), suites, strict=True
+        ("suite", "asynchronous", "misses", "forgetful", "sandboxes", "official"), suites, strict=True
     ):
         (folder / f"test_{name}.py").write_text(suite)
     report = folder / "report.xml"
@@ -238,7 +238,7 @@ def test_next(superserve_api):
 
 def test_a_fault_that_never_strikes_fails_its_test_and_no_other(nested: Nested) -> None:
     failures = nested.failures_of("test_misses")
-    told = {name for name, text in failures.items() if "never used, and not set with optional=True" in text}
+    told = {name for name, text in failures.items() if "never struck, and not set with optional=True" in text}
     assert told == {"test_missed", "test_removed", "test_no_build"}
     assert failures.keys() - told == {"test_other_failure"}
     assert "<Fault 1: answer on='POST /templates' status=503, struck 0>" in failures["test_missed"]
@@ -369,3 +369,29 @@ def test_each_test_has_a_sandbox_of_its_own_and_one_that_leaves_another_fails(ne
     assert "'forgotten'" in failures["test_leaks"]
     assert "first things first" in failures["test_fails_and_leaks"]
     assert "not killed" not in failures["test_fails_and_leaks"]
+
+
+OFFICIAL_TESTS = """
+import os
+import httpx
+
+BEFORE = dict(os.environ)
+
+def test_the_real_addresses_lead_to_the_local_server(superserve_official):
+    assert "SUPERSERVE_BASE_URL" not in os.environ
+    # As an SDK does that knows no other address.
+    answer = httpx.get(
+        "https://api.superserve.ai/templates", headers={"X-API-Key": os.environ["SUPERSERVE_API_KEY"]}
+    )
+    assert answer.status_code == 200
+    assert [request.path for request in superserve_official.server.requests] == ["/templates"]
+
+def test_not_without_the_fixture():
+    names = ("HTTPS_PROXY", "SSL_CERT_FILE", "SUPERSERVE_API_KEY")
+    assert [os.environ.get(name) for name in names] == [BEFORE.get(name) for name in names]
+"""
+
+
+def test_programs_with_an_official_sdk_are_led_to_the_local_server(nested: Nested) -> None:
+    assert nested.failures["test_official::test_the_real_addresses_lead_to_the_local_server"] is None
+    assert nested.failures["test_official::test_not_without_the_fixture"] is None

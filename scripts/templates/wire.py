@@ -154,15 +154,15 @@ def in_field(source: Mapping[str, Any], field: str, error: Exception) -> Unreada
     """Return the error for a field in which something went wrong."""
     if field not in source:
         return UnreadableError(f"field {field!r} is missing")
-    return UnreadableError(f"field {field!r}: {_told(error)}")
+    return UnreadableError(f"field {field!r}: {_describe(error)}")
 
 
 def in_item(index: int, error: Exception) -> UnreadableError:
     """Return the error for an item of an array in which something went wrong."""
-    return UnreadableError(f"item {index}: {_told(error)}")
+    return UnreadableError(f"item {index}: {_describe(error)}")
 
 
-def _told(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     # The texts of other exceptions may quote the value.
     return str(error) if isinstance(error, UnreadableError) else "not what is documented"
 

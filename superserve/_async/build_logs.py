@@ -102,7 +102,7 @@ class AsyncBuildLog:
                         hint="the build may still be running; pass a larger idle_timeout_s to wait longer",
                     )
 
-    async def read_beside(self, reader: AsyncReader) -> None:
+    async def read_in_background(self, reader: AsyncReader) -> None:
         """Read the log for a wait, which polls the build. A failure of the log is not an error here."""
         pauses = iter(REOPEN_PAUSES_S)
         while not reader.is_stopped:
@@ -146,7 +146,7 @@ class AsyncBuildLog:
             async with http.stream(**self._request, headers=_HEADERS, timeout=_TIMEOUT) as response:
                 if not sse.is_event_stream(response):
                     return self._refuse(response)
-                policy.refuse_packing(response)
+                policy.refuse_encoding(response)
                 sse.keep_alive(response)
                 self.replay.begin()
                 self.is_open = True
@@ -167,7 +167,7 @@ class AsyncBuildLog:
     async def _read_events(self, reader: AsyncReader, response: httpx.Response) -> Ending:
         # Bound to local names for speed: a log may have many events.
         take, put, now = self.replay.take, reader.put, time.monotonic
-        async with messages(sse.wrap(response, self._bounded(response))) as found:
+        async with messages(sse.wrap(response, self._checked_body(response))) as found:
             async for message in found:
                 self._pending = 0
                 data = message.data
@@ -175,14 +175,14 @@ class AsyncBuildLog:
                     continue
                 self.heard_at = now()
                 is_last = event.finished
-                if not (is_last and self.replay.is_told_again(event)) and put(event):
+                if not (is_last and self.replay.is_repeated(event)) and put(event):
                     await reader.wait_for_room()
                 # Nothing is read after the last event.
                 if is_last:
                     return Ending(How.TROUBLE if sse.is_trouble(event) else How.FINISHED)
         return Ending(How.CLOSED)
 
-    async def _bounded(self, response: httpx.Response) -> AsyncGenerator[bytes]:
+    async def _checked_body(self, response: httpx.Response) -> AsyncGenerator[bytes]:
         """Yield the body; raise if one message is longer than what is read into memory."""
         self._pending = 0
         async for piece in response.aiter_bytes():

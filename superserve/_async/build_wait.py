@@ -193,7 +193,7 @@ class AsyncBuildWait:
             answer = await self.client._call(send, operation.within(options), *args, **kwargs)
         except SandboxError as error:
             self._within(0)
-            if not self._outage.bears(error):
+            if not self._outage.tolerates(error):
                 if self._outage.is_too_long:
                     error.add_note(f"There was no answer for {OUTAGE_S:g} s. {self._advise()}")
                 raise
@@ -219,16 +219,16 @@ class AsyncBuildWait:
     async def _follow(self, build_id: str, callback: LogCallback) -> None:
         """Poll the build until it has ended, and hand over its log. All events that were read come before any error."""
         log = AsyncBuildLog(self.client, self.template_id, build_id)
-        async with AsyncReader(log.read_beside) as reader:
+        async with AsyncReader(log.read_in_background) as reader:
             try:
-                await self._poll_beside(log, reader, callback)
+                await self._poll_with_log(log, reader, callback)
             except SandboxError:
                 if not self._in_callback:
                     await self._deliver_rest(reader, callback)
                 raise
             await self._read_rest(log, reader, callback)
 
-    async def _poll_beside(self, log: AsyncBuildLog, reader: AsyncReader, callback: LogCallback) -> None:
+    async def _poll_with_log(self, log: AsyncBuildLog, reader: AsyncReader, callback: LogCallback) -> None:
         ending = None
         while True:
             asked_at = time.monotonic()
@@ -309,7 +309,7 @@ class AsyncBuildWait:
             log = AsyncBuildLog(self.client, self.template_id, str(self.build_id))
             log.build_has_ended = True
             until = time.monotonic() + min(LOG_TAIL_S, self._deadline.left)
-            async with AsyncReader(log.read_beside) as reader:
+            async with AsyncReader(log.read_in_background) as reader:
                 while not reader.has_ended and time.monotonic() < until:
                     self._latest.extend(await reader.get(until - time.monotonic()))
                 while events := await reader.get(0):

@@ -178,7 +178,7 @@ class AsyncSuperserve:
         action = plane.redactor.hide(operation.action)
         handled = sys.exception()
         try:
-            with policy.applying(options):
+            with policy.use_options(options):
                 response = await send()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             if self._connections.is_closed:

@@ -160,7 +160,7 @@ class AsyncCommandSession:
                 )
         end = self._exit()
         if not isinstance(self._output, TextOutput):
-            raise ValidationError("wait: this session returns bytes; use the result of run(encoding=None)")
+            raise ValidationError("wait: this session returns bytes, not text")
         return self._output.result(end, timeout_s=self._timeout_s, duration_s=self._lasted_s)
 
     async def close(self) -> None:

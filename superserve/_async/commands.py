@@ -154,7 +154,7 @@ class AsyncCommands:
             result = await self._stream(request, action, TextOutput(most), callbacks, timeout_s, wake=wake)
         else:
             result = await self._run(request, action, TextOutput(most), timeout_s, wake=wake)
-        operations.checked_result(result, action, check=check)
+        operations.check_result(result, action, check=check)
         return result
 
     async def spawn(

@@ -40,7 +40,7 @@ MOST_ATTEMPTS: Final = 5
 
 
 @attrs.frozen(eq=False)
-class _Way:
+class _Route:
     """The plane and HTTP client for one access token. Two objects with the same values are still different."""
 
     access: Access
@@ -66,7 +66,7 @@ class AsyncDataPlane:
         self.redactor = Redactor(client._config.api_key)
         self._client = client
         self._id = sandbox_id
-        self._way: _Way | None = None
+        self._route: _Route | None = None
         self._tokens: tuple[str, ...] = ()
         self._flights: dict[bool, Flight] = {}
         if access is not None:
@@ -74,7 +74,7 @@ class AsyncDataPlane:
 
     def take(self, access: Access) -> None:
         """Use an access from now on."""
-        # Requests under way still use older tokens, and their errors must not show those either.
+        # Requests under route still use older tokens, and their errors must not show those either.
         secrets = (access.token, access.hint) if access.hint else (access.token,)
         self._tokens = tuple(dict.fromkeys((*secrets, *self._tokens)))[:8]
         self.redactor = Redactor(self._client._config.api_key, *self._tokens)
@@ -85,11 +85,11 @@ class AsyncDataPlane:
             Options(self._client.timeout_s, self._client.max_attempts),
             self._client._sandbox_gate,
         )
-        self._way = _Way(access, plane, http, RawClient(plane, async_http=http))
+        self._route = _Route(access, plane, http, RawClient(plane, async_http=http))
 
     def forget(self) -> None:
         """Drop the access: get a new one before the next request."""
-        self._way = None
+        self._route = None
 
     async def call(
         self,
@@ -100,9 +100,9 @@ class AsyncDataPlane:
     ) -> T:
         """Make a call with the raw client, and return the value of its answer."""
 
-        async def once(way: _Way) -> T:
+        async def once(route: _Route) -> T:
             proxy = self._client._sandbox_pool_maker.proxy
-            return await self._client._exchange(partial(send, way.raw), operation, way.plane, proxy)
+            return await self._client._exchange(partial(send, route.raw), operation, route.plane, proxy)
 
         return await self._settle(operation, once, wake=wake)
 
@@ -129,23 +129,23 @@ class AsyncDataPlane:
             statuses: The statuses that are no refusal.
         """
 
-        async def once(way: _Way) -> httpx.Response:
+        async def once(route: _Route) -> httpx.Response:
             timeout = httpx.Timeout(
                 connect=policy.CONNECT_TIMEOUT_S, read=silence_s, write=silence_s, pool=None
             )
             # The headers are in no variable here, because a traceback could show it.
-            built = way.http.build_request(
-                **{**request, "headers": headers(way.plane.secret), "timeout": timeout}
+            built = route.http.build_request(
+                **{**request, "headers": headers(route.plane.secret), "timeout": timeout}
             )
             deadline = time.monotonic() + timeout_s
             handled = sys.exception()
             try:
-                response = await run_until(deadline, partial(way.http.send, built, stream=True))
+                response = await run_until(deadline, partial(route.http.send, built, stream=True))
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 raise responses.failure(
                     operation,
                     error,
-                    way.plane,
+                    route.plane,
                     timeout_s=timeout_s,
                     proxy=self._client._sandbox_pool_maker.proxy,
                     handled=handled,
@@ -154,11 +154,11 @@ class AsyncDataPlane:
                 await response.aclose()
                 if response.is_success:
                     raise SandboxError(
-                        "the server's answer is not what was asked for",
+                        "the server sent a success with another status than this operation has",
                         action=operation.action,
                         status_code=response.status_code,
                     )
-                raise responses.refusal(operation, response, way.plane)
+                raise responses.refusal(operation, response, route.plane)
             return response
 
         return await self._settle(operation, once, wake=wake)
@@ -171,8 +171,8 @@ class AsyncDataPlane:
 
         def headers(token: str) -> dict[str, str]:
             offered = [PROTOCOL, f"token.{token}"]
-            if self._way is not None and self._way.access.hint is not None:
-                offered.append(f"route.{self._way.access.hint}")
+            if self._route is not None and self._route.access.hint is not None:
+                offered.append(f"route.{self._route.access.hint}")
             return {
                 "Connection": "Upgrade",
                 "Upgrade": "websocket",
@@ -196,35 +196,33 @@ class AsyncDataPlane:
         return response
 
     async def _settle(
-        self, operation: Operation[Any, Any], once: Callable[[_Way], Awaitable[T]], *, wake: bool
+        self, operation: Operation[Any, Any], once: Callable[[_Route], Awaitable[T]], *, wake: bool
     ) -> T:
         """Send a request, again as long as that helps and is safe: `judge` decides."""
-        way = self._way or await self._renew(None, wake=wake)
+        route = self._route or await self._renew(None, wake=wake)
         has_renewed = False
         failures = 0
         while True:
             # Raise without an earlier exception as the context.
             try:
-                return await once(way)
+                return await once(route)
             except SandboxError as error:
                 refused = error
             verdict = judge(refused, may_repeat=operation.is_repeatable)
             if verdict is Verdict.WAKE and not has_renewed:
                 has_renewed = True
-                way = await self._renew(way, wake=wake)
+                route = await self._renew(route, wake=wake)
             elif verdict is Verdict.BACK_OFF and failures < MOST_ATTEMPTS - 1:
                 failures += 1
                 await sleep(retry.delay_s(failures, policy.retry_after(refused.headers)))
             else:
-                raise self._explained(operation, refused, verdict)
+                raise self._explain(operation, refused, verdict)
 
-    def _explained(
-        self, operation: Operation[Any, Any], error: SandboxError, verdict: Verdict
-    ) -> SandboxError:
+    def _explain(self, operation: Operation[Any, Any], error: SandboxError, verdict: Verdict) -> SandboxError:
         if verdict is Verdict.WAKE and error.status_code == policy.UNAVAILABLE:
-            told = sandboxes.not_running(error, self._id, None)
-            told.__cause__ = error
-            return told
+            refusal = sandboxes.not_running_error(error, self._id, None)
+            refusal.__cause__ = error
+            return refusal
         if isinstance(error, AuthenticationError):
             # The API key's hint would be wrong: the key is never sent here.
             error.hint = "activate() gets another access token"
@@ -234,16 +232,16 @@ class AsyncDataPlane:
         explained.__cause__ = error.__cause__
         return explained
 
-    async def _renew(self, used: _Way | None, *, wake: bool) -> _Way:
-        """Get a new way after `used` was refused. One caller asks for it, and the others wait."""
-        while (way := self._way) is used or way is None:
+    async def _renew(self, used: _Route | None, *, wake: bool) -> _Route:
+        """Get a new route after `used` was refused. One caller asks for it, and the others wait."""
+        while (route := self._route) is used or route is None:
             mine = Flight()
             # setdefault is atomic: only one of several callers gets a flight of its own.
             flight = self._flights.setdefault(wake, mine)
-            if not flight.is_of_here:
+            if not flight.can_wait_here:
                 self._flights[wake] = flight = mine
             if flight is not mine:
-                await flight.landed()
+                await flight.wait_until_landed()
                 if flight.error is not None:
                     raise copy.copy(flight.error)
                 continue
@@ -256,4 +254,4 @@ class AsyncDataPlane:
                 if self._flights.get(wake) is mine:
                     del self._flights[wake]
                 mine.land()
-        return way
+        return route

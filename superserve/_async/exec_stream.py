@@ -35,9 +35,9 @@ class AsyncExecStream:
         Nothing is raised here. So what a caller raises between two events is never mistaken for an error of the stream.
         """
         try:
-            policy.refuse_packing(self._response)
+            policy.refuse_encoding(self._response)
             sse.keep_alive(self._response)
-            async with messages(sse.wrap(self._response, self._bounded())) as found:
+            async with messages(sse.wrap(self._response, self._checked_body())) as found:
                 async for message in found:
                     self._unfinished = 0
                     for event in read_message(message.data) if message.data else ():
@@ -49,7 +49,7 @@ class AsyncExecStream:
         except httpx.HTTPError as error:
             yield Failure(f"the stream of its output broke: {error}", None, has_started=True)
 
-    async def _bounded(self) -> AsyncIterator[bytes]:
+    async def _checked_body(self) -> AsyncIterator[bytes]:
         """Yield the body, each piece within its deadline; raise if a message is too long."""
         pieces = self._response.aiter_bytes()
         while True:

@@ -391,7 +391,7 @@ class AsyncFiles:
             wake=how.wake,
         )
         stream = AsyncFileStream(response, operation, until=until, silence_s=silence_s)
-        problem = operations.problem_of(response, path, as_archive=as_archive)
+        problem = operations.find_problem(response, path, as_archive=as_archive)
         if problem is not None:
             await stream.close()
             raise problem
@@ -446,7 +446,7 @@ class AsyncFiles:
                 raise body.failure from None
             raise
         if size != body.sent:
-            raise operations.other_size(target, operation.action, sent=body.sent, written=size)
+            raise operations.size_error(target, operation.action, sent=body.sent, written=size)
 
     async def _discard(self, path: str) -> None:
         """Remove the temporary file of an atomic write, if possible. Another error is already being raised."""

@@ -86,7 +86,7 @@ class AsyncHTTPClient(private.Unredirected, httpx.AsyncClient):
         if options.attempts == 1:
             return await run_until(deadline, exchange)
 
-        @retry.repeating(attempts=options.attempts, deadline=deadline)
+        @retry.repeat(attempts=options.attempts, deadline=deadline)
         async def attempt() -> httpx.Response:
             try:
                 response = await run_until(deadline, exchange)
@@ -135,7 +135,7 @@ async def read_whole(response: httpx.Response) -> httpx.Response:
     try:
         if response.is_success:
             policy.refuse_length(response.request, int(said) if said.isdecimal() else 0)
-        policy.refuse_packing(response)
+        policy.refuse_encoding(response)
         async for chunk in response.aiter_bytes():
             chunks.append(chunk)
             length += len(chunk)

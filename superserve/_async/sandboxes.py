@@ -20,12 +20,12 @@ from superserve import _arguments
 from superserve import _clock as time
 from superserve._async.client import AsyncSuperserve, Send, client_for
 from superserve._async.data_plane import AsyncDataPlane
-from superserve._async.sandbox_life import Creation, Poll, activate, get_one, kill, leave, settled
+from superserve._async.sandbox_life import Creation, Poll, activate, call_until_settled, get_one, kill, leave
 from superserve._http.planes import Access
 from superserve._http.tasks_async import shielded
 from superserve._operations import sandboxes
 from superserve._operations.operation import Operation
-from superserve._operations.sandboxes import Network, Opened, not_running
+from superserve._operations.sandboxes import Network, Opened, not_running_error
 from superserve._template_snapshot import TemplateSnapshot
 from superserve.errors import (
     ConflictError,
@@ -391,7 +391,7 @@ class AsyncSandbox:
             preview_access=preview_access,
         )
         used = client_for(client, api_key=api_key, base_url=base_url, sandbox_url=sandbox_url)
-        await settled(
+        await call_until_settled(
             used,
             patch_sandbox.asyncio_detailed,
             sandboxes.patch_sandbox(checked_id),
@@ -474,7 +474,7 @@ class AsyncSandbox:
             NotFoundError: The sandbox is gone.
         """
         opened = await get_one(self._client, self._usable_id)
-        self._hear(opened)
+        self._set_state(opened)
         return opened.info
 
     async def pause(
@@ -523,12 +523,12 @@ class AsyncSandbox:
                 status = (await self.get_info()).status
                 if status in (SandboxStatus.PAUSED, SandboxStatus.PAUSING) and not is_strict:
                     is_paused = status == SandboxStatus.PAUSED
-                elif not await poll.settles(status, SandboxStatus.STARTING, SandboxStatus.RESUMING):
-                    raise self._told(error, status) from error
+                elif not await poll.wait_to_retry(status, SandboxStatus.STARTING, SandboxStatus.RESUMING):
+                    raise self._conflict_error(error, status) from error
             else:
                 self._note_change(SandboxStatus.PAUSED if is_paused else SandboxStatus.PAUSING)
         if waits and not is_paused:
-            await poll.until(SandboxStatus.PAUSED, is_gone_too=True)
+            await poll.wait_for(SandboxStatus.PAUSED, accept_gone=True)
             self._note_change()
 
     async def resume(
@@ -564,14 +564,14 @@ class AsyncSandbox:
                     raise
                 status = (await self.get_info()).status
                 if not is_strict and status not in (SandboxStatus.ACTIVE, SandboxStatus.PAUSED):
-                    status = await poll.until(SandboxStatus.ACTIVE, SandboxStatus.PAUSED)
+                    status = await poll.wait_for(SandboxStatus.ACTIVE, SandboxStatus.PAUSED)
                     if status == SandboxStatus.PAUSED:
                         # The transition under way has ended here.
                         continue
                 if status == SandboxStatus.ACTIVE and not is_strict:
                     return
-                if not await poll.settles(status, SandboxStatus.PAUSING, SandboxStatus.PAUSED):
-                    raise self._told(error, status) from error
+                if not await poll.wait_to_retry(status, SandboxStatus.PAUSING, SandboxStatus.PAUSED):
+                    raise self._conflict_error(error, status) from error
             else:
                 self._data.take(access)
                 self._note_change(SandboxStatus.ACTIVE)
@@ -587,7 +587,7 @@ class AsyncSandbox:
             RateLimitError: Too many sandboxes are active (`too_many_sandboxes`).
         """
         opened = await self._activate()
-        self._hear(opened)
+        self._set_state(opened)
         return opened.info
 
     async def kill(self, *, strict: bool = False) -> None:
@@ -639,7 +639,7 @@ class AsyncSandbox:
             timeout_seconds=timeout_seconds,
             preview_access=preview_access,
         )
-        await self._settled(
+        await self._call_until_settled(
             patch_sandbox.asyncio_detailed,
             sandboxes.patch_sandbox(self._usable_id),
             self._usable_id,
@@ -696,20 +696,20 @@ class AsyncSandbox:
     async def _refresh(self, wake: bool) -> Access:
         """Get a new access token."""
         if self.status == SandboxStatus.DELETED:
-            raise not_running(SandboxError("this handle has killed it"), self.id, SandboxStatus.DELETED)
+            raise not_running_error(SandboxError("this handle has killed it"), self.id, SandboxStatus.DELETED)
         if wake:
             opened = await self._activate()
         else:
             try:
                 opened = await get_one(self._client, self._usable_id)
             except NotFoundError as error:
-                raise not_running(error, self.id, SandboxStatus.DELETED) from error
+                raise not_running_error(error, self.id, SandboxStatus.DELETED) from error
         self._info = opened.info
         if opened.info.status != SandboxStatus.ACTIVE and not wake:
             refused = SandboxError(
                 f"it is {self.status}, and wake is False", action=f"reach sandbox {self.id}"
             )
-            raise not_running(refused, self.id, self.status)
+            raise not_running_error(refused, self.id, self.status)
         if opened.access is None:
             raise SandboxError(
                 "the server returned no access token", action=f"reach sandbox {self.id}",
@@ -726,21 +726,21 @@ class AsyncSandbox:
         except SandboxError as error:
             if error.code != "gone":
                 raise
-            raise not_running(error, self.id, SandboxStatus.FAILED) from error
+            raise not_running_error(error, self.id, SandboxStatus.FAILED) from error
 
-    async def _settled(
+    async def _call_until_settled(
         self, send: Send[P, ApiError | R], operation: Operation[R, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        return await settled(self._client, send, operation, self._changed_at, *args, **kwargs)
+        return await call_until_settled(self._client, send, operation, self._changed_at, *args, **kwargs)
 
-    def _told(self, error: ConflictError, status: SandboxStatus) -> SandboxError:
+    def _conflict_error(self, error: ConflictError, status: SandboxStatus) -> SandboxError:
         """Return the error for a conflict, now that the sandbox's status is known."""
         if status == SandboxStatus.FAILED:
-            return not_running(error, self.id, status)
+            return not_running_error(error, self.id, status)
         error.hint = f"it is {status}"
         return error
 
-    def _hear(self, opened: Opened) -> None:
+    def _set_state(self, opened: Opened) -> None:
         self._info = opened.info
         if opened.access is not None:
             self._data.take(opened.access)

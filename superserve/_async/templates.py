@@ -645,7 +645,7 @@ class AsyncTemplate(TemplateSnapshot):
             ...         print(event.text)
             hi
         """
-        return _each(self._read_log(build_id, idle_timeout_s))
+        return _flatten(self._read_log(build_id, idle_timeout_s))
 
     async def rebuild(self) -> TemplateBuildInfo:
         """Queue a new build, or return the one that is already running, with `createTemplateBuild`.
@@ -712,7 +712,7 @@ class AsyncTemplate(TemplateSnapshot):
             ValidationError: `build_id` cannot be an id.
         """
         checked_id = _arguments.identifier("build_id", build_id)
-        await _unless_gone(
+        await _ignore_missing(
             self._client,
             cancel_template_build.asyncio_detailed,
             builds.cancel_build(self._usable_id, checked_id),
@@ -932,7 +932,7 @@ class AsyncTemplates:
         )
 
 
-async def _each(batches: AsyncGenerator[builtins.list[BuildLogEvent]]) -> AsyncGenerator[BuildLogEvent]:
+async def _flatten(batches: AsyncGenerator[builtins.list[BuildLogEvent]]) -> AsyncGenerator[BuildLogEvent]:
     async with aclosing(batches):
         async for events in batches:
             for event in events:
@@ -946,7 +946,7 @@ async def _get(client: AsyncSuperserve, template_id: str) -> TemplateInfo:
 
 
 async def _delete(client: AsyncSuperserve, template_id: str) -> None:
-    await _unless_gone(
+    await _ignore_missing(
         client,
         delete_template.asyncio_detailed,
         templates.delete_template(template_id),
@@ -955,7 +955,7 @@ async def _delete(client: AsyncSuperserve, template_id: str) -> None:
     )
 
 
-async def _unless_gone(
+async def _ignore_missing(
     owner: AsyncSuperserve,
     send: Send[P, ApiError | R],
     operation: Operation[R, None],

@@ -29,12 +29,12 @@ class Connections:
 
     def pool(self) -> httpcore.AsyncConnectionPool:
         """Return the pool of the running event loop."""
-        return self._here()[0]
+        return self._loop_pool()[0]
 
     @contextlib.asynccontextmanager
     async def lease(self, _deadline: float) -> AsyncIterator[None]:
         """Hold a slot of the pool for one call; wait until one is free."""
-        async with self._here()[1]:
+        async with self._loop_pool()[1]:
             yield
 
     async def aclose(self) -> None:
@@ -47,7 +47,7 @@ class Connections:
                 # A call may have used the pool after the loop's shutdown closed it.
                 await found[0].aclose()
 
-    def _here(self) -> LoopPool:
+    def _loop_pool(self) -> LoopPool:
         if self.is_closed:
             raise SandboxError("this client is closed; make another")
         loop = running_loop()

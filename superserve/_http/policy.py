@@ -69,7 +69,7 @@ current_options: Final[ContextVar[Options | None]] = ContextVar("superserve_opti
 
 
 @contextlib.contextmanager
-def applying(options: Options) -> Iterator[None]:
+def use_options(options: Options) -> Iterator[None]:
     """Use these options for the calls made inside."""
     before = current_options.get()
     current_options.set(options)
@@ -153,7 +153,7 @@ def is_rate_limited(response: httpx.Response) -> bool:
     return response.status_code == _TOO_MANY and is_worth_repeating(response)
 
 
-def refuse_packing(response: httpx.Response) -> None:
+def refuse_encoding(response: httpx.Response) -> None:
     """Raise if an answer has an encoding that was not asked for: decoding it might fill the memory in one step."""
     if response.headers.get("content-encoding", "identity").strip().lower() not in _ENCODINGS:
         raise httpx.DecodingError(

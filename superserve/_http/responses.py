@@ -71,7 +71,7 @@ def result(operation: Operation[R, T], response: Response[ApiError | R], plane: 
         raise refusal(operation, response, plane)
     parsed = response.parsed
     if operation.read_empty is not None and parsed is None and response.problem is None:
-        # No body is expected. If there is one, that is no error.
+        # An unexpected body is not an error.
         return operation.read_empty()
     problem = response.problem or "it has no content"
     if parsed is not None and not isinstance(parsed, ApiError):

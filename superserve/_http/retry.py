@@ -35,7 +35,7 @@ def delay_s(failures: int, retry_after_s: float | None) -> float:
     return min(retry_after_s or 0.0, LONGEST_DELAY_S) + random.uniform(0, ceiling)  # noqa: S311 - not a secret
 
 
-def repeating(*, attempts: int, deadline: float) -> Callable[[Callable[P, T]], Callable[P, T]]:
+def repeat(*, attempts: int, deadline: float) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Return a decorator that repeats a function, or coroutine function, while it raises `Repeatable`.
 
     Args:

@@ -125,7 +125,7 @@ class Flight:
         self._has_landed = asyncio.Event()
 
     @property
-    def is_of_here(self) -> bool:
+    def can_wait_here(self) -> bool:
         """Whether this event loop can wait for it: the operation may run in another one."""
         return self._loop is running_loop()
 
@@ -133,7 +133,7 @@ class Flight:
         """Wake those who wait."""
         self._has_landed.set()
 
-    async def landed(self) -> None:
+    async def wait_until_landed(self) -> None:
         """Wait until the operation has ended. It has a deadline of its own."""
         await self._has_landed.wait()
 

@@ -13,7 +13,7 @@ import httpx
 from httpx_sse import EventSource, ServerSentEvent
 
 from superserve._arguments import LogCallback, plain_function
-from superserve._http.transport_sync import Call, during
+from superserve._http.transport_sync import Call, use_call
 from superserve._polling import Deadline
 from superserve.errors import SandboxError, ValidationError
 from superserve.types import BuildLogEvent
@@ -54,19 +54,19 @@ class Worker:
                 self._thread.join(_END_S)
 
     def _run(self, work: Callable[[], None]) -> None:
-        with during(self._call):
+        with use_call(self._call):
             work()
 
 
 def run_until(deadline: float, work: Callable[[], T]) -> T:
     """Do `work`; each of its operations on the network ends at the deadline, on the clock of `time.monotonic`."""
-    with during(Call(deadline)):
+    with use_call(Call(deadline)):
         return work()
 
 
 def next_piece(pieces: Iterator[T], deadline: float) -> T | None:
     """Return the next piece of a response body, or None at its end."""
-    with during(Call(deadline)):
+    with use_call(Call(deadline)):
         return next(pieces, None)
 
 
@@ -86,7 +86,7 @@ class Flight:
         self._latch.acquire()
 
     @property
-    def is_of_here(self) -> bool:
+    def can_wait_here(self) -> bool:
         """Whether this process can wait for it: the operation may run in the process that this one was forked from."""
         return self._process == os.getpid()
 
@@ -94,7 +94,7 @@ class Flight:
         """Wake those who wait."""
         self._latch.release()
 
-    def landed(self) -> None:
+    def wait_until_landed(self) -> None:
         """Wait until the operation has ended. It has a deadline of its own."""
         with self._latch:
             pass

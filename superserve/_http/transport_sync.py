@@ -80,7 +80,7 @@ def _current_call() -> Call:
 
 
 @contextlib.contextmanager
-def during(call: Call) -> Iterator[None]:
+def use_call(call: Call) -> Iterator[None]:
     """Make all that this thread does on the network part of a call."""
     before = _call.get()
     try:

@@ -177,7 +177,7 @@ def max_output_bytes(value: object) -> int:
     return 0 if value == 0 and not isinstance(value, bool) else _arguments.count("max_output_bytes", value)
 
 
-def checked_result(result: CommandResult | CommandBytesResult, action: str, *, check: bool) -> None:
+def check_result(result: CommandResult | CommandBytesResult, action: str, *, check: bool) -> None:
     """Raise if `check` is set and the command failed.
 
     Raises:

@@ -174,7 +174,7 @@ def change_mode(path: str, permissions: str) -> list[str]:
     return ["chmod", "--", permissions, path]
 
 
-def problem_of(response: httpx.Response, path: str, *, as_archive: bool) -> SandboxError | None:
+def find_problem(response: httpx.Response, path: str, *, as_archive: bool) -> SandboxError | None:
     """Return what is wrong with an answer whose body is to be read, or None."""
     packing = response.headers.get("content-encoding", "identity").strip().lower()
     if packing not in ("", "identity"):
@@ -204,7 +204,7 @@ def _explain_write(error: SandboxError, path: str) -> SandboxError:
     return OutcomeUnknownError(error.message, hint=_IF_UNKNOWN.format(path), **details(error))
 
 
-def other_size(path: str, action: str, *, sent: int, written: int) -> SandboxError:
+def size_error(path: str, action: str, *, sent: int, written: int) -> SandboxError:
     """Return the error for a file whose size differs from what was sent."""
     return OutcomeUnknownError(
         f"{sent} bytes were sent, but the server reports that it wrote {written}",

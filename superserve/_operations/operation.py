@@ -31,7 +31,7 @@ class Operation(Generic[R_contra, T_co]):
         if_refused: Hint of a refusal as invalid (400).
         if_conflict: Hint of a refusal for the object's state (409).
         is_repeatable: Whether it may be sent again when its answer is lost.
-        bears_conflict: Whether to repeat it after a 409 that will pass, because this side has just changed the object.
+        retries_conflict: Whether to repeat it after a 409 that will pass, because this side has just changed the object.
         extra_time_s: Seconds to add to the client's timeout.
         options: The options of this call, if they differ from the client's.
         explain: Returns a better error for a refused or lost request.
@@ -44,7 +44,7 @@ class Operation(Generic[R_contra, T_co]):
     if_refused: str = ""
     if_conflict: str = ""
     is_repeatable: bool = True
-    bears_conflict: bool = False
+    retries_conflict: bool = False
     extra_time_s: float = 0.0
     options: Options | None = None
     explain: Callable[[SandboxError], SandboxError] | None = None

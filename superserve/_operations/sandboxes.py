@@ -112,7 +112,7 @@ def delete_sandbox(sandbox_id: str) -> Operation[object, None]:
         if_lost="it may still run; kill() again",
         if_conflict="it is changing its status; try again in a moment",
         extra_time_s=_SLOW_STOP_S,
-        bears_conflict=True,
+        retries_conflict=True,
     )
 
 
@@ -125,7 +125,7 @@ def patch_sandbox(sandbox_id: str) -> Operation[object, None]:
         if_lost="some of it may be changed; update() again is safe",
         if_conflict="the network of a sandbox can only be changed while it is active",
         is_repeatable=False,
-        bears_conflict=True,
+        retries_conflict=True,
     )
 
 
@@ -138,7 +138,7 @@ def pause_sandbox(sandbox_id: str) -> Operation[PauseResponse, bool]:
         if_lost="it may be paused; get_info() shows its status",
         is_repeatable=False,
         extra_time_s=_SLOW_STOP_S,
-        bears_conflict=True,
+        retries_conflict=True,
     )
 
 
@@ -150,7 +150,7 @@ def resume_sandbox(sandbox_id: str) -> Operation[ResumeResponse, Access]:
         if_lost="it may be active; get_info() shows its status",
         is_repeatable=False,
         extra_time_s=_SLOW_START_S,
-        bears_conflict=True,
+        retries_conflict=True,
     )
 
 
@@ -161,7 +161,7 @@ def activate_sandbox(sandbox_id: str) -> Operation[SandboxResponse, Opened]:
         read_sandbox,
         if_lost="it may be active; get_info() shows its status",
         extra_time_s=_SLOW_START_S,
-        bears_conflict=True,
+        retries_conflict=True,
     )
 
 
@@ -180,7 +180,9 @@ def lost_id(content: bytes) -> str | None:
     return found if isinstance(found, str) and _arguments.is_sandbox_id(found) else None
 
 
-def not_running(error: SandboxError, sandbox_id: str, status: SandboxStatus | None) -> SandboxNotRunningError:
+def not_running_error(
+    error: SandboxError, sandbox_id: str, status: SandboxStatus | None
+) -> SandboxNotRunningError:
     """Return the error for a sandbox that does not run, made from the server's refusal."""
     raised = SandboxNotRunningError(
         error.message,
@@ -189,13 +191,13 @@ def not_running(error: SandboxError, sandbox_id: str, status: SandboxStatus | No
         code=error.code,
         headers=error.headers,
         request_id=error.request_id,
-        hint=why_not(sandbox_id, status),
+        hint=recovery_hint(sandbox_id, status),
     )
     raised.status = status
     return raised
 
 
-def why_not(sandbox_id: str, status: SandboxStatus | None) -> str:
+def recovery_hint(sandbox_id: str, status: SandboxStatus | None) -> str:
     """Return the hint for a sandbox that does not run."""
     match status:
         case SandboxStatus.PAUSED:

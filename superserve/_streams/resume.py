@@ -73,7 +73,7 @@ class Replay:
         self._seen.append(fingerprint)
         return event
 
-    def is_told_again(self, event: BuildLogEvent) -> bool:
+    def is_repeated(self, event: BuildLogEvent) -> bool:
         """Whether an event reports the same trouble as the last one."""
         if not is_trouble(event):
             return False

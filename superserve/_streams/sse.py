@@ -108,7 +108,7 @@ def last_lines(events: Iterable[BuildLogEvent]) -> tuple[str, ...]:
 
 def _time(value: object) -> datetime | None:
     try:
-        moment = _from_iso(value)  # type: ignore[arg-type]  # refused if it is no string
+        moment = _from_iso(value)  # type: ignore[arg-type]  # raises TypeError if it is not a string
     except (TypeError, ValueError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -103,7 +103,7 @@ class BuildLog:
                         hint="the build may still be running; pass a larger idle_timeout_s to wait longer",
                     )
 
-    def read_beside(self, reader: Reader) -> None:
+    def read_in_background(self, reader: Reader) -> None:
         """Read the log for a wait, which polls the build. A failure of the log is not an error here."""
         pauses = iter(REOPEN_PAUSES_S)
         while not reader.is_stopped:
@@ -147,7 +147,7 @@ class BuildLog:
             with http.stream(**self._request, headers=_HEADERS, timeout=_TIMEOUT) as response:
                 if not sse.is_event_stream(response):
                     return self._refuse(response)
-                policy.refuse_packing(response)
+                policy.refuse_encoding(response)
                 sse.keep_alive(response)
                 self.replay.begin()
                 self.is_open = True
@@ -168,7 +168,7 @@ class BuildLog:
     def _read_events(self, reader: Reader, response: httpx.Response) -> Ending:
         # Bound to local names for speed: a log may have many events.
         take, put, now = self.replay.take, reader.put, time.monotonic
-        with messages(sse.wrap(response, self._bounded(response))) as found:
+        with messages(sse.wrap(response, self._checked_body(response))) as found:
             for message in found:
                 self._pending = 0
                 data = message.data
@@ -176,14 +176,14 @@ class BuildLog:
                     continue
                 self.heard_at = now()
                 is_last = event.finished
-                if not (is_last and self.replay.is_told_again(event)) and put(event):
+                if not (is_last and self.replay.is_repeated(event)) and put(event):
                     reader.wait_for_room()
                 # Nothing is read after the last event.
                 if is_last:
                     return Ending(How.TROUBLE if sse.is_trouble(event) else How.FINISHED)
         return Ending(How.CLOSED)
 
-    def _bounded(self, response: httpx.Response) -> Generator[bytes]:
+    def _checked_body(self, response: httpx.Response) -> Generator[bytes]:
         """Yield the body; raise if one message is longer than what is read into memory."""
         self._pending = 0
         for piece in response.iter_bytes():

@@ -194,7 +194,7 @@ class BuildWait:
             answer = self.client._call(send, operation.within(options), *args, **kwargs)
         except SandboxError as error:
             self._within(0)
-            if not self._outage.bears(error):
+            if not self._outage.tolerates(error):
                 if self._outage.is_too_long:
                     error.add_note(f"There was no answer for {OUTAGE_S:g} s. {self._advise()}")
                 raise
@@ -220,16 +220,16 @@ class BuildWait:
     def _follow(self, build_id: str, callback: LogCallback) -> None:
         """Poll the build until it has ended, and hand over its log. All events that were read come before any error."""
         log = BuildLog(self.client, self.template_id, build_id)
-        with Reader(log.read_beside) as reader:
+        with Reader(log.read_in_background) as reader:
             try:
-                self._poll_beside(log, reader, callback)
+                self._poll_with_log(log, reader, callback)
             except SandboxError:
                 if not self._in_callback:
                     self._deliver_rest(reader, callback)
                 raise
             self._read_rest(log, reader, callback)
 
-    def _poll_beside(self, log: BuildLog, reader: Reader, callback: LogCallback) -> None:
+    def _poll_with_log(self, log: BuildLog, reader: Reader, callback: LogCallback) -> None:
         ending = None
         while True:
             asked_at = time.monotonic()
@@ -310,7 +310,7 @@ class BuildWait:
             log = BuildLog(self.client, self.template_id, str(self.build_id))
             log.build_has_ended = True
             until = time.monotonic() + min(LOG_TAIL_S, self._deadline.left)
-            with Reader(log.read_beside) as reader:
+            with Reader(log.read_in_background) as reader:
                 while not reader.has_ended and time.monotonic() < until:
                     self._latest.extend(reader.get(until - time.monotonic()))
                 while events := reader.get(0):

@@ -177,7 +177,7 @@ class Superserve:
         action = plane.redactor.hide(operation.action)
         handled = sys.exception()
         try:
-            with policy.applying(options):
+            with policy.use_options(options):
                 response = send()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             if self._connections.is_closed:

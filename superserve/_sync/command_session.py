@@ -161,7 +161,7 @@ class CommandSession:
                 )
         end = self._exit()
         if not isinstance(self._output, TextOutput):
-            raise ValidationError("wait: this session returns bytes; use the result of run(encoding=None)")
+            raise ValidationError("wait: this session returns bytes, not text")
         return self._output.result(end, timeout_s=self._timeout_s, duration_s=self._lasted_s)
 
     def close(self) -> None:

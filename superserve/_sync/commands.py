@@ -155,7 +155,7 @@ class Commands:
             result = self._stream(request, action, TextOutput(most), callbacks, timeout_s, wake=wake)
         else:
             result = self._run(request, action, TextOutput(most), timeout_s, wake=wake)
-        operations.checked_result(result, action, check=check)
+        operations.check_result(result, action, check=check)
         return result
 
     def spawn(

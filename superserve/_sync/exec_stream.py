@@ -36,9 +36,9 @@ class ExecStream:
         Nothing is raised here. So what a caller raises between two events is never mistaken for an error of the stream.
         """
         try:
-            policy.refuse_packing(self._response)
+            policy.refuse_encoding(self._response)
             sse.keep_alive(self._response)
-            with messages(sse.wrap(self._response, self._bounded())) as found:
+            with messages(sse.wrap(self._response, self._checked_body())) as found:
                 for message in found:
                     self._unfinished = 0
                     for event in read_message(message.data) if message.data else ():
@@ -50,7 +50,7 @@ class ExecStream:
         except httpx.HTTPError as error:
             yield Failure(f"the stream of its output broke: {error}", None, has_started=True)
 
-    def _bounded(self) -> Iterator[bytes]:
+    def _checked_body(self) -> Iterator[bytes]:
         """Yield the body, each piece within its deadline; raise if a message is too long."""
         pieces = self._response.iter_bytes()
         while True:

@@ -87,7 +87,7 @@ class HTTPClient(private.Unredirected, httpx.Client):
         if options.attempts == 1:
             return run_until(deadline, exchange)
 
-        @retry.repeating(attempts=options.attempts, deadline=deadline)
+        @retry.repeat(attempts=options.attempts, deadline=deadline)
         def attempt() -> httpx.Response:
             try:
                 response = run_until(deadline, exchange)
@@ -136,7 +136,7 @@ def read_whole(response: httpx.Response) -> httpx.Response:
     try:
         if response.is_success:
             policy.refuse_length(response.request, int(said) if said.isdecimal() else 0)
-        policy.refuse_packing(response)
+        policy.refuse_encoding(response)
         for chunk in response.iter_bytes():
             chunks.append(chunk)
             length += len(chunk)

@@ -55,10 +55,10 @@ def plan(kind: "type[Template]", client: Superserve, spec: "TemplateSpec") -> Pl
     reasons, is_certain = _differences(spec, info, newest.build_spec_hash)
     if reasons:
         return Plan("replace", reasons, info, build_id, is_certain)
-    return _as_it_is(info, newest)
+    return _matching_plan(info, newest)
 
 
-def _as_it_is(info: TemplateInfo, newest: TemplateBuildInfo) -> Plan:
+def _matching_plan(info: TemplateInfo, newest: TemplateBuildInfo) -> Plan:
     """Return the plan for a template that matches the spec."""
     if not newest.has_ended:
         return Plan("reuse", (f"the spec is the same, and build {newest.id} is running",), info, newest.id)

@@ -22,7 +22,7 @@ from superserve._http.policy import Options
 from superserve._http.tasks_sync import sleep
 from superserve._operations import sandboxes
 from superserve._operations.operation import Operation
-from superserve._operations.sandboxes import MARKER, Opened, not_running
+from superserve._operations.sandboxes import MARKER, Opened, not_running_error
 from superserve._polling import Deadline, Outage
 from superserve._sync.client import Send, Superserve
 from superserve.errors import (
@@ -133,17 +133,17 @@ class Poll:
         self._has_settled = False
         self._outage = Outage(sandbox._client._http.gate)
 
-    def until(self, *goals: SandboxStatus, is_gone_too: bool = False) -> SandboxStatus:
+    def wait_for(self, *goals: SandboxStatus, accept_gone: bool = False) -> SandboxStatus:
         """Poll until the sandbox is in one of these states, and return its state."""
         # The current state is known: wait first.
         while not self._deadline.is_over:
             sleep(min(self._delay(), max(0.0, self._deadline.left)))
-            status = self._ask(is_gone_too=is_gone_too)
+            status = self._ask(accept_gone=accept_gone)
             if status is not None and status in (*goals, SandboxStatus.DELETED):
                 return status
             if status == SandboxStatus.FAILED:
                 error = SandboxError("it has failed", action=self._action)
-                raise not_running(error, self._sandbox.id, status)
+                raise not_running_error(error, self._sandbox.id, status)
         raise SandboxTimeoutError(
             f"the sandbox did not become {goals[0]} within {self._timeout_s:.3g} s",
             action=self._action,
@@ -157,7 +157,7 @@ class Poll:
         is_late = changed_at is None or time.monotonic() - changed_at >= SETTLE_S
         return not (is_late or self._deadline.is_over)
 
-    def settles(self, status: SandboxStatus, *passing: SandboxStatus) -> bool:
+    def wait_to_retry(self, status: SandboxStatus, *passing: SandboxStatus) -> bool:
         """If asking again may help, wait a moment and return True: this side has just changed the sandbox.
 
         The row may lag, or may have changed since the refusal. Asking again does not help if the sandbox is in none of these
@@ -169,7 +169,7 @@ class Poll:
         sleep(_FIRST_SETTLE_S)
         return True
 
-    def _ask(self, *, is_gone_too: bool) -> SandboxStatus | None:
+    def _ask(self, *, accept_gone: bool) -> SandboxStatus | None:
         sandbox = self._sandbox
         timeout_s = min(sandbox._client.timeout_s, max(self._deadline.left, 0.1))
         operation = sandboxes.get_sandbox(sandbox._usable_id).within(self._outage.ask(timeout_s))
@@ -178,16 +178,16 @@ class Poll:
                 get_sandbox.sync_detailed, operation, sandbox._usable_id, client=sandbox._client.raw
             )
         except NotFoundError:
-            if not is_gone_too:
+            if not accept_gone:
                 raise
             sandbox._note_change(SandboxStatus.DELETED)
             return SandboxStatus.DELETED
         except SandboxError as error:
-            if not self._outage.bears(error):
+            if not self._outage.tolerates(error):
                 raise
             return None
         self._outage.end()
-        sandbox._hear(opened)
+        sandbox._set_state(opened)
         return opened.info.status
 
     def _delay(self) -> float:
@@ -208,7 +208,7 @@ def activate(client: Superserve, sandbox_id: str, changed_at: float | None) -> O
     deadline = Deadline(PAUSING_S)
     while True:
         try:
-            return settled(
+            return call_until_settled(
                 client,
                 activate_sandbox.sync_detailed,
                 sandboxes.activate_sandbox(sandbox_id),
@@ -218,21 +218,21 @@ def activate(client: Superserve, sandbox_id: str, changed_at: float | None) -> O
             )
         except ConflictError as error:
             if error.code != "sandbox_pausing":
-                raise not_running(error, sandbox_id, None) from error
+                raise not_running_error(error, sandbox_id, None) from error
             if deadline.is_over:
                 raise
         except NotFoundError as error:
-            raise not_running(error, sandbox_id, SandboxStatus.DELETED) from error
+            raise not_running_error(error, sandbox_id, SandboxStatus.DELETED) from error
         except SandboxError as error:
             if error.code != "gone":
                 raise
-            raise not_running(error, sandbox_id, SandboxStatus.FAILED) from error
+            raise not_running_error(error, sandbox_id, SandboxStatus.FAILED) from error
         sleep(_LONGEST_SETTLE_S)
 
 
 def kill(client: Superserve, sandbox_id: str, changed_at: float | None, *, strict: bool) -> None:
     try:
-        settled(
+        call_until_settled(
             client,
             delete_sandbox.sync_detailed,
             sandboxes.delete_sandbox(sandbox_id),
@@ -248,7 +248,7 @@ def kill(client: Superserve, sandbox_id: str, changed_at: float | None, *, stric
             _log.warning("%s; this counts as success. Is %s the address of the API?", error, client.base_url)
 
 
-def settled(
+def call_until_settled(
     owner: Superserve,
     send: Send[P, ApiError | R],
     operation: Operation[R, T],
@@ -262,7 +262,7 @@ def settled(
         try:
             return owner._call(send, operation, *args, **kwargs)
         except ConflictError:
-            bears = operation.bears_conflict and changed_at is not None
+            bears = operation.retries_conflict and changed_at is not None
             if not bears or time.monotonic() - (changed_at or 0.0) >= SETTLE_S:
                 raise
         sleep(delay_s)

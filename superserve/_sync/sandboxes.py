@@ -23,10 +23,10 @@ from superserve._http.planes import Access
 from superserve._http.tasks_sync import shielded
 from superserve._operations import sandboxes
 from superserve._operations.operation import Operation
-from superserve._operations.sandboxes import Network, Opened, not_running
+from superserve._operations.sandboxes import Network, Opened, not_running_error
 from superserve._sync.client import Send, Superserve, client_for
 from superserve._sync.data_plane import DataPlane
-from superserve._sync.sandbox_life import Creation, Poll, activate, get_one, kill, leave, settled
+from superserve._sync.sandbox_life import Creation, Poll, activate, call_until_settled, get_one, kill, leave
 from superserve._template_snapshot import TemplateSnapshot
 from superserve.errors import (
     ConflictError,
@@ -392,7 +392,7 @@ class Sandbox:
             preview_access=preview_access,
         )
         used = client_for(client, api_key=api_key, base_url=base_url, sandbox_url=sandbox_url)
-        settled(
+        call_until_settled(
             used,
             patch_sandbox.sync_detailed,
             sandboxes.patch_sandbox(checked_id),
@@ -475,7 +475,7 @@ class Sandbox:
             NotFoundError: The sandbox is gone.
         """
         opened = get_one(self._client, self._usable_id)
-        self._hear(opened)
+        self._set_state(opened)
         return opened.info
 
     def pause(
@@ -524,12 +524,12 @@ class Sandbox:
                 status = (self.get_info()).status
                 if status in (SandboxStatus.PAUSED, SandboxStatus.PAUSING) and not is_strict:
                     is_paused = status == SandboxStatus.PAUSED
-                elif not poll.settles(status, SandboxStatus.STARTING, SandboxStatus.RESUMING):
-                    raise self._told(error, status) from error
+                elif not poll.wait_to_retry(status, SandboxStatus.STARTING, SandboxStatus.RESUMING):
+                    raise self._conflict_error(error, status) from error
             else:
                 self._note_change(SandboxStatus.PAUSED if is_paused else SandboxStatus.PAUSING)
         if waits and not is_paused:
-            poll.until(SandboxStatus.PAUSED, is_gone_too=True)
+            poll.wait_for(SandboxStatus.PAUSED, accept_gone=True)
             self._note_change()
 
     def resume(
@@ -565,14 +565,14 @@ class Sandbox:
                     raise
                 status = (self.get_info()).status
                 if not is_strict and status not in (SandboxStatus.ACTIVE, SandboxStatus.PAUSED):
-                    status = poll.until(SandboxStatus.ACTIVE, SandboxStatus.PAUSED)
+                    status = poll.wait_for(SandboxStatus.ACTIVE, SandboxStatus.PAUSED)
                     if status == SandboxStatus.PAUSED:
                         # The transition under way has ended here.
                         continue
                 if status == SandboxStatus.ACTIVE and not is_strict:
                     return
-                if not poll.settles(status, SandboxStatus.PAUSING, SandboxStatus.PAUSED):
-                    raise self._told(error, status) from error
+                if not poll.wait_to_retry(status, SandboxStatus.PAUSING, SandboxStatus.PAUSED):
+                    raise self._conflict_error(error, status) from error
             else:
                 self._data.take(access)
                 self._note_change(SandboxStatus.ACTIVE)
@@ -588,7 +588,7 @@ class Sandbox:
             RateLimitError: Too many sandboxes are active (`too_many_sandboxes`).
         """
         opened = self._activate()
-        self._hear(opened)
+        self._set_state(opened)
         return opened.info
 
     def kill(self, *, strict: bool = False) -> None:
@@ -640,7 +640,7 @@ class Sandbox:
             timeout_seconds=timeout_seconds,
             preview_access=preview_access,
         )
-        self._settled(
+        self._call_until_settled(
             patch_sandbox.sync_detailed,
             sandboxes.patch_sandbox(self._usable_id),
             self._usable_id,
@@ -697,20 +697,20 @@ class Sandbox:
     def _refresh(self, wake: bool) -> Access:
         """Get a new access token."""
         if self.status == SandboxStatus.DELETED:
-            raise not_running(SandboxError("this handle has killed it"), self.id, SandboxStatus.DELETED)
+            raise not_running_error(SandboxError("this handle has killed it"), self.id, SandboxStatus.DELETED)
         if wake:
             opened = self._activate()
         else:
             try:
                 opened = get_one(self._client, self._usable_id)
             except NotFoundError as error:
-                raise not_running(error, self.id, SandboxStatus.DELETED) from error
+                raise not_running_error(error, self.id, SandboxStatus.DELETED) from error
         self._info = opened.info
         if opened.info.status != SandboxStatus.ACTIVE and not wake:
             refused = SandboxError(
                 f"it is {self.status}, and wake is False", action=f"reach sandbox {self.id}"
             )
-            raise not_running(refused, self.id, self.status)
+            raise not_running_error(refused, self.id, self.status)
         if opened.access is None:
             raise SandboxError(
                 "the server returned no access token", action=f"reach sandbox {self.id}",
@@ -727,21 +727,21 @@ class Sandbox:
         except SandboxError as error:
             if error.code != "gone":
                 raise
-            raise not_running(error, self.id, SandboxStatus.FAILED) from error
+            raise not_running_error(error, self.id, SandboxStatus.FAILED) from error
 
-    def _settled(
+    def _call_until_settled(
         self, send: Send[P, ApiError | R], operation: Operation[R, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        return settled(self._client, send, operation, self._changed_at, *args, **kwargs)
+        return call_until_settled(self._client, send, operation, self._changed_at, *args, **kwargs)
 
-    def _told(self, error: ConflictError, status: SandboxStatus) -> SandboxError:
+    def _conflict_error(self, error: ConflictError, status: SandboxStatus) -> SandboxError:
         """Return the error for a conflict, now that the sandbox's status is known."""
         if status == SandboxStatus.FAILED:
-            return not_running(error, self.id, status)
+            return not_running_error(error, self.id, status)
         error.hint = f"it is {status}"
         return error
 
-    def _hear(self, opened: Opened) -> None:
+    def _set_state(self, opened: Opened) -> None:
         self._info = opened.info
         if opened.access is not None:
             self._data.take(opened.access)

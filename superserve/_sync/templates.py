@@ -644,7 +644,7 @@ class Template(TemplateSnapshot):
             ...         print(event.text)
             hi
         """
-        return _each(self._read_log(build_id, idle_timeout_s))
+        return _flatten(self._read_log(build_id, idle_timeout_s))
 
     def rebuild(self) -> TemplateBuildInfo:
         """Queue a new build, or return the one that is already running, with `createTemplateBuild`.
@@ -711,7 +711,7 @@ class Template(TemplateSnapshot):
             ValidationError: `build_id` cannot be an id.
         """
         checked_id = _arguments.identifier("build_id", build_id)
-        _unless_gone(
+        _ignore_missing(
             self._client,
             cancel_template_build.sync_detailed,
             builds.cancel_build(self._usable_id, checked_id),
@@ -931,7 +931,7 @@ class Templates:
         )
 
 
-def _each(batches: Generator[builtins.list[BuildLogEvent]]) -> Generator[BuildLogEvent]:
+def _flatten(batches: Generator[builtins.list[BuildLogEvent]]) -> Generator[BuildLogEvent]:
     with closing(batches):
         for events in batches:
             for event in events:
@@ -945,7 +945,7 @@ def _get(client: Superserve, template_id: str) -> TemplateInfo:
 
 
 def _delete(client: Superserve, template_id: str) -> None:
-    _unless_gone(
+    _ignore_missing(
         client,
         delete_template.sync_detailed,
         templates.delete_template(template_id),
@@ -954,7 +954,7 @@ def _delete(client: Superserve, template_id: str) -> None:
     )
 
 
-def _unless_gone(
+def _ignore_missing(
     owner: Superserve,
     send: Send[P, ApiError | R],
     operation: Operation[R, None],

@@ -138,7 +138,7 @@ def run(arguments: Sequence[str]) -> int:
         # The reader of stdout has closed it. Without this, Python would report that again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _exits.NOBODY_READS
-    except (click.ClickException, _exits.Refused, _exits.Own, SandboxError) as error:
+    except (click.ClickException, _exits.Refused, _exits.OwnFailure, SandboxError) as error:
         code, found, text = _explain(error)
         _tell(json.dumps(found, ensure_ascii=False, default=str) if "--json" in before_command else text)
         return code
@@ -153,7 +153,7 @@ def _tell(text: str) -> None:
 
 def _explain(error: Exception) -> tuple[int, dict[str, Any], str]:
     """Return an error's exit code, its JSON, and its text for people."""
-    if isinstance(error, _exits.Own):
+    if isinstance(error, _exits.OwnFailure):
         return error.exit_code, *_explain(error.error)[1:]
     if isinstance(error, SandboxError):
         if isinstance(error, BuildError) and error.code == "step_failed":

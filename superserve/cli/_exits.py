@@ -51,7 +51,7 @@ class Refused(Exception):  # noqa: N818 - it is an answer
         self.hint = hint
 
 
-class Own(Exception):  # noqa: N818 - it carries an error
+class OwnFailure(Exception):  # noqa: N818 - it carries an error
     """A failure of `run` or `exec` itself. Its exit code differs from those of commands."""
 
     def __init__(self, error: SandboxError, exit_code: int) -> None:

@@ -29,7 +29,7 @@ class Display:
 
     def __call__(self, event: BuildLogEvent) -> None:
         """Read an event."""
-        lines = [shown for line in event.text.split("\n") if (shown := _log_lines.as_shown(line).rstrip())]
+        lines = [shown for line in event.text.split("\n") if (shown := _log_lines.final_text(line).rstrip())]
         if event.stream != BuildLogStream.SYSTEM:
             self._latest = [*self._latest, *lines][-_LINES:]
             return

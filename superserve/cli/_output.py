@@ -54,7 +54,7 @@ class Output:
         """Write a message for people."""
         click.echo(strip_controls(text), err=True)
 
-    def sure(self, what: str, *, yes: bool) -> None:
+    def confirm(self, what: str, *, yes: bool) -> None:
         """Ask before something is deleted. If nobody can answer, refuse.
 
         Raises:

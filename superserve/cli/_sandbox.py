@@ -165,9 +165,9 @@ def _own_failures() -> Iterator[None]:
         yield
     except CommandStartError as error:
         is_missing = error.code == "bad_request"
-        raise _exits.Own(error, NO_SUCH_PROGRAM if is_missing else CANNOT_START) from error
+        raise _exits.OwnFailure(error, NO_SUCH_PROGRAM if is_missing else CANNOT_START) from error
     except SandboxError as error:
-        raise _exits.Own(error, OWN_FAILURE) from error
+        raise _exits.OwnFailure(error, OWN_FAILURE) from error
 
 
 @click.command()
@@ -292,7 +292,7 @@ def _for_each(name: str, verb: str, help_text: str, *, asks: bool = False) -> No
         with connected() as client:
             found = [_find(client, one) for one in names]
             if asks:
-                out.sure(f"{name} {', '.join(sandbox.name for sandbox in found)}", yes=yes)
+                out.confirm(f"{name} {', '.join(sandbox.name for sandbox in found)}", yes=yes)
             for sandbox in found:
                 getattr(sandbox, name)()
         out.data(

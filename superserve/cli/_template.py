@@ -263,7 +263,7 @@ def _show_plans(plans: dict[str, Any], out: Output) -> None:
 
 def _confirm(name: str, made: Any, out: Output, *, yes: bool) -> None:
     if made.action == "replace":
-        out.sure(f"delete template {name} and create it anew ({'; '.join(made.reasons)})", yes=yes)
+        out.confirm(f"delete template {name} and create it anew ({'; '.join(made.reasons)})", yes=yes)
 
 
 def _build_one(
@@ -521,7 +521,7 @@ def rm(names: tuple[str, ...], yes: bool, dry_run: bool, out: Output) -> None:
     with connected() as client:
         found = [find(client, name) for name in names]
         if not dry_run:
-            out.sure(f"delete {_listed([one.name for one in found])}", yes=yes)
+            out.confirm(f"delete {_listed([one.name for one in found])}", yes=yes)
             for one in found:
                 one.delete()
     out.data(

@@ -267,7 +267,7 @@ def _run(server: LocalServer, options: argparse.Namespace) -> int:
     with server:
         program = shutil.which(command[0])
         if program is None:
-            return _tell_why_not(command[0])
+            return _explain_missing(command[0])
         children: list[subprocess.Popen[bytes]] = []
         early: list[int] = []
 
@@ -294,7 +294,7 @@ def _run(server: LocalServer, options: argparse.Namespace) -> int:
     return code if code >= 0 else KILLED_BY_SIGNAL - code
 
 
-def _tell_why_not(word: str) -> int:
+def _explain_missing(word: str) -> int:
     """Print why a word cannot be run as a program, and return a shell's exit code for it."""
     path = Path(word)
     if path.name == word or not path.exists():

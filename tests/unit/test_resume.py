@@ -149,14 +149,14 @@ def test_trouble_is_returned_each_time_as_it_ends_its_connection():
     [first] = read(replay, trouble())
     [second] = read(replay, trouble())
     assert first == second
-    assert not replay.is_told_again(first)
-    assert replay.is_told_again(second)
+    assert not replay.is_repeated(first)
+    assert replay.is_repeated(second)
 
 
 def test_trouble_of_another_kind_has_not_been_told():
     replay = Replay()
     [first, other] = read(replay, trouble(), trouble("another"))
-    assert [replay.is_told_again(event) for event in (first, other, first, other)] == [
+    assert [replay.is_repeated(event) for event in (first, other, first, other)] == [
         False,
         False,
         True,
@@ -167,7 +167,7 @@ def test_trouble_of_another_kind_has_not_been_told():
 def test_only_trouble_is_ever_told_again():
     replay = Replay()
     events = read(replay, line("a"), heartbeat(), end("failed"))
-    assert not any(replay.is_told_again(event) for event in events * 2)
+    assert not any(replay.is_repeated(event) for event in events * 2)
 
 
 def test_output_without_a_status_that_is_not_the_systems_is_no_heartbeat():

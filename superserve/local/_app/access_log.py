@@ -72,7 +72,7 @@ class AccessLog:
             logger.info("%s", served, extra={"served": served})
 
     def _hide_keys(self, text: bytes) -> str:
-        # A key does not belong into an address, but a client may put it there.
+        # A key does not belong in an address, but a client may put it there.
         shown = text.decode("ascii", "backslashreplace")
         for key in self._keys:
             shown = shown.replace(key, "***")

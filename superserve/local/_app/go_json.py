@@ -52,7 +52,7 @@ def read_fields(value: object, where: str, *names: str, kept: Iterable[str] = ()
     if value is None:
         return {}
     if not isinstance(value, _Object):
-        raise Malformed(f"cannot read {_name_kind(value)} into {where or 'the request'}: an object is due")
+        raise Malformed(f"cannot read {_name_kind(value)} into {where or 'the request'}: expected an object")
     found: dict[str, object] = {}
     for key, item in value:
         name = key if key in names else _fold(key)
@@ -83,28 +83,28 @@ def _merge(old: object, new: object, where: str) -> object:
 def read_string(value: object, where: str) -> str:
     """Return a string. Halves of surrogate pairs become U+FFFD."""
     if not isinstance(value, str):
-        raise Malformed(f"cannot read {_name_kind(value)} into {where}: a string is due")
+        raise Malformed(f"cannot read {_name_kind(value)} into {where}: expected a string")
     return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
 
 
 def read_int32(value: object, where: str) -> int:
     """Return an integer. `1.0`, `1e3`, strings, booleans and numbers beyond 32 bits are refused."""
     if type(value) is not int or not -(2**31) <= value < 2**31:
-        raise Malformed(f"cannot read {_name_kind(value)} into {where}: a 32-bit integer is due")
+        raise Malformed(f"cannot read {_name_kind(value)} into {where}: expected a 32-bit integer")
     return value
 
 
 def read_boolean(value: object, where: str) -> bool:
     """Return a boolean."""
     if not isinstance(value, bool):
-        raise Malformed(f"cannot read {_name_kind(value)} into {where}: a boolean is due")
+        raise Malformed(f"cannot read {_name_kind(value)} into {where}: expected a boolean")
     return value
 
 
 def read_array(value: object, where: str) -> list[object]:
     """Return the items of an array."""
     if not isinstance(value, list) or isinstance(value, _Object):
-        raise Malformed(f"cannot read {_name_kind(value)} into {where}: an array is due")
+        raise Malformed(f"cannot read {_name_kind(value)} into {where}: expected an array")
     return value
 
 

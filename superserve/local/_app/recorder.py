@@ -187,10 +187,9 @@ class Requests:
         """Return a live view of some of the requests.
 
         Args:
-        on: The method, such as `POST`. Without a path: an operation (`createTemplate`), a path, or a method and a
-            path, as for `server.faults`.
-        path: The path. A part in braces matches any text: `/templates/{id}`.
-
+            on: The method, such as `POST`. Without a path: an operation (`createTemplate`), a path, or a method and a
+                path, as for `server.faults`.
+            path: The path. A part in braces matches any text: `/templates/{id}`.
         """
         pattern = self._record.operations.read(on if path is None else f"{on} {path}")
         if self._pattern is not None:

@@ -74,8 +74,10 @@ class OfficialAddresses:
         """Return a file with this authority and the usual ones: SSL_CERT_FILE replaces all others."""
         import certifi
 
+        from superserve.local._official.authority import write_private
+
         usual = Path(os.environ.get("SSL_CERT_FILE") or certifi.where())
         bundle = authority.with_name("bundle.pem")
         if usual != bundle:
-            bundle.write_bytes(authority.read_bytes() + b"\n" + usual.read_bytes())
+            write_private(bundle, authority.read_bytes() + b"\n" + usual.read_bytes())
         return bundle

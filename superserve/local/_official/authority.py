@@ -45,16 +45,20 @@ def make_authority(folder: Path) -> ssl.SSLContext:
         authority = _authority(authority_key, now)
         certificate = _certificate(authority, authority_key, key.public_key(), now)
     pem = serialization.Encoding.PEM
-    (folder / CA_FILE).write_bytes(authority.public_bytes(pem))
-    chain.write_bytes(
-        certificate.public_bytes(pem)
-        + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    write_private(folder / CA_FILE, authority.public_bytes(pem))
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    write_private(chain, certificate.public_bytes(pem) + private)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(chain)
     context.set_alpn_protocols(["http/1.1"])
     chain.unlink()
     return context
+
+
+def write_private(file: Path, data: bytes) -> None:
+    """Write a file that only this user can read and change."""
+    file.touch(mode=0o600)
+    file.write_bytes(data)
 
 
 @contextlib.contextmanager

@@ -156,7 +156,7 @@ def _read_strings(value: object, where: str) -> dict[str, str]:
     if value is None:
         return {}
     if not isinstance(value, list) or not all(isinstance(item, tuple) for item in value):
-        raise go_json.Malformed(f"{where}: an object is due")
+        raise go_json.Malformed(f"{where}: expected an object")
     return {str(key): go_json.read_string(item, where) for key, item in value}
 
 

@@ -316,7 +316,7 @@ class SandboxResource(Resource):
             await self.reap()
 
     async def reap(self) -> None:
-        """Pause and delete what is due."""
+        """Pause and delete sandboxes whose time is over."""
         for sandbox_id in list(self.rows.keys()):
             # It may have been deleted while others were paused or deleted.
             if (row := self.rows.get(sandbox_id)) is not None:

@@ -312,7 +312,7 @@ async def test_s26_a_token_that_was_replaced_is_not_shown_either(known):
 async def test_s26_no_handle_shows_its_token(known):
     sandbox, _ = await known(WOKEN)
     await sandbox.activate()
-    things = [sandbox, sandbox._data, sandbox._data._way, sandbox._info, sandbox.commands, sandbox.files]
+    things = [sandbox, sandbox._data, sandbox._data._route, sandbox._info, sandbox.commands, sandbox.files]
     for thing in things:
         assert FRESH not in repr(thing)
     with contextlib.suppress(AttributeError):

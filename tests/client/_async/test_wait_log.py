@@ -78,7 +78,7 @@ def bounds(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def _bounded(bounds):
+def _checked_body(bounds):
     """Read for ever, unless a test says how long."""
 
 
