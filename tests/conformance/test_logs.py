@@ -304,7 +304,7 @@ def test_a_failure_without_a_code_is_not_in_the_log(steered, steered_http):
 )
 @only_here("needs a control plane that is shut down")
 def test_a_shutdown_cuts_logs_off():
-    with LocalServer(speed=1000) as server, PoliteClient(server.base_url, server.api_key) as client:
+    with LocalServer(speed=100) as server, PoliteClient(server.base_url, server.api_key) as client:
         server.builds.hold()
         row = client.post("/templates", json={"name": "cut", "build_spec": {"from": BASE_IMAGE}}).json()
         server.builds.wait_for(row["build_id"], "building")

@@ -152,12 +152,12 @@ def test_a_server_that_is_drained_answers_what_it_was_asked_and_takes_nothing_mo
 
 
 def test_a_drain_ends_when_its_time_is_over_and_cuts_off_what_goes_on(leaves_nothing):
-    server = LocalServer(speed=10_000).start()
+    server = LocalServer(speed=100).start()
     path, build_id = held_build(server)
     server.builds.write(build_id, "hello")
     with connect(server, get(server, path)) as talking:
         start = talking.recv(1000)
-        server.stop(drain_s=15)
+        server.stop(drain_s=1)
         log = start + read(talking)
 
     assert b"hello" in log
