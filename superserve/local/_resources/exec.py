@@ -26,7 +26,6 @@ from superserve.local._resources.sandboxes import SandboxResource
 
 DEFAULT_LIMIT_S = 30
 KEEPALIVE_S = 15.0
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _GATEWAY_TIMEOUT = (
     "<html><head><title>504 Gateway Timeout</title></head><body>504 Gateway Timeout</body></html>\n"
 )
@@ -191,10 +190,9 @@ class ExecResource(Resource):
         guest = await self.sandboxes.machines.of(row)
         if isinstance(guest, str):
             raise _CannotStartError(guest, is_ours=True)
-        home, user, workdir, env = self.sandboxes.machines.surroundings(row)
-        cwd = posixpath.join(home, wanted.working_dir) if wanted.working_dir else workdir
-        path = _PATH if guest.space.is_isolated else f"{guest.space.programs}:{_PATH}"
-        layers = {"PATH": path, "HOME": guest.path(home), "USER": user, **env, **wanted.env}
+        around = self.sandboxes.machines.surroundings(row)
+        cwd = posixpath.join(around.home, wanted.working_dir) if wanted.working_dir else around.cwd
+        layers = {**around.layers(guest), **wanted.env}
         argv = [wanted.command, *wanted.args] if wanted.args else ["/bin/sh", "-c", wanted.command]
         try:
             return await guest.spawn(

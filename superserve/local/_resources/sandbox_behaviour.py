@@ -23,6 +23,8 @@ class Behaviour:
     """How long commands still go to a sandbox's machine after it was paused: 502."""
     is_full: bool = False
     """Whether files find no space left."""
+    disk_bytes: int | None = None
+    """How much a sandbox's files may take; None for what its template has, `disk_mib`."""
     has_old_texts: bool = False
     """Whether the edge says that a sandbox is gone or paused as text, as it did in May 2026."""
     gives_hints: bool = False
@@ -54,7 +56,7 @@ class Behaviour:
 
 
 _NAMES = tuple(field.name for field in attrs.fields(Behaviour))
-_MAY_BE_NONE = {"pausing_s", "idle_s", "connections", "address_connections"}
+_MAY_BE_NONE = {"disk_bytes", "pausing_s", "idle_s", "connections", "address_connections"}
 
 
 def _check(name: str, value: object, default: object) -> None:

@@ -2,17 +2,21 @@
 
 import asyncio
 import contextlib
-import posixpath
+import functools
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from superserve.local._machines.processes.scratch import Scratch, sweep
 from superserve.local._machines.sandboxes.guest import Guest, Lost
 from superserve.local._machines.sandboxes.spaces import Space, Unisolated, find_space, make_folders
+from superserve.local._machines.sandboxes.startup import Surroundings, read_surroundings, start_up
 from superserve.local._resources.sandbox_rows import SandboxRow
+from superserve.local._resources.template_spec import BuildSpec
 from superserve.local._resources.templates import TemplateRow
 from superserve.local._store.store import Table
+
+_DISK_MIB = 4096
 
 
 class Machines:
@@ -23,6 +27,7 @@ class Machines:
         rows: The sandboxes that there are.
         templates: What they were made from.
         images: The files that builds of these have left.
+        disk_bytes: Tells how many bytes a sandbox's files may take; None for what its template says.
     """
 
     def __init__(
@@ -31,62 +36,92 @@ class Machines:
         rows: Table[SandboxRow],
         templates: Table[TemplateRow],
         images: Mapping[str, Scratch],
+        disk_bytes: Callable[[], int | None],
     ) -> None:
         self._isolation = isolation
         self._rows = rows
         self._templates = templates
         self._images = images
+        self._disk_bytes = disk_bytes
         self.env_vars: dict[str, Mapping[str, str]] = {}
         """What `create` was given: kept in the machine's memory only, as on the real server."""
         self.space: Space | str | None = None
         """Where they live, or why they can't; None until that was tried."""
         self._guests: dict[str, Guest] = {}
         self._making = asyncio.Lock()
+        self._starts: dict[str, asyncio.Task[None]] = {}
         self._endings: set[asyncio.Task[None]] = set()
 
     async def of(self, row: SandboxRow) -> Guest | str:
-        """Return the machine of a sandbox, or why there can be none."""
-        found = self._guests.get(row.id)
-        if found is not None:
-            return found
+        """Return the machine of a sandbox, or why there can be none; what its template starts has been started."""
+        guest = self._guests.get(row.id) or await self._make(row)
+        if isinstance(guest, Guest) and row.id in self._starts:
+            # Whoever asked may hang up.
+            await asyncio.shield(self._starts[row.id])
+        return guest
+
+    def start(self, row: SandboxRow) -> None:
+        """Let what its template starts run in a new sandbox, before anybody asks for its machine."""
+        if self._spec(row).start_cmd:
+
+            async def make() -> None:
+                with contextlib.suppress(Lost):
+                    await self.of(row)
+
+            task = asyncio.create_task(make())
+            self._endings.add(task)
+            task.add_done_callback(self._endings.discard)
+
+    async def _make(self, row: SandboxRow) -> Guest | str:
         if sys.platform != "linux":
             return "commands of sandboxes run on Linux only: elsewhere, answer them with server.commands"
-        if self.space is None:
-            if self._isolation == "none":
-                self.space = Unisolated()
-            else:
-                await asyncio.to_thread(sweep)
-                self.space = await asyncio.to_thread(find_space)
-        if isinstance(self.space, str):
-            return (
-                f"commands cannot be kept apart from this machine: {self.space}; install bubblewrap, or ask for "
-                "commands that are not kept apart with isolation='none' (--isolation none)"
-            )
         async with self._making:
             # Another request may have come first.
-            if row.id not in self._guests:
-                home, _, workdir, _ = self.surroundings(row)
-                image = self._images.get(row.template_id)
-                scratch = await asyncio.to_thread(_make_files, image, home, workdir)
-                if self._rows.get(row.id) is None:
-                    await asyncio.to_thread(scratch.remove)
-                    raise Lost
-                self._guests[row.id] = Guest(self.space, scratch)
-            return self._guests[row.id]
+            if row.id in self._guests:
+                return self._guests[row.id]
+            if self.space is None:
+                if self._isolation == "none":
+                    self.space = Unisolated()
+                else:
+                    await asyncio.to_thread(sweep)
+                    self.space = await asyncio.to_thread(find_space)
+            if isinstance(self.space, str):
+                return (
+                    f"commands cannot be kept apart from this machine: {self.space}; install bubblewrap, or ask for "
+                    "commands that are not kept apart with isolation='none' (--isolation none)"
+                )
+            image = self._images.get(row.template_id)
+            surroundings = self.surroundings(row)
+            scratch = await asyncio.to_thread(_make_files, image, surroundings.home, surroundings.cwd)
+            if self._rows.get(row.id) is None:
+                await asyncio.to_thread(scratch.remove)
+                raise Lost
+            guest = self._guests[row.id] = Guest(
+                self.space, scratch, functools.partial(self._most_bytes, row)
+            )
+            spec = self._spec(row)
+            if spec.start_cmd:
+                # What was made up was not seen to work.
+                ready_cmd = spec.ready_cmd if image is not None else ""
+                start = asyncio.create_task(start_up(guest, spec.start_cmd, ready_cmd, surroundings))
+                self._starts[row.id] = start
+                start.add_done_callback(lambda _: self._starts.pop(row.id, None))
+            return guest
 
-    def surroundings(self, row: SandboxRow) -> tuple[str, str, str, dict[str, str]]:
-        """Return the home, user, working directory and variables of a sandbox's commands, as its template set them."""
-        home, user, workdir = "/home/user", "user", ""
-        variables: dict[str, str] = {}
+    def surroundings(self, row: SandboxRow) -> Surroundings:
+        """Return what the commands of a sandbox find, as its template set it."""
+        return read_surroundings(self._spec(row).steps, self.env_vars.get(row.id, {}))
+
+    def _spec(self, row: SandboxRow) -> BuildSpec:
         template = self._templates.get(row.template_id)
-        for step in template.spec.steps if template else ():
-            if step.env is not None:
-                variables[step.env[0]] = step.env[1]
-            elif step.workdir is not None:
-                workdir = posixpath.normpath(posixpath.join("/", workdir, step.workdir))
-            elif step.user is not None:
-                user, home = step.user[0], f"/home/{step.user[0]}"
-        return home, user, workdir or home, variables | dict(self.env_vars.get(row.id, {}))
+        return template.spec if template else BuildSpec("")
+
+    def _most_bytes(self, row: SandboxRow) -> int:
+        told = self._disk_bytes()
+        if told is not None:
+            return told
+        template = self._templates.get(row.template_id)
+        return (template.disk_mib if template else _DISK_MIB) << 20
 
     async def freeze(self, sandbox_id: str) -> None:
         """Stop what runs in a sandbox."""

@@ -62,6 +62,7 @@ class SandboxResource(Resource):
             self.rows,
             self.templates.rows,
             services.resource(BuildResource).images,
+            lambda: self.behaviour.disk_bytes,
         )
         self.templates.deletion_checks.append(self._check_unused)
         self.on_pause: list[Callable[[str], None]] = []
@@ -217,6 +218,7 @@ class SandboxResource(Resource):
         )
         self.rows.save(row)
         self.machines.env_vars[row.id] = dict(new.env_vars)
+        self.machines.start(row)
         return row
 
     async def pause(self, row: SandboxRow) -> None:

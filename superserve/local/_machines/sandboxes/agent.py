@@ -16,12 +16,14 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 MESSAGE_BYTES = 200_000
 MOST_DESCRIPTORS = 3
 DIAL_LIMIT_S = 5.0
 MOST_PROCESSES = 1024
+_CHECK_S = 0.5
 # Set to 1 where processes have a space of their own.
 ISOLATED = "SUPERSERVE_ISOLATED"
 
@@ -39,6 +41,7 @@ class Agent:
         self._lost: list[int] = []
         self._lock = threading.Lock()
         self._is_alone = os.environ.get(ISOLATED) == "1"
+        self._is_frozen = False
 
     def serve(self) -> None:
         """Do what is asked for until nobody can ask any more."""
@@ -50,8 +53,9 @@ class Agent:
         with selectors.DefaultSelector() as selector:
             selector.register(self._sock, selectors.EVENT_READ)
             selector.register(reading, selectors.EVENT_READ)
+            next_check = 0.0
             while True:
-                for key, _ in selector.select():
+                for key, _ in selector.select(_CHECK_S if self._commands or self._groups else None):
                     if key.fileobj is self._sock:
                         if not self._receive():
                             self._end_all()
@@ -60,6 +64,9 @@ class Agent:
                         with contextlib.suppress(BlockingIOError):
                             os.read(reading, 4096)
                         self._reap()
+                if not self._is_frozen and time.monotonic() >= next_check:
+                    self._check_processes()
+                    next_check = time.monotonic() + _CHECK_S
 
     def _receive(self) -> bool:
         data, descriptors, _, _ = socket.recv_fds(self._sock, MESSAGE_BYTES, MOST_DESCRIPTORS)
@@ -76,26 +83,32 @@ class Agent:
         return True
 
     def _do(self, message: dict[str, Any], descriptors: list[int]) -> None:
-        what = message["do"]
-        if what == "spawn":
-            self._spawn(message, descriptors)
-        elif what == "signal":
-            self._signal(message["command"], message["number"])
-        elif what == "forget":
-            self._forget(message["command"])
-        elif what == "open":
-            self._open(message)
-        elif what == "remove":
+        match message["do"]:
+            case "spawn":
+                self._spawn(message, descriptors)
+            case "signal":
+                self._signal(message["command"], message["number"])
+            case "forget":
+                self._forget(message["command"])
+            case "open":
+                self._open(message)
+            case "dial":
+                threading.Thread(target=self._dial, args=[message], daemon=True).start()
+            case "end":
+                self._end_all()
+            case "limit":
+                _limit("RLIMIT_FSIZE", message["file_bytes"])
+            case "remove" | "freeze" | "thaw" as what:
+                self._do_and_say_so(what, message)
+
+    def _do_and_say_so(self, what: str, message: dict[str, Any]) -> None:
+        if what == "remove":
             pathlib.Path(message["path"]).unlink()
-            self._answer(message)
-        elif what == "dial":
-            threading.Thread(target=self._dial, args=[message], daemon=True).start()
         elif what == "freeze":
             self._freeze(message["lost"])
-            self._answer(message)
-        elif what == "thaw":
+        else:
             self._thaw()
-            self._answer(message)
+        self._answer(message)
 
     def _answer(self, message: dict[str, Any], descriptors: tuple[int, ...] = (), **facts: object) -> None:
         data = json.dumps({"answer": message["id"], **facts}).encode()
@@ -114,6 +127,8 @@ class Agent:
                 env=message["env"],
                 cwd=message["cwd"],
                 process_group=0,
+                # Then a file that gets too large is an error of the program's, as a full disk is, and not its end.
+                restore_signals=False,
             )
         except (OSError, ValueError) as error:
             text = getattr(error, "strerror", None) or str(error)
@@ -182,6 +197,7 @@ class Agent:
         """Stop every process here but this one: all of them where they have a space of their own, else the groups."""
         self._lost = [self._commands[number].pid for number in lost if number in self._commands]
         # A process that was just being made is found the next time.
+        self._is_frozen = True
         while found := [pid for pid in self._others() if pid not in self._frozen]:
             for pid in found:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -195,7 +211,7 @@ class Agent:
         for pid in self._frozen:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGCONT)
-        self._frozen, self._lost = [], []
+        self._frozen, self._lost, self._is_frozen = [], [], False
 
     def _others(self) -> list[int]:
         groups = self._groups | {command.pid for command in self._commands.values()}
@@ -208,7 +224,20 @@ class Agent:
                         found.append(pid)
         return found
 
+    def _check_processes(self) -> None:
+        # RLIMIT_NPROC does not bind root, which a server in a container often is.
+        self._groups = {group for group in self._groups if _is_alive(group)}
+        if (self._commands or self._groups) and len(self._others()) > MOST_PROCESSES:
+            data = json.dumps({"over": f"more than {MOST_PROCESSES} processes"}).encode()
+            with self._lock, contextlib.suppress(OSError):
+                self._sock.send(data)
+            self._end_all()
+
     def _end_all(self) -> None:
+        if self._is_alone:
+            # Also what has left its group; all but this process and the first.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(-1, signal.SIGKILL)
         for group in (*self._groups, *(command.pid for command in self._commands.values())):
             _kill(group, signal.SIGKILL)
 
@@ -216,6 +245,16 @@ class Agent:
 def _kill(group: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
+
+
+def _limit(name: str, most: int) -> None:
+    """Limit what each process from now on may do."""
+    import resource  # Not there on Windows, where this module must still be importable.
+
+    which: int = getattr(resource, name)
+    _, hard = resource.getrlimit(which)
+    limit = most if hard == resource.RLIM_INFINITY else min(hard, most)
+    resource.setrlimit(which, (limit, limit))
 
 
 def _is_alive(group: int) -> bool:
@@ -228,17 +267,13 @@ def _is_alive(group: int) -> bool:
 
 if __name__ == "__main__":
     # A server in the background may have been started with these ignored, which commands would inherit. A handler is not
-    # inherited.
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+    # inherited. Python itself ignores SIGPIPE.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
     # Inside a space of its own only: elsewhere the limit would count everything that this user runs.
     if os.environ.get(ISOLATED) == "1":
-        import resource  # Not there on Windows, where this module must still be importable.
-
-        _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
-        limit = MOST_PROCESSES if hard == resource.RLIM_INFINITY else min(hard, MOST_PROCESSES)
-        resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
+        _limit("RLIMIT_NPROC", MOST_PROCESSES)
     # What a command inherits must not be the way to the server.
     with socket.socket(fileno=os.dup(0)) as server:
         nothing = os.open(os.devnull, os.O_RDWR)
