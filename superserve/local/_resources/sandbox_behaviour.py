@@ -5,6 +5,7 @@ from typing import Self
 import attrs
 
 from superserve.local._app import arguments
+from superserve.local._machines.sandboxes.agent import MOST_PROCESSES
 
 _MIB = 1 << 20
 
@@ -25,6 +26,8 @@ class Behaviour:
     """Whether files find no space left."""
     disk_bytes: int | None = None
     """How much a sandbox's files may take; None for what its template has, `disk_mib`."""
+    processes: int = MOST_PROCESSES
+    """How many processes may run in a sandbox that is started from now on; at more than that, all are killed."""
     has_old_texts: bool = False
     """Whether the edge says that a sandbox is gone or paused as text, as it did in May 2026."""
     gives_hints: bool = False

@@ -5,12 +5,13 @@ import contextlib
 import functools
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 
 from superserve.local._machines.processes.scratch import Scratch, sweep
 from superserve.local._machines.sandboxes.guest import Guest, Lost
 from superserve.local._machines.sandboxes.spaces import Space, Unisolated, find_space, make_folders
 from superserve.local._machines.sandboxes.startup import Surroundings, read_surroundings, start_up
+from superserve.local._resources.sandbox_behaviour import Behaviour
 from superserve.local._resources.sandbox_rows import SandboxRow
 from superserve.local._resources.template_spec import BuildSpec
 from superserve.local._resources.templates import TemplateRow
@@ -27,7 +28,7 @@ class Machines:
         rows: The sandboxes that there are.
         templates: What they were made from.
         images: The files that builds of these have left.
-        disk_bytes: Tells how many bytes a sandbox's files may take; None for what its template says.
+        behaviour: Tells how sandboxes are to behave now.
     """
 
     def __init__(
@@ -36,13 +37,13 @@ class Machines:
         rows: Table[SandboxRow],
         templates: Table[TemplateRow],
         images: Mapping[str, Scratch],
-        disk_bytes: Callable[[], int | None],
+        behaviour: Callable[[], Behaviour],
     ) -> None:
         self._isolation = isolation
         self._rows = rows
         self._templates = templates
         self._images = images
-        self._disk_bytes = disk_bytes
+        self._behaviour = behaviour
         self.env_vars: dict[str, Mapping[str, str]] = {}
         """What `create` was given: kept in the machine's memory only, as on the real server."""
         self.space: Space | str | None = None
@@ -50,14 +51,14 @@ class Machines:
         self._guests: dict[str, Guest] = {}
         self._making = asyncio.Lock()
         self._starts: dict[str, asyncio.Task[None]] = {}
-        self._endings: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closed = False
 
     async def of(self, row: SandboxRow) -> Guest | str:
         """Return the machine of a sandbox, or why there can be none; what its template starts has been started."""
         guest = self._guests.get(row.id) or await self._make(row)
         if isinstance(guest, Guest) and row.id in self._starts:
-            # Whoever asked may hang up.
-            await asyncio.shield(self._starts[row.id])
+            await asyncio.wait([self._starts[row.id]])
         return guest
 
     def start(self, row: SandboxRow) -> None:
@@ -68,9 +69,7 @@ class Machines:
                 with contextlib.suppress(Lost):
                     await self.of(row)
 
-            task = asyncio.create_task(make())
-            self._endings.add(task)
-            task.add_done_callback(self._endings.discard)
+            self._do(make())
 
     async def _make(self, row: SandboxRow) -> Guest | str:
         if sys.platform != "linux":
@@ -93,18 +92,19 @@ class Machines:
             image = self._images.get(row.template_id)
             surroundings = self.surroundings(row)
             scratch = await asyncio.to_thread(_make_files, image, surroundings.home, surroundings.cwd)
-            if self._rows.get(row.id) is None:
+            if self._is_closed or self._rows.get(row.id) is None:
                 await asyncio.to_thread(scratch.remove)
                 raise Lost
-            guest = self._guests[row.id] = Guest(
-                self.space, scratch, functools.partial(self._most_bytes, row)
-            )
+            most_bytes = functools.partial(self._most_bytes, row)
+            guest = Guest(self.space, scratch, most_bytes, self._behaviour().processes)
+            self._guests[row.id] = guest
             spec = self._spec(row)
             if spec.start_cmd:
                 # What was made up was not seen to work.
                 ready_cmd = spec.ready_cmd if image is not None else ""
-                start = asyncio.create_task(start_up(guest, spec.start_cmd, ready_cmd, surroundings))
-                self._starts[row.id] = start
+                start = self._starts[row.id] = self._do(
+                    start_up(guest, spec.start_cmd, ready_cmd, surroundings)
+                )
                 start.add_done_callback(lambda _: self._starts.pop(row.id, None))
             return guest
 
@@ -117,7 +117,7 @@ class Machines:
         return template.spec if template else BuildSpec("")
 
     def _most_bytes(self, row: SandboxRow) -> int:
-        told = self._disk_bytes()
+        told = self._behaviour().disk_bytes
         if told is not None:
             return told
         template = self._templates.get(row.template_id)
@@ -143,25 +143,31 @@ class Machines:
         guest = self._guests.pop(sandbox_id, None)
         if guest is not None:
             # A task of its own: whoever asked may hang up.
-            await asyncio.shield(self._end_later(guest))
+            await asyncio.shield(self._end_later(sandbox_id, guest))
 
     def reset(self) -> None:
         """End all, without waiting for it."""
         guests, self._guests = self._guests, {}
         self.env_vars.clear()
-        for guest in guests.values():
-            self._end_later(guest)
+        for sandbox_id, guest in guests.items():
+            self._end_later(sandbox_id, guest)
 
     async def aclose(self) -> None:
         """End all; returns when nothing of them is left."""
+        self._is_closed = True
         self.reset()
-        await asyncio.gather(*self._endings)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _end_later(self, guest: Guest) -> "asyncio.Task[None]":
-        ending = asyncio.create_task(guest.stop())
-        self._endings.add(ending)
-        ending.add_done_callback(self._endings.discard)
-        return ending
+    def _end_later(self, sandbox_id: str, guest: Guest) -> "asyncio.Task[None]":
+        if sandbox_id in self._starts:
+            self._starts[sandbox_id].cancel()
+        return self._do(guest.stop())
+
+    def _do(self, work: Coroutine[object, object, None]) -> "asyncio.Task[None]":
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _make_files(image: Scratch | None, *folders: str) -> Scratch:

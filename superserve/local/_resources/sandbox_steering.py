@@ -135,6 +135,7 @@ class Sandboxes(Steering[SandboxResource]):
                 - `stale_s`: for how long commands still go to the machine of a paused sandbox: 502; none.
                 - `is_full`: whether files find no space left: 507; False.
                 - `disk_bytes`: how much a sandbox's files may take; None for its template's `disk_mib`.
+                - `processes`: how many may run in a sandbox that is started from then on.
                 - `has_old_texts`: whether 404 and 503 of the edge are text; False.
                 - `gives_hints`: whether answers have a routing hint; False.
                 - `idle_s`: after how long without a byte the load balancer answers 504, while what runs goes on; None.

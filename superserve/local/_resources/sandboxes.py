@@ -62,7 +62,7 @@ class SandboxResource(Resource):
             self.rows,
             self.templates.rows,
             services.resource(BuildResource).images,
-            lambda: self.behaviour.disk_bytes,
+            lambda: self.behaviour,
         )
         self.templates.deletion_checks.append(self._check_unused)
         self.on_pause: list[Callable[[str], None]] = []

@@ -42,6 +42,7 @@ class Agent:
         self._lock = threading.Lock()
         self._is_alone = os.environ.get(ISOLATED) == "1"
         self._is_frozen = False
+        self._processes = MOST_PROCESSES
 
     def serve(self) -> None:
         """Do what is asked for until nobody can ask any more."""
@@ -98,6 +99,7 @@ class Agent:
                 self._end_all()
             case "limit":
                 _limit("RLIMIT_FSIZE", message["file_bytes"])
+                self._processes = message["processes"]
             case "remove" | "freeze" | "thaw" as what:
                 self._do_and_say_so(what, message)
 
@@ -227,8 +229,8 @@ class Agent:
     def _check_processes(self) -> None:
         # RLIMIT_NPROC does not bind root, which a server in a container often is.
         self._groups = {group for group in self._groups if _is_alive(group)}
-        if (self._commands or self._groups) and len(self._others()) > MOST_PROCESSES:
-            data = json.dumps({"over": f"more than {MOST_PROCESSES} processes"}).encode()
+        if (self._commands or self._groups) and len(self._others()) > self._processes:
+            data = json.dumps({"over": f"more than {self._processes} processes"}).encode()
             with self._lock, contextlib.suppress(OSError):
                 self._sock.send(data)
             self._end_all()

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import attrs
 
 from superserve.local._machines.processes.scratch import Scratch
-from superserve.local._machines.sandboxes.agent import MESSAGE_BYTES
+from superserve.local._machines.sandboxes.agent import MESSAGE_BYTES, MOST_PROCESSES
 from superserve.local._machines.sandboxes.disk import Disk
 from superserve.local._machines.sandboxes.spaces import Space, start_agent
 
@@ -139,12 +139,16 @@ class Guest:
         space: Where it lives.
         scratch: Its files.
         disk_bytes: Tells how many bytes these may take.
+        processes: How many processes may run in it.
     """
 
-    def __init__(self, space: Space, scratch: Scratch, disk_bytes: Callable[[], int]) -> None:
+    def __init__(
+        self, space: Space, scratch: Scratch, disk_bytes: Callable[[], int], processes: int = MOST_PROCESSES
+    ) -> None:
         self.space = space
         self.scratch = scratch
         self.disk = Disk(str(scratch.root), disk_bytes)
+        self._processes = processes
         self.commands: dict[int, Command] = {}
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[tuple[dict[str, object], list[int]]]] = {}
@@ -320,7 +324,7 @@ class Guest:
         loop = asyncio.get_running_loop()
         loop.add_reader(sock, self._receive, sock)
         # One file alone cannot outgrow the disk, however fast it is written; many together are counted.
-        self.tell(do="limit", file_bytes=self.disk.limit())
+        self.tell(do="limit", file_bytes=self.disk.limit(), processes=self._processes)
         self._watching = loop.create_task(self._watch_disk())
         return sock
 
