@@ -109,7 +109,7 @@ def test_it_is_there_without_anybody_asking(server, http):
     box = Box(server, http, from_template="mine")
     wait_for(lambda: count_sleeping(seconds) == 1)
     http.delete(box.path)
-    assert count_sleeping(seconds) == 0
+    wait_for(lambda: count_sleeping(seconds) == 0)
 
 
 def test_it_stops_with_a_pause_and_goes_on_with_the_resumption(server, http):
@@ -256,8 +256,9 @@ def test_a_command_ends_with_all_that_it_has_started(box, http, how):
 def test_what_is_paused_stands_still_and_goes_with_its_sandbox(box, http):
     seconds = next(_seconds)
     box.run(f"sleep {seconds} > /dev/null 2>&1 &")
+    wait_for(lambda: count_sleeping(seconds) == 1)
     http.post(f"{box.path}/pause")
-    assert states_of_sleeping(seconds) == ["T"]
+    wait_for(lambda: states_of_sleeping(seconds) == ["T"])
     http.delete(box.path)
     wait_for(lambda: count_sleeping(seconds) == 0)
 
@@ -269,8 +270,9 @@ def test_a_server_that_stops_takes_along_what_runs_and_what_is_paused(isolation)
         with running.http, paused.http:
             for box in (running, paused):
                 box.run(f"sleep {seconds} > /dev/null 2>&1 &")
+        wait_for(lambda: count_sleeping(seconds) == 2)
         http.post(f"{paused.path}/pause")
-        assert sorted(states_of_sleeping(seconds)) == ["S", "T"]
+        wait_for(lambda: states_of_sleeping(seconds).count("T") == 1)
     wait_for(lambda: count_sleeping(seconds) == 0)
 
 
