@@ -14,6 +14,8 @@ from superserve._streams.exec import Event, Exit, Failure, read_message
 # Seconds without a byte, of which the server sends some every 15, after which the stream is dead.
 SILENCE_S: Final = 45.0
 
+_ENDS: Final = (Exit, Failure)
+
 
 class AsyncExecStream:
     """The stream of a command that was accepted.
@@ -41,9 +43,11 @@ class AsyncExecStream:
         async with messages(sse.wrap(self._response, self._bounded())) as found:
             async for message in found:
                 self._unfinished = 0
-                for event in read_message(message.data) if message.data else ():
+                # It is joined each time that it is asked for.
+                data = message.data
+                for event in read_message(data) if data else ():
                     yield event
-                    if isinstance(event, Exit | Failure):
+                    if isinstance(event, _ENDS):
                         return
 
     async def _bounded(self) -> AsyncIterator[bytes]:
