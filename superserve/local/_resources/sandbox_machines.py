@@ -3,9 +3,12 @@
 import asyncio
 import contextlib
 import functools
+import itertools
+import os
+import pathlib
 import shutil
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 
 from superserve.local._machines.processes.scratch import Scratch, sweep
 from superserve.local._machines.sandboxes.guest import Guest, Lost
@@ -123,6 +126,13 @@ class Machines:
         template = self._templates.get(row.template_id)
         return (template.disk_mib if template else _DISK_MIB) << 20
 
+    def show_files(self, row: SandboxRow, most: int) -> dict[str, object]:
+        """Return the first files below where commands start, each with its size; none without a machine."""
+        folder = self.surroundings(row).cwd
+        guest = self._guests.get(row.id)
+        found = list(itertools.islice(_walk(guest.scratch.root, folder), most + 1)) if guest else []
+        return {"folder": folder, "entries": found[:most], "is_cut": len(found) > most}
+
     async def freeze(self, sandbox_id: str) -> None:
         """Stop what runs in a sandbox."""
         guest = self._guests.get(sandbox_id)
@@ -179,3 +189,16 @@ def _make_files(image: Scratch | None, *folders: str) -> Scratch:
             shutil.copytree(image.root, scratch.root, symlinks=True, dirs_exist_ok=True)
     make_folders(scratch, *folders)
     return scratch
+
+
+def _walk(root: pathlib.Path, folder: str) -> Iterator[tuple[str, int]]:
+    """Yield path and size of what is below a folder; links are not followed, which might lead out of the sandbox."""
+    start = root / folder.lstrip("/")
+    if not start.resolve().is_relative_to(root.resolve()):
+        return
+    for parent, folders, names in os.walk(start):
+        folders.sort()
+        for name in sorted(names):
+            path = pathlib.Path(parent, name)
+            with contextlib.suppress(OSError):
+                yield str(path.relative_to(start)), path.lstat().st_size
