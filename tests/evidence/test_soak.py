@@ -168,7 +168,7 @@ def test_the_soak_accepts_a_log_without_its_end_only_if_a_warning_says_so(builds
 
 
 UNKNOWN = (
-    "Whether build b was cancelled is not known: could not cancel build b. The build goes on; wait again"
+    "It is not known whether build b was cancelled: could not cancel build b. The build goes on; wait again"
 )
 
 

@@ -43,7 +43,7 @@ class Surroundings:
 
     def layers(self, guest: Guest) -> dict[str, str]:
         """Return the variables of a command."""
-        path = _PATH if guest.space.is_isolated else f"{guest.space.programs}:{_PATH}"
+        path = guest.space.search_path(guest.scratch)
         return {
             "PATH": path,
             "HOME": guest.path(self.home),
