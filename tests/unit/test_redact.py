@@ -31,3 +31,12 @@ def test_lines_stay_lines_and_letters_of_all_languages_stay():
 
 def test_controls_are_taken_out_of_output_and_tabs_stay():
     assert strip_controls("\x1b[1mbold\x1b[0m\tx\x07") == "bold\tx"
+
+
+def test_what_is_learned_later_is_hidden_as_well_and_what_was_first_always():
+    redactor = Redactor("first")
+    redactor.learn("a'b")
+    assert redactor.hide("first, a'b, " + repr("a'b\"")) == "***, ***, '***\"'"
+    for number in range(300):
+        redactor.learn(f"token-{number:03}")
+    assert redactor.hide("first token-000 token-299") == "*** token-000 ***"
