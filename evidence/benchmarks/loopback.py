@@ -10,6 +10,10 @@ Every scenario is a path that a client takes for its base URL:
   second one begins at the start again.
 - `/waits`: each template created is built for a few seconds, and its row follows the log's end up to a second later.
 - `/endless`: a build that goes on for ever, and says nothing after its first log event.
+- `/sandbox`: a sandbox. A command without a stream ends at once; one with a stream prints 20,000 lines in pieces of about 1 KiB,
+  each an event and a chunk; on a WebSocket it sends back what it is sent. A file has as many MiB
+  as its name says, and takes any number.
+- `/together`: the same with 2,000 lines, but streams begin when 100 are open.
 """
 
 import asyncio
@@ -25,10 +29,15 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import attrs
+from websockets.frames import Opcode
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
 
 HOST = "127.0.0.1"
 TEMPLATE_ID = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 BUILD_ID = "5d1f8a52-73c4-4f0e-9d2b-2f8f6b9f3c11"
+SANDBOX_ID = "9f6a2b1c-3d4e-4f50-8a6b-7c8d9e0f1a2b"
 TEAM_ID = "7b2c1f0e-64f9-4e0a-8f0d-0a4f5c3b2e10"
 
 BUILD_S = 2.5
@@ -36,6 +45,14 @@ LOG_EVERY_S = 0.2
 # How far rows lag behind the end of their logs, one template after the other: the real server looks every second.
 LAGS_S = (0.1, 0.9, 0.5, 0.3, 0.7)
 BLOCK = 64 * 1024
+TOGETHER = 100
+OUTPUT_EVENTS = 1_250
+TOGETHER_EVENTS = 125
+OUTPUT_TEXT = "".join(
+    f"collecting package {number:05}, it is not here yet: download it\n" for number in range(16)
+)
+OUTPUT_BYTES = OUTPUT_EVENTS * len(OUTPUT_TEXT)
+TOGETHER_BYTES = TOGETHER_EVENTS * len(OUTPUT_TEXT)
 
 
 class Loopback:
@@ -119,6 +136,12 @@ class _Server:
                 _STREAM_HEAD + _chunk(_event(0, "the only line"))
             ),
         }
+        for scenario in ("sandbox", "together"):
+            self._answers[f"POST /{scenario}/sandboxes/{SANDBOX_ID}/activate"] = _json_answer(_sandbox())
+        self._answers["POST /sandbox/exec"] = _json_answer({"stdout": "", "stderr": "", "exit_code": 0})
+        self._answers["POST /sandbox/exec/stream"] = _output(OUTPUT_EVENTS)
+        self._answers["POST /together/exec/stream"] = _output(TOGETHER_EVENTS)
+        self.together: list[_Connection] = []
         self._polled: set[str] = set()
         self._broken: set[str] = set()
         self._builds: dict[str, _Build] = {}
@@ -148,6 +171,14 @@ class _Server:
             if match := pattern.fullmatch(request):
                 return make(*match.groups())
         return _json_answer({"error": {"code": "not_found", "message": request}}, "404 Not Found")
+
+    def gather(self, connection: "_Connection") -> None:
+        """Answer a stream when enough of them are open."""
+        self.together.append(connection)
+        if len(self.together) == TOGETHER:
+            for each in self.together:
+                each.write(self._answers["POST /together/exec/stream"])
+            self.together.clear()
 
     def _list(self, count: str) -> bytes:
         return self._kept(
@@ -208,6 +239,10 @@ class _Connection(asyncio.Protocol):
         self._received = b""
         self._transport: asyncio.Transport
         self._stream: asyncio.Task[None] | None = None
+        self._upload: _Upload | None = None
+        self._socket: ServerProtocol | None = None
+        self._may_write = asyncio.Event()
+        self._may_write.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -218,10 +253,50 @@ class _Connection(asyncio.Protocol):
         if self._stream is not None:
             self._stream.cancel()
 
+    def pause_writing(self) -> None:
+        self._may_write.clear()
+
+    def resume_writing(self) -> None:
+        self._may_write.set()
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+        self._transport.write(data)
+
     def data_received(self, data: bytes) -> None:
-        self._received += data
+        if self._socket is not None:
+            self._converse(self._socket, data)
+        elif self._upload is not None:
+            self._take_upload(self._upload, data)
+        else:
+            self._received += data
+            self._take_requests()
+
+    def _take_upload(self, upload: "_Upload", data: bytes) -> None:
+        self._upload = upload
+        if (size := upload.take(data)) is not None:
+            self._upload = None
+            self.write(_json_answer({"path": "/tmp/file", "size": size}))
+
+    def _take_requests(self) -> None:
+        if self._received.startswith(b"POST /sandbox/files"):
+            head, end, rest = self._received.partition(b"\r\n\r\n")
+            if end:
+                self._received = b""
+                self._take_upload(_Upload(head.lower()), rest)
+            return
         while (end := self._received.find(b"\r\n\r\n")) >= 0:
             head = self._received[:end].lower()
+            if b"\r\nupgrade:" in head:
+                self._socket = ServerProtocol(subprotocols=[Subprotocol("superserve.exec.v1")])
+                self._converse(self._socket, self._received)
+                return
+            if head.startswith(b"get /sandbox/files"):
+                found = re.search(rb"(\d+) http/", head)
+                mib = int(found[1]) if found else 0
+                self._received = b""
+                self._stream = asyncio.create_task(self._send_file(mib << 20))
+                return
             length = re.search(rb"\r\ncontent-length: *(\d+)", head)
             size = end + 4 + (int(length[1]) if length else 0)
             if len(self._received) < size:
@@ -229,6 +304,9 @@ class _Connection(asyncio.Protocol):
             method, target, _ = self._received[:end].split(b" ", 2)
             self._received = self._received[size:]
             path = target.partition(b"?")[0]
+            if path == b"/together/exec/stream":
+                self._server.gather(self)
+                continue
             answer = self._server.answer(f"{method.decode()} {path.decode()}")
             if isinstance(answer, bytes):
                 self._transport.write(answer)
@@ -236,6 +314,30 @@ class _Connection(asyncio.Protocol):
                     self._transport.close()
             else:
                 self._stream = asyncio.create_task(self._send_log(answer))
+
+    def _converse(self, socket: ServerProtocol, data: bytes) -> None:
+        socket.receive_data(data)
+        for event in socket.events_received():
+            if isinstance(event, Request):
+                socket.send_response(socket.accept(event))
+            elif event.opcode is Opcode.BINARY:
+                socket.send_binary(b"\1" + event.data[1:])
+            elif event.opcode is Opcode.TEXT and b"stdin_close" in event.data:
+                socket.send_text(b'{"exit_code":0,"finished":true}')
+                socket.send_close(1000, "command exited")
+        for piece in socket.data_to_send():
+            if piece:
+                self.write(piece)
+            else:
+                self._transport.close()
+
+    async def _send_file(self, size: int) -> None:
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {size}\r\n\r\n"
+        self.write(head.encode())
+        block = bytes(BLOCK)
+        for _ in range(size // BLOCK):
+            await self._may_write.wait()
+            self.write(block)
 
     async def _send_log(self, build: _Build) -> None:
         self._transport.write(_STREAM_HEAD)
@@ -245,6 +347,42 @@ class _Connection(asyncio.Protocol):
             self._transport.write(_chunk(_event(number, f"line {number}")))
         await asyncio.sleep(build.started + BUILD_S - _now())
         self._transport.write(_chunk(_event(count, "ready", finished=True)) + _chunk(b""))
+
+
+class _Upload:
+    """Counts the body of a request, and keeps nothing of it."""
+
+    def __init__(self, head: bytes) -> None:
+        length = re.search(rb"\r\ncontent-length: *(\d+)", head)
+        self._is_chunked = length is None
+        self._left = int(length[1]) if length else 0
+        self._size = self._left
+        self._line = b""
+        self._is_over = False
+
+    def take(self, data: bytes) -> int | None:
+        """Take what has come; return the size of the body when that was all."""
+        start = 0
+        while True:
+            taken = min(self._left, len(data) - start)
+            self._left -= taken
+            start += taken
+            if self._left or not self._is_chunked:
+                return None if self._left else self._size
+            end = data.find(b"\n", start)
+            if end < 0:
+                self._line += data[start:]
+                return None
+            line = (self._line + data[start:end]).strip()
+            self._line, start = b"", end + 1
+            if not line:
+                # After a chunk, or after the last one.
+                if self._is_over:
+                    return self._size
+                continue
+            self._left = int(line, 16)
+            self._size += self._left
+            self._is_over = not self._left
 
 
 def template(number: int | None = None, *, status: str = "ready") -> dict[str, object]:
@@ -281,6 +419,32 @@ def _build_row(status: str, template_id: str = TEMPLATE_ID, build_id: str = BUIL
     if status == "ready":
         row["finalized_at"] = "2026-11-07T05:33:12Z"
     return row
+
+
+def _sandbox() -> dict[str, object]:
+    return {
+        "id": SANDBOX_ID,
+        "name": "benchmark",
+        "status": "active",
+        "vcpu_count": 1,
+        "memory_mib": 1024,
+        "created_at": "2026-11-07T05:31:56Z",
+        "metadata": {},
+        "preview_access": "legacy_public",
+        "access_token": "a1" * 32,
+    }
+
+
+def _output(count: int) -> bytes:
+    """Return the stream of a command's output, an event for each piece."""
+    events = [
+        {"stdout": OUTPUT_TEXT, "timestamp": f"2026-11-07T05:31:56.{number:06}Z"} for number in range(count)
+    ]
+    last = {"exit_code": 0, "finished": True, "timestamp": "2026-11-07T05:31:58Z"}
+    frames = (
+        b"data: " + json.dumps(event, separators=(",", ":")).encode() + b"\n\n" for event in [*events, last]
+    )
+    return _STREAM_HEAD + b"".join(map(_chunk, frames)) + _chunk(b"")
 
 
 _STREAM_HEAD = (

@@ -76,11 +76,11 @@ def _plain(build_id: str) -> None:
 
     with httpx.Client(base_url=os.environ["SUPERSERVE_BASE_URL"], headers={"X-API-Key": API_KEY}) as http:
         http.get(f"/templates/{TEMPLATE_ID}")
-        before = _peak()
+        before = peak()
         with http.stream("GET", f"/templates/{TEMPLATE_ID}/builds/{build_id}/logs") as response:
             for sse in EventSource(response).iter_sse():
                 json.loads(sse.data)
-    print(before, _peak())
+    print(before, peak())
 
 
 async def _plain_async(build_id: str) -> None:
@@ -93,36 +93,36 @@ async def _plain_async(build_id: str) -> None:
         base_url=os.environ["SUPERSERVE_BASE_URL"], headers={"X-API-Key": API_KEY}
     ) as http:
         await http.get(f"/templates/{TEMPLATE_ID}")
-        before = _peak()
+        before = peak()
         async with http.stream("GET", f"/templates/{TEMPLATE_ID}/builds/{build_id}/logs") as response:
             async for sse in EventSource(response).aiter_sse():
                 json.loads(sse.data)
-    print(before, _peak())
+    print(before, peak())
 
 
 def _sdk(build_id: str) -> None:
     from superserve import Template
 
     template = Template.connect(TEMPLATE_ID)
-    before = _peak()
+    before = peak()
     template.stream_build_logs(on_event=_ignore, build_id=build_id)
-    print(before, _peak())
+    print(before, peak())
 
 
 async def _sdk_async(build_id: str) -> None:
     from superserve import AsyncTemplate
 
     template = await AsyncTemplate.connect(TEMPLATE_ID)
-    before = _peak()
+    before = peak()
     await template.stream_build_logs(on_event=_ignore, build_id=build_id)
-    print(before, _peak())
+    print(before, peak())
 
 
 def _ignore(_event: object) -> None:
     pass
 
 
-def _peak() -> float:
+def peak() -> float:
     """Return the most memory that this process has held, in MiB."""
     status = Path("/proc/self/status")
     if status.exists():

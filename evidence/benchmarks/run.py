@@ -23,6 +23,7 @@ import local_server
 import log_events
 import loopback
 import memory
+import sandboxes
 import waits
 from figures import Figure, missed, table
 
@@ -33,6 +34,7 @@ SECTIONS: dict[str, Callable[..., list[Figure]]] = {
     "calls": calls.measure,
     "logs": log_events.measure,
     "memory": memory.measure,
+    "sandboxes": sandboxes.measure,
     "waits": waits.measure,
     "local server": local_server.measure,
 }
@@ -68,7 +70,9 @@ def _report(sections: dict[str, list[Figure]], *, quick: bool) -> dict[str, obje
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
-        "versions": {name: version(name) for name in ("httpx", "httpcore", "httpx-sse", "attrs")},
+        "versions": {
+            name: version(name) for name in ("httpx", "httpcore", "httpx-sse", "attrs", "websockets")
+        },
         "sections": {
             name: [{**attrs.asdict(figure), "reached": figure.reached} for figure in figures]
             for name, figures in sections.items()

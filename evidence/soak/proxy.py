@@ -69,9 +69,16 @@ class Proxy:
         self._upstream = (address.hostname, address.port)
         self._dice = random.Random(seed)
         self._rate = rate
+        # Once a client has hung up, nothing else refers to what serves it.
+        self._serving: set[asyncio.Task[None]] = set()
 
-    async def serve(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+    def serve(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         """Serve one connection until one side hangs up."""
+        task = asyncio.create_task(self._serve(client, back))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _serve(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         self.tally.connections += 1
         # The next request is waited for while the present one is answered: that is how a hang-up is noticed.
         head = asyncio.ensure_future(client.readuntil(_HEAD_END))
@@ -256,17 +263,25 @@ def _length(head: bytes) -> int:
     return 0
 
 
+async def _forget(server: LocalServer) -> None:
+    """Keep the server's record of what arrived small: nobody looks at it, and up to 64 MiB would hide what grows."""
+    while True:
+        await asyncio.sleep(1)
+        server.requests.clear()
+
+
 async def _serve(server: LocalServer, *, seed: int, rate: float) -> None:
     proxy = Proxy(server.base_url, seed=seed, rate=rate)
     listener = await asyncio.start_server(proxy.serve, HOST, 0, backlog=1024)
     async with listener:
+        forgetting = asyncio.create_task(_forget(server))
         port = listener.sockets[0].getsockname()[1]
         addresses = {"url": f"http://{HOST}:{port}", "api_key": server.api_key, "direct": server.base_url}
         print(json.dumps(addresses), flush=True)
         await asyncio.to_thread(sys.stdin.read)
         print(json.dumps(attrs.asdict(proxy.tally)), flush=True)
         # What still hangs on a stalled connection is of no interest any more.
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        for task in (asyncio.all_tasks() | {forgetting}) - {asyncio.current_task()}:
             task.cancel()
 
 

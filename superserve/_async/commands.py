@@ -250,7 +250,7 @@ class AsyncCommands:
             operations.check_event_stream(response, operation.action, output)
             async with aclosing(stream.read()) as events:
                 async for event in events:
-                    if isinstance(event, Exit | Failure):
+                    if isinstance(event, (Exit, Failure)):
                         end = event
                         break
                     text = output.add(event)

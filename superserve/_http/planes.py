@@ -49,10 +49,11 @@ class Plane:
 
     def authenticate(self, request: httpx.Request) -> None:
         """Add the secret to a request of this plane. A request to any other address gets none."""
-        url, own = request.url, self.locate("/")
-        if (url.host, url.scheme, url.port) == (own.host, own.scheme, own.port):
+        url = request.url
+        if (url.host, url.scheme, url.port) == _origin(self.base_url):
             request.headers[self.header] = self.secret
-            request.headers.update(self.others)
+            for name, value in self.others.items():
+                request.headers[name] = value
 
     def locate(self, path: str) -> httpx.URL:
         """Return the URL of a path on this plane."""
@@ -89,3 +90,9 @@ def data_plane(config: Config, sandbox_id: str, access: Access, redactor: Redact
 @functools.lru_cache(maxsize=1024)
 def _absolute_url(base_url: str, path: str) -> httpx.URL:
     return httpx.URL(base_url + path)
+
+
+@functools.lru_cache(maxsize=1024)
+def _origin(base_url: str) -> tuple[str, str, int | None]:
+    url = _absolute_url(base_url, "/")
+    return url.host, url.scheme, url.port

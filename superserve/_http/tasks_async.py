@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import inspect
 import math
+import types
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 import anyio
@@ -98,15 +100,42 @@ async def next_piece(pieces: AsyncIterator[T], deadline: float) -> T | None:
     Raises:
         httpx.ReadTimeout: `deadline`, on the clock of `time.monotonic`, has passed.
     """
+    left_s = deadline - time.monotonic()
+    if left_s <= 0:
+        raise httpx.ReadTimeout("nothing has come in time")
+    step = anext(pieces, None).__await__()
+    try:
+        waited_for = step.send(None)
+    except StopIteration as end:
+        # It was there already, as most pieces are: no clock has to be set.
+        piece: T | None = end.value
+        return piece
     # Not anyio's scope, which takes twice as long. After a timeout the body is not read on, so nothing can be lost.
-    timeout = asyncio.timeout(max(0.0, deadline - time.monotonic()))
+    timeout = asyncio.timeout(left_s)
     try:
         async with timeout:
-            return await anext(pieces, None)
+            return await _resumed(step, waited_for)
     except TimeoutError:
         if not timeout.expired():
             raise
         raise httpx.ReadTimeout("no data came in time") from None
+
+
+@types.coroutine
+def _resumed(step: Generator[Any, Any, T], waited_for: object) -> Generator[Any, Any, T]:
+    """Go on awaiting what has come to its first wait already."""
+    while True:
+        try:
+            value = yield waited_for
+        except BaseException as error:  # noqa: BLE001 - it is passed on
+            go_on = partial(step.throw, error)
+        else:
+            go_on = partial(step.send, value)
+        try:
+            waited_for = go_on()
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
 
 async def call(callback: Callable[[Any], object], value: object) -> None:

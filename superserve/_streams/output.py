@@ -72,8 +72,8 @@ class TextOutput(Output[str]):
 
     def __init__(self, most: int) -> None:
         super().__init__(most)
-        decoder = codecs.getincrementaldecoder("utf-8")
-        self._decoders = {stream: decoder("replace") for stream in CommandStream}
+        # Where text comes, none is needed.
+        self._decoders: dict[CommandStream, codecs.IncrementalDecoder] = {}
 
     @property
     def stdout(self) -> str:
@@ -87,7 +87,7 @@ class TextOutput(Output[str]):
 
     def add(self, piece: Text | CommandOutput) -> str:
         """Add a piece, and return it as text."""
-        text = piece.text if isinstance(piece, Text) else self._decoders[piece.stream].decode(piece.data)
+        text = piece.text if isinstance(piece, Text) else self._decode(piece)
         self._take(piece.stream, text)
         return text
 
@@ -106,6 +106,12 @@ class TextOutput(Output[str]):
         return CommandResult(
             end.code, self.stdout, self.stderr, self.truncated or truncated, timed_out, duration_s
         )
+
+    def _decode(self, piece: CommandOutput) -> str:
+        decoder = self._decoders.get(piece.stream)
+        if decoder is None:
+            decoder = self._decoders[piece.stream] = codecs.getincrementaldecoder("utf-8")("replace")
+        return decoder.decode(piece.data)
 
     def _take(self, stream: CommandStream, text: str) -> None:
         self._keep(stream, text, len(text) if text.isascii() else len(text.encode()))

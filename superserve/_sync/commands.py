@@ -249,7 +249,7 @@ class Commands:
             operations.check_event_stream(response, operation.action, output)
             with closing(stream.read()) as events:
                 for event in events:
-                    if isinstance(event, Exit | Failure):
+                    if isinstance(event, (Exit, Failure)):
                         end = event
                         break
                     text = output.add(event)

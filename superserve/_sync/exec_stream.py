@@ -15,6 +15,8 @@ from superserve._streams.exec import Event, Exit, Failure, NoEventError, read_me
 # Seconds without a byte after which the stream counts as dead. The server sends some every 15.
 SILENCE_S: Final = 45.0
 
+_ENDS: Final = (Exit, Failure)
+
 
 class ExecStream:
     """The event stream of a command that the server has accepted.
@@ -41,9 +43,11 @@ class ExecStream:
             with messages(sse.wrap(self._response, self._checked_body())) as found:
                 for message in found:
                     self._unfinished = 0
-                    for event in read_message(message.data) if message.data else ():
+                    # It is joined on each access.
+                    data = message.data
+                    for event in read_message(data) if data else ():
                         yield event
-                        if isinstance(event, Exit | Failure):
+                        if isinstance(event, _ENDS):
                             return
         except NoEventError as error:
             yield Failure(f"its messages cannot be understood: {error}", None, has_started=True)

@@ -13,7 +13,7 @@ BENCHMARKS = Path(__file__).parents[2] / "evidence" / "benchmarks"
 
 
 # Not `waits`, which waits for builds.
-@pytest.mark.parametrize("section", ["imports", "calls", "logs", "memory", "local server"])
+@pytest.mark.parametrize("section", ["imports", "calls", "logs", "memory", "sandboxes", "local server"])
 def test_a_section_of_the_benchmarks_runs_and_writes_its_figures(tmp_path, section):
     output = tmp_path / "figures.json"
     command = [

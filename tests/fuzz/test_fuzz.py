@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from superserve.local import LocalServer
+from superserve.local._machines.sandboxes.spaces import find_space
 
 pytest.importorskip("schemathesis", reason="needs schemathesis, which nox -s tests_slow installs")
 
@@ -26,12 +27,15 @@ ENOUGH = 6 * EXAMPLES + 300
 def fuzz(tmp_path):
     """Try the contract on a server, and give back what was written about it."""
 
-    def fuzz(server, *options, **variables):
+    def fuzz(server, *options, tags=("Templates", "System"), **variables):
         environment = {
             **os.environ,
             "SUPERSERVE_BASE_URL": server.base_url,
             "SUPERSERVE_API_KEY": server.api_key,
             "FUZZ_CASES": str(ENOUGH),
+            # Of the sandbox that requests of the data plane are for.
+            "FUZZ_SANDBOX": "none",
+            "FUZZ_TOKEN": "none",
             "HYPOTHESIS_STORAGE_DIRECTORY": str(tmp_path),
             **variables,
         }
@@ -43,8 +47,7 @@ def fuzz(tmp_path):
             "run",
         ]
         command += ["openapi.yaml", f"--max-examples={EXAMPLES}", f"--seed={SEED}", "--no-color", *options]
-        # Sandboxes change by themselves, and the data plane wants their tokens: tests/local has tests of those.
-        command += ["--include-tag=Templates", "--include-tag=System"]
+        command += [f"--include-tag={tag}" for tag in tags]
         run = subprocess.run(
             command,
             cwd=ROOT,
@@ -83,3 +86,20 @@ def test_newer_servers_answer_as_the_contract_says_with_values_that_it_does_not_
         report = fuzz(server, FUZZ_NEWER="1")
 
     assert "newer parameters 0," in report
+
+
+def test_sandboxes_are_answered_as_the_contract_says_on_both_planes(fuzz):
+    isolation = "none" if isinstance(find_space(), str) else "auto"
+    # At its own speed, as a token lives for an hour of the server's.
+    with LocalServer(seed=1, limits=False, isolation=isolation) as server:
+        # Whatever would be made up as a command is not run.
+        server.commands.on("*").answer(stdout="made up\n")
+        sandbox_id = server.sandboxes.add("fuzzed")
+        report = fuzz(
+            server,
+            tags=("Sandboxes", "Exec", "Files"),
+            FUZZ_SANDBOX=sandbox_id,
+            FUZZ_TOKEN=server.sandboxes.token(sandbox_id),
+        )
+
+    assert "13 selected" in report

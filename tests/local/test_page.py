@@ -14,7 +14,10 @@ import httpx
 import pytest
 
 from superserve.local import LocalServer
+from superserve.local._machines.sandboxes.spaces import find_space
+from tests.local.box import Box
 from tests.local.browser import Browser, missing
+from tests.local.conftest import client_of
 
 PICTURES = os.environ.get("PAGE_PICTURES")
 MARKUP = "<img src=x onerror=\"document.title='taken over'\"><script>document.title='taken over'</script>"
@@ -870,6 +873,22 @@ def test_the_overview_has_sandboxes_and_what_was_run_in_them(server, http):
     )
 
 
+def test_the_overview_has_the_files_of_sandboxes_and_none_that_links_lead_to():
+    if isinstance(find_space(), str):
+        pytest.skip("nothing keeps commands apart here")
+    with LocalServer(limits=False) as server, client_of(server) as http:
+        box = Box(server, http)
+        with box.http:
+            [sandbox] = overview(http)["sandboxes"]
+            assert sandbox["files"] == {"folder": "/home/user", "entries": [], "is_cut": False}
+            box.run(
+                "mkdir notes; printf roses > notes/poem; ln -s /etc etc; ln -s /etc/passwd users; touch b"
+            )
+            [sandbox] = overview(http)["sandboxes"]
+    assert [name for name, _ in sandbox["files"]["entries"]] == ["b", "users", "notes/poem"]
+    assert sandbox["files"]["entries"][-1] == ["notes/poem", 5]
+
+
 @in_browser
 def test_sandboxes_are_shown_with_what_runs_in_them(server, http, browser, look, picture):
     made = http.post("/sandboxes", json={"name": "box <img src=x>"}).json()
@@ -880,6 +899,12 @@ def test_sandboxes_are_shown_with_what_runs_in_them(server, http, browser, look,
     httpx.post(f"{server.base_url}/exec", headers=headers, json={"command": "pytest"})
     browser.wait_for_text("#commands", "exit 1")
     browser.wait_for_text("#commands pre", "1 failed <img")
+    browser.wait_for_text("#files-title", "No files in /home/user")
+    if not isinstance(find_space(), str):
+        path = {"path": "/home/user/notes/<b>poem"}
+        httpx.post(f"{server.base_url}/files", params=path, headers=headers, content=b"roses")
+        browser.wait_for_text("#files", "notes/<b>poem")
+        browser.wait_for_text("#files", "5 bytes")
     browser.allow_clipboard(server.base_url)
     browser.click("#sandbox .copy:not([hidden])")
     browser.wait_for("document.querySelector('#said').textContent === 'Copied'")

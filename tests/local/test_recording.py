@@ -256,6 +256,16 @@ def test_only_so_much_of_bodies_is_kept(server, http, monkeypatch):
     assert server.requests.forgotten == 3
 
 
+def test_bodies_that_come_after_their_requests_count_as_well(server, http, monkeypatch):
+    monkeypatch.setattr(requests_module, "KEPT_BODY_BYTES", 250)
+
+    for _ in range(4):
+        http.post("/templates", content=b"x" * 100, headers={"Expect": "100-continue"})
+
+    assert [len(request.body) for request in server.requests] == [100, 100]
+    assert server.requests.forgotten == 2
+
+
 def test_requests_outlast_their_server_and_not_its_next_start(open_client):
     server = LocalServer(limits=False)
     with server:

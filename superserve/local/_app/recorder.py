@@ -4,7 +4,7 @@ import json
 import re
 import threading
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -106,24 +106,24 @@ class Record:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._waiting = 0
-        self._requests: deque[Request] = deque()
-        # The sizes that were counted: a body that is requested late arrives after its request was added.
-        self._sizes: deque[int] = deque()
+        self._requests: OrderedDict[Request, None] = OrderedDict()
         self._body_bytes = 0
 
     def add(self, request: Request) -> None:
         with self._lock:
-            self._requests.append(request)
-            self._sizes.append(len(request.body))
+            self._requests[request] = None
             self._body_bytes += len(request.body)
-            while len(self._requests) > KEPT_REQUESTS or (
-                self._body_bytes > KEPT_BODY_BYTES and len(self._requests) > 1
-            ):
-                self._requests.popleft()
-                self._body_bytes -= self._sizes.popleft()
-                self.forgotten += 1
+            self._forget()
             if self._waiting:
                 self._changed.notify_all()
+
+    def add_to_body(self, request: Request, data: bytes) -> None:
+        """Keep what comes of a body when its request is here already."""
+        with self._lock:
+            if request in self._requests:
+                request.body += data
+                self._body_bytes += len(data)
+                self._forget()
 
     def of(self, pattern: Pattern | None) -> list[Request]:
         self.process.check()
@@ -146,15 +146,22 @@ class Record:
     def clear(self, pattern: Pattern | None) -> None:
         self.process.check()
         with self._lock:
-            kept = [
+            kept = (
                 request
                 for request in self._requests
                 if pattern and not pattern.matches(request.method, request.path)
-            ]
-            self._requests = deque(kept)
-            self._sizes = deque(len(request.body) for request in kept)
-            self._body_bytes = sum(self._sizes)
+            )
+            self._requests = OrderedDict.fromkeys(kept)
+            self._body_bytes = sum(len(request.body) for request in self._requests)
             self.forgotten = 0
+
+    def _forget(self) -> None:
+        while len(self._requests) > KEPT_REQUESTS or (
+            self._body_bytes > KEPT_BODY_BYTES and len(self._requests) > 1
+        ):
+            oldest, _ = self._requests.popitem(last=False)
+            self._body_bytes -= len(oldest.body)
+            self.forgotten += 1
 
     def _of(self, pattern: Pattern | None) -> list[Request]:
         if pattern is None:
@@ -296,11 +303,13 @@ class Recorder:
             self._record.operations,
         )
         if has_body and is_file:
-            receive = _receive_and_keep(request, receive, FILE_BYTES)
+            receive = self._receive_and_keep(request, receive, FILE_BYTES)
         elif has_body:
             # Like the real server, read the body before answering, even if the answer does not depend on it. A client that
             # waits for `100 Continue` gets it from whoever reads the body.
-            receive = _receive_and_keep(request, receive) if expects else await _receive_all(request, receive)
+            receive = (
+                self._receive_and_keep(request, receive) if expects else await _receive_all(request, receive)
+            )
         self._record.add(request)
 
         async def answer(message: Message) -> None:
@@ -309,17 +318,17 @@ class Recorder:
 
         return receive, answer
 
+    def _receive_and_keep(self, request: Request, receive: Receive, most: int = KEPT_BODY_BYTES) -> Receive:
+        """Receive as before, and add each piece of the body to the record, up to a size."""
 
-def _receive_and_keep(request: Request, receive: Receive, most: int = KEPT_BODY_BYTES) -> Receive:
-    """Receive as before, and add each piece of the body to the record, up to a limit."""
+        async def next_message() -> Message:
+            message = await receive()
+            data = message.get("body", b"")
+            if data and (left := most - len(request.body)) > 0:
+                self._record.add_to_body(request, data[:left])
+            return message
 
-    async def next_message() -> Message:
-        message = await receive()
-        if (left := most - len(request.body)) > 0:
-            request.body += message.get("body", b"")[:left]
-        return message
-
-    return next_message
+        return next_message
 
 
 async def _receive_all(request: Request, receive: Receive) -> Receive:

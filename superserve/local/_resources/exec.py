@@ -190,15 +190,9 @@ class ExecResource(Resource):
         guest = await self.sandboxes.machines.of(row)
         if isinstance(guest, str):
             raise _CannotStartError(guest, is_ours=True)
-        home, user, workdir, env = self.sandboxes.machines.surroundings(row)
-        cwd = posixpath.join(home, wanted.working_dir) if wanted.working_dir else workdir
-        layers = {
-            "PATH": guest.space.search_path(guest.scratch),
-            "HOME": guest.path(home),
-            "USER": user,
-            **env,
-            **wanted.env,
-        }
+        around = self.sandboxes.machines.surroundings(row)
+        cwd = posixpath.join(around.home, wanted.working_dir) if wanted.working_dir else around.cwd
+        layers = {**around.layers(guest), **wanted.env}
         argv = [wanted.command, *wanted.args] if wanted.args else ["/bin/sh", "-c", wanted.command]
         try:
             return await guest.spawn(

@@ -23,6 +23,7 @@ from superserve.local._app.data_plane import DataRequest, text_answer
 from superserve.local._app.errors import ApiError
 from superserve.local._app.router import ApiRequest, operation
 from superserve.local._app.services import Resource, Services
+from superserve.local._machines.sandboxes.disk import Disk
 from superserve.local._machines.sandboxes.guest import Guest, Lost
 from superserve.local._resources.sandbox_behaviour import Behaviour
 from superserve.local._resources.sandbox_spec import refuse
@@ -123,7 +124,7 @@ class FileResource(Resource):
             return _error(500, f"create file: {error.strerror}")
         try:
             with _Keeper(descriptor):
-                size = await _receive_into(descriptor, request, behaviour.upload_bytes)
+                size = await _receive_into(descriptor, request, behaviour.upload_bytes, guest.disk)
         except BaseException as error:
             # The old content is gone, and half of the new content is useless.
             with contextlib.suppress(OSError, Lost):
@@ -148,7 +149,7 @@ class _RefusedError(Exception):
         self.response = response
 
 
-async def _receive_into(descriptor: int, request: DataRequest, most: int) -> int:
+async def _receive_into(descriptor: int, request: DataRequest, most: int, disk: Disk) -> int:
     """Write the body of a request to a file, and return its size."""
     size = 0
     more = True
@@ -161,6 +162,8 @@ async def _receive_into(descriptor: int, request: DataRequest, most: int) -> int
         size += len(view)
         if size > most:
             raise _RefusedError(text_answer(413, "request body too large"))
+        if not await disk.has_room(len(view)):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         while view:
             view = view[os.write(descriptor, view) :]
     return size

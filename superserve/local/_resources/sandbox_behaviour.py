@@ -5,6 +5,7 @@ from typing import Self
 import attrs
 
 from superserve.local._app import arguments
+from superserve.local._machines.sandboxes.agent import MOST_PROCESSES
 
 _MIB = 1 << 20
 
@@ -23,6 +24,10 @@ class Behaviour:
     """Seconds for which commands still reach a sandbox's machine after it was paused: 502."""
     is_full: bool = False
     """Whether the disk is full for files."""
+    disk_bytes: int | None = None
+    """How much a sandbox's files may take; None for what its template has, `disk_mib`."""
+    processes: int = MOST_PROCESSES
+    """How many processes may run in a sandbox that is started from now on; at more than that, all are killed."""
     has_old_texts: bool = False
     """Whether the edge reports a missing or paused sandbox as text, as it did in May 2026."""
     gives_hints: bool = False
@@ -54,7 +59,7 @@ class Behaviour:
 
 
 _NAMES = tuple(field.name for field in attrs.fields(Behaviour))
-_MAY_BE_NONE = {"pausing_s", "idle_s", "connections", "address_connections"}
+_MAY_BE_NONE = {"disk_bytes", "pausing_s", "idle_s", "connections", "address_connections"}
 
 
 def _check(name: str, value: object, default: object) -> None:

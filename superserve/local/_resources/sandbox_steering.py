@@ -134,6 +134,8 @@ class Sandboxes(Steering[SandboxResource]):
                     - `pausing_s`: seconds of a pause that is answered at once, with 202. None: answered at its end.
                     - `stale_s`: seconds for which commands still reach the machine of a paused sandbox: 502. Default 0.
                     - `is_full`: whether the disk is full for files: 507. Default False.
+                    - `disk_bytes`: how many bytes a sandbox's files may take. None: the `disk_mib` of its template.
+                    - `processes`: how many may run in a sandbox that is started from then on.
                     - `has_old_texts`: whether 404 and 503 of the edge are text. Default False.
                     - `gives_hints`: whether answers have a routing hint. Default False.
                     - `idle_s`: seconds without a byte after which the load balancer answers 504, while the command goes on.

@@ -62,7 +62,8 @@ class SandboxResource(Resource):
             self.rows,
             self.templates.rows,
             services.resource(BuildResource).images,
-            services.settings.python,
+            behaviour=lambda: self.behaviour,
+            python=services.settings.python,
         )
         self.templates.deletion_checks.append(self._check_unused)
         self.on_pause: list[Callable[[str], None]] = []
@@ -218,6 +219,7 @@ class SandboxResource(Resource):
         )
         self.rows.save(row)
         self.machines.env_vars[row.id] = dict(new.env_vars)
+        self.machines.start(row)
         return row
 
     async def pause(self, row: SandboxRow) -> None:

@@ -36,6 +36,7 @@ OVERVIEW = "/_local/overview"
 _LOGS = re.compile(r"/_local/builds/([^/]+)/logs")
 _BUILDS = 20
 _SANDBOXES = 50
+_FILES = 50
 _HEADERS = {
     "cache-control": "no-store",
     "cross-origin-opener-policy": "same-origin",
@@ -109,6 +110,7 @@ class Page:
             **row.answer(),
             "template": template.name if template else row.template_id,
             "commands": commands,
+            "files": self._sandboxes.machines.show_files(row, _FILES),
         }
 
     def _describe(self, row: TemplateRow, team: TeamRow) -> dict[str, object]:

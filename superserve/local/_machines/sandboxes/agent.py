@@ -41,6 +41,8 @@ class Agent:
         self._lost: list[int] = []
         self._lock = threading.Lock()
         self._is_alone = os.environ.get(ISOLATED) == "1"
+        self._is_frozen = False
+        self._processes = MOST_PROCESSES
 
     def serve(self) -> None:
         """Carry out messages until the server closes the socket."""
@@ -64,7 +66,7 @@ class Agent:
                         with contextlib.suppress(BlockingIOError):
                             os.read(reading, 4096)
                         self._reap()
-                if has_processes and time.monotonic() >= next_check:
+                if has_processes and not self._is_frozen and time.monotonic() >= next_check:
                     self._check_processes()
                     next_check = time.monotonic() + _CHECK_INTERVAL_S
 
@@ -83,26 +85,33 @@ class Agent:
         return True
 
     def _do(self, message: dict[str, Any], descriptors: list[int]) -> None:
-        what = message["do"]
-        if what == "spawn":
-            self._spawn(message, descriptors)
-        elif what == "signal":
-            self._signal(message["command"], message["number"])
-        elif what == "forget":
-            self._forget(message["command"])
-        elif what == "open":
-            self._open(message)
-        elif what == "remove":
+        match message["do"]:
+            case "spawn":
+                self._spawn(message, descriptors)
+            case "signal":
+                self._signal(message["command"], message["number"])
+            case "forget":
+                self._forget(message["command"])
+            case "open":
+                self._open(message)
+            case "dial":
+                threading.Thread(target=self._dial, args=[message], daemon=True).start()
+            case "end":
+                self._end_all()
+            case "limit":
+                _limit("RLIMIT_FSIZE", message["file_bytes"])
+                self._processes = message["processes"]
+            case "remove" | "freeze" | "thaw" as what:
+                self._do_and_say_so(what, message)
+
+    def _do_and_say_so(self, what: str, message: dict[str, Any]) -> None:
+        if what == "remove":
             pathlib.Path(message["path"]).unlink()
-            self._answer(message)
-        elif what == "dial":
-            threading.Thread(target=self._dial, args=[message], daemon=True).start()
         elif what == "freeze":
             self._freeze(message["lost"])
-            self._answer(message)
-        elif what == "thaw":
+        else:
             self._thaw()
-            self._answer(message)
+        self._answer(message)
 
     def _answer(self, message: dict[str, Any], descriptors: tuple[int, ...] = (), **facts: object) -> None:
         data = json.dumps({"answer": message["id"], **facts}).encode()
@@ -121,6 +130,8 @@ class Agent:
                 env=message["env"],
                 cwd=message["cwd"],
                 process_group=0,
+                # Then a file that gets too large is an error of the program's, as a full disk is, and not its end.
+                restore_signals=False,
             )
         except (OSError, ValueError) as error:
             text = getattr(error, "strerror", None) or str(error)
@@ -189,6 +200,7 @@ class Agent:
         """Stop every process here except this one: all in the namespace if there is one, else the groups."""
         self._lost = [self._commands[number].pid for number in lost if number in self._commands]
         # A process that is just being made is found in the next round.
+        self._is_frozen = True
         while found := [pid for pid in self._others() if pid not in self._frozen]:
             for pid in found:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -196,15 +208,17 @@ class Agent:
             self._frozen.update(found)
 
     def _check_processes(self) -> None:
-        """Kill all processes of the sandbox if there are too many, if it has a namespace of its own."""
+        """Kill all processes of the sandbox if there are too many."""
         # RLIMIT_NPROC may count everything that the user runs on the machine, and does not limit root.
-        if self._is_alone and len(self._others()) > MOST_PROCESSES:
+        self._groups = {group for group in self._groups if _is_alive(group)}
+        if len(self._others()) > self._processes:
+            data = json.dumps({"over": f"more than {self._processes} processes"}).encode()
+            with self._lock, contextlib.suppress(OSError):
+                self._sock.send(data)
             # A stopped process does not fork.
             self._freeze([])
-            for pid in self._frozen:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
-            self._frozen.clear()
+            self._end_all()
+            self._frozen, self._is_frozen = set(), False
 
     def _thaw(self) -> None:
         """Resume all processes, and kill commands whose connections were lost in the meantime."""
@@ -213,7 +227,7 @@ class Agent:
         for pid in self._frozen:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGCONT)
-        self._frozen, self._lost = set(), []
+        self._frozen, self._lost, self._is_frozen = set(), [], False
 
     def _others(self) -> list[int]:
         groups = self._groups | {command.pid for command in self._commands.values()}
@@ -227,6 +241,10 @@ class Agent:
         return found
 
     def _end_all(self) -> None:
+        if self._is_alone:
+            # Also what has left its group; all but this process and the first.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(-1, signal.SIGKILL)
         for group in (*self._groups, *(command.pid for command in self._commands.values())):
             _kill(group, signal.SIGKILL)
 
@@ -234,6 +252,16 @@ class Agent:
 def _kill(group: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
+
+
+def _limit(name: str, most: int) -> None:
+    """Limit what each process from now on may do."""
+    import resource  # Not there on Windows, where this module must still be importable.
+
+    which: int = getattr(resource, name)
+    _, hard = resource.getrlimit(which)
+    limit = most if hard == resource.RLIM_INFINITY else min(hard, most)
+    resource.setrlimit(which, (limit, limit))
 
 
 def _is_alive(group: int) -> bool:
@@ -246,8 +274,8 @@ def _is_alive(group: int) -> bool:
 
 if __name__ == "__main__":
     # A server in the background may have been started with these signals ignored, and commands would inherit that. A
-    # handler is not inherited.
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+    # handler is not inherited. Python itself ignores SIGPIPE.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
     # Commands must not inherit the connection to the server.

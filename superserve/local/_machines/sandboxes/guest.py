@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import attrs
 
-from superserve.local._machines.sandboxes.agent import MESSAGE_BYTES
+from superserve.local._machines.sandboxes.agent import MESSAGE_BYTES, MOST_PROCESSES
+from superserve.local._machines.sandboxes.disk import Disk
 from superserve.local._machines.sandboxes.spaces import Space, start_agent
 from superserve.local._machines.scratch import Scratch
 
@@ -50,6 +51,7 @@ class Command:
         output: Pieces of its output, in the order in which they came. None is the end of both streams.
         ended: The exit code of the process, negative for a signal; Lost if the machine is gone.
         stdin: The pipe for its input; None without one.
+        notice: What the server itself adds at the end of its output.
     """
 
     number: int
@@ -59,6 +61,7 @@ class Command:
     _guest: "Guest" = attrs.field(repr=False)
     readers: "list[asyncio.Task[None]]" = attrs.field(factory=list, repr=False)
     is_lost: bool = False
+    notice: str = ""
 
     def signal(self, number: int) -> None:
         """Send a signal to its whole process group."""
@@ -130,17 +133,29 @@ _BY_SIGNAL = 128
 
 
 class Guest:
-    """The machine of one sandbox. Its agent is started on first use."""
+    """The machine of one sandbox. Its agent is started on first use.
 
-    def __init__(self, space: Space, scratch: Scratch) -> None:
+    Args:
+        space: Where it lives.
+        scratch: Its files.
+        disk_bytes: Tells how many bytes these may take.
+        processes: How many processes may run in it.
+    """
+
+    def __init__(
+        self, space: Space, scratch: Scratch, disk_bytes: Callable[[], int], processes: int = MOST_PROCESSES
+    ) -> None:
         self.space = space
         self.scratch = scratch
+        self.disk = Disk(str(scratch.root), disk_bytes)
+        self._processes = processes
         self.commands: dict[int, Command] = {}
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[tuple[dict[str, object], list[int]]]] = {}
         self._agent: subprocess.Popen[bytes] | None = None
         self._sock: socket.socket | None = None
         self._is_stopped = False
+        self._watching: asyncio.Task[None] | None = None
 
     def path(self, inside: str) -> str:
         """Return the agent's path for an absolute path of the sandbox."""
@@ -189,7 +204,21 @@ class Guest:
         left = [2]
         for stream, (reading, _) in zip(("stdout", "stderr"), pipes, strict=True):
             command.readers.append(loop.create_task(_read(reading, stream, command, left)))
+        self.disk.expect_growth()
         return command
+
+    async def launch(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: str) -> None:
+        """Start a command that goes on by itself, and whose output nobody reads; raises Refused or Lost."""
+        nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        number = next(self._numbers)
+        try:
+            answer, _ = await self._ask(
+                [nothing] * 3, number, do="spawn", argv=list(argv), env=dict(env), cwd=cwd
+            )
+        finally:
+            os.close(nothing)
+        _check_started(answer)
+        self.tell(do="forget", command=number)
 
     async def open(self, path: str, flags: int, *, parents: bool = False, denied: Sequence[str] = ()) -> int:
         """Open a file as the sandbox sees it, and return its descriptor; raises OSError.
@@ -238,6 +267,9 @@ class Guest:
             _end(command)
             await command.kill()
         self._close()
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
         agent, self._agent = self._agent, None
         await asyncio.to_thread(self._remove, agent)
 
@@ -289,8 +321,25 @@ class Guest:
         self._agent, sock = start_agent(self.space.command(self.scratch))
         self._sock = sock
         sock.setblocking(False)
-        asyncio.get_running_loop().add_reader(sock, self._receive, sock)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(sock, self._receive, sock)
+        # One file alone cannot outgrow the disk, however fast it is written; many together are counted.
+        self.tell(do="limit", file_bytes=self.disk.limit(), processes=self._processes)
+        self._watching = loop.create_task(self._watch_disk())
         return sock
+
+    async def _watch_disk(self) -> None:
+        """End what runs when the disk is full: nothing else keeps it from writing."""
+        while True:
+            await self.disk.overflow()
+            self._notice(f"more than {self.disk.limit() >> 20} MiB on its disk")
+            self.tell(do="end")
+
+    def _notice(self, problem: str) -> None:
+        for command in self.commands.values():
+            command.notice = (
+                f"\n[superserve.local] the sandbox has {problem}: all that ran in it was killed\n"
+            )
 
     def _receive(self, sock: socket.socket) -> None:
         try:
@@ -303,6 +352,9 @@ class Guest:
             self._close()
             return
         message = json.loads(data)
+        if "over" in message:
+            self._notice(message["over"])
+            return
         if "ended" in message:
             command = self.commands.get(message["ended"])
             if command is not None and not command.ended.done():
@@ -348,6 +400,10 @@ async def _read(descriptor: int, stream: str, command: Command, left: list[int])
             await command.output.put((stream, data))
         left[0] -= 1
         if not left[0]:
+            # Why it has ended comes before the fact that it has.
+            await asyncio.wait([command.ended])
+            if command.notice:
+                await command.output.put(("stderr", command.notice.encode()))
             await command.output.put(None)
     finally:
         os.close(descriptor)
