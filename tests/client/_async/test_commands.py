@@ -233,18 +233,21 @@ async def test_s2_no_piece_of_output_is_lost_without_a_word(box):
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "why"),
     [
-        b"",
-        chunk(sse({"stdout": "so far"})),
-        chunk(sse({"stdout": "so far"})) + chunk(b""),
-        chunk(sse({"stdout": "so far"})) + chunk(b'data: {"exit_code":0,"finished":true}'),
+        (b"", "the stream of its output broke: "),
+        (chunk(sse({"stdout": "so far"})), "the stream of its output broke: "),
+        (chunk(sse({"stdout": "so far"})) + chunk(b""), "the stream ended without the command's end"),
+        (
+            chunk(sse({"stdout": "so far"})) + chunk(b'data: {"exit_code":0,"finished":true}'),
+            "the stream of its output broke: ",
+        ),
     ],
     ids=["nothing", "cut between chunks", "ended in order", "cut in the last event"],
 )
-async def test_surprise_2_the_end_of_the_stream_is_not_the_end_of_the_command(box, body):
+async def test_surprise_2_the_end_of_the_stream_is_not_the_end_of_the_command(box, body, why):
     sandbox, wire = await box(cut(STREAM_HEAD + body))
-    with pytest.raises(OutcomeUnknownError) as caught:
+    with pytest.raises(OutcomeUnknownError, match=why) as caught:
         await sandbox.commands.run("x", timeout_seconds=99)
     assert caught.value.stdout in ("", "so far")
     assert len(wire.requests) == 1
@@ -469,11 +472,19 @@ async def test_an_exit_code_that_no_program_has_is_none(box):
         await sandbox.commands.run("x")
 
 
-@pytest.mark.parametrize("data", [5, None, ["a"], "\ud800"])
-async def test_what_is_no_input_is_refused(box, data):
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (5, "data: expected a string or bytes, got int"),
+        (None, "data: expected a string or bytes, got NoneType"),
+        (["a"], "data: expected a string or bytes, got list"),
+        ("\ud800", "data: must not contain half of a surrogate pair"),
+    ],
+)
+async def test_what_is_no_input_is_refused(box, data, text):
     sandbox, _ = await box(talking(lambda talk: talk.receive()))
     async with await sandbox.commands.spawn("x") as session:
-        with pytest.raises(ValidationError, match="data"):
+        with pytest.raises(ValidationError, match=text):
             await session.stdin.write(data)
 
 

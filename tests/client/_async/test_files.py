@@ -179,6 +179,41 @@ async def test_paths_that_lead_elsewhere_are_refused(box, path):
     assert wire.requests == []
 
 
+async def test_a_refused_argument_of_files_is_named(box):
+    sandbox, wire = await box(wrote)
+    files = sandbox.files
+    for call, argument in (
+        (lambda: files.read(""), "path"),
+        (lambda: files.read_text(""), "path"),
+        (lambda: files.open_read(""), "path"),
+        (lambda: files.write("", b""), "path"),
+        (lambda: files.write("/x", None), "content"),
+        (lambda: files.write("/x", b"", mode="x"), "mode"),
+        (lambda: files.write("/x", b"", atomic=1), "atomic"),
+        (lambda: files.list(""), "path"),
+        (lambda: files.stat(""), "path"),
+        (lambda: files.stat("/x", follow_symlinks=1), "follow_symlinks"),
+        (lambda: files.exists(""), "path"),
+        (lambda: files.make_dir(""), "path"),
+        (lambda: files.remove(""), "path"),
+        (lambda: files.remove("/x", recursive=1), "recursive"),
+        (lambda: files.move("", "/x"), "source"),
+        (lambda: files.move("/x", ""), "target"),
+        (lambda: files.download_dir(""), "path"),
+        (lambda: files.upload("", "/x"), "local"),
+        (lambda: files.upload(__file__, ""), "remote"),
+        (lambda: files.upload(__file__, "/x", on_progress=1), "on_progress"),
+        (lambda: files.download("", "x"), "remote"),
+        (lambda: files.download("/x", ""), "local"),
+        (lambda: files.download("/x", "x", on_progress=1), "on_progress"),
+        (lambda: files.read("/x", timeout="1"), "timeout"),
+        (lambda: files.read("/x", wake=1), "wake"),
+    ):
+        with pytest.raises(ValidationError, match=f"^{argument}: "):
+            await call()
+    assert wire.requests == []
+
+
 async def test_a_path_that_ends_like_a_folder_is_no_file(box):
     sandbox, wire = await box(wrote)
     with pytest.raises(ValidationError, match="folder"):
