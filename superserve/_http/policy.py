@@ -119,7 +119,10 @@ def set_timeouts(request: httpx.Request, seconds: float, silence_s: float = math
 def causes(error: BaseException) -> Iterator[BaseException]:
     """Yield an error and what led to it, but nothing that the caller was handling before."""
     cause: BaseException | None = error
-    while cause is not None:
+    # The chain may lead back to one of its links.
+    seen: set[int] = set()
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
         yield cause
         # httpcore's pool takes the cause of its own errors away; the context is what they were made from.
         cause = cause.__cause__ or (cause.__context__ if isinstance(cause, httpcore.ConnectError) else None)

@@ -108,7 +108,7 @@ def failure(
     Nothing led to it that was `handled` before: that is the caller's own.
     """
     _clean(error, plane, handled)
-    words = _reason(error).rstrip(".") or type(error).__name__
+    words = reason(error)
     never_sent = isinstance(error, NEVER_SENT)
     kind: type[SandboxError] = SandboxConnectionError
     hint = "" if never_sent else plane.redactor.hide(operation.if_lost)
@@ -136,14 +136,15 @@ def failure(
     return raised
 
 
-def _reason(error: BaseException) -> str:
-    """Return what the last attempt to connect came to: anyio itself says only that all of them have failed."""
+def reason(error: BaseException) -> str:
+    """Return why a connection failed or broke: what the system says of it, whose words anyio keeps to itself."""
     for cause in policy.causes(error):
         if isinstance(cause, BaseExceptionGroup):
-            return _reason(cause.exceptions[-1])
+            # Of several addresses the last one.
+            return reason(cause.exceptions[-1])
         if isinstance(cause, OSError) and cause.errno is not None:
             return str(cause)
-    return str(error)
+    return str(error).rstrip(".") or type(error).__name__
 
 
 def _error(
@@ -203,10 +204,10 @@ def _clean(error: BaseException, plane: Plane, handled: BaseException | None) ->
     """Take the secret out of an exception and those behind it: their texts may quote the server, requests hold it."""
     hide = plane.redactor.hide
     link: BaseException | None = error
-    # The chain may lead back to its start.
-    cleaned: list[BaseException | None] = [handled]
-    while link is not None and not any(link is other for other in cleaned):
-        cleaned.append(link)
+    # The chain may lead back to one of its links.
+    cleaned = {id(handled)}
+    while link is not None and id(link) not in cleaned:
+        cleaned.add(id(link))
         # One that was raised before there was a request says so with a RuntimeError.
         with contextlib.suppress(RuntimeError):
             if isinstance(link, httpx.RequestError):

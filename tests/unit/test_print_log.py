@@ -117,7 +117,10 @@ def test_by_default_it_prints_to_stdout(capsys):
 
 
 def test_forgotten_parentheses_are_noticed():
-    with pytest.raises(ValidationError, match=r"pass on_log=print_log\(\), with parentheses"):
+    with pytest.raises(
+        ValidationError,
+        match=r"^print_log makes the function that prints: pass on_log=print_log\(\), with parentheses$",
+    ):
         print_log(BuildLogEvent(BuildLogStream.STDOUT, "hi"))
     with pytest.raises(ValidationError, match="file: expected something to write to, got int"):
         print_log(5)

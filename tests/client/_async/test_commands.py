@@ -235,12 +235,12 @@ async def test_s2_no_piece_of_output_is_lost_without_a_word(box):
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        (b"", "the stream of its output broke: "),
-        (chunk(sse({"stdout": "so far"})), "the stream of its output broke: "),
+        (b"", r"the stream of its output broke: \S"),
+        (chunk(sse({"stdout": "so far"})), r"the stream of its output broke: \S"),
         (chunk(sse({"stdout": "so far"})) + chunk(b""), "the stream ended without the command's end"),
         (
             chunk(sse({"stdout": "so far"})) + chunk(b'data: {"exit_code":0,"finished":true}'),
-            "the stream of its output broke: ",
+            r"the stream of its output broke: \S",
         ),
     ],
     ids=["nothing", "cut between chunks", "ended in order", "cut in the last event"],

@@ -181,19 +181,19 @@ async def test_s1_a_command_that_could_not_start_is_an_error_with_its_code(box):
 
 
 @pytest.mark.parametrize(
-    "end",
+    ("end", "why"),
     [
-        lambda talk: talk.close(1000, "bridge closed"),
-        lambda talk: talk.close(1011),
-        lambda talk: talk.peer.reset(),
-        lambda talk: talk.peer.close(),
-        lambda talk: talk.send('{"finished":true}'),
-        lambda talk: talk.send("bye"),
-        lambda talk: talk.peer.send(b"\xff\xff\xff\xff"),
+        (lambda talk: talk.close(1000, "bridge closed"), r"the connection was closed \(1000 bridge closed\)"),
+        (lambda talk: talk.close(1011), r"the connection was closed \(1011\)"),
+        (lambda talk: talk.peer.reset(), r"the connection broke: \S"),
+        (lambda talk: talk.peer.close(), "the connection was closed;"),
+        (lambda talk: talk.send('{"finished":true}'), "the command's end came without an exit code"),
+        (lambda talk: talk.send("bye"), "what it says cannot be understood: "),
+        (lambda talk: talk.peer.send(b"\xff\xff\xff\xff"), "what it says cannot be understood: "),
     ],
     ids=["closed in order", "closed for an error", "reset", "gone", "no exit code", "no JSON", "no frame"],
 )
-async def test_surprise_2_an_end_without_an_exit_code_is_no_result(box, end):
+async def test_surprise_2_an_end_without_an_exit_code_is_no_result(box, end, why):
     def script(talk):
         talk.send(b"\x01so far")
         talk.receive()
@@ -202,7 +202,7 @@ async def test_surprise_2_an_end_without_an_exit_code_is_no_result(box, end):
     sandbox, wire = await box(talking(script))
     async with await sandbox.commands.spawn("x") as session:
         await session.stdin.write(b"go")
-        with pytest.raises(OutcomeUnknownError) as caught:
+        with pytest.raises(OutcomeUnknownError, match=why) as caught:
             await session.wait()
     assert (caught.value.stdout, caught.value.stderr) == ("so far", "")
     assert len(wire.requests) == 1
