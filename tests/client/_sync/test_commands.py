@@ -55,6 +55,22 @@ def test_a_command_is_one_request_with_what_was_given(box):
     assert "x-api-key" not in request.headers
 
 
+@pytest.mark.parametrize(
+    ("answer", "how"),
+    [
+        (RAN, {}),
+        (told(END), {"timeout_seconds": 99}),
+        (talking(lambda talk: talk.exit()), {"input": ""}),
+        (talking(lambda talk: talk.exit()), {"encoding": None}),
+    ],
+)
+def test_a_result_says_how_long_the_command_took(box, answer, how):
+    sandbox, _ = box(answer)
+    before = time.monotonic()
+    result = sandbox.commands.run("x", **how)
+    assert 0 <= result.duration_s <= time.monotonic() - before
+
+
 def test_callbacks_are_called_with_each_piece(box):
     sandbox, wire = box(told({"stdout": "a\n"}, {"stderr": "b"}, {"stdout": "c"}, END))
     out, err = [], []
