@@ -2,7 +2,7 @@
 
 import pytest
 
-from superserve._redact import Redactor, strip_controls
+from superserve._redact import _LONGEST_QUOTE, Redactor, strip_controls
 
 ODD = [
     "\x1b[31mred\x1b[0m",
@@ -31,3 +31,11 @@ def test_lines_stay_lines_and_letters_of_all_languages_stay():
 
 def test_controls_are_taken_out_of_output_and_tabs_stay():
     assert strip_controls("\x1b[1mbold\x1b[0m\tx\x07") == "bold\tx"
+
+
+def test_words_that_are_too_long_are_cut_and_where_nothing_is_left_there_are_none():
+    redactor = Redactor("secret")
+    whole = "x" * _LONGEST_QUOTE
+    assert redactor.quote(whole) == whole
+    assert redactor.quote(whole + "x") == whole[:-1] + "…"
+    assert redactor.quote(" \n\x07") is None

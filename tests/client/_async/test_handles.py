@@ -1,6 +1,10 @@
 """A template's handle: what it is equal to, what it shows, and the doors of a client."""
 
-from superserve import AsyncTemplate, TemplateInfo
+import inspect
+
+import pytest
+
+from superserve import AsyncSandbox, AsyncTemplate, TemplateInfo
 from tests.script import BUILD_ID, TEMPLATE_ID, Script, template_row
 from tests.wire import reply
 
@@ -54,3 +58,35 @@ async def test_a_client_has_the_same_doors_as_the_class(client):
     await template.wait_until_ready()
     assert await client.templates.delete_by_id(template.id) is None
     assert await client.templates.list() == []
+
+
+class HandedOverError(Exception):
+    """Ends a call once it is known what it was given."""
+
+
+@pytest.mark.parametrize(
+    ("doors", "kind"),
+    [
+        (lambda client: client.templates, AsyncTemplate),
+        (lambda client: client.sandboxes, AsyncSandbox),
+    ],
+)
+async def test_every_door_of_a_client_hands_over_all_that_it_is_given(
+    connect, serve, monkeypatch, doors, kind
+):
+    client = connect(serve())
+    names = [name for name in dir(doors(client)) if not name.startswith("_")]
+    assert {"create", "connect", "list"} < {*names}
+    for name in names:
+        taken, got = inspect.signature(getattr(kind, name)), {}
+
+        def hand_over(*args, taken=taken, got=got, **kwargs):
+            got.update(taken.bind(*args, **kwargs).arguments)
+            raise HandedOverError
+
+        monkeypatch.setattr(kind, name, hand_over)
+        door = getattr(doors(client), name)
+        given = {argument: object() for argument in inspect.signature(door).parameters}
+        with pytest.raises(HandedOverError):
+            await door(**given)
+        assert got == {**given, "client": client}

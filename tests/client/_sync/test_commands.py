@@ -169,34 +169,44 @@ def test_an_argv_meets_no_shell(box):
 @pytest.mark.parametrize(
     ("command", "text"),
     [
-        ("", "command"),
-        ("  ", "command"),
-        ([], "command"),
-        ([""], r"command\[0\]"),
-        (["a=b"], "="),
-        (["a", 1], r"command\[1\]"),
-        (["a", "\0"], r"command\[1\]"),
-        ("\ud800", "command"),
-        (b"true", "command"),
-        (None, "command"),
-        ({"a"}, "command"),
+        ("", "command: must not be empty, got ''"),
+        ("  ", "command: must not be empty, got '  '"),
+        ([], "command: must not be empty, got no words at all"),
+        ([""], "command[0]: must not be empty, got ''"),
+        (["a=b"], "command: a program with '=' in its name cannot be run without arguments"),
+        (["a", 1], "command[1]: expected a string, got int"),
+        (["a", "\0"], "command[1]: must not contain a NUL character"),
+        ("\ud800", "command: must not contain half of a surrogate pair"),
+        (b"true", "command: expected a string for the shell or a sequence of strings, got bytes"),
+        (None, "command: expected a string for the shell or a sequence of strings, got NoneType"),
+        ({"a"}, "command: expected a string for the shell or a sequence of strings, got set"),
     ],
 )
 def test_s25_what_cannot_be_run_is_refused(box, command, text):
     sandbox, wire = box(RAN)
-    with pytest.raises(ValidationError, match=text):
+    with pytest.raises(ValidationError) as caught:
         sandbox.commands.run(command)
+    assert str(caught.value) == text
     assert wire.requests == []
 
 
 @pytest.mark.parametrize(
-    "env", [{"A=B": "c"}, {"": "c"}, {"A": 1}, {1: "a"}, {"A": "\0"}, {"A": "\ud800"}, [("A", "b")]]
+    ("env", "text"),
+    [
+        ({"A=B": "c"}, "env: a variable's name must not contain '='; what follows it is the value"),
+        ({"": "c"}, "env: a variable's name: must not be empty, got ''"),
+        ({"A": 1}, "env['A']: expected a string, got int"),
+        ({1: "a"}, "env: a variable's name: expected a string, got int"),
+        ({"A": "\0"}, "env['A']: must not contain a NUL character"),
+        ({"A": "\ud800"}, "env['A']: must not contain half of a surrogate pair"),
+        ([("A", "b")], "env: expected a dict of strings, got list"),
+    ],
 )
-def test_an_environment_that_cannot_be_is_refused(box, env):
+def test_an_environment_that_cannot_be_is_refused(box, env, text):
     sandbox, wire = box(RAN)
-    with pytest.raises(ValidationError, match="env") as caught:
+    with pytest.raises(ValidationError) as caught:
         sandbox.commands.run("x", env=env)
-    assert "c" not in str(caught.value).split()
+    assert str(caught.value) == text
     assert wire.requests == []
 
 
