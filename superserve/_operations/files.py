@@ -174,14 +174,12 @@ def change_mode(path: str, permissions: str) -> list[str]:
     return ["chmod", "--", permissions, path]
 
 
-def problem_of(response: httpx.Response, path: str, *, as_archive: bool) -> SandboxError | None:
+def problem_of(response: httpx.Response, path: str, action: str, *, as_archive: bool) -> SandboxError | None:
     """Return what is wrong with an answer whose body is to be read."""
     packing = response.headers.get("content-encoding", "identity").strip().lower()
     if packing not in ("", "identity"):
         # What it unpacks to may fill the memory, or the disk.
-        return SandboxError(
-            "the server's answer is packed, and was not asked for so", action=f"read {path!r}"
-        )
+        return SandboxError("the server's answer is packed, and was not asked for so", action=action)
     if as_archive and not _names_archive(response, path):
         return ValidationError(f"path: {path!r} is no folder; read() or download() takes files")
     return None
