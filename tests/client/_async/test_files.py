@@ -504,6 +504,22 @@ async def test_nonsense_instead_of_a_description_is_an_error(box):
 GONE = failed("find: '/x': No such file or directory\n")
 
 
+async def test_to_look_at_files_no_folder_is_needed_but_the_root(box):
+    sandbox, wire = await box(printed("f", "1", "644", "0", "root", "root", "", ""))
+    await sandbox.files.stat("/x")
+    assert wire.requests[0].json["working_dir"] == "/"
+    starts = []
+
+    def script(talk):
+        starts.append(talk.start)
+        talk.send(b"\x01" + b"".join(field + b"\0" for field in FOLDER))
+        talk.exit()
+
+    sandbox, _ = await box(talking(script))
+    assert await sandbox.files.list("/x") == []
+    assert starts[0]["working_dir"] == "/"
+
+
 async def test_whether_something_is_there_is_told(box):
     link = printed("l", "1", "777", "0", "root", "root", "", "/nowhere")
     file = printed("f", "1", "644", "0", "root", "root", "", "")
@@ -524,6 +540,8 @@ async def test_commands_on_files_see_paths_and_no_shell(box):
         ["rm", "-r", "--", "/x"],
         ["mv", "-f", "-T", "--", "/a", "/b"],
     ]
+    # The folder where commands run by default may be gone.
+    assert {request.json["working_dir"] for request in wire.requests} == {"/"}
 
 
 async def test_what_is_missing_or_cannot_be_done_is_told(box):
