@@ -19,7 +19,7 @@ from superserve import (
     ValidationError,
 )
 from superserve._sync import command_session, exec_connection
-from tests.talk import TOKEN, Close, talking
+from tests.talk import SANDBOX_ID, TOKEN, Close, talking
 from tests.wire import envelope, reply
 
 OUT, ERR = CommandStream.STDOUT, CommandStream.STDERR
@@ -271,21 +271,34 @@ def test_s36_a_command_that_is_too_long_is_refused_before_anything_is_sent(box):
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind"),
+    ("answer", "kind", "text"),
     [
-        (reply(400, "no\n", content_type="text/plain"), "ValidationError"),
-        (reply(403, "no\n", content_type="text/plain"), "AuthenticationError"),
-        (reply(404, "404 page not found\n", content_type="text/plain"), "NotFoundError"),
-        (reply(502, "<html>no</html>", content_type="text/html"), "ServerError"),
-        (reply(200, "hi"), "SandboxError"),
-        (talking(exits, accept=lambda _key: "wrong"), "SandboxError"),
+        (reply(400, "no\n", content_type="text/plain"), "ValidationError", "no [400]"),
+        (
+            reply(403, "no\n", content_type="text/plain"),
+            "AuthenticationError",
+            "no [403]; activate() gets another access token",
+        ),
+        (
+            reply(404, "404 page not found\n", content_type="text/plain"),
+            "NotFoundError",
+            "404 page not found [404]; check base_url= or SUPERSERVE_BASE_URL",
+        ),
+        (reply(502, "<html>no</html>", content_type="text/html"), "ServerError", "Bad Gateway [502]"),
+        (reply(200, "hi"), "SandboxError", "the server's answer is not what was asked for [200]"),
+        (
+            talking(exits, accept=lambda _key: "wrong"),
+            "SandboxError",
+            "the server's answer is no WebSocket",
+        ),
     ],
 )
-def test_s37_a_refused_upgrade_wakes_nothing_and_has_run_nothing(box, answer, kind):
+def test_s37_a_refused_upgrade_wakes_nothing_and_has_run_nothing(box, answer, kind, text):
     sandbox, wire = box(answer)
     with pytest.raises(SandboxError) as caught:
         sandbox.commands.spawn("x")
     assert type(caught.value).__name__ == kind
+    assert str(caught.value) == f"could not run 'x' in sandbox {SANDBOX_ID}: {text}"
     assert wire.activations.count == 0
     assert len(wire.requests) == 1
 
