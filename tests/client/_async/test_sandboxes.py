@@ -4,6 +4,7 @@ import gc
 import logging
 import pickle
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
@@ -104,6 +105,14 @@ async def test_create_sends_all_that_was_given(serve, connect):
         "network": {"allow_out": ["a.com"]},
         "preview_access": "private",
     }
+
+
+async def test_a_sandbox_starts_from_a_snapshot_by_its_id_or_by_what_has_one(serve, connect):
+    wire = serve(MADE)
+    client = connect(wire)
+    for snapshot in ("s-1", SimpleNamespace(id="s-1")):
+        await AsyncSandbox.create(name="box", from_snapshot=snapshot, client=client)
+        assert wire.requests[-1].json == {"name": "box", "from_snapshot": "s-1"}
 
 
 async def test_a_template_starts_sandboxes(serve, connect):
