@@ -100,3 +100,9 @@ def test_a_file_that_goes_away_before_it_is_read_is_told(tmp_path):
     with pytest.raises(ValidationError) as caught:
         next(made.pieces())
     assert str(caught.value) == f"content: cannot read {str(path)!r}: No such file or directory"
+
+
+def test_a_path_that_the_system_refuses_to_look_at_is_told(tmp_path):
+    name = "x" * 300
+    with pytest.raises(ValidationError, match=rf"^content: .*{name}"):
+        source("content", tmp_path / name)
