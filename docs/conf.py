@@ -1,6 +1,7 @@
 """How Sphinx makes the site: `nox -s docs`. Nothing here asks another host."""
 
 from importlib.metadata import version as _version
+from pathlib import Path as _Path
 from typing import Any
 
 project = "Superserve for Python"
@@ -8,6 +9,9 @@ release = version = _version("superserve-client")
 html_title = f"{project} {release}"
 html_theme = "furo"
 html_copy_source = True
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_search_scorer = str(_Path(__file__).parent / "_search" / "scorer.js")
 html_show_sphinx = False
 html_show_copyright = False
 # What stands in single backquotes in docstrings is code.
@@ -20,7 +24,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.intersphinx",
     "sphinx_copybutton",
-    "sphinx_llms_txt",
+    "sphinx_llm.txt",
 ]
 # Drafts, notes for people who read the folder itself, and what the build writes.
 exclude_patterns = ["_build"]
@@ -51,11 +55,15 @@ napoleon_preprocess_types = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
-llms_txt_title = project
-llms_txt_summary = (
+# `tutorial.md` beside `tutorial.html`, with the docstrings in it; all of them in one file; and the list of them.
+llms_txt_description = (
     "Python SDK for Superserve: templates and sandboxes, sync and async, with a local server for tests."
 )
+llms_txt_suffix_mode = "replace"
+llms_txt_full_build = True
+llms_txt_nested_enabled = False
 llms_txt_exclude = ["decisions/*"]
+llms_txt_suppress_unknown_node_warnings = True
 
 # Names that are written without their module, and have no page: a type variable, an alias for what is spelt out elsewhere.
 _WITHOUT_PAGE = {"Network", "Text", "T", "P", "R"}

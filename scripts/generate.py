@@ -1,8 +1,8 @@
-"""Write generated/superserve_api from openapi.yaml; with --check only compare, naming each file that differs.
+"""Write generated/superserve_api from openapi.yaml. With --check only compare, and name each file that differs.
 
-The generator is openapi-python-client, the formatter ruff, both pinned in noxfile.py. What the generator does badly is
-mended in its templates: short ones are replaced (templates/*.jinja), the others are patched as they are
-installed, so that everything else in them stays the pinned version's own.
+The generator is openapi-python-client, the formatter is ruff; noxfile.py pins both. Weaknesses of the generator are fixed
+in its templates: short ones are replaced (templates/*.jinja), the others are patched as installed, so that the rest of
+them stays as in the pinned version.
 """
 
 import argparse
@@ -23,15 +23,15 @@ DATETIME, LIST, MACROS, UNION = (
     for name in ("datetime_property", "list_property", "property_macros", "union_property")
 )
 
-# Template, old text, new text. The old text has to be there exactly once.
+# Template, old text, new text. The old text must occur exactly once.
 PATCHES = [
-    # wire.py does by hand what the generated code gets wrong.
+    # wire.py has hand-written functions for what the generated code gets wrong.
     (ENDPOINT, "from ... import errors\n", "from ... import errors, wire\n"),
     (MODEL, "from ..types import UNSET, Unset\n", "from .. import wire\nfrom ..types import UNSET, Unset\n"),
-    # A status that http.HTTPStatus doesn't know (520, from a gateway) is not an error of the reader.
+    # A status that http.HTTPStatus does not know (520, from a gateway) raises no error.
     (TYPES, "    status_code: HTTPStatus\n", "    status_code: HTTPStatus | int\n"),
-    # Nor is a body that doesn't fit the status: an HTML page with a documented error, an empty body, a bare string.
-    # The answer keeps what was wrong with it.
+    # A body that does not fit the status raises no error either: an HTML page with a documented error status, an empty
+    # body, a bare string. The answer says what is wrong with it.
     (
         ENDPOINT,
         "    return Response(\n        status_code=HTTPStatus(response.status_code),\n",
@@ -52,11 +52,11 @@ PATCHES = [
     \"\"\"A response from an endpoint
 
     Attributes:
-        status_code: The status; a plain number if it is none of the standard ones.
+        status_code: The status; a plain number if it is not a standard one.
         content: The body as it came.
         headers: The headers.
-        parsed: What the body says; None if the contract knows no body for this status, or if it cannot be read.
-        problem: Why a body that the contract knows cannot be read, such as "field 'id' is missing"; None if it can.
+        parsed: The parsed body; None if the contract has no body for this status, or if the body cannot be read.
+        problem: Why a documented body cannot be read, such as "field 'id' is missing"; None if it can be read.
             It quotes nothing of the body.
     \"\"\"
 """,
@@ -70,7 +70,7 @@ PATCHES = [
         )
         for answer in ("response", "endpoint.responses.default")
     ),
-    # A success that the contract doesn't name (201 for 202, a mock's 200 for 201) is read like the last one it names.
+    # A success that the contract does not name (201 for 202, a mock's 200 for 201) is read like the last one it names.
     (
         ENDPOINT,
         "    if response.status_code == {{ code_range[0] }}:\n",
@@ -84,7 +84,7 @@ PATCHES = [
     {% endif %}
 """,
     ),
-    # Fields are read where they are, and checked (reading.jinja); the dictionary is copied only for unknown ones.
+    # Fields are read in place, and checked (reading.jinja). The dictionary is copied only for unknown fields.
     (
         MODEL,
         '{% from "helpers.jinja" import docstring %}\n',
@@ -127,7 +127,7 @@ _FIELDS: frozenset[str] = frozenset([
 """,
         "        {{ read(property) | indent(8) }}\n",
     ),
-    # By position, in the order in which the class has them: a quarter of the time that it takes by name.
+    # By position, in the order of the class: this takes a quarter of the time of arguments by name.
     (
         MODEL,
         """\
@@ -154,7 +154,7 @@ _FIELDS: frozenset[str] = frozenset([
             {%- if additional_property_type in ("str", "int", "float", "bool") %}, {{ additional_property_type }}{% endif %})
 """,
     ),
-    # A token is not shown with the rest, nor is a body, which may hold one.
+    # The repr of an answer shows no token, and no body, which may contain one.
     (TYPES, "from attrs import define\n", "from attrs import define, field\n"),
     (TYPES, "    content: bytes\n", '    content: bytes = field(repr=lambda body: f"<{len(body)} bytes>")\n'),
     (
@@ -168,7 +168,7 @@ _FIELDS: frozenset[str] = frozenset([
 {{ property.to_string() | as_unembedded_code }}
 """,
     ),
-    # Nor is a null that the contract doesn't foresee, where it would be converted: an optional field counts as absent.
+    # A null that the contract does not allow is not converted: an optional field then counts as missing.
     (
         MACROS,
         "if isinstance(_{{ property.python_name }},  Unset):",
@@ -195,7 +195,7 @@ if _{{ property.python_name }} is not None and _{{ property.python_name }} is no
     {% endif %}
 """,
     ),
-    # What fits no part of a union is not taken as it is.
+    # A value that fits no part of a union is refused.
     (
         UNION,
         "{% macro construct(property, source) %}\n",
@@ -206,7 +206,7 @@ if _{{ property.python_name }} is not None and _{{ property.python_name }} is no
         "    return cast({{ property.get_type_string() | as_unembedded_code }}, data)\n",
         "    return cast({{ property.get_type_string() | as_unembedded_code }}, {{ one_of(property) | trim }})\n",
     ),
-    # What is no list is not read as one, and the error for an item tells which one it is.
+    # A value that is not a list is not read as one. The error for an item names its index.
     (
         LIST,
         """\
@@ -247,7 +247,7 @@ if _{{ property.python_name }} is not None and _{{ property.python_name }} is no
 """,
     ),
     (DATETIME, "datetime.datetime.fromisoformat({{ source }})", "wire.parse_datetime({{ source }})"),
-    # A stream of events, or a file, is read as it comes, by a reader that makes the request itself.
+    # The caller reads a stream of events, or a file, in pieces, and makes the request for it.
     (
         ENDPOINT,
         "    return _kwargs\n",
@@ -259,7 +259,7 @@ if _{{ property.python_name }} is not None and _{{ property.python_name }} is no
 def request_arguments(
     {{ arguments(endpoint, include_client=False) | indent(4) }}
 ) -> dict[str, Any]:
-    \"\"\"Return the request as arguments for httpx (method, url and so on). Hand it to an event-stream reader, such as
+    \"\"\"Return the request as arguments for httpx (method, url and so on). Pass it to an event-stream reader, such as
     `httpx_sse.connect_sse(client.get_httpx_client(), **request_arguments(...), timeout=...)`.
     \"\"\"
     return _get_kwargs(
@@ -268,12 +268,12 @@ def request_arguments(
 {% endif %}
 """,
     ),
-    # What is sent as it is may be bytes, too: an open file is none that the asyncio functions can send.
+    # A file may also be bytes: the asyncio functions cannot send an open file.
     (
         TYPES,
         '    """ Contains information for file uploads """\n\n    payload: BinaryIO\n',
         """\
-    \"\"\"What is uploaded: bytes, or an open file for the functions that are not asyncio's.\"\"\"
+    \"\"\"The content of an upload: bytes, or an open file for functions that are not asyncio's.\"\"\"
 
     payload: BinaryIO | bytes
 """,
@@ -284,7 +284,7 @@ def request_arguments(
         'quote(str({{parameter.python_name}}), safe="")',
         "wire.path_segment({{parameter.python_name}})",
     ),
-    # UNSET is compared by identity, so a copy or a pickle has to bring back the one that there is.
+    # UNSET is compared by identity, so a copy or a pickle must return the same object.
     (
         TYPES,
         "    def __bool__(self) -> Literal[False]:\n        return False\n",
@@ -299,7 +299,7 @@ def request_arguments(
         return "UNSET"
 """,
     ),
-    # The key is sent in the header that the API reads, and shown nowhere else: not even where it cannot be sent.
+    # The key is sent in the API's header, and shown nowhere else, not even in the error for a key that cannot be sent.
     (CLIENT, "import httpx\n\n\n{% set", "import httpx\n\nfrom . import wire\n\n\n{% set"),
     (CLIENT, "default='\"Bearer\"'", "default='\"\"'"),
     (CLIENT, "default='\"Authorization\"'", "default='\"X-API-Key\"'"),
@@ -311,7 +311,7 @@ def request_arguments(
     (CLIENT, 'alias="cookies")', 'alias="cookies", repr=False)'),
     (CLIENT, 'alias="headers")', 'alias="headers", repr=False)'),
     (CLIENT, 'alias="httpx_args")', 'alias="httpx_args", repr=False)'),
-    # What the caller passed in, or goes on using, is not changed under his hands.
+    # Objects of the caller are not changed.
     (
         CLIENT,
         r'"self._headers[self.auth_header_name] = f\"{self.prefix} {self.token}\" if self.prefix else self.token"',
@@ -331,7 +331,7 @@ def request_arguments(
         )
         for change in ("headers.update(headers)", "cookies.update(cookies)", "timeout = timeout")
     ),
-    # Connections belong to the event loop that they were made in: each loop gets some of its own.
+    # Connections belong to the event loop that they were made in, so each loop gets its own.
     (
         CLIENT,
         "    _async_client: httpx.AsyncClient | None = field(default=None, init=False)\n",
@@ -361,7 +361,7 @@ def request_arguments(
         "        return self._async_client\n\n    async def",
         "        return self._async_clients[loop]\n\n    async def",
     ),
-    # Every wait ends. Deleting a template takes the server up to 30 s.
+    # Every wait ends. The server needs up to 30 s to delete a template.
     (
         CLIENT,
         'field(default=None, kw_only=True, alias="timeout")',
@@ -376,7 +376,7 @@ def request_arguments(
 
 
 def main() -> None:
-    """Generate into a temporary folder, then compare with the output folder, or bring that up to date."""
+    """Generate into a temporary folder, then compare with the output folder, or update it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing, exit with 1 if a file differs")
     parser.add_argument("--spec", type=pathlib.Path, default=HERE.parent / "openapi.yaml")
@@ -386,7 +386,7 @@ def main() -> None:
     old = read_tree(arguments.output)
     if old and not any(content.startswith(b"# Written by scripts/generate.py") for content in old.values()):
         sys.exit(
-            f"{arguments.output} holds what this program didn't write: remove it, or name another folder"
+            f"{arguments.output} contains files that this program did not write: remove it, or name another folder"
         )
     with tempfile.TemporaryDirectory() as scratch:
         new = generate(arguments.spec.resolve(), pathlib.Path(scratch))
@@ -399,7 +399,9 @@ def main() -> None:
             print(f"{kind}: {arguments.output / name}")
     count = len(changed + missing + stale)
     if arguments.check:
-        sys.exit(f"{count} files are not what {arguments.spec} gives: run `nox -s generate`" if count else 0)
+        sys.exit(
+            f"{count} files differ from what {arguments.spec} gives: run `nox -s generate`" if count else 0
+        )
     for name in stale:
         (arguments.output / name).unlink()
     for name in changed + missing:
@@ -409,7 +411,7 @@ def main() -> None:
 
 
 def generate(spec: pathlib.Path, scratch: pathlib.Path) -> dict[str, bytes]:
-    """Return the files of the client for this contract, by their path in the package."""
+    """Return the files of the client for this contract, by their paths in the package."""
     templates, package = scratch / "templates", scratch / "output" / "superserve_api"
     write_templates(templates)
     package.parent.mkdir()
@@ -422,7 +424,7 @@ def generate(spec: pathlib.Path, scratch: pathlib.Path) -> dict[str, bytes]:
     (package / "wire.py").write_bytes((HERE / "templates" / "wire.py").read_bytes())
     for path in package.rglob("*.py"):
         path.write_text(HEADER + path.read_text(encoding="utf-8"), encoding="utf-8")
-    # Isolated from any settings and ignore files around the scratch folder: the files depend on the contract alone.
+    # Isolated from settings and ignore files around the scratch folder: the output depends only on the contract.
     ruff = ("--isolated", "--no-respect-gitignore", "--no-cache", "--quiet", "--target-version=py311")
     run("ruff", "check", *ruff, "--select=F401,I", "--fix-only", ".", cwd=package.parent)
     run("ruff", "format", *ruff, "--line-length=110", ".", cwd=package.parent)
@@ -430,14 +432,14 @@ def generate(spec: pathlib.Path, scratch: pathlib.Path) -> dict[str, bytes]:
 
 
 def write_templates(folder: pathlib.Path) -> None:
-    """Write the templates that are to be used instead of the generator's own."""
+    """Write the templates that replace the generator's own."""
     installed = importlib.resources.files("openapi_python_client") / "templates"
     texts = {path.name: path.read_text(encoding="utf-8") for path in (HERE / "templates").glob("*.jinja")}
     for name, old, new in PATCHES:
         text = texts.get(name) or (installed / name).read_text(encoding="utf-8")
         if text.count(old) != 1:
             sys.exit(
-                f"The patch of {name} doesn't apply: expected once, found {text.count(old)} times:\n{old}"
+                f"The patch of {name} does not apply: expected once, found {text.count(old)} times:\n{old}"
             )
         texts[name] = text.replace(old, new)
     for name, text in texts.items():
@@ -446,7 +448,7 @@ def write_templates(folder: pathlib.Path) -> None:
 
 
 def run(module: str, *arguments: str, cwd: pathlib.Path) -> None:
-    """Run a tool of this interpreter's environment; what it prints is of interest only if it fails."""
+    """Run a tool in this interpreter's environment. Its output is shown only if it fails."""
     command = [sys.executable, "-m", module, *arguments]
     done = subprocess.run(command, cwd=cwd, check=False, capture_output=True, encoding="utf-8")
     if done.returncode:
@@ -454,7 +456,7 @@ def run(module: str, *arguments: str, cwd: pathlib.Path) -> None:
 
 
 def read_tree(folder: pathlib.Path) -> dict[str, bytes]:
-    """Return the contents of all files in a folder, by their path in it, without what Python itself caches there."""
+    """Return the contents of all files in a folder, by their paths in it, without Python's caches."""
     paths = (path for path in folder.rglob("*") if path.is_file() and path.parent.name != "__pycache__")
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 

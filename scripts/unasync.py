@@ -1,6 +1,6 @@
 """Write the synchronous modules and their tests from the asynchronous ones; `--check` only compares.
 
-It replaces words and nothing else: what differs in structure stands in pairs such as superserve/_io_async.py and _io_sync.py.
+It only replaces words. Code that differs in structure is in pairs such as superserve/_http/tasks_async.py and tasks_sync.py.
 """
 
 import argparse
@@ -15,7 +15,7 @@ MARK = (
     "# Written by scripts/unasync.py from {source}. Do not edit: change that, then run `nox -s generate`.\n"
 )
 
-# Tried in this order, each on the result of those before it.
+# Applied in this order, each to the result of those before it.
 RULES = [
     (r"\basync (def|with|for)\b", r"\1"),
     (r"\bawait ", ""),
@@ -34,12 +34,12 @@ RULES = [
     (r"\bsuperserve\._async\b", "superserve._sync"),
 ]
 LEFT_OVER = re.compile(r"async|await|\baclos|__a(enter|exit|iter|next)__", re.IGNORECASE)
-# Documentation may speak of both.
+# Documentation may mention both.
 MAY_STAY = re.compile(r"Async(Template|Sandbox) only|in `_async`|respond-async")
 
 
-def written(source: Path, used: set[str]) -> str:
-    """Return the synchronous text of an asynchronous module."""
+def to_sync(source: Path, used: set[str]) -> str:
+    """Return the synchronous text for an asynchronous module."""
     text = source.read_text(encoding="utf-8")
     for pattern, replacement in RULES:
         text, count = re.subn(pattern, replacement, text)
@@ -49,11 +49,11 @@ def written(source: Path, used: set[str]) -> str:
         if LEFT_OVER.search(line) and not MAY_STAY.search(line):
             sys.exit(f"{source.relative_to(ROOT)}:{number}: asynchronous word left over: {line.strip()}")
     text = MARK.format(source=source.relative_to(ROOT)) + text
-    return formatted(text, source)
+    return format_code(text, source)
 
 
-def formatted(text: str, source: Path) -> str:
-    """Return the text as ruff formats it, with sorted imports: replaced words change both."""
+def format_code(text: str, source: Path) -> str:
+    """Return the text formatted by ruff, with sorted imports, because replaced words change both."""
     for command in (["check", "--select=I", "--fix", "--quiet"], ["format", "--quiet"]):
         arguments = [sys.executable, "-m", "ruff", *command, "--no-cache", f"--stdin-filename={source}", "-"]
         done = subprocess.run(arguments, input=text.encode(), capture_output=True, check=False, cwd=ROOT)
@@ -72,7 +72,7 @@ def main() -> None:
     check = parser.parse_args().check
     used: set[str] = set()
     wanted = {
-        ROOT / target / source.relative_to(ROOT / tree): written(source, used)
+        ROOT / target / source.relative_to(ROOT / tree): to_sync(source, used)
         for tree, target in TREES.items()
         for source in sorted((ROOT / tree).rglob("*.py"))
     }

@@ -1,12 +1,12 @@
 """Python SDK for Superserve: templates for isolated micro-VMs and sandboxes that start from them, sync and async.
 
-Names are loaded when they are first used, so that `import superserve` costs next to nothing.
+A name is loaded on first use, so that `import superserve` is fast.
 """
 
 from importlib import import_module as _import_module
 
-# Type checkers know it by its name: to import it from typing would take longer than all the rest here. Jedi would leave
-# out what stands behind a plain False.
+# Type checkers know this name. Importing it from typing would take longer than the rest of this module. With a plain
+# False, Jedi would ignore the block.
 TYPE_CHECKING = bool()  # noqa: UP018
 if TYPE_CHECKING:
     from superserve import errors as errors
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     __version__: str
 
-# Where names come from. Besides these, every name in `errors` and `types` is public.
+# The module of each name. All names in `errors` and `types` are public as well.
 _HOMES = {
     "AsyncBuild": "_async.build",
     "AsyncCommandSession": "_async.command_session",
@@ -55,7 +55,7 @@ _HOMES = {
 }
 
 
-# Hidden from type checkers, which would take every slip in a name for one that this finds.
+# Hidden from type checkers: they would accept any misspelt name.
 if not TYPE_CHECKING:  # pragma: no branch
 
     def __getattr__(name: str) -> object:
@@ -71,7 +71,7 @@ if not TYPE_CHECKING:  # pragma: no branch
             if name not in _HOMES and name not in module.__all__:
                 raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
             value = getattr(module, name)
-        # Found at once from now on.
+        # The next look-up finds the name directly.
         globals()[name] = value
         return value
 
@@ -79,7 +79,7 @@ if not TYPE_CHECKING:  # pragma: no branch
         try:
             return _import_module(f"{__name__}.{module}")
         except AttributeError as error:
-            # A dependency of another version lacks something. As it is, Python would say that this package lacks a name.
+            # A dependency has the wrong version. Without this, Python would say that this package lacks the name.
             raise ImportError(f"{__name__}.{module} cannot be loaded: {error}", name=error.name) from error
 
     def __dir__() -> list[str]:
@@ -98,7 +98,7 @@ def _version() -> str:
 
 def _warn_of_the_other_package() -> None:
     """Warn if the package `superserve`, which has files of the same names, is installed in the same folder."""
-    import os  # every interpreter has it loaded already
+    import os  # always loaded already
 
     folder = os.path.dirname(os.path.dirname(__file__))  # noqa: PTH120 - pathlib takes longer to import than all this
     try:

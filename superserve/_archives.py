@@ -1,4 +1,4 @@
-"""Folders that come as zip archives: whether they are whole, and taking them apart without leaving the target."""
+"""Folders as zip archives: checking that an archive is complete, and extracting it only into its target."""
 
 import os
 import shutil
@@ -12,10 +12,10 @@ from typing import IO, Final
 from superserve.errors import SandboxError
 
 MOST_ENTRIES: Final = 100_000
-"""Entries at which the server ends an archive without saying so."""
+"""The most entries of an archive: the server cuts a longer one without saying so."""
 
 LARGEST: Final = 2 * 1024**3
-"""Bytes at which it does the same."""
+"""The largest archive in bytes: the server cuts a larger one without saying so."""
 
 _PIECE: Final = 256 * 1024
 _DAMAGES: Final = (
@@ -30,24 +30,24 @@ _DAMAGES: Final = (
 
 
 def check(file: IO[bytes]) -> None:
-    """Raise unless an archive is whole.
+    """Raise unless an archive is complete.
 
     Raises:
-        SandboxError: It is damaged, or ends where the server ends all of them.
+        SandboxError: The archive is damaged, or ends at a limit of the server.
     """
     with _open(file):
         pass
 
 
 def extract(file: IO[bytes], target: Path) -> None:
-    """Write what is in an archive of a folder to another one, which is made if it is missing.
+    """Extract the archive of a folder into another folder, which is created if it is missing.
 
     Args:
-        file: The archive. All its names begin with the name of the folder, which is left out.
-        target: Where to.
+        file: The archive. All names in it begin with the folder's name, which is left out.
+        target: The folder to extract to.
 
     Raises:
-        SandboxError: The archive is damaged or leads out of the target, or a file cannot be written.
+        SandboxError: The archive is damaged or has a path outside the target, or a file cannot be written.
     """
     with _open(file) as archive:
         entries = [(info, _relative(info)) for info in archive.infolist()]
@@ -71,20 +71,20 @@ def _open(file: IO[bytes]) -> zipfile.ZipFile:
         archive = zipfile.ZipFile(file)
     except _DAMAGES as error:
         raise SandboxError(
-            f"the archive of the folder is not complete: {size} bytes without a usable directory at their end"
+            f"the archive of the folder is not complete: {size} bytes without a usable directory at the end"
         ) from error
     if len(archive.infolist()) >= MOST_ENTRIES or size >= LARGEST:
         archive.close()
         raise SandboxError(
-            f"the archive of the folder ends at a limit of the server's ({MOST_ENTRIES} entries, {LARGEST} bytes): "
+            f"the archive of the folder ends at a limit of the server ({MOST_ENTRIES} entries, {LARGEST} bytes): "
             "files may be missing",
-            hint="download its folders one by one",
+            hint="download the folders in it one by one",
         )
     return archive
 
 
 def _relative(info: zipfile.ZipInfo) -> PurePosixPath:
-    """Return where an entry belongs, without the name of the folder that was asked for."""
+    """Return the path of an entry, without the name of the folder that was downloaded."""
     path = PurePosixPath(info.filename)
     kind = stat.S_IFMT(info.external_attr >> 16)
     is_safe = (
@@ -95,13 +95,13 @@ def _relative(info: zipfile.ZipInfo) -> PurePosixPath:
     )
     if not is_safe or not path.parts or (len(path.parts) == 1 and not info.is_dir()):
         raise SandboxError(
-            f"the archive of the folder leads out of it: {info.filename!r}; nothing was written"
+            f"the archive of the folder has a path outside of it: {info.filename!r}; nothing was written"
         )
     return PurePosixPath(*path.parts[1:])
 
 
 def _make(target: Path, path: PurePosixPath, checked: set[Path]) -> None:
-    """Make a directory below the target, unless a link stands in the way."""
+    """Create a folder below the target, unless there is a link in its path."""
     for parent in [*_above(path), path]:
         directory = target / parent
         if directory not in checked:
@@ -134,5 +134,5 @@ def _write(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> None:
 def _refuse_link(path: Path) -> None:
     if path.is_symlink():
         raise SandboxError(
-            f"{str(path)!r} is a link, which may lead out of the target; remove it, or choose another"
+            f"{str(path)!r} is a link, which may lead outside the target; remove it, or choose another target"
         )

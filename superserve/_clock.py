@@ -1,7 +1,7 @@
-"""The clock that durations are measured by. Modules import it as `time`.
+"""The clock for durations. Modules import it as `time`.
 
-Libraries that freeze or move time in tests (freezegun, time-machine) replace `time.monotonic` wherever they find it: a
-wait would never see its deadline. Connections are real there all the same, and so is the time that they take.
+Test libraries that freeze or move time (freezegun, time-machine) replace `time.monotonic` wherever they find it. Then a
+wait would never reach its deadline, although connections in such tests take real time.
 """
 
 import functools
@@ -11,5 +11,5 @@ import time
 if sys.platform == "win32":
     monotonic = functools.partial(time.monotonic)
 else:
-    # What time.monotonic is made of: they leave it alone, even when this is imported after they began.
+    # The function behind time.monotonic. Those libraries do not replace it, even if this module is imported later.
     monotonic = functools.partial(time.clock_gettime, getattr(time, "CLOCK_UPTIME_RAW", time.CLOCK_MONOTONIC))

@@ -1,4 +1,4 @@
-"""Key, address and timeouts: where each comes from, and what is refused."""
+"""API key, addresses and timeouts: where each setting comes from, and which values are refused."""
 
 import os
 import re
@@ -18,20 +18,20 @@ DEFAULT_TIMEOUT_S = 30.0
 DEFAULT_MAX_ATTEMPTS = 3
 
 _REGIONS = {"use": DEFAULT_BASE_URL, "usw": "https://api-usw.superserve.ai"}
-# Where the sandboxes of each known address are: no answer of the API tells.
+# The data plane's address for each known API address. No answer of the API contains it.
 _SANDBOX_URLS = {
     DEFAULT_BASE_URL: "https://sandbox.superserve.ai",
     "https://api-usw.superserve.ai": "https://usw-sandbox.superserve.ai",
     "https://api-staging.superserve.ai": "https://staging-sandbox.superserve.ai",
 }
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?")
-# The secret part is 32 characters and may hold "_" itself: only the length tells a region from it.
+# The secret part has 32 characters and may contain "_": only its length separates it from the region.
 _REGIONAL_KEY = re.compile(r"ss_live_(?P<region>[a-z0-9]{1,17})_[A-Za-z0-9_-]{32}")
 
 
 @attrs.frozen
 class Config:
-    """What a client needs to know before its first call."""
+    """The settings that a client needs before its first call."""
 
     api_key: str = attrs.field(repr=False)
     base_url: str
@@ -57,7 +57,7 @@ def resolve(
     key, source = _setting("api_key", api_key, API_KEY_VARIABLE)
     if key is None:
         raise AuthenticationError(f"no API key: pass api_key= or set {API_KEY_VARIABLE}")
-    # Neither shown, nor anything that was found in it: it is a secret.
+    # The message shows no part of the key: it is a secret.
     if not _is_printable(key):
         raise ValidationError(f"{source}: only printable ASCII characters without spaces are allowed")
     url, url_source = _setting("base_url", base_url, BASE_URL_VARIABLE)
@@ -72,7 +72,7 @@ def resolve(
 
 
 def _setting(argument: str, value: object, variable: str) -> tuple[str | None, str]:
-    """Return a setting and where it comes from."""
+    """Return a setting, and the name of its source."""
     if value is None:
         return os.environ.get(variable, "").strip() or None, variable
     if not isinstance(value, str):
@@ -94,14 +94,14 @@ def _regional_url(key: str, source: str) -> str:
     if region not in _REGIONS:
         known = ", ".join(sorted(_REGIONS))
         raise ValidationError(
-            f"{source}: its region {region!r} is not known to this version (known: {known}); "
+            f"{source}: this version does not know its region {region!r} (known: {known}); "
             f"pass base_url= or set {BASE_URL_VARIABLE}"
         )
     return _REGIONS[region]
 
 
 def _sandbox_url(given: str | None, base_url: str) -> str:
-    """Return where sandboxes are: never at an address of Superserve's unless the API is there too."""
+    """Return the data plane's address. It is Superserve's only if the API's address is Superserve's."""
     url, source = _setting("sandbox_url", given, SANDBOX_URL_VARIABLE)
     if url is None:
         parts = httpx.URL(base_url)
@@ -111,40 +111,40 @@ def _sandbox_url(given: str | None, base_url: str) -> str:
 
 
 def session_url(sandbox_url: str, sandbox_id: str) -> str:
-    """Return where WebSockets of a sandbox go: those of Superserve's own addresses to the sandbox's own."""
+    """Return the WebSocket address of a sandbox. At Superserve's own addresses each sandbox has a host of its own."""
     parts = httpx.URL(sandbox_url)
     return f"https://boxd-{sandbox_id}.{parts.host}" if sandbox_url in _SANDBOX_URLS.values() else sandbox_url
 
 
 def _checked_url(url: str, source: str) -> str:
     if "@" in url:
-        raise ValidationError(f"{source}: must not hold a user name or password")
+        raise ValidationError(f"{source}: must not contain a user name or password")
     problem = _problem(url)
     if problem:
-        # Key and address may have been mixed up: what is no address at all is not shown.
+        # The caller may have passed the key as the address: only something like an address is shown.
         got = f", got {url!r}" if "://" in url else ""
         raise ValidationError(f"{source}: {problem}; expected something like {DEFAULT_BASE_URL}{got}")
     return url.rstrip("/")
 
 
 def _problem(url: str) -> str | None:
-    """Return what keeps a URL from being the address of an API, or None."""
+    """Return what is wrong with a URL as the address of an API, or None."""
     if not url.lower().startswith(("https://", "http://")):
-        return "it has to start with https:// or http://"
+        return "it must start with https:// or http://"
     if "?" in url or "#" in url:
         return "it must not have a query or a fragment"
     if not _is_printable(url) or set(url) & set('"<>\\^`{|}'):
-        return "it holds a character that an address cannot have"
+        return "it contains a character that is not allowed in an address"
     try:
         port = urlsplit(url).port
     except ValueError:
         port = 0
     if port == 0:
-        return "its port has to be a number from 1 to 65535"
+        return "its port must be a number from 1 to 65535"
     try:
         host = httpx.URL(url).host
-        # What the name look-up does to a host name: a label that is empty or too long is refused.
+        # As in the name look-up: it refuses a label that is empty or too long.
         is_host = bool(host.encode("idna"))
     except (ValueError, httpx.InvalidURL):
         is_host = False
-    return None if is_host else "its host is neither a name nor an address"
+    return None if is_host else "its host is neither a name nor an IP address"

@@ -1,4 +1,4 @@
-"""Files of this machine: what there is to upload, and writing what was downloaded."""
+"""Files of this machine: finding what to upload, and writing what was downloaded."""
 
 import contextlib
 import os
@@ -13,14 +13,14 @@ from superserve._sources import LocalFile
 from superserve.errors import SandboxError
 
 Ignore = Callable[[str, list[str]], set[str]]
-"""Called with a folder and the names in it, it returns those to leave out; `shutil.ignore_patterns` makes such."""
+"""A function of a folder and the names in it that returns the names to leave out, as `shutil.ignore_patterns` makes."""
 
 
 def walk(folder: Path, ignore: Ignore | None) -> tuple[list[tuple[str, LocalFile]], list[str]]:
-    """Return the files in a folder and all below, and the folders in which there is nothing; with their paths in it.
+    """Return the files below a folder, and the empty folders below it, all with their paths relative to the folder.
 
     Raises:
-        ValidationError: Something is neither a file nor a folder, or cannot be looked at.
+        ValidationError: Something is neither a file nor a folder, or cannot be read.
     """
     files: list[tuple[str, LocalFile]] = []
     empty: list[str] = []
@@ -36,10 +36,10 @@ def walk(folder: Path, ignore: Ignore | None) -> tuple[list[tuple[str, LocalFile
 
 
 class Replacement:
-    """A file that is written beside its place and takes that at the end, if all has gone well. A context manager.
+    """A context manager that writes a temporary file beside the target, and replaces the target if all went well.
 
     Raises:
-        SandboxError: It cannot be written.
+        SandboxError: The file cannot be written.
     """
 
     def __init__(self, target: Path) -> None:
@@ -61,7 +61,7 @@ class Replacement:
             with errors(self._target):
                 self._file.close()
                 if kind is None:
-                    # The one that was made is for its owner alone, as temporary files are.
+                    # The temporary file is readable by its owner only.
                     Path(self._path).chmod(0o666 & ~_umask())
                     Path(self._path).replace(self._target)
         finally:
@@ -76,7 +76,7 @@ class Replacement:
 
 @contextlib.contextmanager
 def errors(target: Path) -> Iterator[None]:
-    """Raise what the system says while a file is written as an error of this package."""
+    """Turn an OSError raised while a file is written into a SandboxError."""
     try:
         yield
     except OSError as error:
@@ -88,7 +88,7 @@ def _refuse(error: OSError) -> None:
 
 
 def _umask() -> int:
-    # There is no way to ask for it but to set it.
+    # The only way to read the umask is to set it.
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

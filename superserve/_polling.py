@@ -1,4 +1,4 @@
-"""How anything is polled until it has come to a state: the pace, the deadline, and what counts as an outage. No I/O."""
+"""Polling until a state is reached: the pace, the deadline, and what counts as an outage. No I/O."""
 
 import logging
 import math
@@ -20,16 +20,16 @@ from superserve.errors import (
 _log = logging.getLogger("superserve")
 
 OUTAGE_S: Final = 60.0
-"""Seconds that polling goes on without an answer."""
+"""Seconds without an answer after which polling ends."""
 
 OUTAGE_POLLS: Final = 5
-"""How many polls there must have been in that time: while the server asks to wait, there may be only two."""
+"""The fewest polls before polling ends: if the server asks to wait, there may be only two in that time."""
 
-# After a hint the state changes within about a second: polls come quickly for a while, whatever the interval.
+# After a hint the state usually changes within a second: polls come quickly for a while, whatever the interval.
 _HURRY_S: Final = 5.0
 _HURRIED_DELAYS_S: Final = (0.05, 0.1, 0.2)
 
-# However fast a local server goes.
+# The shortest interval, however fast a local server runs.
 _SHORTEST_S: Final = 0.002
 _LONGEST_RETRY_S: Final = 5.0
 _LONGEST_RETRY_AFTER_S: Final = 60.0
@@ -37,10 +37,10 @@ _SPREAD: Final = 0.1
 
 
 class Deadline:
-    """When something has to be over.
+    """The end of an operation.
 
     Args:
-        timeout_s: Seconds from now on; None for no end.
+        timeout_s: Seconds from now; None for no deadline.
     """
 
     def __init__(self, timeout_s: float | None = None) -> None:
@@ -48,22 +48,22 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """The seconds that are left: infinite without an end, negative after it."""
+        """The seconds that are left: infinite without a deadline, negative after it."""
         return self._at - time.monotonic()
 
     @property
     def is_endless(self) -> bool:
-        """Whether there is no end."""
+        """Whether there is no deadline."""
         return self._at == math.inf
 
     @property
     def is_over(self) -> bool:
-        """Whether it has passed."""
+        """Whether the deadline has passed."""
         return time.monotonic() >= self._at
 
 
 class Pace:
-    """When to poll next.
+    """Decides when to poll next.
 
     Args:
         interval_s: Seconds between polls.
@@ -76,7 +76,7 @@ class Pace:
         self._hurried_polls = 0
 
     def hurry(self) -> None:
-        """Take note of a hint that the state has been reached: for a few seconds the polls come quickly."""
+        """Poll quickly for a few seconds: something hints that the state has been reached."""
         now = time.monotonic()
         if now - self._hurried_at >= _HURRY_S:
             self._hurried_at = now
@@ -88,7 +88,7 @@ class Pace:
         if outage.is_on:
             interval = max(min(interval, _LONGEST_RETRY_S), outage.retry_after_s)
         elif self._polls == 0:
-            # Waits that began together must not go on in step.
+            # Waits that began together must not poll in step.
             interval *= random.uniform(_SPREAD, 1)  # noqa: S311 - not a secret
         if time.monotonic() - self._hurried_at < _HURRY_S and not outage.retry_after_s:
             quick = _HURRIED_DELAYS_S[min(self._hurried_polls, len(_HURRIED_DELAYS_S) - 1)]
@@ -99,14 +99,14 @@ class Pace:
 
 
 class Outage:
-    """How long polls have failed, and when that is too long.
+    """Decides how long failed polls are tolerated.
 
     Args:
-        gate: The gate of the client that polls: it knows when the server last answered a call.
+        gate: The client's gate, which knows when the server last answered any call.
 
     Attributes:
-        is_on: Whether the last poll has failed.
-        is_too_long: Whether it has lasted so long that polling ends.
+        is_on: Whether the last poll failed.
+        is_too_long: Whether the outage has lasted too long, so that polling ends.
         retry_after_s: Seconds that the server asked to wait.
     """
 
@@ -120,23 +120,23 @@ class Outage:
         self._answers = 0
 
     def scaled(self, interval_s: float) -> float:
-        """Return a poll interval as it fits the speed of the server, which is more than 1 where it is a local one."""
+        """Return a poll interval for the server's speed, which is more than 1 for a fast local server."""
         return min(interval_s, max(interval_s / self._gate.speed, _SHORTEST_S))
 
     def ask(self, timeout_s: float) -> Options:
-        """Return what the next poll may take: one attempt, as polling itself is what tries again."""
+        """Return the options of the next poll: one attempt, because polling itself tries again."""
         self._asked_at = time.monotonic()
         return Options(timeout_s, attempts=1)
 
     def end(self) -> None:
-        """Take note of an answer."""
+        """Record an answer."""
         self.is_on = False
         self.retry_after_s = 0.0
         self._failures = 0
         self._answers += 1
 
-    def bears(self, error: SandboxError) -> bool:
-        """Take note of a poll that failed, and return whether polling goes on."""
+    def tolerates(self, error: SandboxError) -> bool:
+        """Record a failed poll, and return whether polling goes on."""
         if not self.is_on:
             self.is_on = True
             self._since = self._asked_at
@@ -145,12 +145,12 @@ class Outage:
         match error:
             case RateLimitError():
                 self.retry_after_s = min(error.retry_after or 0.0, _LONGEST_RETRY_AFTER_S)
-                # As long as the server answers other calls, this one is only waiting in line.
+                # As long as the server answers other calls, this poll only waits in a queue.
                 since = max(since, self._gate.answered_at)
             case SandboxConnectionError() | SandboxTimeoutError() | ServerError():
                 pass
             case AuthenticationError(code="auth_failed") if self._answers:
-                # The key was good a moment ago: the platform says this, too, when it cannot look keys up.
+                # The key worked a moment ago. The platform also gives this answer when it cannot look keys up.
                 pass
             case _ if type(error) is not SandboxError or not _is_odd(error.status_code):
                 return False
@@ -161,5 +161,5 @@ class Outage:
 
 
 def _is_odd(status: int | None) -> bool:
-    # Of a proxy: an answer cut short or a page in its place, "request timeout", "too early".
+    # Answers of a proxy: a truncated answer, an HTML page, "request timeout", "too early".
     return status is not None and (200 <= status < 300 or status in (408, 425))  # noqa: PLR2004 - 2xx

@@ -1,4 +1,4 @@
-"""Printing a build's log: the `on_log` that everybody would write."""
+"""Printing a build log: a ready-made `on_log` callback."""
 
 import os
 import secrets
@@ -24,18 +24,18 @@ _GAP: Final = "(a part of the log is missing here)"
 def print_log(
     file: TextIO | None = None, *, color: bool | None = None, spec: "TemplateSpec | None" = None
 ) -> Callable[[BuildLogEvent], None]:
-    """Return a function that prints the events of one build's log, to be passed as `on_log=print_log()`.
+    """Return a function that prints the events of a build log. Pass it as `on_log=print_log()`.
 
-    Steps become headings with their durations, lines are whole, progress bars show what they come to, and nothing that a
-    build prints can steer the terminal. On GitHub Actions each step is a group, and a failure an annotation.
+    Each step gets a heading with its duration. Lines are printed whole, a progress bar as its final state, and escape
+    sequences in the output are removed. On GitHub Actions each step is a group, and a failure is an annotation.
 
     Args:
-        file: Where to print; by default stdout.
-        color: Whether to use colours; by default on a terminal, unless NO_COLOR is set.
-        spec: The template's spec: the annotation of a failure then stands at the line where the step was written.
+        file: Where to print. Default stdout.
+        color: Whether to use colours. Default: on a terminal, unless NO_COLOR is set.
+        spec: The template's spec. With it, the annotation of a failure points to the line of the failed step.
 
     Raises:
-        ValidationError: `file` cannot be written to; `print_log` itself, without parentheses, was passed as `on_log`.
+        ValidationError: `file` cannot be written to, or `print_log` was passed as `on_log` without parentheses.
 
     Example:
         >>> template = await AsyncTemplate.create(name="my-env", from_="python:3.11", steps=[{"run": "echo hi"}])
@@ -52,15 +52,15 @@ def print_log(
     """
     if isinstance(file, BuildLogEvent):
         raise ValidationError(
-            "print_log makes the function that prints: pass on_log=print_log(), with parentheses"
+            "print_log returns the function that prints: pass on_log=print_log(), with parentheses"
         )
     if file is not None and not hasattr(file, "write"):
-        raise ValidationError(f"file: expected something to write to, got {type(file).__name__}")
+        raise ValidationError(f"file: expected a text file that can be written, got {type(file).__name__}")
     return LogPrinter(file or sys.stdout, color, spec)
 
 
 class LogPrinter:
-    """Prints one build's log."""
+    """Prints the log of one build."""
 
     def __init__(self, file: TextIO, color: bool | None, spec: "TemplateSpec | None") -> None:
         self._file = file
@@ -68,12 +68,12 @@ class LogPrinter:
         self._is_terminal = _is_terminal(file)
         self._has_color = color if color is not None else self._is_terminal and not os.environ.get("NO_COLOR")
         self._is_github = os.environ.get("GITHUB_ACTIONS") == "true"
-        # What a build prints must not be taken for commands to GitHub's runner.
+        # GitHub's runner must not obey commands in a build's output.
         self._token = secrets.token_hex(16) if self._is_github else None
         self._is_muted = False
-        # The stream whose line is not ended yet.
+        # The stream whose line is not complete.
         self._unended: str | None = None
-        # The stream whose one line stands right above: a carriage return goes back to it.
+        # The stream that printed the line above, if that is its only line: a carriage return overwrites it.
         self._above: str | None = None
         self._heading: str | None = None
         self._last_system: str | None = None
@@ -110,7 +110,7 @@ class LogPrinter:
         elif self._heading is not None:
             self._show_heading(text)
         elif text != self._last_system:
-            # Said every 2 s while a build is in the queue.
+            # This line comes every 2 s while a build is queued.
             self._line(text, _DIM if not event.finished or event.status == "ready" else _RED)
         self._last_system = text
 
@@ -155,12 +155,12 @@ class LogPrinter:
     def _output(self, stream: str, text: str) -> None:
         is_rewritten = text.startswith("\r") and self._above == stream and self._is_terminal
         if is_rewritten:
-            # Up one line, and wipe it.
+            # Go up one line, and erase it.
             self._write("\x1b[1A\x1b[2K")
         if self._unended not in (None, stream):
             self._end_line()
-        lines = [_log_lines.as_shown(line) for line in text.rstrip("\n").split("\n")]
-        self._unended = stream if _log_lines.ends_amid_a_line(text) else None
+        lines = [_log_lines.final_text(line) for line in text.rstrip("\n").split("\n")]
+        self._unended = stream if _log_lines.ends_within_line(text) else None
         self._write("\n".join(map(self._safe, lines)) + ("" if self._unended else "\n"))
         is_short = len(lines) == 1 and len(lines[0]) < shutil.get_terminal_size().columns
         self._above = stream if is_short and not self._unended else None
@@ -169,7 +169,7 @@ class LogPrinter:
         self._end_line()
         self._above = None
         for line in text.split("\n"):
-            shown = self._safe(_log_lines.as_shown(line))
+            shown = self._safe(_log_lines.final_text(line))
             self._write(f"\x1b[{style}m{shown}\x1b[0m\n" if self._has_color else f"{shown}\n")
 
     def _end_line(self) -> None:
@@ -178,7 +178,7 @@ class LogPrinter:
             self._unended = None
 
     def _safe(self, line: str) -> str:
-        # Outside of a step nothing is muted, and what stands there are the server's words.
+        # Outside a step nothing is muted, and the lines are the server's own.
         if self._token is not None and not self._is_muted and line.lstrip().startswith(("::", "##[")):
             return f"> {line}"
         return line

@@ -1,4 +1,4 @@
-"""What of a text may be shown: without secrets, and without what a terminal would obey."""
+"""Making texts safe to show: without secrets, and without escape sequences that a terminal would obey."""
 
 import re
 from typing import Final
@@ -13,28 +13,28 @@ _ESCAPE: Final = re.compile(
     r"|\x1b[ -/]*[0-~]?"
 )
 _CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-# Half of a surrogate pair, which JSON can hold, and no file or terminal can.
+# Half of a surrogate pair: JSON can contain one, but no file or terminal can.
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def strip_controls(text: str) -> str:
-    """Return a text without escape sequences and control characters; tabs and line feeds stay."""
+    """Return a text without escape sequences and control characters. Tabs and line feeds stay."""
     return _CONTROL.sub("", _ESCAPE.sub("", text))
 
 
 def replace_surrogates(text: str) -> str:
-    """Return a text that can be encoded."""
+    """Return a text without halves of surrogate pairs, so that it can be encoded."""
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def _make_printable(text: str) -> str:
-    # Also what would turn the order of other characters round, or is invisible.
+    # This also removes characters that are invisible or reverse the direction of the text.
     text = text if text.isprintable() else _ESCAPE.sub("", text)
     return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
 
 
 class Redactor:
-    """Takes secrets out of texts: as they are, and as Python's repr writes them, in which some libraries quote."""
+    """Removes secrets from texts: as they are, and in the form of Python's repr, which some libraries use in messages."""
 
     def __init__(self, *secrets: str) -> None:
         self._forms = tuple(
@@ -50,16 +50,16 @@ class Redactor:
         return text
 
     def hide_in_name(self, name: str) -> str:
-        """Return the name of a header without the secrets: httpx writes those in lower case."""
+        """Return a header's name without the secrets. httpx writes names in lower case."""
         for form in self._forms:
             name = name.replace(form.lower(), HIDDEN)
         return name
 
     def show(self, text: str) -> str:
-        """Return lines of the server's for people: without secrets, and without what a terminal would obey."""
+        """Return a text of the server for people: without secrets and escape sequences. Line feeds stay."""
         return "\n".join(_make_printable(line) for line in self.hide(text).split("\n"))
 
     def quote(self, text: str) -> str | None:
-        """Return the server's own words for people, on one line and not too long; None if nothing is left of them."""
+        """Return a text of the server for people: also on one line and shortened. None if nothing is left of it."""
         words = " ".join(_make_printable(self.hide(text)).split())
         return (words if len(words) <= _LONGEST_QUOTE else f"{words[: _LONGEST_QUOTE - 1]}…") or None

@@ -1,15 +1,15 @@
-"""What can be written to a file of a sandbox, as pieces of bytes that can be counted and, mostly, sent again."""
+"""Content to write to a file of a sandbox: pieces of bytes that can be counted and, usually, sent again."""
 
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 from superserve.errors import SandboxError, ValidationError
 
 PIECE: Final = 256 * 1024
-"""Bytes that are read and sent at once."""
+"""Bytes to read and send at once."""
 
 _KINDS: Final = "a string, bytes, a path on this machine, a file opened with 'rb', or an iterable of bytes"
 
@@ -18,41 +18,51 @@ class Readable(Protocol):
     """A file opened for reading bytes."""
 
     def read(self, size: int, /) -> bytes:
-        """Return the next bytes, at most so many; none at the end."""
+        """Return the next bytes, at most `size`; none at the end."""
         ...
 
 
 Content = str | bytes | bytearray | memoryview | os.PathLike[str] | Readable | Iterable[bytes]
-"""What `files.write` takes."""
+"""The content that `files.write` accepts."""
 
 
 class Source:
-    """Bytes to send.
+    """Bytes to send. Iterate over it, in sync or async code, to get them from the start.
 
     Attributes:
-        size: How many there are, if that is known.
+        size: The number of bytes, if it is known.
     """
 
     size: int | None = None
 
     def whole(self) -> bytes | None:
-        """Return all of them if they are few, and in memory: their number can be said in advance then."""
+        """Return all bytes if they are few and in memory: then the request can declare their number."""
         return None
 
-    def pieces(self) -> Iterator[bytes]:
-        """Yield them, from the start.
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the bytes, from the start.
 
         Raises:
-            SandboxError: They are gone: they could be read only once, and have been.
+            SandboxError: The bytes could be read only once, and have been read.
         """
         raise NotImplementedError
 
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield the bytes in async code."""
+        for piece in self:
+            yield piece
 
-def source(argument: str, content: object) -> Source:
-    """Return what is to be sent.
+
+def source(argument: str, content: object, kind: type = Iterable) -> Source:
+    """Return the source for some content.
+
+    Args:
+        argument: The argument's name, for errors.
+        content: The content that the caller passed.
+        kind: Which iterables are allowed: AsyncIterable allows both kinds.
 
     Raises:
-        ValidationError: It is nothing that has bytes.
+        ValidationError: The content has no bytes.
     """
     if isinstance(content, str):
         try:
@@ -62,12 +72,15 @@ def source(argument: str, content: object) -> Source:
     if isinstance(content, os.PathLike):
         return LocalFile(argument, Path(content))
     if isinstance(content, io.TextIOBase):
-        raise ValidationError(f"{argument}: a file opened as text; open it with 'rb'")
+        raise ValidationError(f"{argument}: the file is opened as text; open it with 'rb'")
+    # Before the check for `read`, which is a coroutine function if an async library has opened the file.
+    if kind is AsyncIterable and isinstance(content, AsyncIterable):
+        return _AwaitedPieces(argument, content)
     if callable(getattr(content, "read", None)):
-        return _OpenFile(argument, content)  # type: ignore[arg-type]  # what it reads is looked at
+        return _OpenFile(argument, content)  # type: ignore[arg-type]  # what it reads is checked
     try:
-        # Among them arrays, which could be gone through as well, but give numbers then.
-        view = memoryview(content)  # type: ignore[arg-type]  # refused if it has no bytes
+        # This includes arrays. Iterating over an array would give numbers.
+        view = memoryview(content)  # type: ignore[arg-type]  # raises TypeError without a buffer
     except TypeError:
         if isinstance(content, Iterable):
             return _Pieces(argument, content)
@@ -76,21 +89,23 @@ def source(argument: str, content: object) -> Source:
 
 
 class LocalFile(Source):
-    """A file of this machine, opened anew each time."""
+    """A file of this machine. It is opened for each attempt."""
 
     def __init__(self, argument: str, path: Path) -> None:
         self._argument = argument
         self._path = path
         try:
             if not path.is_file():
-                what = "a directory" if path.is_dir() else "no regular file" if path.exists() else "missing"
+                what = (
+                    "a directory" if path.is_dir() else "not a regular file" if path.exists() else "missing"
+                )
                 raise ValidationError(f"{argument}: {str(path)!r} is {what}")
             self.size = path.stat().st_size
         except OSError as error:
             raise unreadable(argument, path, error) from error
 
-    def pieces(self) -> Iterator[bytes]:
-        """Yield its bytes."""
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the bytes of the file."""
         try:
             with self._path.open("rb", buffering=0) as file:
                 while piece := file.read(PIECE):
@@ -107,13 +122,13 @@ class _Buffer(Source):
     def whole(self) -> bytes | None:
         return None if len(self._data) > PIECE else self._data.tobytes()
 
-    def pieces(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytes]:
         for start in range(0, len(self._data), PIECE):
             yield bytes(self._data[start : start + PIECE])
 
 
 class _OpenFile(Source):
-    """A file of the caller's: read from where it stands, and again from there if it can be wound back."""
+    """A file that the caller opened: read from its position, and again from there if it can seek."""
 
     def __init__(self, argument: str, file: BinaryIO) -> None:
         self._argument = argument
@@ -125,10 +140,10 @@ class _OpenFile(Source):
             self.size = max(0, file.seek(0, os.SEEK_END) - self._start)
             file.seek(self._start)
         except (AttributeError, OSError, ValueError):
-            # Pipes and sockets cannot say.
+            # Pipes and sockets have no position.
             self._start = None
 
-    def pieces(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytes]:
         if self._start is not None:
             self._file.seek(self._start)
         elif self._is_used:
@@ -144,13 +159,28 @@ class _Pieces(Source):
         self._pieces = pieces
         self._is_used = False
 
-    def pieces(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytes]:
         iterator = iter(self._pieces)
-        # A list can be gone through again; an iterator is its own, and at its end.
+        # A list can be iterated again. An iterator returns itself, and is used up.
         if self._is_used and iterator is self._pieces:
             raise _gone(self._argument)
         self._is_used = True
         for piece in iterator:
+            yield _checked(self._argument, piece)
+
+
+class _AwaitedPieces(Source):
+    def __init__(self, argument: str, pieces: AsyncIterable[object]) -> None:
+        self._argument = argument
+        self._pieces = pieces
+        self._is_used = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        iterator = aiter(self._pieces)
+        if self._is_used and iterator is self._pieces:
+            raise _gone(self._argument)
+        self._is_used = True
+        async for piece in iterator:
             yield _checked(self._argument, piece)
 
 
@@ -167,6 +197,6 @@ def _checked(argument: str, piece: object) -> bytes:
 
 def _gone(argument: str) -> SandboxError:
     return SandboxError(
-        f"{argument}: it has to be sent again, and it could be read only once",
-        hint="pass bytes, a path, or a file that can be wound back",
+        f"{argument}: must be sent again, and it could be read only once",
+        hint="pass bytes, a path, or a file that can seek",
     )

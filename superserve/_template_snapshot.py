@@ -1,4 +1,4 @@
-"""What a template's handle knows of the template: the same for sync and async."""
+"""The values of a template's handle, the same for sync and async."""
 
 from datetime import datetime
 from typing import Any
@@ -8,18 +8,18 @@ from superserve.types import TemplateInfo, TemplateStatus
 
 
 class TemplateSnapshot:
-    """A template as the server described it when the handle was made; `get_info` asks again, and changes nothing here."""
+    """A template as the server described it when the handle was made. `get_info` asks again, and changes nothing here."""
 
     __slots__ = ("_info",)
 
-    # Of the same class as the handle.
+    # Sync or async, like the handle.
     _client: Any
 
     def __init__(self, info: TemplateInfo) -> None:
         self._info = info
 
     def __repr__(self) -> str:
-        # Without the status, which is soon an old one.
+        # Without the status, which may be out of date.
         return self._show(f"<{type(self).__name__} {self.name!r} {self.id}>")
 
     def __eq__(self, other: object) -> bool:
@@ -42,7 +42,7 @@ class TemplateSnapshot:
 
     @property
     def team_id(self) -> str:
-        """The id of the team that owns it."""
+        """The id of the team that owns the template."""
         return self._info.team_id
 
     @property
@@ -52,17 +52,17 @@ class TemplateSnapshot:
 
     @property
     def vcpu(self) -> int:
-        """Virtual CPUs that it boots with."""
+        """Virtual CPUs of a sandbox started from the template."""
         return self._info.vcpu
 
     @property
     def memory_mib(self) -> int:
-        """Memory that it boots with, in MiB."""
+        """Memory of a sandbox started from the template, in MiB."""
         return self._info.memory_mib
 
     @property
     def disk_mib(self) -> int:
-        """Disk that it boots with, in MiB."""
+        """Disk of a sandbox started from the template, in MiB."""
         return self._info.disk_mib
 
     @property
@@ -72,7 +72,7 @@ class TemplateSnapshot:
 
     @property
     def error_message(self) -> str | None:
-        """Why the last build failed or was cancelled, if it did."""
+        """Why the last build failed or was cancelled, or None."""
         return self._info.error_message
 
     @property
@@ -82,12 +82,12 @@ class TemplateSnapshot:
 
     @property
     def built_at(self) -> datetime | None:
-        """When the latest successful build ended; None if there was none."""
+        """When the latest successful build ended, or None."""
         return self._info.built_at
 
     @property
     def latest_build_id(self) -> str | None:
-        """The most recent build when this handle was made, if the server named it."""
+        """The id of the most recent build when this handle was made, or None if the server did not name it."""
         return self._info.latest_build_id
 
     @property

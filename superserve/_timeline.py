@@ -1,4 +1,4 @@
-"""Reading where a build's time went out of its log."""
+"""Reading from a build log how long each part of the build took."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from superserve import _log_lines
 from superserve._redact import strip_controls
 from superserve.types import BuildLogEvent, BuildLogStream, BuildTimeline, TemplateBuildInfo, TimelinePart
 
-# Words that system lines begin with, and the part that they begin. The service's and the local server's differ in case.
+# The first words of system lines, with the part that each begins. The service and the local server differ in case.
 _BEGINNINGS: Final = (
     (re.compile(r"(?i)build queued"), "queue"),
     (re.compile(r"(?i)pulling"), "image"),
@@ -24,7 +24,7 @@ _LONGEST_LABEL: Final = 72
 
 
 def timeline(build: TemplateBuildInfo, events: Iterable[BuildLogEvent]) -> BuildTimeline:
-    """Return where the time of a build went."""
+    """Return how long each part of a build took."""
     reader = _Reader()
     for event in events:
         reader.take(event)
@@ -36,7 +36,7 @@ def timeline(build: TemplateBuildInfo, events: Iterable[BuildLogEvent]) -> Build
 
 
 class _Reader:
-    """Reads a log's events into the parts of the build."""
+    """Turns the events of a log into the parts of the build."""
 
     def __init__(self) -> None:
         self.parts: list[TimelinePart] = []
@@ -45,7 +45,7 @@ class _Reader:
         self._is_named = True
 
     def take(self, event: BuildLogEvent) -> None:
-        """Read an event."""
+        """Read one event."""
         if event.stream != BuildLogStream.SYSTEM:
             return
         text = strip_controls(event.text)
@@ -63,7 +63,7 @@ class _Reader:
             self.parts.append(TimelinePart(kind, _short(text), None))  # type: ignore[arg-type]  # of the table above
             self._began, self._is_named = event, kind != "step"
         elif not self._is_named:
-            # The line behind `Step 2/3` says what it does.
+            # The line after `Step 2/3` says what the step does.
             last = self.parts[-1]
             self.parts[-1] = attrs.evolve(last, label=_short(f"{last.label}  {text}"))
             self._is_named = True

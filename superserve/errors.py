@@ -1,9 +1,9 @@
-"""Everything that this package raises, except what the caller's own code raises.
+"""All errors that this package raises. Exceptions of the caller's own code pass through unchanged.
 
     SandboxError                 the root: catch this to catch all of them
     ├── AuthenticationError      401, 403, or no API key
     ├── ValidationError          400, 422, or an argument refused before anything was sent
-    │   └── SpecError            a template's spec has mistakes, all of which it tells
+    │   └── SpecError            a template's spec has errors, and the exception lists all of them
     ├── NotFoundError            404
     │   └── FileNotFoundInSandboxError   there is no such file or folder in the sandbox
     ├── ConflictError            409
@@ -12,15 +12,15 @@
     ├── ServerError              5xx
     │   └── StorageFullError     507: the sandbox's disk is full
     ├── SandboxNotRunningError   the sandbox is paused, failed or gone, and was not or cannot be woken
-    ├── CommandError             a command exited with something other than 0, and check=True
+    ├── CommandError             a command with check=True did not exit with 0
     ├── CommandStartError        a command could not be started
-    ├── OutcomeUnknownError      a command or a write was sent, and what became of it is not known
-    ├── SandboxConnectionError   the server could not be reached, or hung up
+    ├── OutcomeUnknownError      a command or a write was sent, and its outcome is not known
+    ├── SandboxConnectionError   the server could not be reached, or the connection broke
     ├── SandboxTimeoutError      a deadline passed (also a TimeoutError)
     └── BuildError               a build failed
 
-Any other status, and an answer that cannot be understood, is a plain SandboxError. All of them can be
-copied and pickled, and none of them ever holds the API key.
+Any other status, and an answer that cannot be understood, is a plain SandboxError. All errors can be copied and
+pickled, and none ever holds the API key.
 """
 
 import re
@@ -54,17 +54,17 @@ __all__ = [
 
 
 class SandboxError(Exception):
-    """The root of all errors of this package.
+    """The base class of all errors of this package.
 
     Attributes:
-        message: What happened, in a sentence; the server's own words where it gave any.
-        hint: What to do next, or None if there is nothing to advise.
-        action: What was being done and to which object, such as `get template 3c90…`, if a call was made.
-        status_code: The HTTP status, or None if no response led to this error.
-        code: The machine-readable code of the error, such as `too_many_builds`, or None.
-        headers: The response's headers with lower-case names; empty without a response.
-        request_id: The response's request id, or None if the server sent none.
-        sandbox_id: The sandbox that a failed `create` has made all the same, if its id is known, or None.
+        message: What happened, in a sentence; the server's own message if it sent one.
+        hint: What to do next, or None.
+        action: The operation and its object, such as `get template 3c90…`, if a call was made.
+        status_code: The HTTP status, or None without a response.
+        code: The machine-readable error code, such as `too_many_builds`, or None.
+        headers: The response's headers, with lower-case names; empty without a response.
+        request_id: The id of the request from the response's headers, or None.
+        sandbox_id: The id of a sandbox that a failed `create` has created, if known, or None.
     """
 
     sandbox_id: str | None = None
@@ -104,7 +104,7 @@ class SandboxError(Exception):
 
 
 def _make(kind: type[SandboxError]) -> SandboxError:
-    """Make an error that is copied or unpickled: without `__init__`, whose arguments differ from kind to kind."""
+    """Make an error that is copied or unpickled, without `__init__`: its arguments differ between the classes."""
     return kind.__new__(kind)
 
 
@@ -113,21 +113,21 @@ class AuthenticationError(SandboxError):
 
 
 class ValidationError(SandboxError):
-    """An argument or the request's content is not acceptable (400, 422, or refused before sending)."""
+    """An argument or the content of the request is invalid (400, 422, or refused before sending)."""
 
 
 class SpecError(ValidationError):
-    """A template's spec, or the file that holds it, has mistakes; nothing was sent.
+    """A template's spec, or its file, has errors. Nothing was sent.
 
     Attributes:
-        problems: All of them, in the order in which they stand there.
+        problems: All problems that are errors, in their order in the spec.
     """
 
     problems: tuple["SpecProblem", ...] = ()
 
     @classmethod
     def of(cls, problems: "Sequence[SpecProblem]") -> "SpecError":
-        """Make the error of some problems."""
+        """Make one error from some problems."""
         texts = [str(problem) for problem in problems]
         message = (
             texts[0] if len(texts) == 1 else "\n  ".join((f"the spec has {len(texts)} mistakes:", *texts))
@@ -142,25 +142,25 @@ class NotFoundError(SandboxError):
 
 
 class FileNotFoundInSandboxError(NotFoundError):
-    """There is no such file or folder in the sandbox.
+    """The file or folder does not exist in the sandbox.
 
     Attributes:
-        path: What was looked for.
+        path: The path.
     """
 
     path: str = ""
 
 
 class ConflictError(SandboxError):
-    """The object's state does not allow this (409), or the build waited for was cancelled."""
+    """The object's state does not allow the operation (409), or the build waited for was cancelled."""
 
 
 class BuildCancelledError(ConflictError):
-    """The build that is waited for was cancelled.
+    """The build that was waited for was cancelled.
 
     Attributes:
         build_id: The build.
-        template_id: The template it belongs to.
+        template_id: The template of the build.
     """
 
     def __init__(self, message: str, build_id: str, template_id: str) -> None:
@@ -170,11 +170,11 @@ class BuildCancelledError(ConflictError):
 
 
 class RateLimitError(SandboxError):
-    """Too many requests, or a quota is used up (429).
+    """There were too many requests, or a quota is used up (429).
 
     Attributes:
-        retry_after: Seconds after which the server said to try again, or None if it did not say.
-            Quotas (`code` starting with `too_many_`) come without it: waiting alone does not help there.
+        retry_after: Seconds to wait, as the server asked, or None. A quota error (`code` starts with `too_many_`) has none:
+                waiting alone does not help.
     """
 
     retry_after: float | None = None
@@ -185,24 +185,24 @@ class ServerError(SandboxError):
 
 
 class StorageFullError(ServerError):
-    """The sandbox's disk is full (507). What was being written is gone, and so is what stood there before."""
+    """The sandbox's disk is full (507). The new content of the file is lost, and so is its old content."""
 
 
 class SandboxNotRunningError(SandboxError):
-    """The sandbox does not run: it is paused (and `wake=False` was said), has failed, or is gone.
+    """The sandbox does not run: it is paused (and `wake=False` was passed), has failed, or is gone.
 
     Attributes:
-        status: Where it stands, if the server tells: `paused`, `failed`, `deleted`.
+        status: The sandbox's status if the server said so: `paused`, `failed`, `deleted`.
     """
 
     status: "SandboxStatus | None" = None
 
 
 class CommandError(SandboxError):
-    """A command exited with something other than 0, and was run with `check=True`.
+    """A command that was run with `check=True` did not exit with 0.
 
     Attributes:
-        result: What became of it.
+        result: The result of the command.
     """
 
     result: "CommandResult | CommandBytesResult"
@@ -215,13 +215,13 @@ class CommandError(SandboxError):
 
 
 class CommandStartError(SandboxError):
-    """A command could not be started: there is no such program, no such working directory, or it may not be run.
+    """A command could not be started: the program or the working directory does not exist, or the program may not be run.
 
-    A shell line whose program is missing has started: its shell has, and exits with 127.
+    A shell command line whose program is missing counts as started: the shell runs, and exits with 127.
 
     Attributes:
-        stdout: Output that came all the same.
-        stderr: The same of the other stream.
+        stdout: The output so far, if there is any.
+        stderr: The same for stderr.
     """
 
     stdout: str | bytes = ""
@@ -229,13 +229,13 @@ class CommandStartError(SandboxError):
 
 
 class OutcomeUnknownError(SandboxError):
-    """A command or a write was sent, and what became of it is not known: it may have run, in part, or not at all.
+    """A command or a write was sent, and its outcome is not known: it may have run, in part, or not at all.
 
-    It was not sent again. What happened on the way is the error's `__cause__`, where there was anything.
+    It was not sent again. The `__cause__` is the exception that interrupted it, if there is one.
 
     Attributes:
-        stdout: What the command had printed until then, as far as it was kept; bytes with `encoding=None`.
-        stderr: The same of the other stream.
+        stdout: The command's output so far, as far as it was kept; bytes with `encoding=None`.
+        stderr: The same for stderr.
     """
 
     stdout: str | bytes = ""
@@ -247,7 +247,7 @@ class SandboxConnectionError(SandboxError):
 
 
 class SandboxTimeoutError(SandboxError, TimeoutError):
-    """A call or a wait did not finish within its deadline."""
+    """A call or a wait did not end before its deadline."""
 
 
 class BuildError(SandboxError):
@@ -255,17 +255,17 @@ class BuildError(SandboxError):
 
     Attributes:
         code: The stable prefix of the platform's message, such as `step_failed`; `build_failed` without one.
-        message: The rest of it, for people; `Template build failed` without a prefix.
-        detail: All that the platform said but the code; None if it said nothing.
-        build_id: The build that failed.
-        template_id: The template it belongs to.
-        template_name: The template's name, where it is known.
-        step: The failing step, counted from 1, if the platform names one.
-        step_count: How many steps there were, if the platform says so.
-        command: The failing step's command, where the handle that waited knows the steps: the one that `create` gave.
-        place: Where the failing step was written, if the template was created from a spec.
-        exit_code: What the failing command exited with, if the platform says so.
-        log_tail: The last lines that the build printed (on stdout and stderr), at most 20, as far as they were read.
+        message: The rest of the platform's message; `Template build failed` without a prefix.
+        detail: The platform's message without the code; None if there is no message.
+        build_id: The failed build.
+        template_id: The template of the build.
+        template_name: The template's name, if known.
+        step: The number of the failed step, counted from 1, if the platform names it.
+        step_count: The number of steps, if the platform names it.
+        command: The failed step's command, if the handle that waited knows the steps: the one that `create` returned.
+        place: Where the failed step was written, if the template was created from a spec.
+        exit_code: The exit code of the failed command, if the platform names it.
+        log_tail: The last lines of the build's output (stdout and stderr), at most 20, as far as they were read.
     """
 
     code: str
@@ -289,7 +289,7 @@ class BuildError(SandboxError):
 
     @classmethod
     def parse(cls, error_message: str | None, *, build_id: str, template_id: str) -> "BuildError":
-        """Split the platform's `<code>: <detail>` message; each half may be missing."""
+        """Split the platform's message, `<code>: <detail>`. Each half may be missing."""
         text = (error_message or "").strip()
         match = _CODED.match(text)
         code, detail = (match["code"], match["detail"].strip()) if match else (_NO_CODE, text)
@@ -313,12 +313,12 @@ class BuildError(SandboxError):
 _NO_CODE = "build_failed"
 _NO_MESSAGE = "Template build failed"
 _CODED = re.compile(r"(?P<code>[a-z][a-z0-9_]*):(?:\s+|$)(?P<detail>.*)", re.DOTALL)
-# Bounded, because int() refuses thousands of digits.
+# The number of digits is bounded, because int() refuses thousands.
 _STEP = re.compile(r"step (?P<step>\d{1,9})/(?P<count>\d{1,9})\b")
 _EXIT_CODE = re.compile(r"exited with code (?P<code>-?\d{1,9})\b")
 
 _REDIRECTED = "redirects are not followed: check base_url= or SUPERSERVE_BASE_URL"
-# By the error's code, else by the response's status.
+# Looked up by the error's code, else by the response's status.
 _HINTS: dict[str | int | None, str] = {
     "auth_failed": "check api_key= or SUPERSERVE_API_KEY (the platform also answers so during an outage of its own)",
     "unauthorized": "check api_key= or SUPERSERVE_API_KEY",
@@ -334,10 +334,10 @@ _HINTS: dict[str | int | None, str] = {
     "boot_failed": "try rebuild()",
     "snapshot_failed": "try rebuild()",
     "start_cmd_failed": "check start_cmd",
-    "ready_cmd_failed": "check ready_cmd: it has to exit with 0 once the process of start_cmd is ready",
+    "ready_cmd_failed": "check ready_cmd: it must exit with 0 once the process of start_cmd is ready",
     _NO_CODE: "try rebuild(); the build's log may show more",
     401: "check api_key= or SUPERSERVE_API_KEY",
-    # The API's own has a code.
+    # The API's own 404 has a code.
     404: "check base_url= or SUPERSERVE_BASE_URL",
     **dict.fromkeys((301, 302, 303, 307, 308), _REDIRECTED),
 }

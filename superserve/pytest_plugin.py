@@ -1,6 +1,6 @@
-"""The pytest plugin of the extra `local`: tests of code that uses Superserve, without an account or a network.
+"""The pytest plugin of the extra `local`: test code that uses Superserve without an account or a network.
 
-It is loaded by every pytest run where this package is installed, so it imports what it needs when a test asks for it.
+Every pytest run with this package installed loads it, so it imports what it needs only when a test asks for it.
 """
 
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 _SPEED = "superserve_speed"
 _BLOCK = "superserve_block_network"
 _ISOLATION = "superserve_isolation"
-# LocalServer's own bound; to ask it would import the server in every run.
+# The bound of LocalServer. Importing LocalServer would load the server in every run.
 _MAX_SPEED = 10_000
 
 
 @dataclass(frozen=True)
 class SuperserveApi:
-    """What a test needs to reach the local server; code under test finds the same in the environment."""
+    """What a test needs to reach the local server. Code under test finds the same in the environment."""
 
     base_url: str
     api_key: str = field(repr=False)
@@ -37,24 +37,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the plugin's settings to pytest.ini and pyproject.toml."""
     parser.addini(
         _SPEED,
-        "how many times faster than the real service the local server is, and its builds are polled (at most 10000)",
+        "how many times faster than the real service the local server runs and its builds are polled (at most 10000)",
         default="100",
     )
     parser.addini(
         _ISOLATION,
-        "what keeps commands of sandboxes apart from this machine: auto, or none where neither bwrap nor unshare works",
+        "how commands of sandboxes are isolated from this machine: auto, or none where neither bwrap nor unshare works",
         default="auto",
     )
     parser.addini(
         _BLOCK,
-        "let clients of superserve connect to this machine only, so that no test reaches the real service",
+        "allow clients of superserve to connect to this machine only, so that no test reaches the real service",
         type="bool",
         default=False,
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse a setting that can't work, before any test runs, and close the way to the network if that is wished."""
+    """Refuse an invalid setting before any test runs, and block the network if that is set."""
     _speed(config)
     if config.getini(_BLOCK):
         patch = pytest.MonkeyPatch()
@@ -62,22 +62,22 @@ def pytest_configure(config: pytest.Config) -> None:
         _block_network(patch)
 
 
-# The last one comes after the test itself, if that has passed.
+# trylast: this runs after the test itself, if the test has passed.
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
-    """Fail a test that passed although a fault that it set never struck: it did not see what it is about."""
+    """Fail a test that passed although one of its faults never struck: the test did not check what it is about."""
     api = item.stash.get(_API, None)
     if api is not None and (missed := api.server.faults.missed):
         shown = "".join(f"\n  {fault!r}" for fault in missed)
         pytest.fail(
-            f"never struck, and not set with optional=True:{shown}\nWhat arrived: {api.server.requests!r}",
+            f"never struck, and not set with optional=True:{shown}\nRequests: {api.server.requests!r}",
             pytrace=False,
         )
     item.stash[_PASSED] = True
 
 
 def _block_network(patch: pytest.MonkeyPatch) -> None:
-    """Refuse connections to other machines. Requests that a library mocks make none, so they go on."""
+    """Refuse connections to other machines. A request to a mock makes no connection, so it passes."""
     from superserve._http.environment import is_loopback
     from superserve._http.pools import PoolMaker
 
@@ -119,7 +119,7 @@ def _speed(config: pytest.Config) -> float:
 
 @pytest.fixture(scope="session")
 def superserve_server(pytestconfig: pytest.Config) -> "Iterator[LocalServer]":
-    """Run one local server for the whole session, without limits; with pytest-xdist one for each worker."""
+    """Run one local server for the whole session, without limits; with pytest-xdist, one for each worker."""
     from superserve.local import LocalServer
 
     isolation = pytestconfig.getini(_ISOLATION)
@@ -133,10 +133,10 @@ def superserve_api(
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[SuperserveApi]:
-    """Give the test a server in its first state, a key of its own, and both in the environment.
+    """Give the test a server in its initial state and a new key, and set both in the environment.
 
-    A fault that the test sets has to strike, unless it is set with `optional=True`, and a sandbox that it starts has to
-    be killed.
+    A fault that the test sets must strike, unless it is set with `optional=True`, and a sandbox that the test starts must be
+    killed.
     """
     from superserve._async.client import forget_shared as forget_shared_async
     from superserve._sync.client import forget_shared
@@ -150,10 +150,10 @@ def superserve_api(
     request.node.stash[_API] = api
     yield api
     left = superserve_server.sandboxes.of(team.id)
-    # Nobody uses this key again: what the code under test shared for it would only pile up.
+    # This key is never used again: drop the shared clients that the code under test made for it.
     forget_shared(api_key)
     forget_shared_async(api_key)
-    # A test that failed has more to tell than this.
+    # The error of a failed test is more useful than this one.
     if left and request.node.stash.get(_PASSED, False):
         shown = "".join(f"\n  {sandbox_id} {name!r}" for sandbox_id, name in left)
         pytest.fail(f"not killed at the end of the test:{shown}\nUse them in with statements.", pytrace=False)
@@ -161,7 +161,7 @@ def superserve_api(
 
 @pytest.fixture
 def superserve_sandbox(superserve_api: SuperserveApi) -> "Iterator[Sandbox]":
-    """Give the test a sandbox that runs, from the template `superserve/base`; it is killed at the end."""
+    """Give the test a running sandbox from the template `superserve/base`. It is killed at the end of the test."""
     from superserve import Sandbox
 
     with Sandbox.create(
@@ -172,13 +172,13 @@ def superserve_sandbox(superserve_api: SuperserveApi) -> "Iterator[Sandbox]":
 
 @pytest.fixture
 def superserve_faults(superserve_api: SuperserveApi) -> "Faults":
-    """Make requests, logs and builds of this test go wrong; see `Faults`."""
+    """Make requests, logs and builds of this test fail; see `Faults`."""
     return superserve_api.server.faults
 
 
 @pytest.fixture
 def superserve_official(superserve_api: SuperserveApi, monkeypatch: pytest.MonkeyPatch) -> SuperserveApi:
-    """Lead programs with an official SDK, and this test if it loads one itself, to the local server; see docs/local-server.md."""
+    """Connect programs with an official SDK, or this test if it imports one, to the local server; see docs/local-server.md."""
     monkeypatch.delenv("SUPERSERVE_BASE_URL")
     for name, value in superserve_api.server.official_environment().items():
         monkeypatch.setenv(name, superserve_api.api_key if name == "SUPERSERVE_API_KEY" else value)

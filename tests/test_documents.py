@@ -9,6 +9,7 @@ import ast
 import asyncio
 import contextlib
 import doctest
+import html
 import inspect
 import io
 import re
@@ -22,8 +23,10 @@ from types import CodeType
 
 import attrs
 import pytest
+import yaml
 
 import superserve
+import superserve.specs
 from superserve.local import LocalServer
 from superserve.local import __main__ as command_line
 
@@ -133,6 +136,35 @@ def test_the_tests_that_documents_show_pass(names, environment, tmp_path):
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
+def test_every_block_is_of_a_kind_that_a_test_runs_or_reads():
+    checked = {"python", "python continues", "text", "console", "sh", "toml", "yaml"}
+    told = [block for story in stories() for block in story if block.info == "text"]
+    # Another test compares this page with the command.
+    files = [file for file in DOCUMENTS if file.name != "command.md" or file.parent.name != "reference"]
+    for block in (block for file in files for block in blocks(file)):
+        assert block.info in checked or block.info.startswith("{"), f"{block} is {block.info or 'nothing'}"
+        assert block.info != "text" or block in told, f"{block} stands behind no program"
+
+
+def test_configurations_that_are_shown_can_be_read(tmp_path):
+    shown = [block for file in DOCUMENTS for block in blocks(file) if block.language in {"toml", "yaml"}]
+    assert shown
+    for block in shown:
+        read = tomllib.loads(block.text) if block.language == "toml" else yaml.safe_load(block.text)
+        if "templates" in read:
+            (tmp_path / "superserve.toml").write_text(block.text, encoding="utf-8")
+            for spec in superserve.specs.load_all(tmp_path / "superserve.toml").values():
+                assert [problem for problem in spec.check() if problem.severity == "error"] == []
+
+
+def test_the_log_that_the_page_on_logging_shows_is_the_one_that_comes():
+    program, shown = blocks(ROOT / "docs" / "howto" / "logging.md")
+    # In a process of its own, whose logging nobody has set up.
+    ran = subprocess.run([sys.executable, "-c", program.text], capture_output=True, text=True, check=True)
+    for line in shown.text.splitlines():
+        assert any(OUTPUT.check_output(line, found, LENIENT) for found in ran.stderr.splitlines()), line
+
+
 def docstrings() -> Iterator[tuple[str, Path, int, str]]:
     """Yield each docstring of the package that has an example: its name, file, first line and text."""
     for file in MODULES:
@@ -215,6 +247,17 @@ def test_every_link_to_a_file_leads_somewhere(file):
     targets = [found["target"] for found in LINK.finditer(file.read_text(encoding="utf-8"))]
 
     assert [target for target in targets if "://" not in target and not (file.parent / target).exists()] == []
+
+
+def test_the_picture_of_the_front_page_shows_what_its_program_prints():
+    picture = html.unescape((ROOT / "docs" / "images" / "hello.svg").read_text(encoding="utf-8"))
+    shown = " ".join(re.findall(r"<text[^>]*>([^<]*)</text>", picture.replace("\xa0", " ")))
+    printed = next(block for block in blocks(ROOT / "docs" / "index.md") if block.info == "text").text
+
+    for line in printed.splitlines():
+        assert line.removesuffix("...") in shown
+    # It asks nobody for anything.
+    assert re.findall(r"https?://[^\s\"]+", picture) == ["http://www.w3.org/2000/svg"]
 
 
 def test_the_readme_begins_with_what_a_newcomer_needs():

@@ -1,14 +1,14 @@
 """The pytest plugin, used as its users do: in a session of its own, on the example suite."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import entry_points
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
+import attrs
 import pytest
 
 from superserve import pytest_plugin
@@ -18,27 +18,30 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "testing"
 
 
+REAL_KEY = "ss_live_0123456789abcdef"
+ASYNCIO = (
+    "-p",
+    "pytest_asyncio.plugin",
+    "-o",
+    "asyncio_mode=auto",
+    "-o",
+    "asyncio_default_fixture_loop_scope=function",
+)
+
+
 def run_pytest(
-    folder: Path, *arguments: str, options: tuple[str, ...] = ("-p", "no:asyncio"), **variables: str
+    folder: Path, *arguments: str, plugins: tuple[str, ...] = ("-p", "superserve.pytest_plugin")
 ) -> subprocess.CompletedProcess[str]:
-    is_installed = not variables and any(
-        entry.value == "superserve.pytest_plugin" for entry in entry_points(group="pytest11")
-    )
-    plugin = () if is_installed else ("-p", "superserve.pytest_plugin")
-    # Where CI is set, pytest's summary repeats every message in full, and counts of them come out double.
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("PYTEST_") and name not in ("CI", "BUILD_NUMBER")
-    }
-    environment |= variables
+    """Run the tests of a folder with no other plugins than these, which take long to load, and a key of a real account."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    environment["SUPERSERVE_API_KEY"] = REAL_KEY
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "generated")])
     return subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider", "-c", os.devnull),
             *("--rootdir", str(folder)),
-            *options,
-            *plugin,
+            *plugins,
             *arguments,
             str(folder),
         ],
@@ -46,7 +49,7 @@ def run_pytest(
         text=True,
         env=environment,
         cwd=folder,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 
@@ -55,13 +58,53 @@ def outcome(result: subprocess.CompletedProcess[str]) -> str:
     return result.stdout.strip().splitlines()[-1] if result.stdout else result.stderr
 
 
+@attrs.frozen
+class Nested:
+    """What one run of pytest came to: for each test what it failed with, or None."""
+
+    failures: dict[str, str | None]
+    output: str
+
+    def failures_of(self, file: str) -> dict[str, str]:
+        return {
+            name.rpartition("::")[2]: text
+            for name, text in self.failures.items()
+            if text is not None and name.startswith(f"{file}::")
+        }
+
+
+@pytest.fixture(scope="module")
+def nested(tmp_path_factory: pytest.TempPathFactory) -> Nested:
+    """All the suites below in one run: to start one takes longer than their tests.
+
+    The plugin is loaded by name and by the suite's own conftest; the network is blocked.
+    """
+    folder = tmp_path_factory.mktemp("nested")
+    (folder / "conftest.py").write_text("pytest_plugins = ['superserve.pytest_plugin']\n")
+    suites = (SUITE, ASYNCHRONOUS, MISSES, FORGETFUL, SANDBOX_TESTS, OFFICIAL_TESTS)
+    for name, suite in zip(
+        ("suite", "asynchronous", "misses", "forgetful", "sandboxes", "official"), suites, strict=True
+    ):
+        (folder / f"test_{name}.py").write_text(suite)
+    report = folder / "report.xml"
+    result = run_pytest(folder, *ASYNCIO, "-o", "superserve_block_network=true", f"--junitxml={report}")
+    output = result.stdout + result.stderr
+    assert report.exists(), output
+    cases = ET.parse(report).iter("testcase")
+    failures: dict[str, str | None] = {}
+    for case in cases:
+        found = [*case.findall("failure"), *case.findall("error")]
+        failures[f"{case.get('classname')}::{case.get('name')}"] = found[0].get("message") if found else None
+    return Nested(failures, output)
+
+
 @pytest.mark.slow
 def test_the_example_suite_passes_wherever_it_is_copied_to_without_other_plugins(tmp_path: Path) -> None:
     folder = tmp_path / "copied"
     folder.mkdir()
     for file in EXAMPLE.glob("*.py"):
         shutil.copy(file, folder)
-    result = run_pytest(folder, "-p", "no:anyio")
+    result = run_pytest(folder)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "7 passed" in outcome(result)
 
@@ -69,7 +112,7 @@ def test_the_example_suite_passes_wherever_it_is_copied_to_without_other_plugins
 @pytest.mark.slow
 def test_the_example_suite_passes_on_several_workers() -> None:
     pytest.importorskip("xdist", reason="pytest-xdist is not installed")
-    result = run_pytest(EXAMPLE, "-n", "2")
+    result = run_pytest(EXAMPLE, "-p", "xdist.plugin", "-n", "2")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "7 passed" in outcome(result)
 
@@ -101,7 +144,7 @@ def test_the_key_is_not_shown(superserve_api):
 
 
 def test_the_environment_is_as_before():
-    assert "SUPERSERVE_API_KEY" not in os.environ
+    assert os.environ["SUPERSERVE_API_KEY"] == "ss_live_0123456789abcdef"
 
 
 def test_one_server_serves_them_all(superserve_server, superserve_api):
@@ -151,13 +194,10 @@ async def test_a_build(superserve_api):
 """
 
 
-def test_tests_do_not_see_each_other_and_asynchronous_ones_have_the_same_fixtures(tmp_path: Path) -> None:
-    (tmp_path / "test_suite.py").write_text(SUITE)
-    (tmp_path / "test_asynchronous.py").write_text(ASYNCHRONOUS)
-    auto = ("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function")
-    result = run_pytest(tmp_path, options=auto)
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "13 passed" in outcome(result)
+def test_tests_do_not_see_each_other_and_asynchronous_ones_have_the_same_fixtures(nested: Nested) -> None:
+    assert nested.failures_of("test_suite") == nested.failures_of("test_asynchronous") == {}
+    ran = [name for name in nested.failures if name.startswith(("test_suite::", "test_asynchronous::"))]
+    assert len(ran) == 13, nested.output
 
 
 MISSES = """
@@ -196,14 +236,14 @@ def test_next(superserve_api):
 """
 
 
-def test_a_fault_that_never_strikes_fails_its_test_and_no_other(tmp_path: Path) -> None:
-    (tmp_path / "test_misses.py").write_text(MISSES)
-    result = run_pytest(tmp_path)
-    assert "4 failed, 1 passed, 1 xfailed" in outcome(result), result.stdout
-    assert result.stdout.count("never struck, and not set with optional=True") == 3
-    assert "<Fault 1: answer on='POST /templates' status=503, struck 0>" in result.stdout
-    assert "<Fault 1: cut on='POST /templates', struck 0>" in result.stdout
-    assert "GET /templates: 200" in result.stdout
+def test_a_fault_that_never_strikes_fails_its_test_and_no_other(nested: Nested) -> None:
+    failures = nested.failures_of("test_misses")
+    told = {name for name, text in failures.items() if "never struck, and not set with optional=True" in text}
+    assert told == {"test_missed", "test_removed", "test_no_build"}
+    assert failures.keys() - told == {"test_other_failure"}
+    assert "<Fault 1: answer on='POST /templates' status=503, struck 0>" in failures["test_missed"]
+    assert "<Fault 1: cut on='POST /templates', struck 0>" in failures["test_removed"]
+    assert "GET /templates: 200" in failures["test_missed"]
 
 
 FORGETFUL = """
@@ -242,25 +282,15 @@ def test_with_a_mock():
 """
 
 
-def test_tests_that_forget_the_fixture_can_be_kept_from_the_network(tmp_path: Path) -> None:
-    (tmp_path / "test_forgetful.py").write_text(FORGETFUL)
-    auto = ("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function")
-    key = "ss_live_0123456789abcdef"
-    block = ("-o", "superserve_block_network=true")
-    result = run_pytest(tmp_path, options=(*auto, *block), SUPERSERVE_API_KEY=key)
-    assert "3 failed, 3 passed" in outcome(result), result.stdout
-    told = re.findall(
-        r"Failed: superserve_block_network: .* connect to api\.superserve\.ai; let", result.stdout
-    )
-    assert len(told) == 3, result.stdout
-    assert key not in result.stdout
-
-
-def test_a_plugin_that_is_named_as_well_is_loaded_once(tmp_path: Path) -> None:
-    (tmp_path / "conftest.py").write_text("pytest_plugins = ['superserve.pytest_plugin']\n")
-    (tmp_path / "test_nothing.py").write_text("def test_nothing(superserve_api): pass\n")
-    result = run_pytest(tmp_path, "-p", "superserve.pytest_plugin")
-    assert result.returncode == 0, result.stdout + result.stderr
+def test_tests_that_forget_the_fixture_can_be_kept_from_the_network(nested: Nested) -> None:
+    failures = nested.failures_of("test_forgetful")
+    assert failures.keys() == {"test_forgetful", "test_forgetful_asynchronously", "test_a_raw_call"}
+    for text in failures.values():
+        assert (
+            "superserve_block_network: a client of superserve was about to connect to api.superserve.ai"
+            in text
+        )
+    assert REAL_KEY not in nested.output
 
 
 def test_the_entry_point_has_the_name_of_its_module() -> None:
@@ -277,8 +307,7 @@ def test_pytest_runs_without_the_extra(tmp_path: Path) -> None:
         "import sys\n\ndef pytest_sessionfinish(session):\n"
         "    assert not {'starlette', 'uvicorn', 'httpx'} & sys.modules.keys()\n"
     )
-    # Without those plugins that import httpx themselves.
-    result = run_pytest(tmp_path, options=(), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+    result = run_pytest(tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -333,10 +362,36 @@ def test_kills(superserve_api):
 """
 
 
-def test_each_test_has_a_sandbox_of_its_own_and_one_that_leaves_another_fails(tmp_path: Path) -> None:
-    (tmp_path / "test_sandboxes.py").write_text(SANDBOX_TESTS)
-    result = run_pytest(tmp_path)
-    assert "1 failed, 4 passed, 1 error" in outcome(result)
-    assert "not killed at the end of the test" in result.stdout
-    assert "'forgotten'" in result.stdout
-    assert "forgotten-too'\n" not in result.stdout
+def test_each_test_has_a_sandbox_of_its_own_and_one_that_leaves_another_fails(nested: Nested) -> None:
+    failures = nested.failures_of("test_sandboxes")
+    assert failures.keys() == {"test_leaks", "test_fails_and_leaks"}
+    assert "not killed at the end of the test" in failures["test_leaks"]
+    assert "'forgotten'" in failures["test_leaks"]
+    assert "first things first" in failures["test_fails_and_leaks"]
+    assert "not killed" not in failures["test_fails_and_leaks"]
+
+
+OFFICIAL_TESTS = """
+import os
+import httpx
+
+BEFORE = dict(os.environ)
+
+def test_the_real_addresses_lead_to_the_local_server(superserve_official):
+    assert "SUPERSERVE_BASE_URL" not in os.environ
+    # As an SDK does that knows no other address.
+    answer = httpx.get(
+        "https://api.superserve.ai/templates", headers={"X-API-Key": os.environ["SUPERSERVE_API_KEY"]}
+    )
+    assert answer.status_code == 200
+    assert [request.path for request in superserve_official.server.requests] == ["/templates"]
+
+def test_not_without_the_fixture():
+    names = ("HTTPS_PROXY", "SSL_CERT_FILE", "SUPERSERVE_API_KEY")
+    assert [os.environ.get(name) for name in names] == [BEFORE.get(name) for name in names]
+"""
+
+
+def test_programs_with_an_official_sdk_are_led_to_the_local_server(nested: Nested) -> None:
+    assert nested.failures["test_official::test_the_real_addresses_lead_to_the_local_server"] is None
+    assert nested.failures["test_official::test_not_without_the_fixture"] is None

@@ -1,4 +1,4 @@
-// The template life cycle as the official TypeScript SDK reports it: the steps of driver.py, word by word.
+// The lives of templates and sandboxes as the official TypeScript SDK reports them: the steps of driver.py, word by word.
 //
 // Run it in a folder where @superserve/sdk is installed. Names are told as Python spells them.
 
@@ -7,7 +7,7 @@ import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 
 const require = createRequire(join(process.cwd(), "from-here.js"))
-const { BuildError, Template } = await import(pathToFileURL(require.resolve("@superserve/sdk")).href)
+const { BuildError, Sandbox, Template } = await import(pathToFileURL(require.resolve("@superserve/sdk")).href)
 
 const IMAGE = "debian:12"
 const POLL = { pollIntervalMs: 50 }
@@ -44,6 +44,21 @@ function shown(value) {
   if (Array.isArray(value)) return value.map(shown)
   if (value?.buildSpecHash !== undefined) {
     return { status: value.status, error_message: value.errorMessage ?? null, ...timesOf(value, BUILD_TIMES) }
+  }
+  if (value?.exitCode !== undefined) {
+    return { exit_code: value.exitCode, stdout: value.stdout, stderr: value.stderr }
+  }
+  if (value?.commands !== undefined) return { name: value.name, metadata: value.metadata }
+  if (value?.vcpuCount !== undefined) {
+    return {
+      name: value.name,
+      vcpu_count: value.vcpuCount,
+      memory_mib: value.memoryMib,
+      timeout_seconds: value.timeoutSeconds ?? null,
+      auto_delete_seconds: value.autoDeleteSeconds ?? null,
+      status: value.status,
+      metadata: value.metadata,
+    }
   }
   if (value?.vcpu !== undefined) {
     return {
@@ -129,8 +144,7 @@ async function lifeCycle() {
   await step("stream_build_logs: build_id", () => logs(template, { buildId: template.latestBuildId }))
   await step("stream_build_logs: callback raises", () => template.streamBuildLogs({ onEvent: complain }))
   await step("wait_until_ready: callback raises", async () => (await wait(template, { onLog: complain })).status)
-  const build = await step("rebuild", () => template.rebuild())
-  await step("rebuild: in flight already", async () => (await template.rebuild()).id === build.id)
+  await step("rebuild", () => template.rebuild())
   await step("wait_until_ready: after a rebuild", () => wait(template))
   await step("wait_until_ready: ready already", async () => wait(await Template.connect(template.id)))
   await step("list_builds", () => template.listBuilds())
@@ -138,6 +152,7 @@ async function lifeCycle() {
   await step("get_build", () => template.getBuild(template.latestBuildId))
   await step("get_build: unknown", () => template.getBuild(UNKNOWN))
   const slow = await create("compat-slow", ["sleep 600"])
+  await step("rebuild: in flight already", async () => (await slow.rebuild()).id === slow.latestBuildId)
   await step("delete: while it builds", () => slow.delete())
   await step("cancel_build", () => slow.cancelBuild(slow.latestBuildId))
   await step("cancel_build: get_build", async () => {
@@ -195,5 +210,110 @@ async function errors() {
   await step("no answer within 30 s", () => create("compat-silent", [], at("COMPAT_SILENT_URL")))
 }
 
-await lifeCycle()
-await errors()
+async function sandboxes() {
+  const box = await step("sandbox: create", () =>
+    Sandbox.create({ name: "box", envVars: { COLOUR: "blue" }, metadata: { kind: "compat" } }),
+  )
+  const { commands, files } = box
+  await step("sandbox: status", () => box.status)
+  await step("sandbox: get_info", () => box.getInfo())
+  await step("sandbox: list", () => Sandbox.list({ metadata: { kind: "compat" } }))
+  await step("sandbox: connect", async () => (await Sandbox.connect(box.id)).id === box.id)
+  await step("run", () => commands.run("echo out; echo err >&2; echo $COLOUR"))
+  await step("run: exit code", () => commands.run("exit 42"))
+  await step("run: cwd and env", () => commands.run("pwd; echo $A", { cwd: "/tmp", env: { A: "b" } }))
+  await step("run: says whether output was cut", async () => (await commands.run("true")).truncated)
+  await step("run: timeout", () => commands.run("echo early; sleep 30", { timeoutMs: 1000 }))
+  await step("run: an unknown program", async () => (await commands.run("no-such-program")).exitCode)
+  await step("run: a folder that is not there", () => commands.run("true", { cwd: "/nowhere" }))
+  await step("run: nothing", () => commands.run(""))
+  const pieces = []
+  const slowly = "for i in 1 2 3; do echo $i; sleep 0.1; done; exit 3"
+  await step("run: on_stdout", () => commands.run(slowly, { onStdout: (text) => pieces.push(text) }))
+  await step("run: on_stdout: pieces", () => pieces.join(""))
+  await step("run: callback raises", () => commands.run("echo x", { onStdout: complain }))
+  await spawned(commands)
+  await step("files: write and read_text", async () => {
+    await files.write("/tmp/deep/er.txt", "ü\n")
+    return files.readText("/tmp/deep/er.txt")
+  })
+  await step("files: bytes", async () => {
+    await files.write("/tmp/b", Uint8Array.from({ length: 256 }, (_, number) => number))
+    return Array.from(await files.read("/tmp/b")).slice(0, 4)
+  })
+  await step("files: seen by a command", async () => (await commands.run("cat /tmp/deep/er.txt")).stdout)
+  await step("files: none", () => files.read("/tmp/none"))
+  await step("files: a relative path", () => files.read("relative"))
+  await step("files: a folder as a file", () => files.read("/tmp/deep"))
+  await step("files: download_dir", async () => {
+    const [first, second] = await files.downloadDir("/tmp/deep")
+    return String.fromCharCode(first, second) === "PK"
+  })
+  await step("update", () => box.update({ metadata: { kind: "compat", more: "yes" } }))
+  await step("update: get_info", async () => (await box.getInfo()).metadata)
+  await step("update: nothing", () => box.update({}))
+  await step("pause", () => box.pause())
+  await step("pause: get_info", async () => (await box.getInfo()).status)
+  await step("resume", () => box.resume())
+  await step("resume: get_info", async () => (await box.getInfo()).status)
+  await box.pause()
+  await step("run: in a paused sandbox", async () => (await commands.run("echo woken")).stdout)
+  await box.pause()
+  await step("spawn: in a paused sandbox", async () => {
+    return (await (await commands.spawn("echo woken")).wait()).stdout
+  })
+  await step("preview", () => box.getPreviewUrl(8080).split(box.id).length - 1)
+  await step("preview: a port that is taken", () => box.getPreviewUrl(49983))
+  await step("kill", () => box.kill())
+  await step("kill: again", () => box.kill())
+  await step("kill: run", () => commands.run("true"))
+  await step("kill: get_info", () => box.getInfo())
+  await step("kill_by_id: unknown", () => Sandbox.killById(UNKNOWN))
+  await step("sandbox: connect to an unknown one", () => Sandbox.connect(UNKNOWN))
+  await step("sandbox: from an unknown template", () => Sandbox.create({ name: "x", fromTemplate: "no" }))
+  await step("sandbox: without a name", () => Sandbox.create({ name: "" }))
+}
+
+async function spawned(commands) {
+  const pieces = []
+  const keep = (text) => pieces.push(text)
+  const spawn = (command, options = {}) => commands.spawn(command, options)
+  const killed = async (...signals) => {
+    const session = await spawn("sleep 30")
+    session.kill(...signals)
+    return (await session.wait()).exitCode
+  }
+  await step("spawn", async () => {
+    const command = "while read line; do echo got $line; done; echo bye >&2; exit 4"
+    const session = await spawn(command, { onStdout: keep, onStderr: keep })
+    for (const text of ["one\n", new TextEncoder().encode("two\n")]) session.stdin.write(text)
+    session.stdin.close()
+    return session.wait()
+  })
+  await step("spawn: callbacks", () => pieces.join("").trimEnd().split("\n").sort())
+  await step("spawn: cwd and env", async () => {
+    return (await (await spawn("pwd; echo $A", { cwd: "/tmp", env: { A: "b" } })).wait()).stdout
+  })
+  await step("spawn: kill", () => killed())
+  await step("spawn: kill with another signal", () => killed("SIGINT"))
+  await step("spawn: close, then wait", async () => {
+    const session = await spawn("sleep 30")
+    await session.close()
+    return session.wait()
+  })
+  await step("spawn: timeout", async () => (await spawn("sleep 30", { timeoutMs: 1000 })).wait())
+  await step("spawn: an unknown program", async () => (await (await spawn("no-such-program")).wait()).exitCode)
+  await step("spawn: a folder that is not there", async () => (await spawn("true", { cwd: "/nowhere" })).wait())
+  await step("spawn: callback raises", async () => {
+    // Nothing but this would keep the error from ending the program.
+    const uncaught = new Promise((resolve) => process.once("uncaughtException", () => resolve("ends the program")))
+    return Promise.race([uncaught, (await spawn("echo x", { onStdout: complain })).wait()])
+  })
+}
+
+if (process.env.COMPAT_PART === "sandboxes") {
+  await sandboxes()
+} else {
+  await lifeCycle()
+  await errors()
+}

@@ -1,4 +1,4 @@
-"""The template life cycle, as one Python SDK reports it: a line of JSON for every step, on stdout.
+"""The lives of templates and sandboxes, as one Python SDK reports them: a line of JSON for every step, on stdout.
 
 It runs with this SDK and with the official one, which have the same import name, each in an environment of its own, and
 imports nothing else. `async` as its argument takes the asynchronous class instead. What is compared is what a caller
@@ -74,7 +74,7 @@ def shown(value: Any) -> Any:  # noqa: PLR0911 - one for each kind of value
         fields = {"status": text_of(value.status), "error_message": value.error_message}
         return {**fields, **times_of(value)}
     if hasattr(value, "exit_code"):
-        return {name: getattr(value, name) for name in ("exit_code", "stdout", "stderr", "truncated")}
+        return {name: getattr(value, name) for name in ("exit_code", "stdout", "stderr")}
     if hasattr(value, "commands"):
         return {"name": value.name, "metadata": dict(value.metadata)}
     if hasattr(value, "vcpu_count"):
@@ -154,8 +154,7 @@ def life_cycle(driver: Driver) -> None:
     step("stream_build_logs: build_id", lambda: driver.logs(template, build_id=template.latest_build_id))
     step("stream_build_logs: callback raises", lambda: run(template.stream_build_logs(on_event=complain)))
     step("wait_until_ready: callback raises", lambda: driver.wait(template, on_log=complain).status)
-    build = step("rebuild", lambda: run(template.rebuild()))
-    step("rebuild: in flight already", lambda: run(template.rebuild()).id == build.id)
+    step("rebuild", lambda: run(template.rebuild()))
     step("wait_until_ready: after a rebuild", lambda: driver.wait(template))
     step("wait_until_ready: ready already", lambda: driver.wait(run(template_class.connect(template.id))))
     step("list_builds", lambda: run(template.list_builds()))
@@ -163,6 +162,7 @@ def life_cycle(driver: Driver) -> None:
     step("get_build", lambda: run(template.get_build(template.latest_build_id)))
     step("get_build: unknown", lambda: run(template.get_build(UNKNOWN)))
     slow = create("compat-slow", "sleep 600")
+    step("rebuild: in flight already", lambda: run(slow.rebuild()).id == slow.latest_build_id)
     step("delete: while it builds", lambda: run(slow.delete()))
     step("cancel_build", lambda: run(slow.cancel_build(slow.latest_build_id)))
     step("cancel_build: get_build", lambda: state_of(run(slow.get_build(slow.latest_build_id))))
@@ -196,6 +196,7 @@ def sandboxes(driver: Driver) -> None:
     step("run", lambda: run(box.commands.run("echo out; echo err >&2; echo $COLOUR")))
     step("run: exit code", lambda: run(box.commands.run("exit 42")))
     step("run: cwd and env", lambda: run(box.commands.run("pwd; echo $A", cwd="/tmp", env={"A": "b"})))
+    step("run: says whether output was cut", lambda: run(box.commands.run("true")).truncated)
     step("run: timeout", lambda: run(box.commands.run("echo early; sleep 30", timeout_seconds=1)))
     step("run: an unknown program", lambda: run(box.commands.run("no-such-program")).exit_code)
     step("run: a folder that is not there", lambda: run(box.commands.run("true", cwd="/nowhere")))
@@ -205,6 +206,7 @@ def sandboxes(driver: Driver) -> None:
     step("run: on_stdout", lambda: run(box.commands.run(slowly, on_stdout=pieces.append)))
     step("run: on_stdout: pieces", lambda: "".join(pieces))
     step("run: callback raises", lambda: run(box.commands.run("echo x", on_stdout=complain)))
+    spawned(driver, box)
     step("files: write and read_text", lambda: written(driver, box, "/tmp/deep/er.txt", "ü\n"))
     step("files: bytes", lambda: list(written(driver, box, "/tmp/b", bytes(range(256)), text=False))[:4])
     step("files: seen by a command", lambda: run(box.commands.run("cat /tmp/deep/er.txt")).stdout)
@@ -221,6 +223,8 @@ def sandboxes(driver: Driver) -> None:
     step("resume: get_info", lambda: text_of(run(box.get_info()).status))
     run(box.pause(wait=True))
     step("run: in a paused sandbox", lambda: run(box.commands.run("echo woken")).stdout)
+    run(box.pause(wait=True))
+    step("spawn: in a paused sandbox", lambda: run(run(box.commands.spawn("echo woken")).wait()).stdout)
     step("preview", lambda: run_plain(run, box.get_preview_url(8080)).count(box.id))
     step("preview: a port that is taken", lambda: run_plain(run, box.get_preview_url(49983)))
     step("kill", lambda: run(box.kill()))
@@ -231,6 +235,42 @@ def sandboxes(driver: Driver) -> None:
     step("sandbox: connect to an unknown one", lambda: run(sandbox_class.connect(UNKNOWN)))
     step("sandbox: from an unknown template", lambda: run(sandbox_class.create(name="x", from_template="no")))
     step("sandbox: without a name", lambda: run(sandbox_class.create(name="")))
+
+
+def spawned(driver: Driver, box: Any) -> None:
+    """Talk to commands while they run."""
+    run, step, spawn = driver.run, driver.step, box.commands.spawn
+    pieces: list[str] = []
+
+    def converse() -> Any:
+        command = "while read line; do echo got $line; done; echo bye >&2; exit 4"
+        session = run(spawn(command, on_stdout=pieces.append, on_stderr=pieces.append))
+        for text in ("one\n", b"two\n"):
+            run(session.stdin.write(text))
+        run(session.stdin.close())
+        return run(session.wait())
+
+    def killed(*signals: str) -> int:
+        session = run(spawn("sleep 30"))
+        run(session.kill(*signals))
+        return run(session.wait()).exit_code
+
+    def closed() -> Any:
+        session = run(spawn("sleep 30"))
+        run(session.close())
+        return run(session.wait())
+
+    step("spawn", converse)
+    step("spawn: callbacks", lambda: sorted("".join(pieces).splitlines()))
+    place = {"cwd": "/tmp", "env": {"A": "b"}}
+    step("spawn: cwd and env", lambda: run(run(spawn("pwd; echo $A", **place)).wait()).stdout)
+    step("spawn: kill", killed)
+    step("spawn: kill with another signal", lambda: killed("SIGINT"))
+    step("spawn: close, then wait", closed)
+    step("spawn: timeout", lambda: run(run(spawn("sleep 30", timeout_seconds=1)).wait()))
+    step("spawn: an unknown program", lambda: run(run(spawn("no-such-program")).wait()).exit_code)
+    step("spawn: a folder that is not there", lambda: run(run(spawn("true", cwd="/nowhere")).wait()))
+    step("spawn: callback raises", lambda: run(run(spawn("echo x", on_stdout=complain)).wait()))
 
 
 def written(driver: Driver, box: Any, path: str, content: Any, *, text: bool = True) -> Any:

@@ -203,6 +203,6 @@ def judge_advice(advice: str, status: str) -> str | None:
         if claim != status:
             return f"the error says that the build has ended as {claim}, but it is {status}"
         return None
-    if "was cancelled is not known: " in advice or "go on; " in advice or "goes on; " in advice:
+    if "It is not known whether build " in advice or "go on; " in advice or "goes on; " in advice:
         return None
     return f"the error does not say what has become of the build: {advice!r}"

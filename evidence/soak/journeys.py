@@ -1,22 +1,17 @@
-"""What is done with each build of the soak, and what must come of it: sync and async from one source.
-
-A journey is a coroutine function. Where the templates are synchronous, what it awaits is a result already, so that it
-never really waits: `finish` drives it to its end in a plain thread.
-"""
+"""What is done with each build of the soak, and what must come of it: sync and async from one source."""
 
 import asyncio
-import inspect
 import logging
 import random
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing, closing
 from contextvars import ContextVar
-from typing import Final, TypeVar
+from typing import Final
 
 import attrs
 from builds import Build, Kind, judge, judge_advice
+from travel import PASSING, PAUSE_S, TRIES, Figures, Traveller, WrongError, finish
 
 from superserve import (
     AsyncSuperserve,
@@ -25,22 +20,12 @@ from superserve import (
     BuildLogEvent,
     ConflictError,
     NotFoundError,
-    RateLimitError,
-    SandboxConnectionError,
-    SandboxTimeoutError,
-    ServerError,
     Superserve,
     Template,
 )
 
-T = TypeVar("T")
 AnyTemplate = Template | AsyncTemplate
 
-PASSING: Final = (RateLimitError, SandboxConnectionError, SandboxTimeoutError, ServerError)
-"""What a single call may end with although nothing is wrong with it: the way to the server is bad."""
-
-_TRIES: Final = 12
-_PAUSE_S: Final = 0.1
 _POLL_INTERVALS_S: Final = (0.2, 0.5, 2.0)
 _TIMEOUT_S: Final = 2.0
 # What a wait may take past its timeout: 5 s for cancelling the build, and the rest for a machine that is busy.
@@ -51,10 +36,6 @@ _IDLE_TIMEOUT_S: Final = 5.0
 _END_IS_LOST: Final = "was not read to its end"
 
 _warnings: ContextVar[list[str]] = ContextVar("_warnings")
-
-
-class WrongError(Exception):
-    """Something came out that is not what it had to be."""
 
 
 class GivenUpError(Exception):
@@ -74,8 +55,8 @@ logging.getLogger("superserve").addHandler(_Listener(logging.WARNING))
 
 
 @attrs.define
-class Figures:
-    """What has been seen."""
+class BuildFigures(Figures):
+    """What has been seen of builds and their logs."""
 
     builds: int = 0
     logs: int = 0
@@ -86,53 +67,23 @@ class Figures:
     dropped: int = 0
     logs_without_end: int = 0
     lost: int = 0
-    longest_s: float = 0.0
-    outcomes: Counter[str] = attrs.field(factory=Counter)
-    raised: Counter[str] = attrs.field(factory=Counter)
-
-    def add(self, other: "Figures") -> None:
-        """Count in what was seen elsewhere."""
-        self.builds += other.builds
-        self.logs += other.logs
-        self.events += other.events
-        self.flags += other.flags
-        self.missing += other.missing
-        self.needless += other.needless
-        self.dropped += other.dropped
-        self.logs_without_end += other.logs_without_end
-        self.lost += other.lost
-        self.longest_s = max(self.longest_s, other.longest_s)
-        self.outcomes += other.outcomes
-        self.raised += other.raised
-
-
-def finish(journey: Coroutine[object, object, T]) -> T:
-    """Return the result of a journey that has nothing to wait for in an event loop."""
-    try:
-        journey.send(None)
-    except StopIteration as end:
-        return end.value
-    journey.close()
-    raise RuntimeError("a synchronous journey must not wait")
 
 
 def _notes(error: BaseException | None) -> list[str]:
     return getattr(error, "__notes__", [])
 
 
-class Journey:
+class Journey(Traveller):
     """One template's way from its creation to its deletion."""
 
-    def __init__(self, client: Superserve | AsyncSuperserve, build: Build, dice: random.Random) -> None:
-        self.figures = Figures()
-        self._client = client
-        self._build = build
-        self._dice = dice
-        self._is_async = isinstance(client, AsyncSuperserve)
-        self._class = AsyncTemplate if self._is_async else Template
-        self._sleep = asyncio.sleep if self._is_async else time.sleep
+    figures: BuildFigures
 
-    async def travel(self, name: str) -> Figures:
+    def __init__(self, client: Superserve | AsyncSuperserve, build: Build, dice: random.Random) -> None:
+        super().__init__(client, dice, BuildFigures())
+        self._build = build
+        self._class = AsyncTemplate if self._is_async else Template
+
+    async def travel(self, name: str) -> BuildFigures:
         """Go the way of that name, and return what was seen on it; raise WrongError if something was wrong."""
         start = time.monotonic()
         template = await self._create()
@@ -256,7 +207,7 @@ class Journey:
 
     async def _create(self) -> AnyTemplate:
         build = self._build
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             try:
                 return await self._now(
                     self._class.create(
@@ -273,7 +224,7 @@ class Journey:
                     if not advice:
                         raise WrongError("a create whose answer was lost did not say that it may have worked")
                     return await self._persist(self._class.connect, info.id, client=self._client)
-        raise WrongError(f"the template could not be created in {_TRIES} tries")
+        raise WrongError(f"the template could not be created in {TRIES} tries")
 
     async def _wait(self, template: AnyTemplate, **options: object) -> bool:
         """Wait for the build, which must end as it is meant to; return whether a warning says that the log's end is lost."""
@@ -307,7 +258,7 @@ class Journey:
         self, read: Callable[[list[BuildLogEvent]], Awaitable[None]], *, whole: bool = True
     ) -> None:
         """Have a log read into a list until that works, as people do; what came before an error must be right, too."""
-        for left in reversed(range(_TRIES)):
+        for left in reversed(range(TRIES)):
             events: list[BuildLogEvent] = []
             try:
                 await read(events)
@@ -319,7 +270,7 @@ class Journey:
             else:
                 self._judge(events, whole=whole)
                 return
-            await self._now(self._sleep(_PAUSE_S))
+            await self._now(self._sleep(PAUSE_S))
 
     async def _iterate(self, template: AnyTemplate, build_id: str, most: int | None = None) -> None:
         """Iterate over a log: to its end, or over so many events."""
@@ -345,23 +296,6 @@ class Journey:
         if self._dice.random() < 0.5 and template.latest_build_id:  # noqa: PLR2004 - half of them
             return template.latest_build_id
         return (await self._persist(template.list_builds, limit=1))[0].id
-
-    async def _persist(
-        self, call: Callable[..., Awaitable[T] | T], *arguments: object, **options: object
-    ) -> T:
-        """Make a call until it has an answer, as people do."""
-        for left in reversed(range(_TRIES)):
-            try:
-                return await self._now(call(*arguments, **options))
-            except PASSING as error:
-                self._note(call.__name__, error)
-                if not left:
-                    raise
-            await self._now(self._sleep(_PAUSE_S))
-        raise AssertionError
-
-    async def _now(self, value: Awaitable[T] | T) -> T:
-        return await value if inspect.isawaitable(value) else value
 
     def _callback(self, take: Callable[[BuildLogEvent], object]) -> Callable[[BuildLogEvent], object]:
         """Return a callback of one form or another, and now and then a slow one."""
@@ -391,9 +325,6 @@ class Journey:
         self.figures.dropped += reading.dropped
         self.figures.logs_without_end += bool(reading.lost)
         self.figures.lost += reading.lost
-
-    def _note(self, call: str, error: Exception) -> None:
-        self.figures.raised[f"{call}: {type(error).__name__}"] += 1
 
 
 WAYS: Final[dict[str, Callable[[Journey, AnyTemplate], Awaitable[None]]]] = {

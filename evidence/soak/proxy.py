@@ -45,6 +45,8 @@ _STALL_S: Final = 10.0
 _LONGEST_CLOSING_S: Final = 0.05
 # Streams have no length that is known beforehand: they break somewhere in their first 32 KiB, early ones more often.
 _STREAM_BITS: Final = 15
+# A socket begins with some 200 bytes that agree to it.
+_SOCKET_BITS: Final = 10
 
 
 @attrs.define
@@ -54,6 +56,7 @@ class Tally:
     connections: int = 0
     requests: int = 0
     streams: int = 0
+    sockets: int = 0
     faults: Counter[str] = attrs.field(factory=Counter)
 
 
@@ -75,7 +78,9 @@ class Proxy:
         try:
             while True:
                 request = await head
-                request += await client.readexactly(_length(request))
+                if b"\r\nupgrade:" in request.lower():
+                    await self._tunnel(request, client, back)
+                request += await _read_body(client, request)
                 head = asyncio.ensure_future(client.readuntil(_HEAD_END))
                 await self._answer(request, back, hang_up=head)
         except (asyncio.IncompleteReadError, OSError):
@@ -107,6 +112,41 @@ class Proxy:
         finally:
             exchange.cancel()
             await asyncio.wait({exchange})
+
+    async def _tunnel(
+        self, request: bytes, client: asyncio.StreamReader, back: asyncio.StreamWriter
+    ) -> NoReturn:
+        """Forward a WebSocket, up to the byte of the server's at which the fault strikes."""
+        self.tally.requests += 1
+        self.tally.sockets += 1
+        fault = self._dice.choice(FAULTS) if self._dice.random() < self._rate else None
+        if fault == "refused":
+            await self._strike(fault, back)
+        if fault in ("overloaded", "gateway"):
+            self.tally.faults[fault] += 1
+            back.write(self._gateway_answer(hides_work=fault == "gateway"))
+            await back.drain()
+            raise ConnectionAbortedError(fault)
+        server, there = await asyncio.open_connection(*self._upstream)
+        there.write(request)
+        sending = asyncio.create_task(_pump(client, there))
+        try:
+            left = 0 if fault == "lost" else int(2 ** self._dice.uniform(0, _SOCKET_BITS))
+            while data := await server.read(_READ_SIZE):
+                if fault not in (None, "closed after") and len(data) >= left:
+                    back.write(data[:left])
+                    await back.drain()
+                    if fault == "stalled":
+                        await asyncio.wait({sending})
+                    await self._strike(fault, back)
+                left -= len(data)
+                back.write(data)
+                await back.drain()
+        finally:
+            sending.cancel()
+            there.close()
+            await asyncio.wait({sending})
+        raise ConnectionAbortedError("the socket is closed")
 
     async def _exchange(self, request: bytes, back: asyncio.StreamWriter, fault: str | None) -> None:
         """Forward a request and its answer, as far as the fault lets it."""
@@ -186,8 +226,29 @@ class Proxy:
         return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
 
 
+async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    """Forward what a client sends until it hangs up, and hang up then."""
+    with contextlib.suppress(OSError):
+        while data := await source.read(_READ_SIZE):
+            target.write(data)
+            await target.drain()
+    target.close()
+
+
+async def _read_body(client: asyncio.StreamReader, head: bytes) -> bytes:
+    """Return the body that follows the head of a request, as it comes: whole, or in chunks."""
+    if b"\r\ntransfer-encoding: chunked" not in head.lower():
+        return await client.readexactly(_length(head))
+    body = b""
+    line = b""
+    while line != b"0\r\n":
+        line = await client.readuntil(b"\r\n")
+        body += line + await client.readexactly(int(line, 16) + 2)
+    return body
+
+
 def _length(head: bytes) -> int:
-    """Return the length of the body that follows a head; neither side sends one without saying how long it is."""
+    """Return the length of the body that follows a head; answers without one that are no streams have none."""
     for line in head.lower().split(b"\r\n"):
         name, _, value = line.partition(b":")
         if name == b"content-length":
@@ -217,10 +278,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the dice (default: 1)")
     parser.add_argument("--rate", type=float, default=0.1, help="of requests that go wrong (default: 0.1)")
     parser.add_argument("--speed", type=float, default=2.0, help="of the local server (default: 2)")
+    parser.add_argument("--isolation", default="auto", help="of sandboxes (default: auto)")
     arguments = parser.parse_args()
     # It warns of each write to a client that has just hung up: here that is what is wanted.
     logging.getLogger("asyncio").setLevel(logging.ERROR)
-    with LocalServer(speed=arguments.speed, limits=False, system_templates=False) as server:
+    with LocalServer(speed=arguments.speed, limits=False, isolation=arguments.isolation) as server:
         asyncio.run(_serve(server, seed=arguments.seed, rate=arguments.rate))
 
 

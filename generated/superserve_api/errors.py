@@ -3,9 +3,9 @@
 
 
 class UnexpectedStatus(Exception):
-    """Raised by api functions for a response that the contract doesn't describe, if Client.raise_on_unexpected_status
-    is True: the status is undocumented, or the body isn't what is documented for the status. In the second case
-    `problem` says what is wrong with it, as Response.problem does where nothing is raised.
+    """Raised by API functions for a response that the contract does not describe, if Client.raise_on_unexpected_status
+    is True: the status is undocumented, or the body does not fit it. In the second case `problem` says what is wrong, as
+    Response.problem does if nothing is raised.
     """
 
     def __init__(self, status_code: int, content: bytes, problem: str | None = None):
@@ -23,8 +23,8 @@ class UnexpectedStatus(Exception):
 
 
 class UnreadableError(ValueError):
-    """Raised by from_dict() for what isn't what the contract says. The text tells where and why, and holds nothing of
-    the values; api functions put it into Response.problem.
+    """Raised by from_dict() for data that does not fit the contract. The text says where and why, and contains no
+    values. API functions put it into Response.problem.
     """
 
 

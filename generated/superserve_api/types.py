@@ -34,7 +34,7 @@ RequestFiles = list[tuple[str, FileTypes]]
 
 @define
 class File:
-    """What is uploaded: bytes, or an open file for the functions that are not asyncio's."""
+    """The content of an upload: bytes, or an open file for functions that are not asyncio's."""
 
     payload: BinaryIO | bytes
     file_name: str | None = None
@@ -53,11 +53,11 @@ class Response(Generic[T]):
     """A response from an endpoint
 
     Attributes:
-        status_code: The status; a plain number if it is none of the standard ones.
+        status_code: The status; a plain number if it is not a standard one.
         content: The body as it came.
         headers: The headers.
-        parsed: What the body says; None if the contract knows no body for this status, or if it cannot be read.
-        problem: Why a body that the contract knows cannot be read, such as "field 'id' is missing"; None if it can.
+        parsed: The parsed body; None if the contract has no body for this status, or if the body cannot be read.
+        problem: Why a documented body cannot be read, such as "field 'id' is missing"; None if it can be read.
             It quotes nothing of the body.
     """
 

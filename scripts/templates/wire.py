@@ -1,7 +1,7 @@
-"""What the generated code calls: how bodies are decoded and single values read, and how it says what was wrong.
+"""Functions for the generated code: decoding bodies, reading single values, and saying what is wrong with them.
 
-Where something cannot be read, the text names the field and the kind of what stands there, never the value itself:
-nobody knows what a server, or somebody in its place, has put into it.
+If something cannot be read, the message names the field and the type of its value, never the value itself: it is not
+known what a server has put into it.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _MEDIA_TYPE = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,80}", re.ASCII)
 def parsed_or_problem(
     parse: Callable[..., T], *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> tuple[T | None, str | None]:
-    """Return what an answer's body says, or None and what is wrong with the body.
+    """Return the parsed body of an answer, or None and what is wrong with the body.
 
-    A body that doesn't fit its status counts as an unexpected status: it raises only if the client is to raise.
+    A body that does not fit its status counts as an unexpected status: it raises only if the client is set to raise.
     """
     try:
         return parse(client=client, response=response), None
@@ -51,7 +51,7 @@ def parsed_or_problem(
 
 
 def decoded(response: httpx.Response) -> Any:
-    """Decode a body that has to be JSON, even if it holds numbers of more digits than Python takes for an integer."""
+    """Decode a body that must be JSON, even if it has integers with more digits than Python accepts."""
     body = response.content
     try:
         try:
@@ -74,7 +74,7 @@ def _number(digits: str) -> int | float:
 
 
 def http_status(code: int) -> HTTPStatus | int:
-    """Return the code as an HTTPStatus, or as it is if it is none of the standard ones."""
+    """Return the code as an HTTPStatus; unchanged if it is not a standard one."""
     try:
         return HTTPStatus(code)
     except ValueError:
@@ -82,7 +82,7 @@ def http_status(code: int) -> HTTPStatus | int:
 
 
 def is_other_success(response: httpx.Response, client: AuthenticatedClient | Client) -> bool:
-    """Return whether an answer that the contract doesn't name is to be read as the success that it does name."""
+    """Return whether to read an answer that the contract does not name like the success that it does name."""
     return response.is_success and not client.raise_on_unexpected_status
 
 
@@ -90,20 +90,20 @@ def is_other_success(response: httpx.Response, client: AuthenticatedClient | Cli
 
 
 def check_object(value: object) -> None:
-    """Raise unless a value is a JSON object, or stands for one."""
+    """Raise unless a value is a JSON object, or a mapping in its place."""
     if not isinstance(value, Mapping):
         raise UnreadableError(f"expected a JSON object, got {_kind(value)}")
 
 
 def array(value: object) -> list[Any]:
-    """Return a value that has to be a JSON array."""
+    """Return a value that must be a JSON array."""
     if isinstance(value, list):
         return value
     raise UnreadableError(f"expected a JSON array, got {_kind(value)}")
 
 
 def array_of(kind: type[T], value: object) -> list[T]:
-    """Return a value that has to be a JSON array of plain values."""
+    """Return a value that must be a JSON array of plain values."""
     items = array(value)
     for index, item in enumerate(items):
         if not _is(kind, item):
@@ -112,7 +112,7 @@ def array_of(kind: type[T], value: object) -> list[T]:
 
 
 def one_of(value: object, *kinds: type) -> object:
-    """Return a value that has to be of one of these kinds; it may also have been something that is converted."""
+    """Return a value that must have one of these types. Types that are converted have been tried before."""
     if any(_is(kind, value) for kind in kinds):
         return value
     raise UnreadableError(f"{_kind(value)} such as this is not documented")
@@ -121,20 +121,20 @@ def one_of(value: object, *kinds: type) -> object:
 def other_fields(
     source: Mapping[str, Any], known: frozenset[str], kind: type | None = None
 ) -> dict[str, Any]:
-    """Return the fields whose names are not known; each has to be of this kind if one is given."""
+    """Return the unknown fields. If a type is given, their values must have it."""
     others = {name: value for name, value in source.items() if name not in known}
     if kind is not None:
         for value in others.values():
             if not _is(kind, value):
-                # Which one is not said: the names are the server's own as well.
+                # The message does not name the field: its name comes from the server, too.
                 raise UnreadableError(f"a field of any name: expected {_KINDS[kind]}, got {_kind(value)}")
     return others
 
 
 def parse_datetime(value: object) -> datetime:
-    """Read a time; one without a zone is the server's, which means UTC."""
+    """Read a time. A time without a zone is in UTC, the server's."""
     try:
-        time = _from_iso(value)  # type: ignore[arg-type]  # refused if it is no string
+        time = _from_iso(value)  # type: ignore[arg-type]  # raises TypeError if it is not a string
     except (TypeError, ValueError):
         raise UnreadableError(f"expected a time such as 2026-05-01T12:00:00Z, got {_kind(value)}") from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
@@ -144,25 +144,25 @@ def parse_datetime(value: object) -> datetime:
 
 
 def unexpected(field: str, value: object, expected: str) -> UnreadableError:
-    """Return the error that stands for a field's value of another kind, or for none (UNSET)."""
+    """Return the error for a field's value of another type, or for a missing field (UNSET)."""
     if value is UNSET:
         return UnreadableError(f"field {field!r} is missing")
     return UnreadableError(f"field {field!r}: expected {expected}, got {_kind(value)}")
 
 
 def in_field(source: Mapping[str, Any], field: str, error: Exception) -> UnreadableError:
-    """Return the error that stands for a field in which something went wrong."""
+    """Return the error for a field in which something went wrong."""
     if field not in source:
         return UnreadableError(f"field {field!r} is missing")
-    return UnreadableError(f"field {field!r}: {_told(error)}")
+    return UnreadableError(f"field {field!r}: {_describe(error)}")
 
 
 def in_item(index: int, error: Exception) -> UnreadableError:
-    """Return the error that stands for an item of an array in which something went wrong."""
-    return UnreadableError(f"item {index}: {_told(error)}")
+    """Return the error for an item of an array in which something went wrong."""
+    return UnreadableError(f"item {index}: {_describe(error)}")
 
 
-def _told(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     # The texts of other exceptions may quote the value.
     return str(error) if isinstance(error, UnreadableError) else "not what is documented"
 
@@ -193,7 +193,7 @@ def _kind(value: object) -> str:
 
 
 def path_segment(value: object) -> str:
-    """Quote a value as one segment of a path; ValueError for a value that would lead elsewhere in it."""
+    """Quote a value as one segment of a path; ValueError for a value that would lead to another path."""
     segment = quote(str(value), safe="")
     if segment in ("", ".", ".."):
         raise ValueError(f"{segment!r} can't be a part of a path")
@@ -201,21 +201,21 @@ def path_segment(value: object) -> str:
 
 
 def header_value(token: str) -> str:
-    """Return a token without white space around it; ValueError, which doesn't show it, if no header can hold it."""
+    """Return a token without white space around it. ValueError, which does not show it, if no header can contain it."""
     if not isinstance(token, str):
-        raise TypeError(f"token has to be a string, not {type(token).__name__}")
+        raise TypeError(f"token must be a string, not {type(token).__name__}")
     token = token.strip()
     if not (token.isascii() and token.isprintable()):
-        raise ValueError("token holds characters that cannot be sent in a header")
+        raise ValueError("token contains characters that cannot be sent in a header")
     return token
 
 
 def current_loop(clients: dict[Any, httpx.AsyncClient]) -> object:
-    """Return the asyncio event loop that runs, None if none does, and bring the clients of all loops up to date.
+    """Return the running asyncio event loop, or None, and update the clients of all loops.
 
-    Those of closed loops are forgotten; one that was made before any loop ran belongs to the first that does.
+    Clients of closed loops are dropped. A client that was made before any loop ran is given to the first loop.
     """
-    # Not above: who makes no asynchronous call doesn't need it.
+    # Not at the top: it is not needed without asynchronous calls.
     from asyncio import get_running_loop
 
     for loop in list(clients):
@@ -224,7 +224,7 @@ def current_loop(clients: dict[Any, httpx.AsyncClient]) -> object:
     try:
         running = get_running_loop()
     except RuntimeError:
-        # It may also be a loop of another library.
+        # The running loop may be another library's.
         return None
     if None in clients and running not in clients:
         clients[running] = clients.pop(None)

@@ -1,1 +1,1 @@
-"""What makes calls and waits: written by hand in `_async`, and from that by scripts/unasync.py in `_sync`."""
+"""The methods that make calls and wait. They are written by hand in `_async`; scripts/unasync.py writes `_sync` from that."""

@@ -1,4 +1,4 @@
-"""One build of a template: `template.build()`, `template.latest_build()`."""
+"""A build of a template: the handle that `template.build()` and `template.latest_build()` return."""
 
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 class AsyncBuild:
-    """The handle of one build: what a template can do with a build's id, without repeating the id.
+    """The handle of one build. It has a template's methods for builds, without the `build_id` argument.
 
-    Made by `AsyncTemplate.build` and `AsyncTemplate.latest_build`, not by calling the class.
+    Get one from `AsyncTemplate.build` or `AsyncTemplate.latest_build`; the class is not meant to be called.
 
     Example:
         >>> template = await AsyncTemplate.create(name="my-env", from_="python:3.11", steps=[{"run": "make"}])
@@ -48,7 +48,7 @@ class AsyncBuild:
 
     @property
     def template(self) -> "AsyncTemplate":
-        """The template it belongs to."""
+        """The template of this build."""
         return self._template
 
     async def get_info(self) -> TemplateBuildInfo:
@@ -68,7 +68,7 @@ class AsyncBuild:
         log_tail: bool = False,
         cancel_on_interrupt: bool = False,
     ) -> TemplateInfo:
-        """Wait until this build has ended, as `AsyncTemplate.wait_until_ready` does, with the same arguments and errors."""
+        """Wait until this build has ended: `AsyncTemplate.wait_until_ready`, with the same arguments and errors."""
         return await self._template.wait_until_ready(
             on_log=on_log,
             poll_interval_s=poll_interval_s,
@@ -79,29 +79,29 @@ class AsyncBuild:
         )
 
     def logs(self, *, idle_timeout_s: float | None = None) -> AsyncGenerator[BuildLogEvent]:
-        """Return an iterator of each event of the log, as `AsyncTemplate.iter_build_logs` does.
+        """Return an iterator over the events of the log: `AsyncTemplate.iter_build_logs`.
 
         Args:
-            idle_timeout_s: Seconds without an event after which to give up; by default there is no such bound.
+            idle_timeout_s: Seconds without an event after which to give up. Default: no limit.
         """
         return self._template.iter_build_logs(build_id=self._id, idle_timeout_s=idle_timeout_s)
 
     async def cancel(self) -> None:
-        """Cancel the build, with `cancelTemplateBuild`; if it has ended, that is fine too."""
+        """Cancel the build, with `cancelTemplateBuild`. Nothing happens if it has already ended."""
         await self._template.cancel_build(self._id)
 
     async def timeline(self, *, idle_timeout_s: float | None = None) -> BuildTimeline:
-        """Return where the build's time went: reads the log to its end (`streamTemplateBuildLogs`), then `getTemplateBuild`.
+        """Return how long each part of the build took: reads the log (`streamTemplateBuildLogs`), then `getTemplateBuild`.
 
-        That waits for a build that is going on.
+        The log is read to its end. If the build is still running, this waits for it.
 
         Args:
-            idle_timeout_s: Seconds without an event of the log after which to give up; by default there is no such bound.
+            idle_timeout_s: Seconds without an event of the log after which to give up. Default: no limit.
 
         Raises:
             SandboxError: The log cannot be read.
             NotFoundError: The template has no such build.
-            SandboxTimeoutError: Nothing has come for `idle_timeout_s`.
+            SandboxTimeoutError: There was no event for `idle_timeout_s`.
 
         Example:
             >>> template = await AsyncTemplate.create(name="my-env", from_="python:3.11", steps=[{"run": "sleep 1"}])

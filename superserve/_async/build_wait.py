@@ -1,4 +1,4 @@
-"""Waiting for a build: its row decides; its log is only for reading."""
+"""Waiting for a build. Its row alone decides; its log is only read for the caller."""
 
 import contextlib
 import logging
@@ -44,19 +44,19 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
-# Seconds that these may take: cancelling the build of an interrupted wait, reading the log of a failed build for its last
-# lines alone, and the template's row to follow the build's.
+# Time limits in seconds: for cancelling the build of an interrupted wait, for reading the last lines of a failed build's
+# log, and for the template's row to catch up with the build's.
 CANCEL_S: Final = 5.0
 LOG_TAIL_S: Final = 2.0
 TEMPLATE_LAG_S: Final = 10.0
 
-# After so many seconds of silence a log is opened again while its build goes on, unless it has had more events than the
-# server replays for certain.
+# After this many seconds of silence the log of a running build is opened again, unless it has had more events than the
+# server is certain to replay.
 SILENCE_S: Final = 60.0
 REPLAYED: Final = 256
 
-# After the row has turned terminal, seconds until reading stops at the latest: a log whose events go on coming, one
-# that is silent, and one that is not open.
+# Once the row is terminal, reading stops after this many seconds: for a log whose events keep coming, for a silent log,
+# and for a log that is not open.
 FLOWING_S: Final = 5.0
 SILENT_S: Final = 1.0
 NOT_OPEN_S: Final = 2.0
@@ -68,7 +68,7 @@ _log = logging.getLogger("superserve")
 
 @attrs.define(eq=False)
 class AsyncBuildWait:
-    """One wait for one build; its arguments are those of `wait_until_ready`, checked, and what the handle knows."""
+    """One wait for one build: the checked arguments of `wait_until_ready`, and what the handle knows."""
 
     client: AsyncSuperserve
     template_id: str
@@ -95,14 +95,14 @@ class AsyncBuildWait:
         self._outage = Outage(self.client._http.gate)
 
     async def run(self) -> TemplateInfo:
-        """Wait, and return the template as it is then."""
+        """Wait, and return the template as it is afterwards."""
         try:
             return await self._run()
         except GeneratorExit:
-            # Nobody waits any more: nothing can be asked of the server now.
+            # The generator is being closed: no request can be made now.
             raise
         except BaseException as error:
-            # What the caller's own code raises, an interruption, and the end of the wait's time leave the build going on.
+            # After an exception of the callback, an interrupt or a timeout the build is still running.
             if self._in_callback or error is self._timeout_error or not isinstance(error, SandboxError):
                 await self._leave(error)
             raise
@@ -128,7 +128,7 @@ class AsyncBuildWait:
         return await self._get_ready()
 
     async def _get_unbuilt(self) -> TemplateInfo:
-        """Return a template whose builds are not shown to this team, such as the system's, if it is ready."""
+        """Return a ready template whose builds this team may not see, such as one of the system's."""
         info = await self._get_template()
         if info.status is TemplateStatus.READY:
             return info
@@ -137,7 +137,7 @@ class AsyncBuildWait:
         )
 
     async def _get_ready(self) -> TemplateInfo:
-        """Return the template of a build that is ready: its row may lag behind."""
+        """Return the template of a ready build. The template's row may lag behind the build's."""
         until = time.monotonic() + min(TEMPLATE_LAG_S, self._deadline.left)
         info = await self._get_template()
         settled = (TemplateStatus.READY, TemplateStatus.FAILED)
@@ -145,10 +145,12 @@ class AsyncBuildWait:
             left = until - time.monotonic()
             if left <= 0:
                 status = self._show(info.status)
-                _log.warning("build %s is ready, and its template still says %s", self.build_id, status)
+                _log.warning(
+                    "build %s is ready, but its template still has the status %s", self.build_id, status
+                )
                 break
             await sleep(min(self._outage.scaled(self.poll_interval_s), left))
-            # What was read stands, if the time is over before there is something newer.
+            # If the time is over before there is a newer answer, the last answer is used.
             with contextlib.suppress(SandboxTimeoutError):
                 info = await self._get_template()
         return info
@@ -162,7 +164,7 @@ class AsyncBuildWait:
         )
 
     async def _poll(self) -> bool:
-        """Ask how the build stands, and return whether it has ended; an answer that didn't come is no verdict."""
+        """Poll the build, and return whether it has ended. A failed poll decides nothing."""
         build_id = str(self.build_id)
         build = await self._try(
             get_template_build.asyncio_detailed,
@@ -177,7 +179,7 @@ class AsyncBuildWait:
     async def _ask(
         self, send: Send[P, ApiError | R], operation: Operation[R, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Make a call again and again until it has an answer."""
+        """Repeat a call until it has an answer."""
         while (answer := await self._try(send, operation, *args, **kwargs)) is None:
             await sleep(self._next_delay())
         return answer
@@ -191,7 +193,7 @@ class AsyncBuildWait:
             answer = await self.client._call(send, operation.within(options), *args, **kwargs)
         except SandboxError as error:
             self._within(0)
-            if not self._outage.bears(error):
+            if not self._outage.tolerates(error):
                 if self._outage.is_too_long:
                     error.add_note(f"There was no answer for {OUTAGE_S:g} s. {self._advise()}")
                 raise
@@ -207,26 +209,26 @@ class AsyncBuildWait:
         return self._within(self._pace.next_delay(self._outage))
 
     def _within(self, seconds: float) -> float:
-        """Return `seconds`, or what is left of the wait's time if that is less; raise if it is over."""
+        """Return `seconds`, or the time left if that is less; raise if the time is over."""
         if self._deadline.is_over:
             raise self._time_out()
         return min(seconds, self._deadline.left)
 
-    # The log
+    # Reading the log
 
     async def _follow(self, build_id: str, callback: LogCallback) -> None:
-        """Poll the build until it has ended, and hand over its log meanwhile; what was read comes before any error."""
+        """Poll the build until it has ended, and hand over its log. All events that were read come before any error."""
         log = AsyncBuildLog(self.client, self.template_id, build_id)
-        async with AsyncReader(log.read_beside) as reader:
+        async with AsyncReader(log.read_in_background) as reader:
             try:
-                await self._poll_beside(log, reader, callback)
+                await self._poll_with_log(log, reader, callback)
             except SandboxError:
                 if not self._in_callback:
                     await self._deliver_rest(reader, callback)
                 raise
             await self._read_rest(log, reader, callback)
 
-    async def _poll_beside(self, log: AsyncBuildLog, reader: AsyncReader, callback: LogCallback) -> None:
+    async def _poll_with_log(self, log: AsyncBuildLog, reader: AsyncReader, callback: LogCallback) -> None:
         ending = None
         while True:
             asked_at = time.monotonic()
@@ -237,11 +239,11 @@ class AsyncBuildWait:
                 reader.poke()
             next_poll = time.monotonic() + self._next_delay()
             while (left := next_poll - time.monotonic()) > 0:
-                # Asked first: an event may be the last thing that it does.
+                # This is read first: the reader's last act may be to add an event.
                 is_over = reader.has_ended
                 events = await reader.get(left)
                 await self._deliver(callback, events)
-                # One may have come while the last poll was under way.
+                # A new ending may have come during the last poll.
                 if log.ending is not ending:
                     ending = log.ending
                     if ending is not None and ending.error is None:
@@ -249,18 +251,18 @@ class AsyncBuildWait:
                         next_poll = min(next_poll, time.monotonic() + self._next_delay())
                 elif is_over and not events:
                     await sleep(left)
-            # Also one whose headers have not come: the server holds them back until the first event, and making the
-            # connection takes less time than that.
+            # This includes a connection whose headers have not come: the server sends them with the first event, and connecting
+            # takes less than this time.
             is_connected = log.ending is None
             if time.monotonic() - log.heard_at > SILENCE_S and is_connected and log.replay.count <= REPLAYED:
                 log.heard_at = time.monotonic()
                 await reader.restart()
 
     async def _read_rest(self, log: AsyncBuildLog, reader: AsyncReader, callback: LogCallback) -> None:
-        """Hand over what is left of the log of a build that has ended, within the times for that."""
+        """Hand over the rest of the log after the build has ended, within the time limits for it."""
         ended_at = time.monotonic()
         log.build_has_ended = True
-        # There is one attempt more: the next one, or another in place of the one that is being made.
+        # One more attempt is allowed: the next one, or one that replaces the attempt under way.
         is_last = log.ending is not None
         if log.ending is not None and log.ending.how is How.CLOSED:
             await reader.stop()
@@ -286,7 +288,7 @@ class AsyncBuildWait:
             _log.warning("the log of build %s was not read to its end: %s", self.build_id, reason)
 
     async def _deliver_rest(self, reader: AsyncReader, callback: LogCallback) -> None:
-        """Stop reading, and hand over what has been read, however long the caller takes for it."""
+        """Stop reading, and hand over all events that were read, however long the callback takes."""
         await reader.stop()
         while events := await reader.get(0):
             await self._deliver(callback, events)
@@ -297,7 +299,7 @@ class AsyncBuildWait:
         self._latest.extend(events)
         self._in_callback = True
         is_in_time = await deliver(callback, events, self._deadline)
-        # What the build has come to says more than that the time is over.
+        # If the build has ended, its result is more useful than a timeout.
         if not is_in_time and not self._has_ended:
             raise self._time_out()
         self._in_callback = False
@@ -307,14 +309,14 @@ class AsyncBuildWait:
             log = AsyncBuildLog(self.client, self.template_id, str(self.build_id))
             log.build_has_ended = True
             until = time.monotonic() + min(LOG_TAIL_S, self._deadline.left)
-            async with AsyncReader(log.read_beside) as reader:
+            async with AsyncReader(log.read_in_background) as reader:
                 while not reader.has_ended and time.monotonic() < until:
                     self._latest.extend(await reader.get(until - time.monotonic()))
                 while events := await reader.get(0):
                     self._latest.extend(events)
         return tuple(self._show(line) for line in last_lines(self._latest))
 
-    # The verdict
+    # The result
 
     async def _raise_unless_ready(self) -> None:
         build = self._build
@@ -338,28 +340,28 @@ class AsyncBuildWait:
             message = f"build {build_id} of template {template_id} was cancelled{because}"
             raise BuildCancelledError(message, build_id, template_id)
         raise SandboxError(
-            f"build {build_id} of template {template_id} has ended as {self._show(build.status)!r}{because}; this "
-            "version does not know what that means: update it, or look at the template with get_info()"
+            f"build {build_id} of template {template_id} has ended with the status {self._show(build.status)!r}"
+            f"{because}, which this version does not know: update it, or look at the template with get_info()"
         )
 
     def _find_command(self, error: BuildError) -> str | None:
-        """Return the command of the failing step, if this handle knows the steps."""
+        """Return the command of the failed step, if this handle knows the steps."""
         if error.step is None or error.step_count != len(self.steps) or not 0 < error.step <= len(self.steps):
             return None
         step = self.steps[error.step - 1]
         return self._show(step.run) if isinstance(step, RunStep) else None
 
-    # The end of the wait before that of the build
+    # Leaving before the build has ended
 
     def _time_out(self) -> SandboxTimeoutError:
         build = f"build {self.build_id}" if self.build_id else "the newest build"
-        seen = f"; it was {self._build.status}" if self._build else ""
+        seen = f"; its last status was {self._build.status}" if self._build else ""
         message = f"waiting for {build} of template {self.template_id} timed out after {self.timeout_s:g} s"
         self._timeout_error = SandboxTimeoutError(self._show(message + seen))
         return self._timeout_error
 
     async def _leave(self, error: BaseException) -> None:
-        """Cancel the build if that was asked for, and add to an error what has become of the build."""
+        """Cancel the build if the caller wants that, and add a note to the error that says how the build stands."""
         advice = ""
         if self.cancels and self.build_id is not None and not self._has_ended:
             with shielded():
@@ -380,7 +382,7 @@ class AsyncBuildWait:
                 *arguments,
                 client=self.client.raw,
             )
-            # That it was accepted says nothing: it is for builds that have ended, too.
+            # An accepted request proves nothing: the server also accepts it for a build that has ended.
             left = max(0.0, until - time.monotonic())
             self._build = await self.client._call(
                 get_template_build.asyncio_detailed,
@@ -389,11 +391,11 @@ class AsyncBuildWait:
                 client=self.client.raw,
             )
         except SandboxError as failure:
-            return f"Whether build {build_id} was cancelled is not known: {failure}. "
+            return f"It is not known whether build {build_id} was cancelled: {failure}. "
         return ""
 
     def _advise(self) -> str:
-        """Return what has become of the build, or how to find it again, for whoever stops waiting for it."""
+        """Return a sentence on how the build stands, or how to find it again."""
         template = CONNECT.format(self.template_id)
         advice = (
             f"The build goes on; wait again with {template}.wait_until_ready(build_id={self.build_id!r})."

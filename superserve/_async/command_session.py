@@ -1,4 +1,4 @@
-"""A command that runs while the caller talks to it."""
+"""A running command that the caller can send input and signals to."""
 
 import math
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -27,26 +27,26 @@ from superserve.errors import (
 from superserve.types import CommandOutput, CommandResult, CommandStream
 
 Callbacks = Mapping[CommandStream, Callable[[Any], object]]
-"""What is called with each piece of a stream's output: str or bytes."""
+"""A callback for each piece of a stream's output: str or bytes."""
 
 MARGIN_S: Final = 10.0
-"""Seconds that the end of a command may take to come after its timeout."""
+"""Seconds after a command's timeout in which its end must arrive."""
 
 
 class AsyncCommandInput:
-    """The standard input of a command."""
+    """The standard input of a running command."""
 
     def __init__(self, session: "AsyncCommandSession") -> None:
         self._session = session
         self._is_closed = False
 
     async def write(self, data: str | bytes | bytearray | memoryview) -> None:
-        """Send input; a string is sent as UTF-8.
+        """Send input. A string is sent as UTF-8.
 
-        It waits, without a bound, while the program does not read.
+        Waits, without a limit, while the program does not read.
 
         Raises:
-            ValidationError: `data` is neither, or the input has been closed.
+            ValidationError: `data` has another type, or the input is closed.
             SandboxConnectionError: The command has ended, or the connection broke.
         """
         if self._is_closed:
@@ -55,20 +55,20 @@ class AsyncCommandInput:
             await self._session._send(frame)
 
     async def close(self) -> None:
-        """End the input: the program reads what was written before, and then its end. Doing it twice is fine."""
+        """Close the input: after the input sent so far, the program reads end of file. May be called twice."""
         if not self._is_closed:
             self._is_closed = True
             await self._session._send(messages.stdin_close_frame(), after_the_end=False)
 
 
 class AsyncCommandSession:
-    """A command that runs in a sandbox, started with `sandbox.commands.spawn`, and the connection to it.
+    """A running command in a sandbox, started with `sandbox.commands.spawn`, and the connection to it.
 
-    Iterating yields its output as `CommandOutput`, byte by byte what it writes; `wait` gives what became of it. Use it as
-    a context manager: leaving closes the connection, and the server then kills the command and all its children.
+    Iterating yields the output as `CommandOutput`, as bytes; `wait` returns the result. Use it as a context manager: leaving
+    the block closes the connection, and the server then kills the command and all its children.
 
-    One at a time may iterate or wait; writing and `kill` may be done beside. Output is read ahead up to 64 MiB. After
-    that the server has to wait, and kills the command when it has waited for 10 s.
+    Only one caller at a time may iterate or wait; others may write and `kill` meanwhile. Up to 64 MiB of output are read
+    ahead. Then the server has to wait, and after 10 s of waiting it kills the command.
 
     Attributes:
         stdin: The command's standard input: `write` and `close`.
@@ -123,31 +123,31 @@ class AsyncCommandSession:
         self._exit()
 
     async def kill(self, signal: str = "SIGTERM") -> None:
-        """Send a signal to the command and all its children; one that has ended is left alone.
+        """Send a signal to the command and all its children. Nothing happens if the command has ended.
 
-        It goes behind input that the program has not read yet. `close` kills whatever happens.
+        The signal is delivered after input that the program has not read yet. `close` always kills.
 
         Args:
-            signal: SIGINT, SIGTERM, SIGHUP or SIGQUIT, with or without SIG: the only ones that the server sends.
+            signal: SIGINT, SIGTERM, SIGHUP or SIGQUIT, with or without SIG. The server sends no others.
 
         Raises:
-            ValidationError: It is another one.
+            ValidationError: `signal` is another one.
         """
         frame = messages.signal_frame(operations.signal_name(signal))
         await self._send(frame, after_the_end=False, soon=True)
 
     async def wait(self, timeout_s: float | None = None) -> CommandResult:
-        """Wait until the command has ended, and return what became of it; once it is known, at once.
+        """Wait until the command has ended, and return its result. Later calls return it at once.
 
-        Without a timeout, here or in `spawn`, it waits for as long as the command runs, which the server ends after 12 h.
+        Without a timeout, here or in `spawn`, this waits as long as the command runs. The server ends it after 12 h.
 
         Args:
-            timeout_s: Seconds after which to give up waiting, more than 0. The command goes on.
+            timeout_s: Seconds after which to give up waiting, more than 0. The command keeps running. Default: no limit.
 
         Raises:
-            SandboxTimeoutError: `timeout_s` is over.
+            SandboxTimeoutError: `timeout_s` has passed.
             CommandStartError: The command could not be started.
-            OutcomeUnknownError: The connection ended before the command did, as far as is known.
+            OutcomeUnknownError: The connection ended before the end of the command arrived.
         """
         checked = _arguments.optional(_arguments.seconds, "timeout_s", timeout_s)
         until = math.inf if checked is None else time.monotonic() + checked
@@ -157,15 +157,15 @@ class AsyncCommandSession:
                 raise SandboxTimeoutError(
                     f"the command has not ended within {checked:g} s",
                     action=self._action,
-                    hint="it goes on; wait() again, or kill() it",
+                    hint="it is still running; wait() again, or kill() it",
                 )
         end = self._exit()
         if not isinstance(self._output, TextOutput):
-            raise ValidationError("wait: this session keeps bytes")
+            raise ValidationError("wait: this session returns bytes, not text")
         return self._output.result(end, timeout_s=self._timeout_s, duration_s=self._lasted_s)
 
     async def close(self) -> None:
-        """Hang up: whatever still runs is killed. Doing it twice is fine."""
+        """Close the connection. The server kills the command if it still runs. May be called twice."""
         if self._end is None:
             self._settle(
                 operations.unknown("the session was closed before its end", self._action, self._output)
@@ -173,7 +173,7 @@ class AsyncCommandSession:
         await self._connection.aclose()
 
     async def _next(self, timeout_s: float) -> list[CommandOutput]:
-        """Take what has come, within a time; hand it to the callbacks, and note the end."""
+        """Take the output that has come within a time, pass it to the callbacks, and note the end."""
         left = math.inf if self._timeout_s is None else self._timeout_s + MARGIN_S - self._age()
         events = await self._connection.get(max(0.0, min(timeout_s, left)))
         outputs = [event for event in events if isinstance(event, CommandOutput)]
@@ -221,7 +221,7 @@ class AsyncCommandSession:
         except httpcore.NetworkError as error:
             if after_the_end:
                 raise SandboxConnectionError(
-                    f"its input cannot be written: {reason(error)}",
+                    f"cannot write its input: {reason(error)}",
                     action=self._action,
-                    hint="wait() tells what became of it",
+                    hint="wait() returns its result",
                 ) from error

@@ -7,7 +7,6 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, overload
 
 import httpcore
-import httpx
 from superserve_api.api.exec_ import exec_run, exec_stream
 from superserve_api.models import ExecRequest
 
@@ -20,7 +19,7 @@ from superserve._http.tasks_async import Worker, call, check_callback, shielded
 from superserve._operations import exec as operations
 from superserve._operations.exec import LONGEST_SILENT_S
 from superserve._streams import exec as messages
-from superserve._streams.exec import Exit, Failure, NoEventError
+from superserve._streams.exec import Exit, Failure
 from superserve._streams.output import TIMED_OUT, BytesOutput, TextOutput
 from superserve.errors import CommandError, SandboxConnectionError, SandboxTimeoutError
 from superserve.types import CommandBytesResult, CommandResult, CommandStream
@@ -34,14 +33,14 @@ DEFAULT_TIMEOUT_S: Final = 30.0
 class AsyncCommands:
     """Runs commands in a sandbox: `sandbox.commands`.
 
-    They run as the user of the template's last `user` step, else as root, in its working directory, with its environment
-    and the sandbox's. The answer is there when everything that the command has started has closed its output, not when
-    the command itself has ended: what is to go on in the background needs `nohup … >log 2>&1 </dev/null &`.
+    Commands run as the user of the template's last `user` step, else as root, in its working directory, with the
+    template's and the sandbox's environment. A call returns when every process that the command started has closed its
+    output, not when the command itself exits. To leave a process in the background, use `nohup … >log 2>&1 </dev/null &`.
 
-    A sandbox that is paused is woken first, with one `activateSandbox` (POST /sandboxes/{sandbox_id}/activate), as it is
-    when its access token has become too old; `wake=False` has SandboxNotRunningError raised instead.
+    A paused sandbox is first woken with one `activateSandbox` (POST /sandboxes/{sandbox_id}/activate). The same call
+    renews an access token that is too old. With `wake=False`, SandboxNotRunningError is raised instead.
 
-    What may have run is never run again by itself: OutcomeUnknownError is raised, with the output so far.
+    A command that may have run is never sent again: OutcomeUnknownError is raised, with the output so far.
     """
 
     def __init__(self, sandbox: "AsyncSandbox") -> None:
@@ -96,35 +95,35 @@ class AsyncCommands:
         encoding: str | None = "utf-8",
         wake: bool = True,
     ) -> CommandResult | CommandBytesResult:
-        r"""Run a command to its end, and return what became of it; a command that fails is no error.
+        r"""Run a command to its end, and return its result. A command that fails is not an error.
 
-        Calls `execRun` (POST /exec); with callbacks, or for more than 60 s, `execStream` (POST /exec/stream); with
-        `input`, or for bytes, `execConnect` (the WebSocket /exec/connect). Once: see the class for when it is sent again.
+        Calls `execRun` (POST /exec); with callbacks, or for more than 60 s, `execStream` (POST /exec/stream); with `input`,
+        or for bytes, `execConnect` (the WebSocket /exec/connect). Sent once; see the class for when it is sent again.
 
         Args:
-            command: A line for the sandbox's `/bin/sh`, or a program and its arguments, which no shell ever sees. (A
-                program without arguments is started by `env`, which exits with 127 if there is none.)
-            cwd: Where to run it, instead of the template's working directory.
-            env: Variables on top of those of the sandbox.
-            timeout_seconds: Seconds after which the server kills it and all its children, more than 0 and up to a day;
-                rounded up to whole seconds. Default 30. The result then says `timed_out`, and has the output so far.
+            command: A command line for the sandbox's `/bin/sh`, or a list of a program and its arguments, run without a
+                shell. (A list of one program is started by `env`, which exits with 127 if there is no such program.)
+            cwd: The working directory. Default: the template's.
+            env: Variables, added to those of the sandbox.
+            timeout_seconds: Seconds after which the server kills the command and all its children, more than 0, up to a day,
+                rounded up to whole seconds. Default 30. The result then has `timed_out` set, and the output so far.
             on_stdout: Called with each piece of output, in the caller's own thread or task. A coroutine function
-                (AsyncSandbox only) is awaited. While it runs nothing more is read, and the command may have to wait. What
-                it raises stops the command and is raised.
-            on_stderr: The same for the other stream. In which order pieces of the two come is only roughly known.
-            input: What the command reads from its standard input; by default that is at its end.
-            check: Whether to raise CommandError if it exits with something other than 0.
-            max_output_bytes: How many bytes of output are kept for the result, of both streams together; the rest is
-                dropped, and the result says `truncated`. Callbacks get all of it. Default 10 MiB; without callbacks and
-                `input`, and up to 60 s, the server keeps 8 MiB at most, counted as JSON.
-            encoding: By default output is text, in which what is not UTF-8 becomes U+FFFD. None gives bytes.
+                (AsyncSandbox only) is awaited. Nothing is read during the call, so a slow callback may delay the command.
+                An exception of the callback stops the command and is raised.
+            on_stderr: The same for stderr. The order of pieces of the two streams is only approximate.
+            input: Content for the command's standard input. Default: none, the command reads end of file.
+            check: Whether to raise CommandError if the exit code is not 0.
+            max_output_bytes: The most bytes of output to keep in the result, of both streams together. More is dropped, and
+                the result has `truncated` set. Callbacks get all output. Default 10 MiB; without callbacks and `input`,
+                and up to 60 s, the server keeps at most 8 MiB, counted as JSON.
+            encoding: By default output is text, with U+FFFD for bytes that are not UTF-8. None returns bytes.
             wake: Whether to wake the sandbox if it is paused.
 
         Raises:
-            CommandStartError: It could not be started.
-            CommandError: It failed, with `check`.
-            OutcomeUnknownError: It is not known what became of it.
-            SandboxNotRunningError: The sandbox cannot be woken, or is not to be.
+            CommandStartError: The command could not be started.
+            CommandError: The command failed, and `check` is set.
+            OutcomeUnknownError: It is not known whether the command ran, or how it ended.
+            SandboxNotRunningError: The sandbox cannot be woken, or `wake` is False.
             ValidationError: An argument is wrong.
 
         Example:
@@ -156,7 +155,7 @@ class AsyncCommands:
             result = await self._stream(request, action, TextOutput(most), callbacks, timeout_s, wake=wake)
         else:
             result = await self._run(request, action, TextOutput(most), timeout_s, wake=wake)
-        operations.checked_result(result, action, check=check)
+        operations.check_result(result, action, check=check)
         return result
 
     async def spawn(
@@ -171,23 +170,23 @@ class AsyncCommands:
         max_output_bytes: int | None = None,
         wake: bool = True,
     ) -> AsyncCommandSession:
-        """Start a command that is talked to while it runs, with `execConnect` (the WebSocket /exec/connect).
+        """Start a command to send it input and signals while it runs, with `execConnect` (the WebSocket /exec/connect).
 
-        It has no terminal: most programs then print their output by blocks. The server says nothing of its start, so a
-        command that could not be started is an error of the session's first read or `wait`.
+        The command has no terminal: most programs then buffer their output in blocks. The server does not confirm the start,
+        so the session's first read or `wait` raises the error of a command that could not be started.
 
         Args:
             command: As for `run`.
             cwd: As for `run`.
             env: As for `run`.
-            timeout_seconds: As for `run`, but without one it may run until the server ends the session, after 12 h.
-            on_stdout: Called with each piece of output, as text, when the session is waited for or iterated.
-            on_stderr: The same for the other stream.
+            timeout_seconds: As for `run`. Default: no limit, until the server ends the session after 12 h.
+            on_stdout: Called with each piece of output, as text, while the session is iterated or waited for.
+            on_stderr: The same for stderr.
             max_output_bytes: As for `run`, for the result of `wait`.
             wake: Whether to wake the sandbox if it is paused.
 
         Raises:
-            SandboxNotRunningError: The sandbox cannot be woken, or is not to be.
+            SandboxNotRunningError: The sandbox cannot be woken, or `wake` is False.
             ValidationError: An argument is wrong.
         """
         timeout_s = None if timeout_seconds is None else operations.timeout(timeout_seconds)
@@ -204,8 +203,8 @@ class AsyncCommands:
         )
         action = f"wait for port {number} of sandbox {self._sandbox.id}"
         if result.exit_code == TIMED_OUT:
-            # Nothing in that loop ends so by itself.
-            raise SandboxTimeoutError(f"nothing listens there within {timeout_s:g} s", action=action)
+            # The loop itself never ends with this code.
+            raise SandboxTimeoutError(f"nothing listens on it within {timeout_s:g} s", action=action)
         if not result.ok:
             raise CommandError(
                 result.stderr.strip() or f"exited with {result.exit_code}", result, action=action
@@ -247,7 +246,7 @@ class AsyncCommands:
         )
         began_at = time.monotonic()
         stream = AsyncExecStream(response, began_at + timeout_s + MARGIN_S)
-        end: Exit | Failure | None = None
+        end: Exit | Failure = Failure("the stream ended without the command's end", None, has_started=True)
         try:
             operations.check_event_stream(response, operation.action, output)
             async with aclosing(stream.read()) as events:
@@ -261,20 +260,11 @@ class AsyncCommands:
                         called_at = time.monotonic()
                         await call(callback, text)
                         stream.until += time.monotonic() - called_at
-        except NoEventError as error:
-            raise operations.unknown(f"what it says cannot be understood: {error}", action, output) from error
-        except httpx.HTTPError as error:
-            raise operations.unknown(
-                f"the stream of its output broke: {reason(error)}", action, output
-            ) from error
         finally:
             with shielded():
                 await response.aclose()
-        redactor = self._sandbox._data.redactor
-        if end is None:
-            raise operations.unknown("the stream ended without the command's end", action, output)
         if isinstance(end, Failure):
-            raise operations.read_failure(end, action, output, redactor)
+            raise operations.read_failure(end, action, output, self._sandbox._data.redactor)
         return output.result(end, timeout_s=timeout_s, duration_s=time.monotonic() - began_at)
 
     async def _connect(
@@ -319,14 +309,14 @@ def _callbacks(
 
 
 async def _talk(session: AsyncCommandSession, data: memoryview) -> Exit:
-    """Write all input while the output is taken, and return how the command has ended."""
+    """Write all input while reading the output, and return the end of the command."""
 
     async def write() -> None:
         try:
             await session.stdin.write(data)
             await session.stdin.close()
         except SandboxConnectionError:
-            # The command did not wait for all of it, or the one who reads its output hears the same.
+            # The command ended without reading all of it, or the reader of its output gets the same error.
             pass
 
     writer = Worker()

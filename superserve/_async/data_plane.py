@@ -1,4 +1,4 @@
-"""The door to what goes on inside one sandbox: its token, waking it, and what is sent to it again."""
+"""Requests to one sandbox: its access token, waking it, and which requests are sent again."""
 
 import base64
 import copy
@@ -33,15 +33,15 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 Refresh = Callable[[bool], Awaitable[Access]]
-"""Gets what opens the sandbox anew: True wakes it if need be."""
+"""Gets a new access. True wakes the sandbox if necessary."""
 
 MOST_ATTEMPTS: Final = 5
 """How often a request is sent that was refused before anything ran."""
 
 
 @attrs.frozen(eq=False)
-class _Way:
-    """How requests go while one token is good; ways that say the same are still different ones."""
+class _Route:
+    """The plane and HTTP client for one access token. Two objects with the same values are still different."""
 
     access: Access
     plane: Plane
@@ -53,10 +53,10 @@ class AsyncDataPlane:
     """Sends requests to one sandbox.
 
     Args:
-        client: Whose connections and settings are used.
+        client: The client whose connections and settings are used.
         sandbox_id: The sandbox.
-        access: What opens it; None if that is to be asked for.
-        refresh: Gets what opens it anew.
+        access: The access token; None to ask for one first.
+        refresh: Gets a new access token.
     """
 
     def __init__(
@@ -66,15 +66,15 @@ class AsyncDataPlane:
         self.redactor = Redactor(client._config.api_key)
         self._client = client
         self._id = sandbox_id
-        self._way: _Way | None = None
+        self._route: _Route | None = None
         self._tokens: tuple[str, ...] = ()
         self._flights: dict[bool, Flight] = {}
         if access is not None:
             self.take(access)
 
     def take(self, access: Access) -> None:
-        """Use this from now on."""
-        # Requests that are under way have those before it, which their errors must not show either.
+        """Use an access from now on."""
+        # Requests under route still use older tokens, and their errors must not show those either.
         secrets = (access.token, access.hint) if access.hint else (access.token,)
         self._tokens = tuple(dict.fromkeys((*secrets, *self._tokens)))[:8]
         self.redactor = Redactor(self._client._config.api_key, *self._tokens)
@@ -85,11 +85,11 @@ class AsyncDataPlane:
             Options(self._client.timeout_s, self._client.max_attempts),
             self._client._sandbox_gate,
         )
-        self._way = _Way(access, plane, http, RawClient(plane, async_http=http))
+        self._route = _Route(access, plane, http, RawClient(plane, async_http=http))
 
     def forget(self) -> None:
-        """Use nothing any more: ask anew before the next request."""
-        self._way = None
+        """Drop the access: get a new one before the next request."""
+        self._route = None
 
     async def call(
         self,
@@ -98,11 +98,11 @@ class AsyncDataPlane:
         *,
         wake: bool = True,
     ) -> T:
-        """Call a generated function, given as a function of the raw client, and return what its answer says."""
+        """Make a call with the raw client, and return the value of its answer."""
 
-        async def once(way: _Way) -> T:
+        async def once(route: _Route) -> T:
             proxy = self._client._sandbox_pool_maker.proxy
-            return await self._client._exchange(partial(send, way.raw), operation, way.plane, proxy)
+            return await self._client._exchange(partial(send, route.raw), operation, route.plane, proxy)
 
         return await self._settle(operation, once, wake=wake)
 
@@ -117,35 +117,35 @@ class AsyncDataPlane:
         wake: bool = True,
         statuses: tuple[int, ...] = (200,),
     ) -> httpx.Response:
-        """Make a request whose answer is read piece by piece, and return that when its headers are there.
+        """Make a request whose answer is read in pieces, and return the answer when its headers are there.
 
         Args:
-            operation: What it does.
+            operation: The operation.
             request: Arguments for httpx.
-            headers: Makes further headers from the access token.
-            timeout_s: Seconds until the headers have to be there.
-            silence_s: Seconds that a single operation on the network may take, then and later.
+            headers: Returns further headers for an access token.
+            timeout_s: Seconds until the headers must be there.
+            silence_s: Seconds for one operation on the network, then and later.
             wake: Whether to wake the sandbox if it is paused.
-            statuses: Those that are no refusal.
+            statuses: The statuses that are no refusal.
         """
 
-        async def once(way: _Way) -> httpx.Response:
+        async def once(route: _Route) -> httpx.Response:
             timeout = httpx.Timeout(
                 connect=policy.CONNECT_TIMEOUT_S, read=silence_s, write=silence_s, pool=None
             )
-            # What they are is in no variable here, which a traceback could show.
-            built = way.http.build_request(
-                **{**request, "headers": headers(way.plane.secret), "timeout": timeout}
+            # The headers are in no variable here, because a traceback could show it.
+            built = route.http.build_request(
+                **{**request, "headers": headers(route.plane.secret), "timeout": timeout}
             )
             deadline = time.monotonic() + timeout_s
             handled = sys.exception()
             try:
-                response = await run_until(deadline, partial(way.http.send, built, stream=True))
+                response = await run_until(deadline, partial(route.http.send, built, stream=True))
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 raise responses.failure(
                     operation,
                     error,
-                    way.plane,
+                    route.plane,
                     timeout_s=timeout_s,
                     proxy=self._client._sandbox_pool_maker.proxy,
                     handled=handled,
@@ -154,25 +154,25 @@ class AsyncDataPlane:
                 await response.aclose()
                 if response.is_success:
                     raise SandboxError(
-                        "the server's answer is not what was asked for",
+                        "the server sent a success with another status than this operation has",
                         action=operation.action,
                         status_code=response.status_code,
                     )
-                raise responses.refusal(operation, response, way.plane)
+                raise responses.refusal(operation, response, route.plane)
             return response
 
         return await self._settle(operation, once, wake=wake)
 
     async def upgrade(self, operation: Operation[object, None], *, wake: bool = True) -> httpx.Response:
-        """Open the WebSocket of a command, and return the answer over whose connection it goes on."""
+        """Open the WebSocket of a command, and return the answer with its connection."""
         from websockets.utils import accept_key
 
         key = base64.b64encode(os.urandom(16)).decode()
 
         def headers(token: str) -> dict[str, str]:
             offered = [PROTOCOL, f"token.{token}"]
-            if self._way is not None and self._way.access.hint is not None:
-                offered.append(f"route.{self._way.access.hint}")
+            if self._route is not None and self._route.access.hint is not None:
+                offered.append(f"route.{self._route.access.hint}")
             return {
                 "Connection": "Upgrade",
                 "Upgrade": "websocket",
@@ -192,41 +192,39 @@ class AsyncDataPlane:
         )
         if response.headers.get("sec-websocket-accept") != accept_key(key):
             await response.aclose()
-            raise SandboxError("the server's answer is no WebSocket", action=operation.action)
+            raise SandboxError("the server's answer is not a WebSocket", action=operation.action)
         return response
 
     async def _settle(
-        self, operation: Operation[Any, Any], once: Callable[[_Way], Awaitable[T]], *, wake: bool
+        self, operation: Operation[Any, Any], once: Callable[[_Route], Awaitable[T]], *, wake: bool
     ) -> T:
-        """Send a request as often as it helps and does no harm: `judge` says when."""
-        way = self._way or await self._renew(None, wake=wake)
+        """Send a request, again as long as that helps and is safe: `judge` decides."""
+        route = self._route or await self._renew(None, wake=wake)
         has_renewed = False
         failures = 0
         while True:
-            # What was known before is the error's context, and nothing else is.
+            # Raise without an earlier exception as the context.
             try:
-                return await once(way)
+                return await once(route)
             except SandboxError as error:
                 refused = error
             verdict = judge(refused, may_repeat=operation.is_repeatable)
             if verdict is Verdict.WAKE and not has_renewed:
                 has_renewed = True
-                way = await self._renew(way, wake=wake)
+                route = await self._renew(route, wake=wake)
             elif verdict is Verdict.BACK_OFF and failures < MOST_ATTEMPTS - 1:
                 failures += 1
                 await sleep(retry.delay_s(failures, policy.retry_after(refused.headers)))
             else:
-                raise self._explained(operation, refused, verdict)
+                raise self._explain(operation, refused, verdict)
 
-    def _explained(
-        self, operation: Operation[Any, Any], error: SandboxError, verdict: Verdict
-    ) -> SandboxError:
+    def _explain(self, operation: Operation[Any, Any], error: SandboxError, verdict: Verdict) -> SandboxError:
         if verdict is Verdict.WAKE and error.status_code == policy.UNAVAILABLE:
-            told = sandboxes.not_running(error, self._id, None)
-            told.__cause__ = error
-            return told
+            refusal = sandboxes.not_running_error(error, self._id, None)
+            refusal.__cause__ = error
+            return refusal
         if isinstance(error, AuthenticationError):
-            # Not the API key's, which never comes here.
+            # The API key's hint would be wrong: the key is never sent here.
             error.hint = "activate() gets another access token"
         if operation.explain is None:
             return error
@@ -234,16 +232,16 @@ class AsyncDataPlane:
         explained.__cause__ = error.__cause__
         return explained
 
-    async def _renew(self, used: _Way | None, *, wake: bool) -> _Way:
-        """Return the way to go after `used` was refused: one asks for it, the others wait for that."""
-        while (way := self._way) is used or way is None:
+    async def _renew(self, used: _Route | None, *, wake: bool) -> _Route:
+        """Get a new route after `used` was refused. One caller asks for it, and the others wait."""
+        while (route := self._route) is used or route is None:
             mine = Flight()
-            # A single step: of those who come at once, one goes.
+            # setdefault is atomic: only one of several callers gets a flight of its own.
             flight = self._flights.setdefault(wake, mine)
-            if not flight.is_of_here:
+            if not flight.can_wait_here:
                 self._flights[wake] = flight = mine
             if flight is not mine:
-                await flight.landed()
+                await flight.wait_until_landed()
                 if flight.error is not None:
                     raise copy.copy(flight.error)
                 continue
@@ -256,4 +254,4 @@ class AsyncDataPlane:
                 if self._flights.get(wake) is mine:
                     del self._flights[wake]
                 mine.land()
-        return way
+        return route

@@ -7,21 +7,22 @@ import httpx
 
 from superserve import _clock as time
 from superserve._http import policy
+from superserve._http.responses import reason
 from superserve._http.tasks_async import messages, next_piece
 from superserve._streams import sse
-from superserve._streams.exec import Event, Exit, Failure, read_message
+from superserve._streams.exec import Event, Exit, Failure, NoEventError, read_message
 
-# Seconds without a byte, of which the server sends some every 15, after which the stream is dead.
+# Seconds without a byte after which the stream counts as dead. The server sends some every 15.
 SILENCE_S: Final = 45.0
 
 
 class AsyncExecStream:
-    """The stream of a command that was accepted.
+    """The event stream of a command that the server has accepted.
 
     Args:
-        response: The answer, whose body is not read yet.
-        until: When the command's end is overdue, on the clock of `time.monotonic`; move it on by what callers take for
-            themselves.
+        response: The answer, with its body unread.
+        until: The deadline for the command's end, on the clock of `time.monotonic`. The reader moves it by the time that
+            callbacks take.
     """
 
     def __init__(self, response: httpx.Response, until: float) -> None:
@@ -30,24 +31,27 @@ class AsyncExecStream:
         self._unfinished = 0
 
     async def read(self) -> AsyncGenerator[Event]:
-        """Yield what the command says; its end, which nothing follows, is the last.
+        """Yield the events of the command. The last one is its end, or the failure to get that.
 
-        Raises:
-            NoEventError: It said something that cannot be understood.
-            httpx.HTTPError: The stream broke, or its end is overdue.
+        Nothing is raised here. So what a caller raises between two events is never mistaken for an error of the stream.
         """
-        policy.refuse_packing(self._response)
-        sse.keep_alive(self._response)
-        async with messages(sse.wrap(self._response, self._bounded())) as found:
-            async for message in found:
-                self._unfinished = 0
-                for event in read_message(message.data) if message.data else ():
-                    yield event
-                    if isinstance(event, Exit | Failure):
-                        return
+        try:
+            policy.refuse_encoding(self._response)
+            sse.keep_alive(self._response)
+            async with messages(sse.wrap(self._response, self._checked_body())) as found:
+                async for message in found:
+                    self._unfinished = 0
+                    for event in read_message(message.data) if message.data else ():
+                        yield event
+                        if isinstance(event, Exit | Failure):
+                            return
+        except NoEventError as error:
+            yield Failure(f"its messages cannot be understood: {error}", None, has_started=True)
+        except httpx.HTTPError as error:
+            yield Failure(f"the stream of its output broke: {reason(error)}", None, has_started=True)
 
-    async def _bounded(self) -> AsyncIterator[bytes]:
-        """Yield the body, each piece within its time, unless a message has no end."""
+    async def _checked_body(self) -> AsyncIterator[bytes]:
+        """Yield the body, each piece within its deadline; raise if a message is too long."""
         pieces = self._response.aiter_bytes()
         while True:
             piece = await next_piece(pieces, min(self.until, time.monotonic() + SILENCE_S))

@@ -1,4 +1,4 @@
-"""A file of a sandbox, read piece by piece."""
+"""A file of a sandbox, read in pieces."""
 
 import math
 from collections.abc import AsyncIterator
@@ -15,12 +15,12 @@ from superserve.errors import SandboxConnectionError, SandboxError, SandboxTimeo
 
 
 class AsyncFileStream:
-    """What is in a file of a sandbox, as it comes: opened with `sandbox.files.open_read`.
+    """The content of a file in a sandbox, opened with `sandbox.files.open_read`.
 
-    Iterating yields its bytes, piece by piece. Use it as a context manager, or close it: it holds a connection.
+    Iterating yields its bytes in pieces. It holds a connection: use it as a context manager, or close it.
 
     Attributes:
-        size: How many bytes it has, if the server said so.
+        size: The number of bytes, if the server said so.
 
     Example:
         >>> from superserve import AsyncSandbox
@@ -66,11 +66,11 @@ class AsyncFileStream:
             yield piece
 
     async def read(self, size: int = -1) -> bytes:
-        """Return the next bytes: at most `size`, fewer only at the end; by default all that is left.
+        """Return the next bytes: at most `size`, and fewer only at the end. By default all the rest.
 
         Raises:
             SandboxConnectionError: The connection broke before the end.
-            SandboxTimeoutError: The call's `timeout` is over, or nothing has come for the client's `timeout_s`.
+            SandboxTimeoutError: The call's `timeout` has passed, or no byte came for the client's `timeout_s`.
         """
         wanted = math.inf if size < 0 else size
         pieces = [self._rest]
@@ -83,7 +83,7 @@ class AsyncFileStream:
         return data if size < 0 else data[:size]
 
     async def close(self) -> None:
-        """Give the connection back. Doing it twice is fine."""
+        """Close the stream and release its connection. May be called twice."""
         with shielded():
             await self._response.aclose()
 
@@ -102,11 +102,11 @@ class AsyncFileStream:
             raise SandboxError(
                 f"it has more than {max_bytes} bytes",
                 action=self._action,
-                hint="raise max_bytes, or read it piece by piece with open_read()",
+                hint="raise max_bytes, or read it in pieces with open_read()",
             )
 
     async def _next(self) -> bytes:
-        """Return the next piece; nothing at the end."""
+        """Return the next piece; empty at the end."""
         if self._response.is_closed:
             return b""
         began_at = time.monotonic()
@@ -117,7 +117,7 @@ class AsyncFileStream:
                 pass
         except httpx.TimeoutException as error:
             raise SandboxTimeoutError(
-                f"the file has not come to its end in time: {self._progress()}", action=self._action
+                f"the download did not end in time: {self._progress()}", action=self._action
             ) from error
         except httpx.HTTPError as error:
             raise SandboxConnectionError(
@@ -127,4 +127,4 @@ class AsyncFileStream:
 
     def _progress(self) -> str:
         of = "" if self.size is None else f" of {self.size}"
-        return f"{self._response.num_bytes_downloaded}{of} bytes have come"
+        return f"received {self._response.num_bytes_downloaded}{of} bytes"

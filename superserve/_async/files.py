@@ -7,7 +7,7 @@ import math
 import os
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,14 +43,14 @@ OnProgress = Callable[[TransferProgress], object]
 class AsyncFiles:
     """Reads and writes files in a sandbox: `sandbox.files`.
 
-    Paths are absolute: strings or PurePosixPath, without `..`. Files are written by root, whoever runs the commands, with
-    the mode 0644 if they are new.
+    Paths are absolute, as strings or PurePosixPath, without `..`. Files are written as root, whichever user runs the
+    commands. A new file gets the mode 0644.
 
-    A sandbox that is paused is woken first, with one `activateSandbox` (POST /sandboxes/{sandbox_id}/activate), as it is
-    when its access token has become too old; `wake=False` has SandboxNotRunningError raised instead.
+    A paused sandbox is first woken with one `activateSandbox` (POST /sandboxes/{sandbox_id}/activate). The same call
+    renews an access token that is too old. With `wake=False`, SandboxNotRunningError is raised instead.
 
-    `timeout` bounds a whole call, in seconds, more than 0. Without one a call takes as long as its bytes take to come and
-    go, and ends when none have for as long as the client's `timeout_s`.
+    `timeout` limits a whole call, in seconds, more than 0. Without it a call may take any time while its bytes keep moving;
+    it ends when none have moved for the client's `timeout_s`.
     """
 
     def __init__(self, sandbox: "AsyncSandbox") -> None:
@@ -59,35 +59,35 @@ class AsyncFiles:
     async def write(
         self,
         path: RemotePath,
-        content: Content,
+        content: Content | AsyncIterable[bytes],
         *,
         atomic: bool = False,
         mode: int | None = None,
         timeout: float | None = None,
         wake: bool = True,
     ) -> None:
-        """Write a file, and make the folders above it that are missing, with `writeFile` (POST /files).
+        """Write a file, and create missing folders above it, with `writeFile` (POST /files).
 
-        Without `atomic` the old content is gone as soon as the writing begins, and a writing that breaks off leaves no file.
+        Without `atomic` the old content is lost when writing begins, and an interrupted write leaves no file.
 
         Args:
             path: The file.
-            content: A string (written as UTF-8), bytes or another buffer, a path-like object (a file of this machine), a
-                file opened for bytes, or an iterable of bytes. What can be read only once cannot be sent again where
-                that would be needed.
-            atomic: Whether to write beside the file and to put it into its place at the end, with a command, `mv`.
-            mode: Permissions, such as 0o755, set with a command, `chmod`; by default they stay as they are.
+            content: A string (written as UTF-8), bytes or another buffer, a path-like object (a file on this machine), a
+                file opened for reading bytes, or an iterable of bytes (AsyncSandbox only: also an asynchronous one).
+                Content that can be read only once cannot be sent again if that is necessary.
+            atomic: Whether to write to a temporary file first, and replace the file with a command, `mv`.
+            mode: Permissions, such as 0o755, set with a command, `chmod`. Default: unchanged.
             timeout: See the class.
             wake: See the class.
 
         Raises:
             StorageFullError: The sandbox's disk is full.
-            OutcomeUnknownError: It is not known whether it was written.
-            CommandError: `mv` or `chmod` failed: commands may run as a user who may not change what root has written.
-            ValidationError: An argument is wrong, or the server refused the path.
+            OutcomeUnknownError: It is not known whether the file was written.
+            CommandError: `mv` or `chmod` failed: the commands' user may not be allowed to change files of root.
+            ValidationError: An argument is invalid, or the server refused the path.
         """
         target = operations.file_path("path", path)
-        source = _sources.source("content", content)
+        source = _sources.source("content", content, AsyncIterable)
         permissions = None if mode is None else operations.mode(mode)
         how = _How(timeout, wake)
         await self._write(target, source, permissions, how, atomic=_arguments.flag("atomic", atomic))
@@ -100,18 +100,18 @@ class AsyncFiles:
         max_bytes: int | None = None,
         wake: bool = True,
     ) -> bytes:
-        """Return what is in a file, with `readFile` (GET /files).
+        """Return the content of a file, with `readFile` (GET /files).
 
         Args:
             path: The file.
             timeout: See the class.
-            max_bytes: How many bytes to take at most; by default all.
+            max_bytes: The most bytes to read. Default: no limit.
             wake: See the class.
 
         Raises:
-            FileNotFoundInSandboxError: There is no such file.
-            SandboxError: It is larger than `max_bytes`.
-            ValidationError: It is no regular file.
+            FileNotFoundInSandboxError: The file does not exist.
+            SandboxError: The file is larger than `max_bytes`.
+            ValidationError: It is not a regular file.
         """
         async with await self.open_read(path, timeout=timeout, wake=wake) as stream:
             return await stream._read_all(max_bytes)
@@ -125,52 +125,52 @@ class AsyncFiles:
         max_bytes: int | None = None,
         wake: bool = True,
     ) -> str:
-        """Return what is in a file as text, with `readFile` (GET /files).
+        """Return the content of a file as text, with `readFile` (GET /files).
 
         Args:
             path: The file.
-            encoding: How its text is encoded. Default UTF-8.
+            encoding: The encoding of the text. Default UTF-8.
             timeout: See the class.
-            max_bytes: How many bytes to take at most; by default all.
+            max_bytes: The most bytes to read. Default: no limit.
             wake: See the class.
 
         Raises:
-            FileNotFoundInSandboxError: There is no such file.
-            SandboxError: It is not encoded so, or larger than `max_bytes`.
+            FileNotFoundInSandboxError: The file does not exist.
+            SandboxError: The file has another encoding, or is larger than `max_bytes`.
         """
         data = await self.read(path, timeout=timeout, max_bytes=max_bytes, wake=wake)
         try:
             return data.decode(encoding)
         except (UnicodeDecodeError, LookupError) as error:
             raise SandboxError(
-                f"{path} is no text in {encoding}: {error}", hint="read() gives its bytes"
+                f"{path} is not text in {encoding}: {error}", hint="read() returns its bytes"
             ) from error
 
     async def open_read(
         self, path: RemotePath, *, timeout: float | None = None, wake: bool = True
     ) -> AsyncFileStream:
-        """Open a file for reading piece by piece, with `readFile` (GET /files); close it, or use it in a `with`.
+        """Open a file to read it in pieces, with `readFile` (GET /files). Close it, or use it in a `with` statement.
 
         Args:
             path: The file.
-            timeout: See the class; it counts from now to the end of the reading.
+            timeout: See the class. It runs from now until the end of reading.
             wake: See the class.
 
         Raises:
-            FileNotFoundInSandboxError: There is no such file.
-            ValidationError: It is no regular file.
+            FileNotFoundInSandboxError: The file does not exist.
+            ValidationError: It is not a regular file.
         """
         return await self._open(operations.remote_path("path", path), _How(timeout, wake))
 
     async def list(self, path: RemotePath, *, wake: bool = True) -> builtins.list[FileInfo]:
-        """Return what is in a folder, without what is in its folders, sorted by name.
+        """Return the files and folders in a folder, without those in its subfolders, sorted by name.
 
-        Runs one command, `find`, over the WebSocket, as names may be any bytes.
+        Runs one command, `find`, over the WebSocket, because names may contain any bytes.
 
         Raises:
-            FileNotFoundInSandboxError: There is no such folder.
-            ValidationError: It is no folder.
-            CommandError: It cannot be read.
+            FileNotFoundInSandboxError: The folder does not exist.
+            ValidationError: It is not a folder.
+            CommandError: The folder cannot be read.
         """
         folder = operations.remote_path("path", path)
         result = await self._sandbox.commands.run(
@@ -178,22 +178,22 @@ class AsyncFiles:
         )
         infos = self._read_infos(folder, result, result.stderr.decode(errors="replace"))
         if not infos[0].is_dir:
-            raise ValidationError(f"path: {folder!r} is a {infos[0].kind}, and no folder")
+            raise ValidationError(f"path: {folder!r} is a {infos[0].kind}, not a folder")
         if not result.ok or result.truncated:
             action = f"list {folder!r} of sandbox {self._sandbox.id}"
-            raise CommandError("some of the folder cannot be listed", result, action=action)
+            raise CommandError("a part of the folder cannot be listed", result, action=action)
         return sorted(infos[1:], key=lambda info: info.name)
 
     async def stat(self, path: RemotePath, *, follow_symlinks: bool = True, wake: bool = True) -> FileInfo:
-        """Return what stands at a path. Runs one command, `find`.
+        """Return a description of what is at a path. Runs one command, `find`.
 
         Args:
             path: The path.
-            follow_symlinks: Whether to describe what a link leads to. One that leads nowhere is described itself.
+            follow_symlinks: Whether to describe the target of a link. A link without a target is described itself.
             wake: See the class.
 
         Raises:
-            FileNotFoundInSandboxError: There is nothing.
+            FileNotFoundInSandboxError: There is nothing at the path.
         """
         checked = operations.remote_path("path", path)
         command = operations.stat(
@@ -203,17 +203,17 @@ class AsyncFiles:
         return self._read_infos(checked, result, result.stderr)[0]
 
     async def exists(self, path: RemotePath, *, wake: bool = True) -> bool:
-        """Whether a path leads to something: not if it is a link that leads nowhere. Runs one command, `find`."""
+        """Whether there is something at a path. False for a link without a target. Runs one command, `find`."""
         try:
             return not (await self.stat(path, wake=wake)).is_symlink
         except FileNotFoundInSandboxError:
             return False
 
     async def make_dir(self, path: RemotePath, *, wake: bool = True) -> None:
-        """Make a folder, and those above it that are missing; if it exists, that is fine. Runs one command, `mkdir`.
+        """Create a folder, and missing folders above it. It is not an error if it exists. Runs one command, `mkdir`.
 
         Raises:
-            CommandError: It cannot be made, for a file stands in the way, for example.
+            CommandError: The folder cannot be created, for example because there is a file in its place.
         """
         checked = operations.remote_path("path", path)
         await self._command(operations.make_dir(checked), checked, wake=wake)
@@ -223,11 +223,11 @@ class AsyncFiles:
 
         Args:
             path: What to remove.
-            recursive: Whether to remove a folder with all that is in it.
+            recursive: Whether to remove a folder with everything in it.
             wake: See the class.
 
         Raises:
-            FileNotFoundInSandboxError: There is nothing.
+            FileNotFoundInSandboxError: There is nothing at the path.
             CommandError: It cannot be removed.
         """
         checked = operations.remote_path("path", path)
@@ -235,10 +235,10 @@ class AsyncFiles:
         await self._command(command, checked, wake=wake)
 
     async def move(self, source: RemotePath, target: RemotePath, *, wake: bool = True) -> None:
-        """Give a file or a folder another path; a file that is there is replaced. Runs one command, `mv`.
+        """Move a file or a folder to another path. An existing file is replaced. Runs one command, `mv`.
 
         Raises:
-            FileNotFoundInSandboxError: There is nothing at `source`, or no folder for `target`.
+            FileNotFoundInSandboxError: There is nothing at `source`, or `target` is in no folder.
             CommandError: It cannot be moved.
         """
         checked = operations.remote_path("source", source)
@@ -255,19 +255,19 @@ class AsyncFiles:
     ) -> bytes:
         """Return a folder as the bytes of a zip archive, with `readFile` (GET /files?format=zip).
 
-        All its names begin with the folder's. Regular files and folders are in it: links, modes and times are not, and
-        files that cannot be read are left out by the server, without a word. `download` writes to disk instead.
+        All names in it start with the folder's name. It contains regular files and folders, without links, modes and times.
+        The server silently leaves out files that it cannot read. `download` writes to disk instead.
 
         Args:
             path: The folder.
             timeout: See the class.
-            max_bytes: How many bytes to take at most; by default all.
+            max_bytes: The most bytes to read. Default: no limit.
             wake: See the class.
 
         Raises:
-            FileNotFoundInSandboxError: There is no such folder.
-            ValidationError: It is no folder.
-            SandboxError: The archive is not whole, or larger than `max_bytes`.
+            FileNotFoundInSandboxError: The folder does not exist.
+            ValidationError: It is not a folder.
+            SandboxError: The archive is not complete, or larger than `max_bytes`.
         """
         folder = operations.remote_path("path", path)
         async with await self._open(folder, _How(timeout, wake), as_archive=True) as stream:
@@ -285,23 +285,23 @@ class AsyncFiles:
         timeout: float | None = None,
         wake: bool = True,
     ) -> None:
-        """Copy a file, or a folder with all that is in it, into the sandbox.
+        """Copy a file, or a folder with everything in it, into the sandbox.
 
-        Calls `writeFile` (POST /files) for each file, one after the other, and runs `mkdir` once if folders are empty. What
-        is there already is written over; nothing is removed. Links to files are copied as the files; links to folders are
+        Calls `writeFile` (POST /files) for each file, one after the other, and runs `mkdir` once if there are empty folders.
+        Existing files are overwritten, and nothing is removed. A link to a file is copied as the file; a link to a folder is
         left out. Permissions are not copied.
 
         Args:
             local: The file or folder on this machine.
-            remote: What it is to be in the sandbox: the file's own path, or the folder's.
-            ignore: Which files and folders of a folder to leave out, as for `shutil.copytree`, for which
-                `shutil.ignore_patterns(".git", "*.pyc")` makes one.
-            on_progress: Called after each piece that has been sent. What it raises ends the upload and is raised.
-            timeout: Of each file's writing; see the class.
+            remote: The path in the sandbox of the file or folder itself.
+            ignore: Which files and folders of a folder to leave out: a function as for `shutil.copytree`, such as
+                `shutil.ignore_patterns(".git", "*.pyc")`.
+            on_progress: Called after each piece that was sent. An exception ends the upload and is raised.
+            timeout: For each file; see the class.
             wake: See the class.
 
         Raises:
-            ValidationError: There is nothing at `local`, or it cannot be read, or there is something else than files in it.
+            ValidationError: `local` does not exist, cannot be read, or contains something other than files and folders.
             StorageFullError: The sandbox's disk is full.
             OutcomeUnknownError: It is not known whether a file was written.
         """
@@ -332,23 +332,23 @@ class AsyncFiles:
         timeout: float | None = None,
         wake: bool = True,
     ) -> None:
-        """Copy a file, or a folder with all that is in it, out of the sandbox, in constant memory.
+        """Copy a file, or a folder with everything in it, out of the sandbox, in constant memory.
 
-        Calls `readFile` (GET /files); if that refuses it, as it does a folder, once more for an archive. A file takes its
-        place when it is whole. Of a folder see `download_dir` for what is in its archive; that is whole before anything is
-        written, nothing is written outside `local`, and nothing that is there is removed.
+        Calls `readFile` (GET /files). If the server refuses that, as for a folder, calls it again for an archive. The local
+        file is replaced when the download is complete. For a folder, see `download_dir` for the content of the archive. The
+        archive is complete before anything is written; nothing is written outside `local`, and no existing file is removed.
 
         Args:
             remote: The file or folder in the sandbox.
-            local: What it is to be on this machine: the file's own path (or a folder, in which it keeps its name), or the
-                folder's. Folders above it are made.
-            on_progress: Called after each piece that has come. What it raises ends the download and is raised.
+            local: The path on this machine of the file itself (or an existing folder for it), or of the folder itself. Missing
+                folders above it are created.
+            on_progress: Called after each piece that was received. An exception ends the download and is raised.
             timeout: See the class.
             wake: See the class.
 
         Raises:
             FileNotFoundInSandboxError: There is nothing at `remote`.
-            SandboxError: It did not come whole, or cannot be written.
+            SandboxError: The download was not complete, or cannot be written.
         """
         source = operations.remote_path("remote", remote)
         target, how = Path(operations.local_path("local", local)), _How(timeout, wake)
@@ -357,7 +357,7 @@ class AsyncFiles:
         try:
             stream = await self._open(source, how)
         except ValidationError as error:
-            # A folder is refused so, and some other things, which are refused as an archive too.
+            # The server refuses a folder in this way. It also refuses some other things, and their archive, too.
             if error.status_code is None:
                 raise
             await self._download_folder(source, target, on_progress, how)
@@ -392,7 +392,7 @@ class AsyncFiles:
             wake=how.wake,
         )
         stream = AsyncFileStream(response, operation, until=until, silence_s=silence_s)
-        problem = operations.problem_of(response, path, operation.action, as_archive=as_archive)
+        problem = operations.find_problem(response, path, operation.action, as_archive=as_archive)
         if problem is not None:
             await stream.close()
             raise problem
@@ -415,7 +415,7 @@ class AsyncFiles:
         )
 
         async def send(client: AuthenticatedClient) -> Response[ApiError | FileWriteResult]:
-            # Anew each time that it is sent. The generated function hands it to httpx as it is.
+            # A new body for each attempt. The generated function passes it to httpx unchanged.
             payload: Any = body.begin()
             return await write_file.asyncio_detailed(body=File(payload=payload), path=place, client=client)
 
@@ -443,14 +443,14 @@ class AsyncFiles:
             size = await self._sandbox._data.call(operation, send, wake=wake)
         except BaseException:
             if body.failure is not None:
-                # The caller's own, or of this machine: it ended the sending.
+                # An error of the caller's content, or of this machine, has ended the sending.
                 raise body.failure from None
             raise
         if size != body.sent:
-            raise operations.other_size(target, operation.action, sent=body.sent, written=size)
+            raise operations.size_error(target, operation.action, sent=body.sent, written=size)
 
     async def _discard(self, path: str) -> None:
-        """Remove what an atomic write has left, if that can be done: something else has gone wrong."""
+        """Remove the temporary file of an atomic write, if possible. Another error is already being raised."""
         with shielded(), contextlib.suppress(SandboxError):
             await self._sandbox.commands.run(operations.discard(path), timeout_seconds=5, wake=False)
 
@@ -475,7 +475,7 @@ class AsyncFiles:
 
 
 class _How:
-    """How long a call may take, and whether it wakes the sandbox."""
+    """The timeout of a call, and whether it wakes the sandbox."""
 
     def __init__(self, timeout: float | None, wake: bool) -> None:
         self.timeout_s = _arguments.optional(_arguments.seconds, "timeout", timeout)
@@ -483,7 +483,7 @@ class _How:
 
 
 class _Meter:
-    """Counts what has been transferred, and tells the caller."""
+    """Counts the bytes transferred, and calls the caller's callback."""
 
     def __init__(self, path: str, total: int | None, on_progress: OnProgress | None = None) -> None:
         self.path = path
@@ -501,8 +501,8 @@ class _Upload:
     """The body of one upload.
 
     Attributes:
-        sent: How many bytes have been sent of it.
-        failure: What kept it from being read.
+        sent: The number of bytes sent.
+        failure: The error that ended reading its content, if any.
     """
 
     def __init__(self, source: Source, meter: _Meter) -> None:
@@ -518,7 +518,7 @@ class _Upload:
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         try:
-            for piece in self._source.pieces():
+            async for piece in self._source:
                 yield piece
                 self.sent += len(piece)
                 await self._meter.add(len(piece))

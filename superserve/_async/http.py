@@ -1,4 +1,4 @@
-"""httpx's client for one plane: a whole call within its time, repeated where that helps, with a bound on the answer."""
+"""httpx's client for one plane: with a deadline for each call, retries, and a limit on the size of answers."""
 
 from functools import partial
 from typing import Any, Final
@@ -15,7 +15,7 @@ from superserve._http.policy import Options, Repeatable
 from superserve._http.private import AsyncTransport
 from superserve._http.tasks_async import run_until, sleep
 
-# What a WebSocket begins with: it has no body, and reading one would close the connection.
+# The status of a WebSocket's answer. It has no body, and reading one would close the connection.
 _SWITCHING: Final = 101
 
 
@@ -23,13 +23,13 @@ class AsyncHTTPClient(private.Unredirected, httpx.AsyncClient):
     """Sends the requests of one plane.
 
     Args:
-        plane: Where they go to, and what opens it.
-        connections: What they go over; the owner closes them.
-        default: What a call may take that says nothing else. One that changes something is sent once.
-        gate: That of others of the same plane.
+        plane: The plane.
+        connections: The connections to use. Their owner closes them.
+        default: The options of a call that has none of its own. A call that changes something is sent once.
+        gate: The gate of other clients of the same plane, to share it.
 
     Attributes:
-        gate: What calls go through once the server has said that they come too fast.
+        gate: The gate that calls go through after a 429.
     """
 
     def __init__(
@@ -48,12 +48,12 @@ class AsyncHTTPClient(private.Unredirected, httpx.AsyncClient):
 
     @property
     def cookies(self) -> httpx.Cookies:
-        """No cookies, whatever servers set."""
+        """An empty jar: this client has no cookies."""
         return policy.NO_COOKIES
 
     @cookies.setter
     def cookies(self, cookies: object) -> None:
-        """Take none."""
+        """Ignore new cookies."""
 
     def build_request(self, method: str, url: httpx.URL | str, **arguments: Any) -> httpx.Request:
         """Build a request as httpx does, and authenticate it."""
@@ -64,14 +64,14 @@ class AsyncHTTPClient(private.Unredirected, httpx.AsyncClient):
         return request
 
     async def send(self, request: httpx.Request, *, stream: bool = False, **arguments: Any) -> httpx.Response:
-        """Send a request as httpx does, within the time it may take.
+        """Send a request as httpx does, within its deadline.
 
-        With `stream`, it is sent once, and how long it may take is for its reader to say; a refusal is read here.
+        With `stream`, the request is sent once, and the reader of the body decides on its deadline. A refusal is read here.
         """
         arguments.pop("follow_redirects", None)
         if stream:
             return await self._open(request, **arguments)
-        # Before anything is begun: where there can be no connections, it says why.
+        # Raise first if there can be no connections.
         self._connections.pool()
         options = policy.current_options.get()
         if options is None:
@@ -79,14 +79,14 @@ class AsyncHTTPClient(private.Unredirected, httpx.AsyncClient):
             if request.method not in policy.REPEATED_METHODS:
                 options = attrs.evolve(options, attempts=1)
         else:
-            # What httpx has put there is what calls may take that say nothing else.
+            # httpx has put its default here. The options decide instead.
             request.extensions.pop("timeout", None)
         deadline = time.monotonic() + options.timeout_s
         exchange = partial(self._exchange, request, deadline, options.silence_s, super().send, **arguments)
         if options.attempts == 1:
             return await run_until(deadline, exchange)
 
-        @retry.repeating(attempts=options.attempts, deadline=deadline)
+        @retry.repeat(attempts=options.attempts, deadline=deadline)
         async def attempt() -> httpx.Response:
             try:
                 response = await run_until(deadline, exchange)
@@ -128,16 +128,19 @@ class AsyncHTTPClient(private.Unredirected, httpx.AsyncClient):
 
 
 async def read_whole(response: httpx.Response) -> httpx.Response:
-    """Read an answer to its end, unless it is too long."""
+    """Read an answer to its end; raise if it is too long. Of a refusal, read the first 64 KiB."""
     chunks: list[bytes] = []
     said = response.headers.get("content-length", "")
     length = 0
     try:
-        policy.refuse_length(response.request, int(said) if said.isdecimal() else 0)
-        policy.refuse_packing(response)
+        if response.is_success:
+            policy.refuse_length(response.request, int(said) if said.isdecimal() else 0)
+        policy.refuse_encoding(response)
         async for chunk in response.aiter_bytes():
             chunks.append(chunk)
             length += len(chunk)
+            if length > policy.REFUSAL_LIMIT and not response.is_success:
+                break
             policy.refuse_length(response.request, length)
     finally:
         await response.aclose()

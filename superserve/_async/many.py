@@ -1,4 +1,4 @@
-"""Many templates at once: build all, prune. It calls what is public, and nothing else."""
+"""Operations on many templates: build all, prune. They only call public methods."""
 
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -33,7 +33,7 @@ _MAY_PASS: Final = (RateLimitError, SandboxConnectionError, SandboxTimeoutError,
 
 @attrs.define
 class _Running:
-    """A build that is watched."""
+    """A running build."""
 
     spec: "TemplateSpec"
     template: "AsyncTemplate"
@@ -44,7 +44,7 @@ class _Running:
 
 
 class AsyncBuildAll:
-    """Builds many specs: one loop that starts what may start, and polls what runs."""
+    """Builds many specs: one loop starts builds and polls those that run."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class AsyncBuildAll:
         self._slot_wanted_since: float | None = None
 
     async def run(self) -> BuildSummary:
-        """Build all, and return what became of each."""
+        """Build all specs, and return the outcome of each."""
         try:
             while self._waiting or self._running:
                 await self._start()
@@ -87,7 +87,7 @@ class AsyncBuildAll:
         return BuildSummary(tuple(self._outcomes[spec.name] for spec in self._specs))
 
     async def _start(self) -> None:
-        """Start what may start now."""
+        """Start as many builds as are allowed now."""
         while self._waiting and (self._limit is None or len(self._running) < self._limit):
             spec = self._waiting[0]
             began_at = time.monotonic()
@@ -121,14 +121,14 @@ class AsyncBuildAll:
             self._waiting.popleft()
 
     def _may_wait(self, error: RateLimitError) -> bool:
-        """Whether a refusal is a matter of time; the number of builds that run then is what the team may have."""
+        """Whether to wait after a refusal. It also shows the team's limit: the number of builds running then."""
         if error.code != "rate_limited" and not (error.code == "too_many_builds" and self._waits):
             return False
         if self._running:
             if error.code == "too_many_builds":
                 self._limit = min(self._limit or len(self._running), len(self._running))
             return True
-        # All slots are taken by others, or the service is busy with them.
+        # Builds of others take all slots, or the service is busy.
         now = time.monotonic()
         self._slot_wanted_since = self._slot_wanted_since or now
         return now - self._slot_wanted_since < self._slot_timeout_s
@@ -164,7 +164,7 @@ class AsyncBuildAll:
 
 
 def checked(specs: "Iterable[TemplateSpec]") -> "list[TemplateSpec]":
-    """Return the specs if none has errors and no two have the same name; tell all that is wrong at once."""
+    """Return the specs if they have no errors and different names; else raise one error with everything that is wrong."""
     found = list(specs)
     problems: list[SpecProblem] = []
     for spec in found:
@@ -177,7 +177,7 @@ def checked(specs: "Iterable[TemplateSpec]") -> "list[TemplateSpec]":
     names = [spec.name for spec in found]
     for name in names:
         if names.count(name) > 1:
-            raise ValidationError(f"specs: two of them are named {name!r}")
+            raise ValidationError(f"specs: two specs have the name {name!r}")
     return found
 
 
@@ -190,13 +190,13 @@ async def prune(
     older_than: timedelta | None,
     dry_run: bool,
 ) -> list[PruneOutcome]:
-    """Delete the team's templates that are chosen, or tell which they are."""
+    """Delete the team's templates that match, or only return them."""
     if name_prefix is None and keep is None and older_than is None:
         raise ValidationError(
-            "prune: say which: name_prefix=, keep= or older_than=; without any it would take all"
+            "prune: pass name_prefix=, keep= or older_than= to choose templates; without one it would delete all"
         )
     if keep is not None and (isinstance(keep, bool) or not isinstance(keep, int) or keep < 0):
-        raise ValidationError(f"keep: expected how many of the newest to keep, got {keep!r}")
+        raise ValidationError(f"keep: expected the number of newest templates to keep, got {keep!r}")
     if older_than is not None and not isinstance(older_than, timedelta):
         raise ValidationError(f"older_than: expected a timedelta, got {type(older_than).__name__}")
     prefix = _arguments.text("name_prefix", name_prefix or "", may_be_empty=True)
@@ -221,5 +221,5 @@ async def prune(
 
 
 def _age(info: TemplateInfo) -> datetime:
-    """Return when a template was made, or last built."""
+    """Return when a template was last built, or created if it was never built."""
     return info.built_at or info.created_at

@@ -1,4 +1,4 @@
-"""From a spec to a ready template: find, plan, ensure. It calls what is public, and nothing else."""
+"""From a spec to a ready template: find, plan, ensure. They only call public methods."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -18,13 +18,13 @@ T = TypeVar("T", bound="AsyncTemplate")
 
 SYSTEM_PREFIX: Final = "superserve/"
 
-# Each time another process was quicker.
+# Another process changed the template before each of these tries.
 _MOST_TRIES: Final = 5
 _HASH_DIGITS: Final = 64
 
 
 async def find(kind: "type[AsyncTemplate]", client: AsyncSuperserve, name: str) -> TemplateInfo | None:
-    """Return the template of a name, the team's own before the system's."""
+    """Return the template with a name: the team's own, else the system's."""
     found = [info for info in await kind.list(name_prefix=name, client=client) if info.name == name]
     if len(found) > 1:
         system = {info.team_id for info in await kind.list(name_prefix=SYSTEM_PREFIX, client=client)}
@@ -33,12 +33,10 @@ async def find(kind: "type[AsyncTemplate]", client: AsyncSuperserve, name: str) 
 
 
 async def get_by_name(kind: type[T], client: AsyncSuperserve, name: str) -> T:
-    """Return the handle of the template of a name."""
+    """Return the handle of the template with a name."""
     info = await find(kind, client, name)
     if info is None:
-        raise NotFoundError(
-            f"there is no template {name!r}", hint="Template.list() tells the names there are"
-        )
+        raise NotFoundError(f"there is no template {name!r}", hint="Template.list() shows all names")
     return kind(info, client=client)
 
 
@@ -49,33 +47,33 @@ async def plan(kind: "type[AsyncTemplate]", client: AsyncSuperserve, spec: "Temp
         return Plan("create", (f"there is no template {spec.name!r}",))
     builds = await kind(info, client=client).list_builds(limit=1)
     if not builds:
-        # A team's own always has one.
+        # A team's own template always has a build.
         return Plan("create", (f"the template {spec.name!r} is not this team's",))
     [newest] = builds
     build_id = None if newest.has_ended else newest.id
     reasons, is_certain = _differences(spec, info, newest.build_spec_hash)
     if reasons:
         return Plan("replace", reasons, info, build_id, is_certain)
-    return _as_it_is(info, newest)
+    return _matching_plan(info, newest)
 
 
-def _as_it_is(info: TemplateInfo, newest: TemplateBuildInfo) -> Plan:
-    """Return the plan for a template that is what the spec says."""
+def _matching_plan(info: TemplateInfo, newest: TemplateBuildInfo) -> Plan:
+    """Return the plan for a template that matches the spec."""
     if not newest.has_ended:
-        return Plan("reuse", (f"the spec is the same, and build {newest.id} is going on",), info, newest.id)
+        return Plan("reuse", (f"the spec is the same, and build {newest.id} is running",), info, newest.id)
     if info.status is TemplateStatus.READY:
         return Plan("reuse", ("the spec is the same, and the template is ready",), info)
     if newest.status is TemplateBuildStatus.READY:
-        # The template was read before its build, and is ready by now or soon.
+        # The template was read before its build. It is ready by now, or will be soon.
         return Plan("reuse", (f"the spec is the same, and build {newest.id} is ready",), info, newest.id)
     because = f": {strip_controls(newest.error_message)}" if newest.error_message else ""
     return Plan("rebuild", (f"the spec is the same, and the last build is {newest.status}{because}",), info)
 
 
 def _differences(spec: "TemplateSpec", info: TemplateInfo, there: str) -> tuple[tuple[str, ...], bool]:
-    """Return how a template differs from a spec, and whether that is for certain."""
+    """Return how a template differs from a spec, and whether the difference is certain."""
     reasons = [
-        f"{key} is {getattr(info, key)}, and {wanted} is wanted"
+        f"{key} is {getattr(info, key)}, the spec has {wanted}"
         for key in ("vcpu", "memory_mib", "disk_mib")
         if (wanted := getattr(spec, key)) is not None and wanted != getattr(info, key)
     ]
@@ -86,8 +84,8 @@ def _differences(spec: "TemplateSpec", info: TemplateInfo, there: str) -> tuple[
             reasons
         )
     if not spec.has_sure_hash:
-        return (*reasons, "the spec holds characters of which services make different hashes"), bool(reasons)
-    return (*reasons, "image, steps or commands are others"), True
+        return (*reasons, "the spec has characters that services hash in different ways"), bool(reasons)
+    return (*reasons, "image, steps or commands differ"), True
 
 
 async def ensure(
@@ -101,7 +99,7 @@ async def ensure(
     poll_interval_s: float = 2.0,
     timeout_s: float | None = None,
 ) -> T:
-    """Carry out a plan, and make another where another process was quicker."""
+    """Carry out a plan. If another process was faster, make a new plan."""
     lost: Exception | None = None
     for _ in range(_MOST_TRIES):
         made = await plan(kind, client, spec)
@@ -112,7 +110,7 @@ async def ensure(
         try:
             template = await _carry_out(kind, client, spec, made)
         except (ConflictError, NotFoundError) as error:
-            # Somebody has created or deleted it since.
+            # Another process has created or deleted it in the meantime.
             lost = error
             continue
         build_id = made.build_id if made.action == "reuse" else None
@@ -123,8 +121,8 @@ async def ensure(
             return _handle(kind, client, spec, info)
         return template
     raise ConflictError(
-        f"the template {spec.name!r} was changed by others {_MOST_TRIES} times while it was being made",
-        hint="see who else creates and deletes it, then try again",
+        f"other processes changed the template {spec.name!r} {_MOST_TRIES} times while it was being made",
+        hint="find out who creates and deletes it, then try again",
     ) from lost
 
 
@@ -138,14 +136,14 @@ async def _carry_out(kind: type[T], client: AsyncSuperserve, spec: "TemplateSpec
 
 
 async def _remove(kind: "type[AsyncTemplate]", client: AsyncSuperserve, made: Plan) -> None:
-    """Delete what a plan replaces. While sandboxes use it, the service refuses that."""
+    """Delete the template that a plan replaces. The service refuses this while sandboxes use it."""
     if made.template is None:
         return
     old = kind(made.template, client=client)
     if not made.is_certain:
         raise ConflictError(
-            f"whether the template {old.name!r} is what the spec says cannot be told: {'; '.join(made.reasons)}",
-            hint="delete it to have it made anew",
+            f"it is not known whether the template {old.name!r} matches the spec: {'; '.join(made.reasons)}",
+            hint="delete the template to create it again",
         )
     if made.build_id is not None:
         await old.cancel_build(made.build_id)

@@ -20,12 +20,12 @@ from superserve import _arguments
 from superserve import _clock as time
 from superserve._async.client import AsyncSuperserve, Send, client_for
 from superserve._async.data_plane import AsyncDataPlane
-from superserve._async.sandbox_life import Creation, Poll, activate, get_one, kill, leave, settled
+from superserve._async.sandbox_life import Creation, Poll, activate, call_until_settled, get_one, kill, leave
 from superserve._http.planes import Access
 from superserve._http.tasks_async import shielded
 from superserve._operations import sandboxes
 from superserve._operations.operation import Operation
-from superserve._operations.sandboxes import Network, Opened, not_running
+from superserve._operations.sandboxes import Network, Opened, not_running_error
 from superserve._template_snapshot import TemplateSnapshot
 from superserve.errors import (
     ConflictError,
@@ -56,18 +56,18 @@ _log = logging.getLogger("superserve")
 class AsyncSandbox:
     """A sandbox of the authenticated team.
 
-    Made by `create`, `connect` and `get`, not by calling the class. As a context manager it kills the sandbox when the
-    block is left; without one it runs until something ends it. `status` and the other properties are what this handle
-    last heard; `get_info` asks.
+    Get one from `create`, `connect` or `get`; the class is not meant to be called. As a context manager it kills the
+    sandbox at the end of the block; otherwise the sandbox runs until something ends it. `status` and the other properties
+    are the values that this handle received last; `get_info` asks the server.
 
     Any call may raise AuthenticationError, RateLimitError, ServerError, SandboxConnectionError and SandboxTimeoutError;
-    methods name what else they raise. GET, DELETE and activate are repeated as the client's `max_attempts` says, other
-    calls never are. For 5 s after this handle has created, paused or resumed the sandbox, a refusal for its state (409)
-    is borne with: the server's own record of it may lag.
+    methods name the other errors. GET, DELETE and activate are retried up to the client's `max_attempts`, other calls
+    never. For 5 s after this handle has created, paused or resumed the sandbox, a call that is refused for its state (409)
+    is repeated: the server's row of the sandbox may lag.
 
     Attributes:
-        commands: Runs commands in it.
-        files: Reads and writes its files.
+        commands: Runs commands in the sandbox.
+        files: Reads and writes files in the sandbox.
 
     Example:
         >>> from superserve import AsyncSandbox
@@ -103,38 +103,39 @@ class AsyncSandbox:
         sandbox_url: str | None = None,
         client: AsyncSuperserve | None = None,
     ) -> Self:
-        """Create a sandbox and return it when it runs.
+        """Create a sandbox, and return it when it is running.
 
-        Calls `createSandbox` (POST /sandboxes), once: it is never repeated on its own. What is not given is not sent, so
-        that the server's defaults apply. The server may take 90 s: the client's `timeout_s` and 70 s are what it gets.
+        Calls `createSandbox` (POST /sandboxes) once, without retries. Omitted arguments are not sent, so the server's
+        defaults apply. The server may need 90 s: the call gets the client's `timeout_s` plus 70 s.
 
         Args:
-            name: At most 64 bytes; it need not be unique.
-            from_template: What to start from: the name or the id of a template, or its handle. The server's default is
+            name: At most 64 bytes. It need not be unique.
+            from_template: The name, id or handle of the template to start from. The server's default is
                 `superserve/base`.
-            from_snapshot: The id of a saved snapshot to start from instead.
-            timeout_seconds: Pause it after so many seconds of being active, 1 to 604800; by default never.
-            auto_delete_seconds: Delete it after so many seconds of being paused, 0 to 2592000; by default never.
-            metadata: Your own notes on it, by which `list` finds it: at most 64, of strings.
-            env_vars: Environment variables for all that runs in it; at most 64.
-            secrets: The names of secrets, by the environment variable through which each is used; at most 32.
-            network: Where it may connect to: `NetworkConfig(...)`, or a dict such as `{"deny_out": ["0.0.0.0/0"]}`.
+            from_snapshot: The id of a saved snapshot to start from, instead of a template.
+            timeout_seconds: Seconds of being active after which the sandbox is paused, 1 to 604800. Default: never.
+            auto_delete_seconds: Seconds of being paused after which the sandbox is deleted, 0 to 2592000. Default: never.
+            metadata: Your own key-value pairs, all strings, at most 64. `list` can filter by them.
+            env_vars: Environment variables for everything that runs in the sandbox, at most 64.
+            secrets: The name of a secret for each environment variable that stands for one, at most 32.
+            network: Where the sandbox may connect to: `NetworkConfig(...)`, or a dict such as
+                `{"deny_out": ["0.0.0.0/0"]}`.
             preview_access: Who may reach its ports: `public`, the server's default, or `private`.
-            adopt_lost: Whether to find the sandbox when the answer is lost or cannot be understood: adds the entry
-                `sdk-create-id` to `metadata`, looks for it with `listSandboxes` for at most 10 s, and takes what has it
+            adopt_lost: Whether to look for the sandbox if the answer is lost or cannot be understood. Adds the entry
+                `sdk-create-id` to `metadata`, looks for it with `listSandboxes` for at most 10 s, and takes the sandbox
                 over with `activateSandbox`.
-            api_key: Instead of SUPERSERVE_API_KEY.
-            base_url: Instead of SUPERSERVE_BASE_URL.
-            sandbox_url: Instead of SUPERSERVE_SANDBOX_URL.
-            client: Instead of the shared client for that key and address.
+            api_key: The API key. Default: SUPERSERVE_API_KEY.
+            base_url: The API's address. Default: SUPERSERVE_BASE_URL.
+            sandbox_url: The address of sandboxes. Default: SUPERSERVE_SANDBOX_URL.
+            client: The client to use. Default: the shared client for that key and address.
 
         Raises:
-            ValidationError: An argument is wrong, or the server refused one.
-            NotFoundError: There is no such template or snapshot.
+            ValidationError: An argument is invalid, or the server refused one.
+            NotFoundError: The template or snapshot does not exist.
             ConflictError: The template or snapshot is not ready.
-            RateLimitError: Too many requests or sandboxes (see `code`).
-            SandboxError: Anything else went wrong. Where the sandbox may exist all the same, the message says how to find
-                it, and `sandbox_id` is its id if that is known.
+            RateLimitError: There are too many requests or sandboxes (see `code`).
+            SandboxError: The call failed in another way. If the sandbox may exist, the message says how to find it, and
+                `sandbox_id` is its id, if known.
         """
         body = sandboxes.write_create_request(
             name=name,
@@ -165,20 +166,20 @@ class AsyncSandbox:
         sandbox_url: str | None = None,
         client: AsyncSuperserve | None = None,
     ) -> Self:
-        """Return an existing sandbox, active: a paused one is woken, with `activateSandbox`.
+        """Return an existing sandbox, active. A paused sandbox is woken with `activateSandbox`.
 
-        While it is being paused, that is asked for again, for at most 30 s.
+        While the sandbox is pausing, the call is repeated for at most 30 s.
 
         Args:
             sandbox_id: The sandbox's id.
-            api_key: Instead of SUPERSERVE_API_KEY.
-            base_url: Instead of SUPERSERVE_BASE_URL.
-            sandbox_url: Instead of SUPERSERVE_SANDBOX_URL.
-            client: Instead of the shared client for that key and address.
+            api_key: The API key. Default: SUPERSERVE_API_KEY.
+            base_url: The API's address. Default: SUPERSERVE_BASE_URL.
+            sandbox_url: The address of sandboxes. Default: SUPERSERVE_SANDBOX_URL.
+            client: The client to use. Default: the shared client for that key and address.
 
         Raises:
             ValidationError: `sandbox_id` cannot be an id.
-            SandboxNotRunningError: It cannot be woken: it has failed, or is gone.
+            SandboxNotRunningError: The sandbox cannot be woken: it has failed, or is gone.
         """
         checked_id = _arguments.sandbox_id(sandbox_id)
         used = client_for(client, api_key=api_key, base_url=base_url, sandbox_url=sandbox_url)
@@ -197,18 +198,18 @@ class AsyncSandbox:
         sandbox_url: str | None = None,
         client: AsyncSuperserve | None = None,
     ) -> Self:
-        """Return an existing sandbox as it is, with `getSandbox`: a paused one is not woken.
+        """Return an existing sandbox as it is, with `getSandbox`. A paused sandbox is not woken.
 
         Args:
             sandbox_id: The sandbox's id.
-            api_key: Instead of SUPERSERVE_API_KEY.
-            base_url: Instead of SUPERSERVE_BASE_URL.
-            sandbox_url: Instead of SUPERSERVE_SANDBOX_URL.
-            client: Instead of the shared client for that key and address.
+            api_key: The API key. Default: SUPERSERVE_API_KEY.
+            base_url: The API's address. Default: SUPERSERVE_BASE_URL.
+            sandbox_url: The address of sandboxes. Default: SUPERSERVE_SANDBOX_URL.
+            client: The client to use. Default: the shared client for that key and address.
 
         Raises:
             ValidationError: `sandbox_id` cannot be an id.
-            NotFoundError: There is no such sandbox, or it is another team's.
+            NotFoundError: The sandbox does not exist, or belongs to another team.
         """
         checked_id = _arguments.sandbox_id(sandbox_id)
         used = client_for(client, api_key=api_key, base_url=base_url, sandbox_url=sandbox_url)
@@ -231,23 +232,23 @@ class AsyncSandbox:
         sandbox_url: str | None = None,
         client: AsyncSuperserve | None = None,
     ) -> builtins.list[SandboxInfo]:
-        """Return the team's sandboxes, newest first, with `listSandboxes`; deleted ones are not among them.
+        """Return the team's sandboxes, newest first, with `listSandboxes`, without deleted ones.
 
         Args:
-            metadata: Only those with all of these entries.
-            status: Only those with this status, or with one of several, which needs a newer server.
-            q: Only those whose name contains this text, in any case.
-            sort: `created_at`, the server's default, `name` or `status`.
-            order: `asc` or `desc`, the server's default.
-            limit: The most to return, 1 to 200; by default all.
-            offset: How many to skip; by default none.
-            api_key: Instead of SUPERSERVE_API_KEY.
-            base_url: Instead of SUPERSERVE_BASE_URL.
-            sandbox_url: Instead of SUPERSERVE_SANDBOX_URL.
-            client: Instead of the shared client for that key and address.
+            metadata: Only sandboxes with all of these entries.
+            status: Only sandboxes with this status, or with one of several, which needs a newer server.
+            q: Only sandboxes whose name contains this text. Case is ignored.
+            sort: `created_at` (the server's default), `name` or `status`.
+            order: `asc` or `desc` (the server's default).
+            limit: The most sandboxes to return, 1 to 200. Default: all.
+            offset: How many sandboxes to skip. Default: none.
+            api_key: The API key. Default: SUPERSERVE_API_KEY.
+            base_url: The API's address. Default: SUPERSERVE_BASE_URL.
+            sandbox_url: The address of sandboxes. Default: SUPERSERVE_SANDBOX_URL.
+            client: The client to use. Default: the shared client for that key and address.
 
         Raises:
-            ValidationError: An argument is wrong, or the server refused one.
+            ValidationError: An argument is invalid, or the server refused one.
         """
         filters: dict[str, Any] = {
             "metadata_filters": sandboxes.write_filters(metadata),
@@ -277,23 +278,23 @@ class AsyncSandbox:
         sandbox_url: str | None = None,
         client: AsyncSuperserve | None = None,
     ) -> AsyncGenerator[SandboxInfo]:
-        """Go through the team's sandboxes, page by page of 100, with `listSandboxes`; each comes once.
+        """Iterate over the team's sandboxes, in pages of 100, with `listSandboxes`. Each sandbox comes once.
 
-        One that is made or deleted meanwhile may shift the pages, so that another is left out.
+        If sandboxes are created or deleted meanwhile, the pages may shift, and a sandbox may be left out.
 
         Args:
-            metadata: Only those with all of these entries.
-            status: Only those with this status, or with one of several, which needs a newer server.
-            q: Only those whose name contains this text, in any case.
-            sort: `created_at`, the server's default, `name` or `status`.
-            order: `asc` or `desc`, the server's default.
-            api_key: Instead of SUPERSERVE_API_KEY.
-            base_url: Instead of SUPERSERVE_BASE_URL.
-            sandbox_url: Instead of SUPERSERVE_SANDBOX_URL.
-            client: Instead of the shared client for that key and address.
+            metadata: Only sandboxes with all of these entries.
+            status: Only sandboxes with this status, or with one of several, which needs a newer server.
+            q: Only sandboxes whose name contains this text. Case is ignored.
+            sort: `created_at` (the server's default), `name` or `status`.
+            order: `asc` or `desc` (the server's default).
+            api_key: The API key. Default: SUPERSERVE_API_KEY.
+            base_url: The API's address. Default: SUPERSERVE_BASE_URL.
+            sandbox_url: The address of sandboxes. Default: SUPERSERVE_SANDBOX_URL.
+            client: The client to use. Default: the shared client for that key and address.
 
         Raises:
-            ValidationError: An argument is wrong, or the server refused one.
+            ValidationError: An argument is invalid, or the server refused one.
         """
         used = client_for(client, api_key=api_key, base_url=base_url, sandbox_url=sandbox_url)
         seen: set[str] = set()
@@ -313,7 +314,7 @@ class AsyncSandbox:
                 if info.id not in seen:
                     seen.add(info.id)
                     yield info
-            # Older servers send all of them at once.
+            # Older servers ignore the limit, and send all sandboxes at once.
             if len(page) != _PAGE:
                 return
             offset += _PAGE
@@ -328,20 +329,20 @@ class AsyncSandbox:
         sandbox_url: str | None = None,
         client: AsyncSuperserve | None = None,
     ) -> None:
-        """End a sandbox for good by its id, with `deleteSandbox`; if there is none, that is fine too.
+        """Delete a sandbox by its id, with `deleteSandbox`. It is not an error if there is none.
 
-        The server may take 30 s to answer: the client's `timeout_s` counts on top of that.
+        The server may need 30 s: the call gets the client's `timeout_s` plus 30 s.
 
         Args:
             sandbox_id: The sandbox's id.
-            api_key: Instead of SUPERSERVE_API_KEY.
-            base_url: Instead of SUPERSERVE_BASE_URL.
-            sandbox_url: Instead of SUPERSERVE_SANDBOX_URL.
-            client: Instead of the shared client for that key and address.
+            api_key: The API key. Default: SUPERSERVE_API_KEY.
+            base_url: The API's address. Default: SUPERSERVE_BASE_URL.
+            sandbox_url: The address of sandboxes. Default: SUPERSERVE_SANDBOX_URL.
+            client: The client to use. Default: the shared client for that key and address.
 
         Raises:
             ValidationError: `sandbox_id` cannot be an id.
-            ConflictError: It changes its status just now.
+            ConflictError: The sandbox is changing its status.
         """
         checked_id = _arguments.sandbox_id(sandbox_id)
         used = client_for(client, api_key=api_key, base_url=base_url, sandbox_url=sandbox_url)
@@ -362,7 +363,7 @@ class AsyncSandbox:
         sandbox_url: str | None = None,
         client: AsyncSuperserve | None = None,
     ) -> None:
-        """Change a sandbox by its id, with `patchSandbox`, as `update` does.
+        """Change a sandbox by its id, with `patchSandbox`. See `update`.
 
         Args:
             sandbox_id: The sandbox's id.
@@ -371,15 +372,15 @@ class AsyncSandbox:
             auto_delete_seconds: As in `update`.
             timeout_seconds: As in `update`.
             preview_access: As in `update`.
-            api_key: Instead of SUPERSERVE_API_KEY.
-            base_url: Instead of SUPERSERVE_BASE_URL.
-            sandbox_url: Instead of SUPERSERVE_SANDBOX_URL.
-            client: Instead of the shared client for that key and address.
+            api_key: The API key. Default: SUPERSERVE_API_KEY.
+            base_url: The API's address. Default: SUPERSERVE_BASE_URL.
+            sandbox_url: The address of sandboxes. Default: SUPERSERVE_SANDBOX_URL.
+            client: The client to use. Default: the shared client for that key and address.
 
         Raises:
-            ValidationError: An argument is wrong, nothing was given, or the server refused something.
-            NotFoundError: There is no such sandbox.
-            ConflictError: The network of a sandbox that is not active was to be changed.
+            ValidationError: An argument is invalid, there is none, or the server refused one.
+            NotFoundError: The sandbox does not exist.
+            ConflictError: The network cannot be changed, because the sandbox is not active.
         """
         checked_id = _arguments.sandbox_id(sandbox_id)
         body = sandboxes.write_patch(
@@ -390,7 +391,7 @@ class AsyncSandbox:
             preview_access=preview_access,
         )
         used = client_for(client, api_key=api_key, base_url=base_url, sandbox_url=sandbox_url)
-        await settled(
+        await call_until_settled(
             used,
             patch_sandbox.asyncio_detailed,
             sandboxes.patch_sandbox(checked_id),
@@ -429,51 +430,51 @@ class AsyncSandbox:
 
     @property
     def name(self) -> str:
-        """The name; others may have the same."""
+        """The name. Other sandboxes may have the same."""
         return self._info.name
 
     @property
     def status(self) -> SandboxStatus:
-        """Where it stood when this handle last heard of it."""
+        """The status that this handle received last."""
         return self._info.status
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """Your own notes on it, as last heard."""
+        """Your own key-value pairs, as this handle received them last."""
         return self._info.metadata
 
     @property
     def preview_access(self) -> PreviewAccess | None:
-        """Who may reach its ports, as last heard; None if the server does not tell."""
+        """Who may reach its ports, as this handle received it last; None if the server did not say."""
         return self._info.preview_access
 
     @property
     def secrets(self) -> tuple[SandboxSecretBinding, ...] | None:
-        """The secrets that it uses, as last heard; None if the server did not tell."""
+        """The secrets that it uses, as this handle received them last; None if the server did not say."""
         return self._info.secrets
 
     @property
     def commands(self) -> "AsyncCommands":
-        """Runs commands in it."""
+        """Runs commands in the sandbox."""
         from superserve._async.commands import AsyncCommands
 
         return AsyncCommands(self)
 
     @property
     def files(self) -> "AsyncFiles":
-        """Reads and writes its files."""
+        """Reads and writes files in the sandbox."""
         from superserve._async.files import AsyncFiles
 
         return AsyncFiles(self)
 
     async def get_info(self) -> SandboxInfo:
-        """Return the sandbox as it is now, with `getSandbox`. Doesn't wake it.
+        """Return the sandbox as it is now, with `getSandbox`. A paused sandbox is not woken.
 
         Raises:
-            NotFoundError: It is gone.
+            NotFoundError: The sandbox is gone.
         """
         opened = await get_one(self._client, self._usable_id)
-        self._hear(opened)
+        self._set_state(opened)
         return opened.info
 
     async def pause(
@@ -484,24 +485,24 @@ class AsyncSandbox:
         poll_interval_s: float | None = None,
         strict: bool = False,
     ) -> None:
-        """Pause the sandbox, with `pauseSandbox`: memory, processes and disk stay, connections and running commands don't.
+        """Pause the sandbox, with `pauseSandbox`. It keeps memory, processes and disk, and loses connections and commands.
 
-        One that is paused already is fine. Where the server says that it goes on pausing, or refuses because the sandbox is
-        not active, it is asked for with `getSandbox` until it is paused. One that is deleted with the pause
+        It is not an error if the sandbox is already paused. If the server answers that the sandbox is still pausing or not
+        active, its status is polled with `getSandbox` until it is paused. A sandbox that is deleted by the pause
         (`auto_delete_seconds=0`) counts as paused.
 
         Args:
-            wait: Whether to wait until it is paused. Without, the server is asked to answer at once
+            wait: Whether to wait until the sandbox is paused. If not, the server is asked to answer at once
                 (`Prefer: respond-async`).
-            timeout: Seconds after which to give up. The pause goes on.
-            poll_interval_s: Seconds between questions; by default 0.05 for 2 s, then 1.
-            strict: Whether one that is not active is an error.
+            timeout: Seconds after which to give up waiting. The sandbox goes on pausing.
+            poll_interval_s: Seconds between polls. Default: 0.05 for 2 s, then 1.
+            strict: Whether to raise an error if the sandbox is not active.
 
         Raises:
-            ConflictError: It is not active, and is not being paused; with `strict`, whatever else it is.
-            NotFoundError: It is gone.
-            SandboxNotRunningError: It has failed.
-            SandboxTimeoutError: `timeout` is over.
+            ConflictError: The sandbox is neither active nor pausing; with `strict`, it is not active.
+            NotFoundError: The sandbox is gone.
+            SandboxNotRunningError: The sandbox has failed.
+            SandboxTimeoutError: `timeout` has passed.
         """
         waits, is_strict = _arguments.flag("wait", wait), _arguments.flag("strict", strict)
         operation = sandboxes.pause_sandbox(self._usable_id)
@@ -522,33 +523,33 @@ class AsyncSandbox:
                 status = (await self.get_info()).status
                 if status in (SandboxStatus.PAUSED, SandboxStatus.PAUSING) and not is_strict:
                     is_paused = status == SandboxStatus.PAUSED
-                elif not await poll.settles(status, SandboxStatus.STARTING, SandboxStatus.RESUMING):
-                    raise self._told(error, status) from error
+                elif not await poll.wait_to_retry(status, SandboxStatus.STARTING, SandboxStatus.RESUMING):
+                    raise self._conflict_error(error, status) from error
             else:
                 self._note_change(SandboxStatus.PAUSED if is_paused else SandboxStatus.PAUSING)
         if waits and not is_paused:
-            await poll.until(SandboxStatus.PAUSED, is_gone_too=True)
+            await poll.wait_for(SandboxStatus.PAUSED, accept_gone=True)
             self._note_change()
 
     async def resume(
         self, *, timeout: float = 300.0, poll_interval_s: float | None = None, strict: bool = False
     ) -> None:
-        """Have a paused sandbox active again, with `resumeSandbox`.
+        """Wake a paused sandbox, with `resumeSandbox`.
 
-        One that is active already is fine. Where the server refuses, it is asked with `getSandbox` where the sandbox stands:
-        while it is being paused or resumed that is waited for.
+        It is not an error if the sandbox is already active. If the server refuses, the status is read with `getSandbox`, and
+        polled while the sandbox is pausing or resuming.
 
         Args:
             timeout: Seconds after which to give up.
-            poll_interval_s: Seconds between questions; by default 0.05 for 2 s, then 1.
-            strict: Whether one that is not paused is an error.
+            poll_interval_s: Seconds between polls. Default: 0.05 for 2 s, then 1.
+            strict: Whether to raise an error if the sandbox is not paused.
 
         Raises:
-            ConflictError: With `strict`, it is not paused.
-            NotFoundError: It is gone.
+            ConflictError: With `strict`, the sandbox is not paused.
+            NotFoundError: The sandbox is gone.
             RateLimitError: Too many sandboxes are active (`too_many_sandboxes`).
-            SandboxNotRunningError: It has failed.
-            SandboxTimeoutError: `timeout` is over.
+            SandboxNotRunningError: The sandbox has failed.
+            SandboxTimeoutError: `timeout` has passed.
         """
         is_strict = _arguments.flag("strict", strict)
         operation = sandboxes.resume_sandbox(self._usable_id)
@@ -563,43 +564,43 @@ class AsyncSandbox:
                     raise
                 status = (await self.get_info()).status
                 if not is_strict and status not in (SandboxStatus.ACTIVE, SandboxStatus.PAUSED):
-                    status = await poll.until(SandboxStatus.ACTIVE, SandboxStatus.PAUSED)
+                    status = await poll.wait_for(SandboxStatus.ACTIVE, SandboxStatus.PAUSED)
                     if status == SandboxStatus.PAUSED:
-                        # What it was on its way to.
+                        # The transition under way has ended here.
                         continue
                 if status == SandboxStatus.ACTIVE and not is_strict:
                     return
-                if not await poll.settles(status, SandboxStatus.PAUSING, SandboxStatus.PAUSED):
-                    raise self._told(error, status) from error
+                if not await poll.wait_to_retry(status, SandboxStatus.PAUSING, SandboxStatus.PAUSED):
+                    raise self._conflict_error(error, status) from error
             else:
                 self._data.take(access)
                 self._note_change(SandboxStatus.ACTIVE)
                 return
 
     async def activate(self) -> SandboxInfo:
-        """Have the sandbox active, paused or not, and get another access token, with `activateSandbox`.
+        """Make the sandbox active, whether it is paused or not, and renew its access token, with `activateSandbox`.
 
-        While it is being paused, that is asked for again, for at most 30 s.
+        While the sandbox is pausing, the call is repeated for at most 30 s.
 
         Raises:
-            SandboxNotRunningError: It cannot be woken: it has failed, or is gone.
+            SandboxNotRunningError: The sandbox cannot be woken: it has failed, or is gone.
             RateLimitError: Too many sandboxes are active (`too_many_sandboxes`).
         """
         opened = await self._activate()
-        self._hear(opened)
+        self._set_state(opened)
         return opened.info
 
     async def kill(self, *, strict: bool = False) -> None:
-        """End the sandbox for good, with `deleteSandbox`; if it is gone already, that is fine too.
+        """Delete the sandbox, with `deleteSandbox`. It is not an error if it is already gone.
 
-        The server may take 30 s to answer: the client's `timeout_s` counts on top of that.
+        The server may need 30 s: the call gets the client's `timeout_s` plus 30 s.
 
         Args:
-            strict: Whether one that is gone is an error.
+            strict: Whether to raise an error if the sandbox is already gone.
 
         Raises:
-            ConflictError: It changes its status just now, and not because of this handle.
-            NotFoundError: With `strict`, it is gone.
+            ConflictError: The sandbox is changing its status, and not because of this handle.
+            NotFoundError: With `strict`, the sandbox is gone.
         """
         is_strict = _arguments.flag("strict", strict)
         await kill(self._client, self._usable_id, self._changed_at, strict=is_strict)
@@ -614,22 +615,22 @@ class AsyncSandbox:
         timeout_seconds: int | EllipsisType | None = ...,
         preview_access: str | None = None,
     ) -> None:
-        """Change the sandbox, with `patchSandbox`. Only what is given is sent, and replaces what was there as a whole.
+        """Change the sandbox, with `patchSandbox`. Omitted arguments are not sent. Each given one replaces the old value.
 
-        Not as one: what the server has changed before it fails stays changed, in the order network, metadata,
+        The changes are not atomic: if the server fails, earlier changes remain. Their order is network, metadata,
         auto_delete_seconds, timeout_seconds, preview_access.
 
         Args:
-            metadata: All of its notes; `{}` for none.
-            network: All of its rules: a list that is left out is then empty.
-            auto_delete_seconds: As in `create`; None for never. For a paused sandbox it counts from now.
+            metadata: All new entries; `{}` removes all.
+            network: All new rules. A list that is left out becomes empty.
+            auto_delete_seconds: As in `create`; None for never. For a paused sandbox the time starts now.
             timeout_seconds: As in `create`; None for never.
             preview_access: As in `create`.
 
         Raises:
-            ValidationError: An argument is wrong, nothing was given, or the server refused something.
-            NotFoundError: It is gone.
-            ConflictError: The network of a sandbox that is not active was to be changed.
+            ValidationError: An argument is invalid, there is none, or the server refused one.
+            NotFoundError: The sandbox is gone.
+            ConflictError: The network cannot be changed, because the sandbox is not active.
         """
         body = sandboxes.write_patch(
             metadata=metadata,
@@ -638,7 +639,7 @@ class AsyncSandbox:
             timeout_seconds=timeout_seconds,
             preview_access=preview_access,
         )
-        await self._settled(
+        await self._call_until_settled(
             patch_sandbox.asyncio_detailed,
             sandboxes.patch_sandbox(self._usable_id),
             self._usable_id,
@@ -647,32 +648,32 @@ class AsyncSandbox:
         )
 
     async def set_timeout(self, timeout_seconds: int | None) -> None:
-        """Have the sandbox paused after so many seconds of being active, with `patchSandbox`; None for never.
+        """Set the seconds of being active after which the sandbox is paused, with `patchSandbox`; None for never.
 
         Args:
-            timeout_seconds: 1 to 604800. Below what has passed already, it is paused within half a minute.
+            timeout_seconds: 1 to 604800. If that time has already passed, the sandbox is paused within half a minute.
 
         Raises:
-            ValidationError: It is no such number.
+            ValidationError: `timeout_seconds` is not such a number.
             NotFoundError: The sandbox is gone.
         """
         await self.update(timeout_seconds=timeout_seconds)
 
     def get_preview_url(self, port: int) -> str:
-        """Return the address of a port of the sandbox, on which a server of yours listens. Asks for nothing.
+        """Return the URL of a port on which a server of yours listens in the sandbox. Makes no request.
 
         Args:
             port: 1024 to 65535, except 49983.
 
         Raises:
-            ValidationError: It is no such port.
+            ValidationError: `port` is not such a number.
         """
         return sandboxes.preview_url(self._client.sandbox_url, self._usable_id, port)
 
     async def wait_for_port(self, port: int, timeout_s: float = DEFAULT_WAIT_S, *, wake: bool = True) -> None:
-        """Wait until something in the sandbox listens on a TCP port, on whatever address.
+        """Wait until something in the sandbox listens on a TCP port, on any address.
 
-        Runs one command, a loop of the sandbox's `/bin/sh` that reads /proc/net/tcp, as `commands.run` does.
+        Runs one command as `commands.run` does: a loop of the sandbox's `/bin/sh` that reads /proc/net/tcp.
 
         Args:
             port: 1 to 65535.
@@ -680,66 +681,66 @@ class AsyncSandbox:
             wake: Whether to wake the sandbox if it is paused.
 
         Raises:
-            SandboxTimeoutError: Nothing listens there within `timeout_s`.
+            SandboxTimeoutError: Nothing listens on the port within `timeout_s`.
             CommandStartError: The sandbox has no `/bin/sh`.
         """
         await self.commands._wait_for_port(port, timeout_s, wake=wake)
 
     async def _activate(self) -> Opened:
-        # The server itself waits for what starts or resumes, not for what is being paused.
+        # The server itself waits while a sandbox starts or resumes, but not while it is pausing.
         is_pausing = self.status in (SandboxStatus.PAUSING, SandboxStatus.PAUSED)
         opened = await activate(self._client, self._usable_id, self._changed_at if is_pausing else None)
         self._note_change(SandboxStatus.ACTIVE)
         return opened
 
     async def _refresh(self, wake: bool) -> Access:
-        """Get what opens the sandbox anew."""
+        """Get a new access token."""
         if self.status == SandboxStatus.DELETED:
-            raise not_running(SandboxError("this handle has killed it"), self.id, SandboxStatus.DELETED)
+            raise not_running_error(SandboxError("this handle has killed it"), self.id, SandboxStatus.DELETED)
         if wake:
             opened = await self._activate()
         else:
             try:
                 opened = await get_one(self._client, self._usable_id)
             except NotFoundError as error:
-                raise not_running(error, self.id, SandboxStatus.DELETED) from error
+                raise not_running_error(error, self.id, SandboxStatus.DELETED) from error
         self._info = opened.info
         if opened.info.status != SandboxStatus.ACTIVE and not wake:
             refused = SandboxError(
-                f"it is {self.status}, and is not to be woken", action=f"reach sandbox {self.id}"
+                f"it is {self.status}, and wake is False", action=f"reach sandbox {self.id}"
             )
-            raise not_running(refused, self.id, self.status)
+            raise not_running_error(refused, self.id, self.status)
         if opened.access is None:
             raise SandboxError(
-                "the server gives no access token", action=f"reach sandbox {self.id}",
-                hint="the API key has to be allowed to write",
+                "the server returned no access token", action=f"reach sandbox {self.id}",
+                hint="the API key must have write permission",
             )  # fmt: skip
         return opened.access
 
     async def _change(
         self, send: Send[P, ApiError | R], operation: Operation[R, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Pause or resume it, as far as one request does."""
+        """Pause or resume the sandbox, as far as one request does."""
         try:
             return await self._client._call(send, operation, *args, **kwargs)
         except SandboxError as error:
             if error.code != "gone":
                 raise
-            raise not_running(error, self.id, SandboxStatus.FAILED) from error
+            raise not_running_error(error, self.id, SandboxStatus.FAILED) from error
 
-    async def _settled(
+    async def _call_until_settled(
         self, send: Send[P, ApiError | R], operation: Operation[R, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        return await settled(self._client, send, operation, self._changed_at, *args, **kwargs)
+        return await call_until_settled(self._client, send, operation, self._changed_at, *args, **kwargs)
 
-    def _told(self, error: ConflictError, status: SandboxStatus) -> SandboxError:
-        """Return the error that stands for a conflict, now that it is known where the sandbox stands."""
+    def _conflict_error(self, error: ConflictError, status: SandboxStatus) -> SandboxError:
+        """Return the error for a conflict, now that the sandbox's status is known."""
         if status == SandboxStatus.FAILED:
-            return not_running(error, self.id, status)
+            return not_running_error(error, self.id, status)
         error.hint = f"it is {status}"
         return error
 
-    def _hear(self, opened: Opened) -> None:
+    def _set_state(self, opened: Opened) -> None:
         self._info = opened.info
         if opened.access is not None:
             self._data.take(opened.access)
@@ -777,7 +778,7 @@ class AsyncSandboxes:
         preview_access: str | None = None,
         adopt_lost: bool = False,
     ) -> AsyncSandbox:
-        """Create a sandbox and return it when it runs: `AsyncSandbox.create` through this client."""
+        """Create a sandbox, and return it when it is running: `AsyncSandbox.create` through this client."""
         return await AsyncSandbox.create(
             name=name,
             from_template=from_template,
@@ -833,13 +834,13 @@ class AsyncSandboxes:
         sort: str | None = None,
         order: str | None = None,
     ) -> AsyncGenerator[SandboxInfo]:
-        """Go through the team's sandboxes, page by page: `AsyncSandbox.iter` through this client."""
+        """Iterate over the team's sandboxes: `AsyncSandbox.iter` through this client."""
         return AsyncSandbox.iter(
             metadata=metadata, status=status, q=q, sort=sort, order=order, client=self._client
         )
 
     async def kill_by_id(self, sandbox_id: str) -> None:
-        """End a sandbox for good by its id: `AsyncSandbox.kill_by_id` through this client."""
+        """Delete a sandbox by its id: `AsyncSandbox.kill_by_id` through this client."""
         await AsyncSandbox.kill_by_id(sandbox_id, client=self._client)
 
     async def update_by_id(

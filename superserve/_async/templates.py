@@ -1,4 +1,4 @@
-"""Templates: reusable base images, built once and then used to start any number of identical sandboxes."""
+"""Templates: images that are built once, and from which any number of identical sandboxes start."""
 
 import builtins
 import logging
@@ -57,11 +57,11 @@ _log = logging.getLogger("superserve")
 class AsyncTemplate(TemplateSnapshot):
     """A template of the authenticated team, or one of the system's.
 
-    Made by `create` and `connect`, not by calling the class. Its properties are what the server said at that moment and
-    never change; `get_info` asks again.
+    Get one from `create` or `connect`; the class is not meant to be called. Its properties are what the server said at
+    that moment, and never change; `get_info` asks the server again.
 
     Any call may raise AuthenticationError, RateLimitError, ServerError, SandboxConnectionError and SandboxTimeoutError;
-    methods name what else they raise. GET and DELETE are repeated as the client's `max_attempts` says, POST never is.
+    methods name the other errors. GET and DELETE are retried up to the client's `max_attempts`, POST never.
 
     Example:
         >>> from superserve import AsyncTemplate
@@ -87,7 +87,7 @@ class AsyncTemplate(TemplateSnapshot):
         super().__init__(info)
         self._client = client
         self._spec = spec
-        # The newest build that was started through this handle.
+        # The newest build that this handle started.
         self._started_build_id = started_build_id
         self._steps = steps
 
@@ -135,32 +135,32 @@ class AsyncTemplate(TemplateSnapshot):
         base_url: str | None = None,
         client: AsyncSuperserve | None = None,
     ) -> Self:
-        """Register a template and queue its first build; `wait_until_ready` waits for that.
+        """Create a template and queue its first build. `wait_until_ready` waits for the build.
 
-        Calls `createTemplate` (POST /templates), once: it is never repeated on its own. What is not given is not
-        sent, so that the server's defaults apply.
+        Calls `createTemplate` (POST /templates) once, without retries. Omitted arguments are not sent, so the server's
+        defaults apply.
 
         Args:
-            name: Unique in the team; lower-case letters, digits and `. _ / -`. Free again once the template is deleted.
+            name: Unique in the team; lower-case letters, digits and `. _ / -`. Deleting the template frees its name.
             from_: The OCI image to start from, such as `python:3.11`.
             vcpu: Virtual CPUs, 1 to 4; the server's default is 1.
             memory_mib: Memory in MiB, 256 to 4096; the server's default is 1024.
             disk_mib: Disk in MiB, 1024 to 8192; the server's default is 4096.
-            steps: What to do with the image, in order; dicts such as `{"run": "pip install numpy"}` and typed steps
-                such as `RunStep("pip install numpy")` may be mixed.
+            steps: The steps of the build, in order. Dicts such as `{"run": "pip install numpy"}` and typed steps such as
+                `RunStep("pip install numpy")` may be mixed.
             start_cmd: A process to start and keep running in the template.
-            ready_cmd: A command that succeeds once that process is ready; tried every 2 s.
-            spec: All of the above in one value, instead of them.
-            api_key: Instead of SUPERSERVE_API_KEY.
-            base_url: Instead of SUPERSERVE_BASE_URL.
-            client: Instead of the shared client for that key and address.
+            ready_cmd: A command that succeeds once that process is ready. The server tries it every 2 s.
+            spec: All of the above in one value, instead of the other arguments.
+            api_key: The API key. Default: SUPERSERVE_API_KEY.
+            base_url: The API's address. Default: SUPERSERVE_BASE_URL.
+            client: The client to use. Default: the shared client for that key and address.
 
         Raises:
-            ValidationError: An argument is wrong, or the server refused one.
-            SpecError: `spec` has mistakes: all of them, as `spec.check` tells them. It is a ValidationError.
+            ValidationError: An argument is invalid, or the server refused one.
+            SpecError: `spec` has errors: all that `spec.check` finds. SpecError is a ValidationError.
             ConflictError: The name is taken.
-            RateLimitError: Too many requests, builds or templates (see `code`).
-            SandboxError: Anything else went wrong; where the template may exist all the same, the message says so.
+            RateLimitError: There are too many requests, builds or templates (see `code`).
+            SandboxError: The call failed in another way. If the template may exist, the message says so.
 
         Example:
             >>> template = await AsyncTemplate.create(
@@ -211,17 +211,17 @@ class AsyncTemplate(TemplateSnapshot):
         base_url: str | None = None,
         client: AsyncSuperserve | None = None,
     ) -> Self:
-        """Load an existing template by its id, with `getTemplate`; names are found with `list`.
+        """Load an existing template by its id, with `getTemplate`. `get_by_name` loads one by its name.
 
         Args:
             template_id: The template's id.
-            api_key: Instead of SUPERSERVE_API_KEY.
-            base_url: Instead of SUPERSERVE_BASE_URL.
-            client: Instead of the shared client for that key and address.
+            api_key: The API key. Default: SUPERSERVE_API_KEY.
+            base_url: The API's address. Default: SUPERSERVE_BASE_URL.
+            client: The client to use. Default: the shared client for that key and address.
 
         Raises:
             ValidationError: `template_id` cannot be an id.
-            NotFoundError: There is no such template, or it is another team's.
+            NotFoundError: The template does not exist, or belongs to another team.
         """
         checked_id = _arguments.identifier("template_id", template_id)
         used = client_for(client, api_key=api_key, base_url=base_url)
@@ -239,10 +239,10 @@ class AsyncTemplate(TemplateSnapshot):
         """Return the team's templates and the system's, newest first, with `listTemplates`.
 
         Args:
-            name_prefix: Only those whose name begins exactly so; by default all.
-            api_key: Instead of SUPERSERVE_API_KEY.
-            base_url: Instead of SUPERSERVE_BASE_URL.
-            client: Instead of the shared client for that key and address.
+            name_prefix: Only templates whose name starts with this text. Default: all.
+            api_key: The API key. Default: SUPERSERVE_API_KEY.
+            base_url: The API's address. Default: SUPERSERVE_BASE_URL.
+            client: The client to use. Default: the shared client for that key and address.
 
         Raises:
             ValidationError: `name_prefix` is not a string.
@@ -265,21 +265,21 @@ class AsyncTemplate(TemplateSnapshot):
         base_url: str | None = None,
         client: AsyncSuperserve | None = None,
     ) -> None:
-        """Delete a template by its id, with `deleteTemplate`; if there is none, that is fine too.
+        """Delete a template by its id, with `deleteTemplate`. It is not an error if there is none.
 
-        Templates of other teams and of the system count as missing: nothing happens to them.
+        Templates of other teams and of the system count as missing: they are not deleted.
 
-        The server may take 30 s to answer: the client's `timeout_s` counts on top of that.
+        The server may need 30 s: the call gets the client's `timeout_s` plus 30 s.
 
         Args:
             template_id: The template's id.
-            api_key: Instead of SUPERSERVE_API_KEY.
-            base_url: Instead of SUPERSERVE_BASE_URL.
-            client: Instead of the shared client for that key and address.
+            api_key: The API key. Default: SUPERSERVE_API_KEY.
+            base_url: The API's address. Default: SUPERSERVE_BASE_URL.
+            client: The client to use. Default: the shared client for that key and address.
 
         Raises:
             ValidationError: `template_id` cannot be an id.
-            ConflictError: A sandbox that is not destroyed still uses it, or a build of it is going on.
+            ConflictError: A sandbox that is not destroyed still uses the template, or one of its builds is running.
         """
         checked_id = _arguments.identifier("template_id", template_id)
         await _delete(client_for(client, api_key=api_key, base_url=base_url), checked_id)
@@ -295,17 +295,17 @@ class AsyncTemplate(TemplateSnapshot):
     ) -> Self:
         """Load an existing template by its exact name, the team's own before the system's, with `listTemplates`.
 
-        Where both have one of that name, it asks once more, to tell them apart.
+        If both have a template with that name, a second request tells them apart.
 
         Args:
             name: The whole name.
-            api_key: Instead of SUPERSERVE_API_KEY.
-            base_url: Instead of SUPERSERVE_BASE_URL.
-            client: Instead of the shared client for that key and address.
+            api_key: The API key. Default: SUPERSERVE_API_KEY.
+            base_url: The API's address. Default: SUPERSERVE_BASE_URL.
+            client: The client to use. Default: the shared client for that key and address.
 
         Raises:
-            ValidationError: `name` cannot be a name.
-            NotFoundError: There is no template of that name.
+            ValidationError: `name` cannot be a template name.
+            NotFoundError: No template has that name.
 
         Example:
             >>> created = await AsyncTemplate.create(name="my-env", from_="python:3.11")
@@ -328,17 +328,17 @@ class AsyncTemplate(TemplateSnapshot):
         base_url: str | None = None,
         client: AsyncSuperserve | None = None,
     ) -> Plan:
-        """Return what `ensure` would do for a spec, and why; nothing is written.
+        """Return what `ensure` would do for a spec, and why. Changes nothing.
 
-        Looks for the template with `listTemplates` (see `get_by_name`) and for its newest build with
-        `listTemplateBuilds`. A template is what a spec says if its build has the spec's hash, and the resources that
-        the spec names; those that it leaves open are not compared.
+        Finds the template with `listTemplates` (see `get_by_name`), and its newest build with `listTemplateBuilds`. A
+        template matches a spec if its build has the spec's hash, and if it has the resources that the spec names.
+        Resources that the spec leaves out are not compared.
 
         Args:
             spec: The spec.
-            api_key: Instead of SUPERSERVE_API_KEY.
-            base_url: Instead of SUPERSERVE_BASE_URL.
-            client: Instead of the shared client for that key and address.
+            api_key: The API key. Default: SUPERSERVE_API_KEY.
+            base_url: The API's address. Default: SUPERSERVE_BASE_URL.
+            client: The client to use. Default: the shared client for that key and address.
 
         Raises:
             SpecError: The spec has errors: all of them.
@@ -367,29 +367,29 @@ class AsyncTemplate(TemplateSnapshot):
         base_url: str | None = None,
         client: AsyncSuperserve | None = None,
     ) -> Self:
-        """Return the template that a spec describes: created, built again, or as it is, whatever is needed.
+        """Return the template that a spec describes. It is created, built again, or used as it is.
 
-        Makes a plan (see `plan`), and carries it out: `createTemplate`, `createTemplateBuild`, or, to replace a template
-        that differs, `cancelTemplateBuild` for a build of it that is going on, `deleteTemplate` and `createTemplate`. A
-        template that sandboxes use is not deleted: the service refuses that. Then `wait_until_ready`. Processes that do this
-        at the same time end up with the same template: who was late makes another plan, up to five times.
+        Makes a plan (see `plan`), and carries it out with `createTemplate` or `createTemplateBuild`, or replaces a template
+        that differs: with `cancelTemplateBuild` for a running build, `deleteTemplate` and `createTemplate`. The service
+        refuses to delete a template that sandboxes use. Then calls `wait_until_ready`. Processes that do this at the same
+        time end up with the same template: the slower one makes a new plan, up to five times.
 
         Args:
             spec: The spec.
             wait: Whether to wait until the template is ready. Default True.
-            on_plan: Called with each plan before it is carried out, a plain function; what it raises stops that.
-            on_log: Called for each event of the log of the build that is waited for, such as `print_log()`.
+            on_plan: A plain function, called with each plan before it is carried out. An exception stops the plan.
+            on_log: Called for each log event of the build that is waited for, such as `print_log()`.
             poll_interval_s: Seconds between polls of the build, more than 0. Default 2.
-            timeout_s: Seconds after which to stop waiting for the build; by default there is no such bound.
-            api_key: Instead of SUPERSERVE_API_KEY.
-            base_url: Instead of SUPERSERVE_BASE_URL.
-            client: Instead of the shared client for that key and address.
+            timeout_s: Seconds after which to stop waiting for the build. Default: no limit.
+            api_key: The API key. Default: SUPERSERVE_API_KEY.
+            base_url: The API's address. Default: SUPERSERVE_BASE_URL.
+            client: The client to use. Default: the shared client for that key and address.
 
         Raises:
             SpecError: The spec has errors: all of them.
-            ConflictError: A template that differs is in use, or it cannot be told whether it differs.
+            ConflictError: A template that differs is in use, or it is not known whether it differs.
             BuildError: The build failed.
-            RateLimitError: Too many requests, builds or templates (see `code`).
+            RateLimitError: There are too many requests, builds or templates (see `code`).
 
         Example:
             >>> spec = TemplateSpec(name="my-env", from_="python:3.11").run("make")
@@ -430,26 +430,26 @@ class AsyncTemplate(TemplateSnapshot):
         base_url: str | None = None,
         client: AsyncSuperserve | None = None,
     ) -> BuildSummary:
-        """Do for many specs what `ensure` does for one, as many at a time as the team may; return what became of each.
+        """Do for many specs what `ensure` does for one, as many at once as the team may; return the outcome of each.
 
-        Each spec makes the requests of `ensure`; running builds are polled with `getTemplateBuild`. How many builds the
-        team may have at a time is learned from the service's refusal (429 `too_many_builds`). One that fails does not
-        stop the others. When this is interrupted, the error's notes name the builds that go on.
+        Each spec makes the requests of `ensure`. Running builds are polled with `getTemplateBuild`. How many builds a team
+        may run at once shows when the service refuses one (429 `too_many_builds`). A build that fails does not stop the
+        others. If the call is interrupted, the error's notes name the builds that are still running.
 
         Args:
-            specs: The specs; names may not be doubled.
-            concurrency: At most so many builds at a time; by default as many as the service takes.
-            wait_for_slot: Whether to wait for a free slot where the team has no more builds at a time. Default True.
-            slot_timeout_s: Seconds to wait for a slot while none of the running builds are this call's. Default 1800.
-            on_outcome: Called with the outcome of each spec as it ends, a plain function.
+            specs: The specs. Each needs a different name.
+            concurrency: The most builds to run at once. Default: as many as the service accepts.
+            wait_for_slot: Whether to wait for a free slot when the team may run no more builds. Default True.
+            slot_timeout_s: Seconds to wait for a slot while this call has no running build. Default 1800.
+            on_outcome: A plain function, called with the outcome of each spec as it ends.
             poll_interval_s: Seconds between rounds of polls, more than 0. Default 2.
-            api_key: Instead of SUPERSERVE_API_KEY.
-            base_url: Instead of SUPERSERVE_BASE_URL.
-            client: Instead of the shared client for that key and address.
+            api_key: The API key. Default: SUPERSERVE_API_KEY.
+            base_url: The API's address. Default: SUPERSERVE_BASE_URL.
+            client: The client to use. Default: the shared client for that key and address.
 
         Raises:
             SpecError: Specs have errors: all of them, of all specs; nothing was sent.
-            ValidationError: Two specs have the same name, or an argument is wrong.
+            ValidationError: Two specs have the same name, or an argument is invalid.
 
         Example:
             >>> base = TemplateSpec(name="a", from_="python:3.11")
@@ -485,22 +485,22 @@ class AsyncTemplate(TemplateSnapshot):
         base_url: str | None = None,
         client: AsyncSuperserve | None = None,
     ) -> builtins.list[PruneOutcome]:
-        """Delete templates of the team that are no longer needed; by default only tell which those are.
+        """Delete templates of the team that are no longer needed. By default, only return which these are.
 
-        Looks with `listTemplates`, and deletes with `deleteTemplate`. Templates that sandboxes use, or that are being
-        built, stay: their outcome has the ConflictError.
+        Finds templates with `listTemplates`, and deletes them with `deleteTemplate`. A template that sandboxes use, or that is
+        being built, stays: its outcome has the ConflictError.
 
         Args:
-            name_prefix: Only those whose name begins so.
+            name_prefix: Only templates whose name starts with this text.
             keep: How many of the newest to keep, by the time of their last build.
-            older_than: Only those last built (or created, if never built) longer ago than this.
+            older_than: Only templates whose last build (or creation, if never built) is longer ago than this.
             dry_run: Whether to delete nothing. Default True.
-            api_key: Instead of SUPERSERVE_API_KEY.
-            base_url: Instead of SUPERSERVE_BASE_URL.
-            client: Instead of the shared client for that key and address.
+            api_key: The API key. Default: SUPERSERVE_API_KEY.
+            base_url: The API's address. Default: SUPERSERVE_BASE_URL.
+            client: The client to use. Default: the shared client for that key and address.
 
         Raises:
-            ValidationError: None of the first three is given, or one is wrong.
+            ValidationError: None of the first three arguments is given, or one is invalid.
 
         Example:
             >>> for name in ("ci-1", "ci-2"):
@@ -524,7 +524,7 @@ class AsyncTemplate(TemplateSnapshot):
         """Return the template as it is now, with `getTemplate`. This object's own properties stay as they are.
 
         Raises:
-            NotFoundError: It has been deleted.
+            NotFoundError: The template has been deleted.
         """
         return await _get(self._client, self._usable_id)
 
@@ -540,32 +540,33 @@ class AsyncTemplate(TemplateSnapshot):
     ) -> TemplateInfo:
         """Wait until a build has ended, and return the template as it is then. This handle's own properties don't change.
 
-        Polls `getTemplateBuild`, whose answer alone decides, and at the end asks for the template with `getTemplate`,
-        at the same interval until its row says ready too, for at most 10 s. With `on_log` it reads the log, with
-        `streamTemplateBuildLogs`, which never decides, delays by more than 5 s, or fails the wait. Where neither
-        `build_id` nor the latest build is known, it first asks for that with `listTemplateBuilds`.
+        Polls `getTemplateBuild`, which alone decides. Then reads the template with `getTemplate`, at the same interval until
+        its row is ready too, for at most 10 s. With `on_log` it also reads the log, with `streamTemplateBuildLogs`; the log
+        never decides, never fails the wait, and delays it by at most 5 s. If neither `build_id` nor the latest build is
+        known, it first looks for the newest build with `listTemplateBuilds`.
 
-        A poll that fails in a way that may pass is made again. Without `timeout_s` the wait ends with the build, which
-        the platform limits to about half an hour, or after 60 s without an answer to a poll.
+        A failed poll that may pass is repeated. Without `timeout_s` the wait ends with the build, which the platform limits
+        to about half an hour, or after 60 s without an answer to a poll.
 
-        A ready template whose builds are not shown to you (the system's) is returned as it is.
+        A ready template whose builds you may not see (one of the system's) is returned as it is.
 
         Args:
             on_log: Called for each event of the log, in the caller's own thread or task. A coroutine function
-                (AsyncTemplate only) is awaited. What it raises ends the wait and is raised.
-            poll_interval_s: Seconds between polls, more than 0; they are spread out by a tenth. Default 2.
-            timeout_s: Seconds after which to give up. The build goes on, and the error says how to wait again.
-            build_id: The build to wait for; by default the newest that this handle started, else `latest_build_id`,
-                else the newest of `list_builds`.
-            log_tail: Whether to read the log of a build that has failed, once and for at most 2 s, for the error's
-                `log_tail`. With `on_log` that has the last lines given to it anyway.
-            cancel_on_interrupt: Whether to cancel the build (with `cancelTemplateBuild`, for at most 5 s) when the wait is
-                interrupted (Ctrl-C, a cancelled task, an error of the callback's) or times out.
+                (AsyncTemplate only) is awaited. An exception ends the wait and is raised.
+            poll_interval_s: Seconds between polls, more than 0, varied by up to 10 %. Default 2.
+            timeout_s: Seconds after which to give up. The build goes on, and the error says how to wait again. Default: no
+                limit.
+            build_id: The build to wait for. Default: the newest that this handle started, else `latest_build_id`, else
+                the newest of `list_builds`.
+            log_tail: Whether to read the log of a failed build, once and for at most 2 s, for the error's `log_tail`. With
+                `on_log` the error always has the last lines.
+            cancel_on_interrupt: Whether to cancel the build (with `cancelTemplateBuild`, for at most 5 s) if the wait is
+                interrupted (Ctrl-C, a cancelled task, an exception of the callback) or times out.
 
         Raises:
             BuildError: The build failed.
             BuildCancelledError: The build was cancelled.
-            SandboxTimeoutError: `timeout_s` is over.
+            SandboxTimeoutError: `timeout_s` has passed.
             NotFoundError: The build does not exist.
             SandboxError: There was no answer to a poll for 60 s, or the template has never had a build.
 
@@ -602,21 +603,21 @@ class AsyncTemplate(TemplateSnapshot):
         """Call `on_event` for each event of a build's log, from its start, until the server says that it is finished.
 
         Reads `streamTemplateBuildLogs` and nothing else. It also returns when the server closes the log without an error.
-        When the connection breaks, or the server is busy (429, 502, 503, 504), it asks again, and what the server replays
-        is left out; after three attempts without anything new it gives up. The end of the log is not the end of the
-        build: `wait_until_ready` waits for that.
+        If the connection breaks, or the server is busy (429, 502, 503, 504), it opens the log again and skips the events
+        that the server replays. After three attempts without a new event it gives up. The end of the log is not the end of
+        the build: `wait_until_ready` waits for that.
 
         Args:
-            on_event: Called for each event. A coroutine function (AsyncTemplate only) is awaited. What it raises ends
-                the reading and is raised.
-            build_id: Whose log; by default the newest build that this handle started, else `latest_build_id`.
-            idle_timeout_s: Seconds without an event after which to give up; by default there is no such bound, as a step
-                may be silent for many minutes.
+            on_event: Called for each event. A coroutine function (AsyncTemplate only) is awaited. An exception ends the
+                reading and is raised.
+            build_id: The build. Default: the newest that this handle started, else `latest_build_id`.
+            idle_timeout_s: Seconds without an event after which to give up. Default: no limit, because a step may be silent
+                for many minutes.
 
         Raises:
-            SandboxError: It isn't known which build, or the log cannot be read.
+            SandboxError: It is not known which build to read, or the log cannot be read.
             NotFoundError: The build does not exist.
-            SandboxTimeoutError: Nothing has come for `idle_timeout_s`.
+            SandboxTimeoutError: There was no event for `idle_timeout_s`.
 
         Example:
             >>> template = await AsyncTemplate.create(name="my-env", from_="python:3.11", steps=[{"run": "echo hi"}])
@@ -633,7 +634,7 @@ class AsyncTemplate(TemplateSnapshot):
     def iter_build_logs(
         self, *, build_id: str | None = None, idle_timeout_s: float | None = None
     ) -> AsyncGenerator[BuildLogEvent]:
-        """Return an iterator of each event of a build's log, as `stream_build_logs` hands them over, with the same arguments.
+        """Return an iterator over the events of a build's log. Arguments and events are those of `stream_build_logs`.
 
         Close it (`contextlib.aclosing`) to stop reading early.
 
@@ -644,16 +645,16 @@ class AsyncTemplate(TemplateSnapshot):
             ...         print(event.text)
             hi
         """
-        return _each(self._read_log(build_id, idle_timeout_s))
+        return _flatten(self._read_log(build_id, idle_timeout_s))
 
     async def rebuild(self) -> TemplateBuildInfo:
-        """Queue a new build, or return the one that is going on already, with `createTemplateBuild`.
+        """Queue a new build, or return the one that is already running, with `createTemplateBuild`.
 
-        `wait_until_ready` then waits for it. It is sent once, not repeated on its own.
+        Sent once, without retries. `wait_until_ready` waits for the build.
 
         Raises:
-            NotFoundError: The template is deleted, or the system's.
-            RateLimitError: Too many requests, or too many builds at once (see `code`).
+            NotFoundError: The template is deleted, or one of the system's.
+            RateLimitError: There are too many requests, or too many builds at once (see `code`).
         """
         build = await self._client._call(
             create_template_build.asyncio_detailed,
@@ -668,7 +669,7 @@ class AsyncTemplate(TemplateSnapshot):
         """Return the template's recent builds, newest first, with `listTemplateBuilds`; none for the system's templates.
 
         Args:
-            limit: At most so many, from 1; the server never returns more than its own limit (20), the default.
+            limit: The most builds to return, at least 1. Default: the server's own limit (20), which is also its maximum.
 
         Raises:
             ValidationError: `limit` is not an integer of at least 1.
@@ -702,7 +703,7 @@ class AsyncTemplate(TemplateSnapshot):
         )
 
     async def cancel_build(self, build_id: str) -> None:
-        """Cancel a build, with `cancelTemplateBuild`; one that has ended, or does not exist, is fine too.
+        """Cancel a build, with `cancelTemplateBuild`. It is not an error if it has ended, or does not exist.
 
         Args:
             build_id: The build's id.
@@ -711,7 +712,7 @@ class AsyncTemplate(TemplateSnapshot):
             ValidationError: `build_id` cannot be an id.
         """
         checked_id = _arguments.identifier("build_id", build_id)
-        await _unless_gone(
+        await _ignore_missing(
             self._client,
             cancel_template_build.asyncio_detailed,
             builds.cancel_build(self._usable_id, checked_id),
@@ -724,16 +725,16 @@ class AsyncTemplate(TemplateSnapshot):
         """Return the handle of one build, without asking the server.
 
         Args:
-            build_id: Which; by default the newest that this handle started, else `latest_build_id`.
+            build_id: The build. Default: the newest that this handle started, else `latest_build_id`.
 
         Raises:
             ValidationError: `build_id` cannot be an id.
-            SandboxError: It isn't known which build; `latest_build` asks for it.
+            SandboxError: It is not known which build. `latest_build` asks the server.
         """
         found = self._find_build(build_id)
         if found is None:
             raise SandboxError(
-                f"template {self._show(self.id)} does not tell its latest build: latest_build() asks for it"
+                f"template {self._show(self.id)} does not name its latest build: call latest_build()"
             )
         return AsyncBuild(self, found)
 
@@ -741,7 +742,7 @@ class AsyncTemplate(TemplateSnapshot):
         """Return the handle of the template's newest build, with `listTemplateBuilds`.
 
         Raises:
-            NotFoundError: There is none, or it is not shown to this team, as those of the system's templates are.
+            NotFoundError: The template has no build, or this team may not see it, as with the system's templates.
         """
         builds = await self.list_builds(limit=1)
         if not builds:
@@ -749,12 +750,12 @@ class AsyncTemplate(TemplateSnapshot):
         return AsyncBuild(self, _arguments.usable_id("build_id", builds[0].id))
 
     async def delete(self) -> None:
-        """Delete the template, with `deleteTemplate`; if it is gone already, that is fine too.
+        """Delete the template, with `deleteTemplate`. It is not an error if it is already gone.
 
-        The server may take 30 s to answer: the client's `timeout_s` counts on top of that.
+        The server may need 30 s: the call gets the client's `timeout_s` plus 30 s.
 
         Raises:
-            ConflictError: A sandbox that is not destroyed still uses it, or a build of it is going on.
+            ConflictError: A sandbox that is not destroyed still uses the template, or one of its builds is running.
         """
         await _delete(self._client, self._usable_id)
 
@@ -801,7 +802,7 @@ class AsyncTemplate(TemplateSnapshot):
         build = self._find_build(build_id)
         if build is None:
             raise SandboxError(
-                f"template {self._show(self.id)} does not tell its latest build: pass build_id=, list_builds() has the ids"
+                f"template {self._show(self.id)} does not name its latest build: pass build_id=, list_builds() has the ids"
             )
         return AsyncBuildLog(self._client, self._usable_id, build).read(idle_s)
 
@@ -840,8 +841,8 @@ class AsyncTemplates:
         ready_cmd: str | None = None,
         spec: "TemplateSpec | None" = None,
     ) -> AsyncTemplate:
-        """Register a template and queue its first build: `AsyncTemplate.create` through this client."""
-        # Either half of them is what `create` takes; it tells a mixture.
+        """Create a template and queue its first build: `AsyncTemplate.create` through this client."""
+        # `create` takes either half of these, and refuses a mixture.
         given: dict[str, Any] = {
             "name": name,
             "from_": from_,
@@ -885,7 +886,7 @@ class AsyncTemplates:
         poll_interval_s: float = 2.0,
         timeout_s: float | None = None,
     ) -> AsyncTemplate:
-        """Return the template that a spec describes, made if need be; see `AsyncTemplate.ensure`."""
+        """Return the template that a spec describes; see `AsyncTemplate.ensure`."""
         return await AsyncTemplate.ensure(
             spec,
             wait=wait,
@@ -931,7 +932,7 @@ class AsyncTemplates:
         )
 
 
-async def _each(batches: AsyncGenerator[builtins.list[BuildLogEvent]]) -> AsyncGenerator[BuildLogEvent]:
+async def _flatten(batches: AsyncGenerator[builtins.list[BuildLogEvent]]) -> AsyncGenerator[BuildLogEvent]:
     async with aclosing(batches):
         async for events in batches:
             for event in events:
@@ -945,7 +946,7 @@ async def _get(client: AsyncSuperserve, template_id: str) -> TemplateInfo:
 
 
 async def _delete(client: AsyncSuperserve, template_id: str) -> None:
-    await _unless_gone(
+    await _ignore_missing(
         client,
         delete_template.asyncio_detailed,
         templates.delete_template(template_id),
@@ -954,17 +955,17 @@ async def _delete(client: AsyncSuperserve, template_id: str) -> None:
     )
 
 
-async def _unless_gone(
+async def _ignore_missing(
     owner: AsyncSuperserve,
     send: Send[P, ApiError | R],
     operation: Operation[R, None],
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> None:
-    """Make a call that takes something away; that it is not there is what was wanted."""
+    """Make a call that removes something. It is not an error if that does not exist."""
     try:
         await owner._call(send, operation, *args, **kwargs)
     except NotFoundError as error:
         if error.code is None:
-            # The API's own has a code: there may be no API at this address.
-            _log.warning("%s; taken for success. Is %s the address of the API?", error, owner.base_url)
+            # The API's own 404 has a code. Without one, this may not be the API's address.
+            _log.warning("%s; this counts as success. Is %s the address of the API?", error, owner.base_url)

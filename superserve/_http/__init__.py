@@ -1,1 +1,1 @@
-"""How this package speaks HTTP: planes, connections, retries, and what an answer means."""
+"""HTTP for this package: planes, connections, retries, and the meaning of each answer."""

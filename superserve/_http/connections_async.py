@@ -1,4 +1,4 @@
-"""The connections of one client, the async half. `connections_sync` has the same names."""
+"""The connections of one client: the async half. `connections_sync` has the same names."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ LoopPool = tuple[httpcore.AsyncConnectionPool, asyncio.Semaphore, AsyncGenerator
 
 
 class Connections:
-    """One pool an event loop, made when it is first needed, closed with the loop; none once `is_closed`."""
+    """One pool for each event loop, made on first use and closed with the loop. There is none once `is_closed`."""
 
     def __init__(
         self, make_pool: Callable[[int], httpcore.AsyncConnectionPool], calls_at_once: int = CALLS_AT_ONCE
@@ -28,40 +28,40 @@ class Connections:
         )
 
     def pool(self) -> httpcore.AsyncConnectionPool:
-        """Return the pool to use here and now."""
-        return self._here()[0]
+        """Return the pool of the running event loop."""
+        return self._loop_pool()[0]
 
     @contextlib.asynccontextmanager
     async def lease(self, _deadline: float) -> AsyncIterator[None]:
-        """Hold the pool for one call, once it is its turn."""
-        async with self._here()[1]:
+        """Hold a slot of the pool for one call; wait until one is free."""
+        async with self._loop_pool()[1]:
             yield
 
     async def aclose(self) -> None:
-        """Close the connections of the running event loop; further calls are refused, in every loop."""
+        """Close the connections of the running event loop. Later calls are refused in every loop."""
         self.is_closed = True
-        # Another kind of event loop has no connections in it.
+        # Under another kind of event loop there are no connections to close.
         with contextlib.suppress(RuntimeError):
             if found := self._of_loop.pop(asyncio.get_running_loop(), None):
                 await found[2].aclose()
-                # Calls may have gone on since that was closed with the loop.
+                # A call may have used the pool after the loop's shutdown closed it.
                 await found[0].aclose()
 
-    def _here(self) -> LoopPool:
+    def _loop_pool(self) -> LoopPool:
         if self.is_closed:
             raise SandboxError("this client is closed; make another")
         loop = running_loop()
         found = self._of_loop.get(loop)
         if found is None:
-            # Connections keep their loop alive: those of one that was closed without being shut down are let go here.
-            # Not by iterating: other threads may make and close loops meanwhile.
+            # A pool keeps its event loop alive. Drop the pools of loops that were closed without being shut down.
+            # Copy the references first: other threads may open and close loops during the iteration.
             for reference in self._of_loop.keyrefs():
                 if (other := reference()) is not None and other.is_closed():
                     self._of_loop.pop(other, None)
             pool = self._make_pool(CALLS_AT_ONCE)
             turns = asyncio.Semaphore(self._calls_at_once)
             found = self._of_loop[loop] = (pool, turns, _close_with_the_loop(pool))
-            # Run it to its yield: an event loop that shuts down closes the generators that have begun.
+            # Run it to its yield: when an event loop shuts down, it closes the async generators that have started.
             with contextlib.suppress(StopIteration):
                 found[2].__anext__().send(None)
         return found

@@ -1,4 +1,4 @@
-"""What the environment says of the network: proxies and certificates."""
+"""Network settings from the environment: proxies and certificates."""
 
 import functools
 import importlib.util
@@ -20,12 +20,12 @@ _PORTS = range(1, 65536)
 
 @attrs.frozen
 class Proxy:
-    """A proxy, and the variable that names it.
+    """A proxy, and the environment variable that names it.
 
     Attributes:
-        variable: Where its address comes from.
-        url: Its address, without user name and password.
-        auth: Those, if the address has any.
+        variable: The environment variable.
+        url: The address, without user name and password.
+        auth: User name and password, if the address has them.
     """
 
     variable: str
@@ -37,12 +37,12 @@ class Proxy:
 
 
 def find_proxy(url: httpx.URL) -> Proxy | None:
-    """Return the proxy through which an address is reached, or None.
+    """Return the proxy for an address, or None.
 
-    This machine itself is reached without one, whatever the environment says.
+    Connections to this machine never use a proxy.
 
     Raises:
-        SandboxError: The environment names one that cannot be used.
+        SandboxError: The environment names a proxy that cannot be used.
     """
     if is_loopback(url.host):
         return None
@@ -65,35 +65,35 @@ def is_loopback(host: str) -> bool:
 
 
 def ssl_context() -> ssl.SSLContext:
-    """Return the TLS context for the certificates that the environment names now.
+    """Return the TLS context for the certificates that the environment names at present.
 
     Raises:
-        SandboxError: They cannot be read.
+        SandboxError: The certificates cannot be read.
     """
     named = {variable: value for variable in _CERTIFICATES if (value := os.environ.get(variable))}
     for variable, value in named.items():
         if not Path(value).exists():
             raise SandboxError(
-                f"{variable}: there is no {value!r}; name one that exists, or unset {variable}"
+                f"{variable}: {value!r} does not exist; name a path that exists, or unset {variable}"
             )
     try:
         stamps = tuple((variable, value, Path(value).stat().st_mtime_ns) for variable, value in named.items())
         return _ssl_context(stamps)
     except (OSError, ssl.SSLError) as error:
         source = " and ".join(named) or "the installed certificates"
-        raise SandboxError(f"{source}: cannot be read as certificates: {error}") from error
+        raise SandboxError(f"{source}: cannot read the certificates: {error}") from error
 
 
-# One for all clients: reading the certificates takes longer than a call.
+# Shared by all clients: reading the certificates takes longer than a call.
 @functools.lru_cache(maxsize=8)
-def _ssl_context(stamps: tuple[tuple[str, str, int], ...]) -> ssl.SSLContext:  # noqa: ARG001 - what is remembered by
+def _ssl_context(stamps: tuple[tuple[str, str, int], ...]) -> ssl.SSLContext:  # noqa: ARG001 - the cache's key
     return httpx.create_ssl_context()
 
 
 def _read_proxy(variable: str, address: str) -> Proxy:
-    # Not shown, nor what is wrong with it: it may hold a password.
+    # The message shows neither the address nor what is wrong with it: the address may hold a password.
     refusal = SandboxError(
-        f"{variable}: cannot be read as the address of a proxy; expected something like http://proxy.example:3128"
+        f"{variable}: not a valid proxy address; expected something like http://proxy.example:3128"
     )
     try:
         url = httpx.URL(address if "://" in address else f"http://{address}")
@@ -110,7 +110,7 @@ def _read_proxy(variable: str, address: str) -> Proxy:
 
 
 def _is_exempt(host: str, port: int, no_proxy: str) -> bool:
-    """Whether NO_PROXY names a host: by name, domain, address or network, with or without a port, or `*`."""
+    """Whether NO_PROXY names a host: by name, domain, address or network, with or without a port, or by `*`."""
     return any(_matches(entry.strip().lower(), host.lower(), port) for entry in no_proxy.split(","))
 
 
@@ -123,6 +123,6 @@ def _matches(entry: str, host: str, port: int) -> bool:
             name.replace("[", "").replace("]", ""), strict=False
         )
     except ValueError:
-        # One of them is a name. An entry that cannot be read matches nothing.
+        # One of the two is a name. An entry that cannot be parsed matches nothing.
         domain = name.removeprefix("*").removeprefix(".")
         return name == "*" or host == domain or (bool(domain) and host.endswith(f".{domain}"))

@@ -1,4 +1,4 @@
-"""The event loop that asynchronous calls are made in."""
+"""The event loop in which asynchronous calls are made."""
 
 import asyncio
 
@@ -8,10 +8,10 @@ from superserve.errors import SandboxError
 
 
 def running_loop() -> asyncio.AbstractEventLoop:
-    """Return the event loop that runs here.
+    """Return the running event loop.
 
     Raises:
-        SandboxError: There is none, or one of another kind.
+        SandboxError: There is none, or it is not asyncio's.
     """
     try:
         return asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""What begins anew in a forked process."""
+"""Starting over in a forked process."""
 
 import os
 import weakref
@@ -6,19 +6,19 @@ from typing import Final, Protocol
 
 
 class Beginner(Protocol):
-    """Holds what a forked process must not share with its parent."""
+    """An object whose state a forked process must not share with its parent."""
 
     def begin(self) -> object:
-        """Begin anew, and return what was there."""
+        """Start over, and return the old state."""
 
 
 def begin_after_fork(beginner: Beginner) -> None:
-    """Have an object begin anew in each forked process, as long as it lives."""
+    """Make an object start over in each forked process, for as long as the object lives."""
     _beginners.add(beginner)
 
 
 def _begin_all() -> None:
-    # Kept: to close the parent's connections would wait for locks of its threads, and end its TLS sessions.
+    # Keep the parent's connections: closing them would wait for locks of its threads and end its TLS sessions.
     _inherited.extend(beginner.begin() for beginner in _beginners)
 
 

@@ -1,4 +1,4 @@
-"""A plane: one address of the service and the secret that opens it. Secrets never cross from one plane to another."""
+"""A plane: one address of the service with the secret for it. A secret is never sent to the other plane."""
 
 import functools
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 @attrs.frozen(eq=False)
 class Access:
-    """What opens one sandbox for a while; two that say the same are still two.
+    """The temporary access to one sandbox. Two objects with the same values are still different.
 
     Attributes:
         token: The access token.
-        hint: What saves the server a look-up; advice only.
+        hint: The value of a header that saves the server a look-up. It is optional.
     """
 
     token: str = attrs.field(repr=False)
@@ -29,15 +29,15 @@ class Access:
 
 @attrs.frozen
 class Plane:
-    """Where requests go, what they are authenticated with, and how errors speak of both.
+    """Where requests go, how they are authenticated, and how errors name both.
 
     Attributes:
-        base_url: The address, without a slash at its end.
+        base_url: The address, without a slash at the end.
         header: The header that carries the secret.
         secret: The secret.
-        redactor: Takes the secret out of what is shown.
-        setting: The setting to change when the address is wrong.
-        others: Other headers that go with it.
+        redactor: Removes the secret from texts that are shown.
+        setting: The setting to change if the address is wrong. Errors name it.
+        others: Other headers to send with the secret.
     """
 
     base_url: str
@@ -48,19 +48,19 @@ class Plane:
     others: Mapping[str, str] = attrs.field(default=_NONE, repr=False)
 
     def authenticate(self, request: httpx.Request) -> None:
-        """Add the secret to a request of this plane; one that leads elsewhere goes without."""
+        """Add the secret to a request of this plane. A request to any other address gets none."""
         url, own = request.url, self.locate("/")
         if (url.host, url.scheme, url.port) == (own.host, own.scheme, own.port):
             request.headers[self.header] = self.secret
             request.headers.update(self.others)
 
     def locate(self, path: str) -> httpx.URL:
-        """Return the address of a path."""
+        """Return the URL of a path on this plane."""
         return _absolute_url(self.base_url, path)
 
 
 def control_plane(config: Config) -> Plane:
-    """Return the plane of templates and builds, which the API key opens."""
+    """Return the control plane: templates, builds and sandboxes, with the API key."""
     return Plane(
         config.base_url,
         "X-API-Key",
@@ -71,7 +71,7 @@ def control_plane(config: Config) -> Plane:
 
 
 def data_plane(config: Config, sandbox_id: str, access: Access, redactor: Redactor) -> Plane:
-    """Return the plane of what goes on inside a sandbox, which its access token opens."""
+    """Return the data plane of one sandbox: its commands and files, with its access token."""
     others = {"X-Superserve-Sandbox-Id": sandbox_id}
     if access.hint is not None:
         others["X-Superserve-Routing-Hint"] = access.hint
@@ -85,7 +85,7 @@ def data_plane(config: Config, sandbox_id: str, access: Access, redactor: Redact
     )
 
 
-# httpx parses an address twice a request, which takes longer than all that this package adds.
+# httpx parses each URL twice, which takes longer than everything that this package adds to a call.
 @functools.lru_cache(maxsize=1024)
 def _absolute_url(base_url: str, path: str) -> httpx.URL:
     return httpx.URL(base_url + path)

@@ -1,4 +1,4 @@
-"""How long calls may take, how many there are at once, which are repeated, and what of an answer is read. No I/O."""
+"""The limits of calls, which calls are repeated, and what is read of an answer. No I/O."""
 
 import contextlib
 import functools
@@ -17,22 +17,25 @@ import httpx
 
 import superserve
 from superserve import _clock as time
+from superserve._http.environment import is_loopback
 
-# Bytes, after decompression, above which an answer is refused before it fills the memory.
+# A larger answer, in bytes after decompression, is refused before it fills the memory.
 ANSWER_LIMIT: Final = 64 * 1024 * 1024
-# What one attempt to connect may take, so that a lost packet leaves time for another.
+# Bytes of a refusal that are read. Its message is shortened for errors anyway.
+REFUSAL_LIMIT: Final = 64 * 1024
+# The longest single attempt to connect. It leaves time for a second attempt after a lost packet.
 CONNECT_TIMEOUT_S: Final = 10.0
-# What a single operation on a socket may take: an operating system counts no more than 24 days.
+# The longest timeout of one socket operation: operating systems accept no more than 24 days.
 LONGEST_PHASE_S: Final = 86_400.0
 KEEPALIVE_EXPIRY_S: Final = 30.0
-# Calls of one client that may be under way; further ones wait in line, within their time. httpcore's own line takes ever
-# longer the longer it is, and loses connections when calls are cancelled. As many idle connections are kept.
+# Calls of one client that run at the same time; more calls wait in a queue, within their timeout. httpcore's own queue
+# gets slower as it grows, and loses connections when calls are cancelled. As many idle connections are kept.
 CALLS_AT_ONCE: Final = 32
-# The same for sandboxes, where a call lasts as long as a command. Their server takes so many connections of one address.
+# The same for sandboxes, where a call lasts as long as a command. The server accepts this many connections per address.
 COMMANDS_AT_ONCE: Final = 100
 
-# A 429 was refused before any work, and a gateway error may hide finished work: so only requests whose repetition
-# changes nothing are sent again, and creating something is not among them.
+# A 429 means that nothing was done. A gateway error may hide finished work. So only requests that can be repeated
+# without a second effect are sent again. Creating something is not one of them.
 REPEATED_METHODS: Final = frozenset({"GET", "DELETE"})
 REPEATED_STATUSES: Final = frozenset({429, 502, 503, 504})
 _REPEATED_ERRORS: Final = (
@@ -48,12 +51,12 @@ _ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
 
 @attrs.frozen
 class Options:
-    """What one call may take, repetitions included.
+    """The limits of one call, including its retries.
 
     Attributes:
-        timeout_s: Seconds for all of it.
-        attempts: How often it may be sent.
-        silence_s: Seconds that a single operation on the network may take.
+        timeout_s: Seconds for the whole call.
+        attempts: How often the request may be sent.
+        silence_s: Seconds for one operation on the network.
     """
 
     timeout_s: float
@@ -61,13 +64,13 @@ class Options:
     silence_s: float = math.inf
 
 
-# What the call that is being made here may take, if that is not what the client says.
+# The limits of the call that is being made, where they differ from the client's.
 current_options: Final[ContextVar[Options | None]] = ContextVar("superserve_options", default=None)
 
 
 @contextlib.contextmanager
-def applying(options: Options) -> Iterator[None]:
-    """Make the calls within with these options."""
+def use_options(options: Options) -> Iterator[None]:
+    """Use these options for the calls made inside."""
     before = current_options.get()
     current_options.set(options)
     try:
@@ -76,8 +79,8 @@ def applying(options: Options) -> Iterator[None]:
         current_options.set(before)
 
 
-class Repeatable(Exception):  # noqa: N818 - not an error of its own: it carries one
-    """An attempt that is worth repeating, with what it came to: an answer, or a failure on the way."""
+class Repeatable(Exception):  # noqa: N818 - it is not an error, it carries one
+    """A failed attempt that is worth repeating, with its result: an answer, or a network error."""
 
     def __init__(self, result: httpx.Response | httpx.RequestError) -> None:
         super().__init__()
@@ -85,18 +88,18 @@ class Repeatable(Exception):  # noqa: N818 - not an error of its own: it carries
 
     @property
     def retry_after_s(self) -> float | None:
-        """The seconds that the server asked to wait, if it did."""
+        """The seconds that the server asked to wait, or None."""
         return retry_after(self.result.headers) if isinstance(self.result, httpx.Response) else None
 
     def outcome(self) -> httpx.Response:
-        """Return the answer or raise the failure, now that it is not repeated any more."""
+        """Return the answer or raise the network error: there are no more retries."""
         if isinstance(self.result, httpx.Response):
             return self.result
         raise self.result
 
 
 class OutOfTurnError(httpx.PoolTimeout):
-    """A call that was not sent: its turn at the gate would come in `delay_s`, after its time is over."""
+    """A call that was not sent: its turn at the gate would come in `delay_s`, after its deadline."""
 
     def __init__(self, delay_s: float, request: httpx.Request) -> None:
         text = f"its turn, at the rate that the server allows, would come in {delay_s:.1f} s"
@@ -105,9 +108,9 @@ class OutOfTurnError(httpx.PoolTimeout):
 
 
 def set_timeouts(request: httpx.Request, seconds: float, silence_s: float = math.inf) -> None:
-    """Bound each phase of a request by the time that its call has left, and by what was set before."""
+    """Limit each phase of a request to the time that its call has left, and to the limits set before."""
     phase_s = min(seconds, silence_s, LONGEST_PHASE_S)
-    # Over before the call is, as far as can be: then it is known that nothing was sent.
+    # Connecting ends before the call does, if possible: then it is certain that nothing was sent.
     connect_s = min(max(seconds - 0.1, seconds * 0.75), CONNECT_TIMEOUT_S)
     bounds = {"connect": connect_s, "read": phase_s, "write": phase_s, "pool": phase_s}
     for phase, before in request.extensions.get("timeout", {}).items():
@@ -117,32 +120,32 @@ def set_timeouts(request: httpx.Request, seconds: float, silence_s: float = math
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what led to it, but nothing that the caller was handling before."""
+    """Yield an error and its causes, except errors that the caller was already handling."""
     cause: BaseException | None = error
     # The chain may lead back to one of its links.
     seen: set[int] = set()
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
         yield cause
-        # httpcore's pool takes the cause of its own errors away; the context is what they were made from.
+        # httpcore's pool removes the cause of its errors; the context is the original error.
         cause = cause.__cause__ or (cause.__context__ if isinstance(cause, httpcore.ConnectError) else None)
 
 
 def is_untrusted(error: BaseException) -> bool:
-    """Whether a connection was refused by this side, for the server's certificate: trying again changes nothing."""
+    """Whether this side refused the connection because of the server's certificate. Trying again would not help."""
     return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes(error))
 
 
 def may_pass(error: httpx.RequestError) -> bool:
-    """Whether a failure on the way may not happen the next time."""
+    """Whether a network error may be gone at the next attempt."""
     if isinstance(error, httpx.ProxyError):
-        # What the proxy answered to CONNECT, which httpcore has put into words: "503 Service Unavailable".
+        # The proxy's answer to CONNECT, in httpcore's words: "503 Service Unavailable".
         return str(error)[:3] in map(str, REPEATED_STATUSES)
     return isinstance(error, _REPEATED_ERRORS) and not is_untrusted(error)
 
 
 def is_worth_repeating(response: httpx.Response) -> bool:
-    """Whether an answer, read to its end, may be better next time. A used-up quota (`too_many_*`) will not be."""
+    """Whether a complete answer may be better next time. A used-up quota (`too_many_*`) will not be."""
     if response.status_code == _TOO_MANY:
         return b'"too_many_' not in response.content
     return response.status_code in REPEATED_STATUSES
@@ -153,20 +156,22 @@ def is_rate_limited(response: httpx.Response) -> bool:
     return response.status_code == _TOO_MANY and is_worth_repeating(response)
 
 
-def refuse_packing(response: httpx.Response) -> None:
-    """Raise if an answer is packed in a way not asked for: unpacking it might fill the memory in a single step."""
+def refuse_encoding(response: httpx.Response) -> None:
+    """Raise if an answer has an encoding that was not asked for: decoding it might fill the memory in one step."""
     if response.headers.get("content-encoding", "identity").strip().lower() not in _ENCODINGS:
-        raise httpx.DecodingError("the answer is packed in a way not asked for", request=response.request)
+        raise httpx.DecodingError(
+            "the answer has a content encoding that was not asked for", request=response.request
+        )
 
 
 def refuse_length(request: httpx.Request, length: int) -> None:
-    """Raise if an answer is, or says it is, longer than what is read into memory."""
+    """Raise if an answer is longer, or says that it is longer, than what is read into memory."""
     if length > ANSWER_LIMIT:
         raise httpx.DecodingError(f"the answer is larger than {ANSWER_LIMIT // 2**20} MiB", request=request)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that a Retry-After header asks for, given as seconds or as a date, or None."""
+    """Return the seconds of a Retry-After header, which holds seconds or a date; None without a usable one."""
     header = headers.get("retry-after", "").strip()
     if header.isascii() and header.isdigit():
         return float(header)
@@ -178,15 +183,16 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def speed(headers: Mapping[str, str]) -> float:
-    """Return how many times faster than the service the server goes: a local one says so, the service says nothing."""
-    header = headers.get("superserve-local-speed", "")
-    return max(1.0, float(header)) if header.isascii() and header.isdigit() else 1.0
+def speed(response: httpx.Response) -> float:
+    """Return how many times faster than the service the server runs. Only a server on this machine may say so; otherwise 1."""
+    header = response.headers.get("superserve-local-speed", "")
+    is_known = header.isascii() and header.isdigit() and is_loopback(response.request.url.host)
+    return max(1.0, float(header)) if is_known else 1.0
 
 
 @functools.cache
 def common_headers() -> dict[str, str]:
-    """Return the headers of every request, none of which is a secret."""
+    """Return the headers of every request. None is a secret."""
     return {
         "User-Agent": f"superserve-python/{superserve.__version__} (python/{platform.python_version()})",
         "Accept": "application/json",
@@ -195,18 +201,18 @@ def common_headers() -> dict[str, str]:
 
 
 def time_left(deadline: float) -> float:
-    """Return the seconds until a deadline of `time.monotonic`, none if it has passed."""
+    """Return the seconds until a deadline on the clock of `time.monotonic`; 0 once it has passed."""
     return max(0.0, deadline - time.monotonic())
 
 
 class Discarding(httpx.Cookies):
-    """What httpx shows each answer to before it logs it: here cookies and the reason phrase go.
+    """A cookie jar that keeps nothing. httpx calls it before it logs an answer, so it also removes the reason phrase.
 
-    This API has no cookies, and looking for them takes a twentieth of a call. A reason phrase may quote what was sent.
+    This API has no cookies, and looking for them takes 5 % of a call. A reason phrase may quote what was sent.
     """
 
     def extract_cookies(self, response: httpx.Response) -> None:
-        """Take nothing from an answer."""
+        """Remove the reason phrase, and take no cookies."""
         response.extensions.pop("reason_phrase", None)
 
 

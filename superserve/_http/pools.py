@@ -1,4 +1,4 @@
-"""How connection pools are made: for which proxy, with which certificates, over which kind of socket operations."""
+"""Making connection pools: with the right proxy, certificates and socket operations."""
 
 import ssl
 from typing import Any, Final
@@ -10,15 +10,15 @@ from superserve._http import environment, policy, private, transport_sync
 
 
 class PoolMaker:
-    """Makes the pools of a client, as the environment says when the client is made.
+    """Makes the pools of a client. It reads the environment when it is made.
 
     Args:
-        base_url: Where the connections lead to.
-        certificates: Those of another maker, as reading them takes a while.
+        base_url: The address that the connections lead to.
+        certificates: The certificates of another maker, because reading them is slow.
 
     Attributes:
-        certificates: What https needs; None where it isn't used.
-        proxy: The proxy that all connections go through, or None.
+        certificates: The TLS context for https; None for http.
+        proxy: The proxy for all connections, or None.
 
     Raises:
         SandboxError: The environment names a proxy or certificates that cannot be used.
@@ -38,12 +38,12 @@ class PoolMaker:
         }
 
     def make_sync(self, kept: int) -> httpcore.ConnectionPool:
-        """Return a pool that keeps so many idle connections."""
+        """Return a pool that keeps at most `kept` idle connections."""
         pool = httpcore.ConnectionPool(
             **self._arguments, max_keepalive_connections=kept, network_backend=transport_sync.Backend()
         )
         return private.harden_lock(pool)
 
     def make_async(self, kept: int) -> httpcore.AsyncConnectionPool:
-        """Return a pool that keeps so many idle connections."""
+        """Return a pool that keeps at most `kept` idle connections."""
         return httpcore.AsyncConnectionPool(**self._arguments, max_keepalive_connections=kept)

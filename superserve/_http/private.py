@@ -1,6 +1,6 @@
-"""The private names of httpx and httpcore that this package touches, each with the reason; there are no others.
+"""The private names of httpx and httpcore that this package uses, each with the reason. There are no others.
 
-tests/transport/test_private_names.py notices when one of them is gone.
+tests/transport/test_private_names.py fails when one of them is gone.
 """
 
 import threading
@@ -11,41 +11,41 @@ import httpx
 
 
 class Transport(httpx.HTTPTransport):
-    """httpx's transport over a pool that is chosen for each request. Libraries that mock httpx can patch it.
+    """httpx's transport with a pool that is chosen for each request. Libraries that mock httpx can still patch it.
 
-    `_pool` is httpx's: there is no public way to give a transport a pool with a network backend of ours.
+    Private name: `_pool`. httpx has no public way to give a transport a pool with its own network backend.
     """
 
     def __init__(self, pool: Callable[[], httpcore.ConnectionPool]) -> None:
-        # Not that of httpx, which would make a pool, and read the certificates for it.
+        # httpx's own __init__ is not called: it would make a pool and read the certificates.
         self._choose = pool
 
     @property
-    def _pool(self) -> httpcore.ConnectionPool:  # type: ignore[override]  # read where it was to be written
+    def _pool(self) -> httpcore.ConnectionPool:  # type: ignore[override]  # httpx has an attribute here
         return self._choose()
 
     def close(self) -> None:
-        """Do nothing: the connections are their owner's to close."""
+        """Do nothing: the owner of the connections closes them."""
 
 
 class AsyncTransport(httpx.AsyncHTTPTransport):
-    """The same for async code."""
+    """The async twin of `Transport`."""
 
     def __init__(self, pool: Callable[[], httpcore.AsyncConnectionPool]) -> None:
         self._choose = pool
 
     @property
-    def _pool(self) -> httpcore.AsyncConnectionPool:  # type: ignore[override]  # read where it was to be written
+    def _pool(self) -> httpcore.AsyncConnectionPool:  # type: ignore[override]  # httpx has an attribute here
         return self._choose()
 
     async def aclose(self) -> None:
-        """Do nothing: the connections are their owner's to close."""
+        """Do nothing: the owner of the connections closes them."""
 
 
 class Unredirected:
-    """A base that keeps httpx from reading where redirects lead to, as it does, and can fail, though none is followed.
+    """A base class that keeps httpx from parsing the target of a redirect. No redirect is followed, and parsing can fail.
 
-    `_build_redirect_request`: there is no public way to say it.
+    Private name: `_build_redirect_request`. httpx has no public option for it.
     """
 
     def _build_redirect_request(self, request: httpx.Request, response: httpx.Response) -> httpx.Request:  # noqa: ARG002
@@ -53,18 +53,18 @@ class Unredirected:
 
 
 def set_content(response: httpx.Response, body: bytes) -> httpx.Response:
-    """Give a response its body, which was read with a bound on its length.
+    """Give a response its body, which was read with a length limit.
 
-    `_content`: making another response takes longer than reading this one.
+    Private name: `_content`. Making a second response takes longer than reading the first.
     """
     response._content = body  # noqa: SLF001
     return response
 
 
 def harden_lock(pool: httpcore.ConnectionPool) -> httpcore.ConnectionPool:
-    """Give a pool a lock that an interrupt cannot leave locked for all threads, as it can one written in Python.
+    """Give a pool a lock that an interrupt cannot leave locked, unlike httpcore's own lock, which is written in Python.
 
-    `_optional_thread_lock`: httpcore has no public way to say it.
+    Private name: `_optional_thread_lock`. httpcore has no public option for it.
     """
-    pool._optional_thread_lock = threading.Lock()  # type: ignore[assignment]  # noqa: SLF001 - it is used alike
+    pool._optional_thread_lock = threading.Lock()  # type: ignore[assignment]  # noqa: SLF001 - it has the same methods
     return pool

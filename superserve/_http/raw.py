@@ -1,4 +1,4 @@
-"""The generated client, on the connections of one of ours."""
+"""The generated client, on the connections of a `Superserve`."""
 
 from typing import Any, NoReturn, Self
 
@@ -12,8 +12,8 @@ from superserve.errors import SandboxError
 class RawClient(AuthenticatedClient):
     """The generated `AuthenticatedClient` with the key, address, connections and retries of a `Superserve`.
 
-    It is for the generated functions of its colour: those of `Superserve` for `sync` and `sync_detailed`, those of
-    `AsyncSuperserve` for `asyncio` and `asyncio_detailed`. The connections stay the `Superserve`'s to close.
+    Use the client of `Superserve` with the generated functions `sync` and `sync_detailed`, and the client of
+    `AsyncSuperserve` with `asyncio` and `asyncio_detailed`. Closing the `Superserve` closes the connections.
     """
 
     def __init__(
@@ -31,13 +31,13 @@ class RawClient(AuthenticatedClient):
         return f"<{type(self).__name__} {self._address}>"
 
     def get_httpx_client(self) -> httpx.Client:
-        """Return the connections for the generated functions `sync` and `sync_detailed`."""
+        """Return the HTTP client for the generated functions `sync` and `sync_detailed`."""
         if self._http is None:
             raise SandboxError("this raw client is asynchronous; use Superserve().raw for sync functions")
         return self._http
 
     def get_async_httpx_client(self) -> httpx.AsyncClient:
-        """Return the connections, of the running event loop, for `asyncio` and `asyncio_detailed`."""
+        """Return the HTTP client of the running event loop for `asyncio` and `asyncio_detailed`."""
         if self._async_http is None:
             raise SandboxError(
                 "this raw client is synchronous; use AsyncSuperserve().raw for asyncio functions"
@@ -58,10 +58,10 @@ class RawClient(AuthenticatedClient):
 
     def _refuse_to_differ(self, *_: Any, **__: Any) -> NoReturn:
         raise SandboxError(
-            "this raw client shares its connections; for other headers, cookies, timeouts or connections make a Superserve "
-            "with timeout_s=, or a superserve_api.AuthenticatedClient of its own"
+            "this raw client shares its connections; to use other headers, cookies, timeouts or connections, make a Superserve "
+            "with timeout_s=, or a superserve_api.AuthenticatedClient"
         )
 
-    # They would change the requests of everybody on these connections.
+    # These methods would change the requests of everyone who shares the connections.
     with_headers = with_cookies = with_timeout = _refuse_to_differ
     set_httpx_client = set_async_httpx_client = _refuse_to_differ

@@ -1,4 +1,4 @@
-"""What becomes of a request to a sandbox that was refused or lost: the table that decides what is sent again. No I/O."""
+"""Which requests to a sandbox are sent again after a refusal or a lost answer. No I/O."""
 
 import enum
 from typing import Any, Final
@@ -10,31 +10,31 @@ from superserve.errors import RateLimitError, SandboxError
 
 
 class Verdict(enum.Enum):
-    """What a refusal, or the lack of an answer, means for a request that changes something."""
+    """What an error means for a request that changes something."""
 
     RAISE = enum.auto()
-    """It did not run, and would not the next time either."""
+    """The request did not run, and would not run the next time either."""
 
     WAKE = enum.auto()
-    """It did not run: the token is too old, or the sandbox is not awake or not where it was. Activate it, send again."""
+    """The request did not run: the token is too old, or the sandbox is asleep or has moved. Activate it, then send again."""
 
     BACK_OFF = enum.auto()
-    """It did not run, and may the next time."""
+    """The request did not run, and may run the next time."""
 
     UNKNOWN = enum.auto()
-    """It may have run: to send it again might run it twice."""
+    """The request may have run: sending it again might run it twice."""
 
 
 _ASLEEP: Final = ("sandbox is paused", "sandbox is stopped")
-# What a proxy says that has waited long enough.
+# Answers of a proxy that stopped waiting.
 _GIVEN_UP: Final = frozenset({408, 499})
 _DONE_BEFORE_IT_RAN: Final = frozenset({500, 501, 505, 507})
 
 
 def judge(error: SandboxError, *, may_repeat: bool = False) -> Verdict:
-    """Return what an error of the data plane means for the request that it came from.
+    """Return what an error of the data plane means for its request.
 
-    Where it may have run, one that changes nothing (`may_repeat`) is sent again all the same, if that may help.
+    With `may_repeat`, a request that may have run is sent again if that may help: it changes nothing.
     """
     verdict = _judge(error)
     if verdict is Verdict.UNKNOWN and may_repeat:
@@ -60,12 +60,12 @@ def _judge(error: SandboxError) -> Verdict:  # noqa: PLR0911 - a table, row by r
             return Verdict.RAISE
         case status if status in _DONE_BEFORE_IT_RAN:
             return Verdict.RAISE
-    # Among them a 2xx that cannot be understood.
+    # This includes a 2xx answer that cannot be understood.
     return Verdict.UNKNOWN
 
 
 def details(error: SandboxError) -> dict[str, Any]:
-    """Return what an error knows of the request and its answer, for another one in its place."""
+    """Return the details of an error, to make another error in its place."""
     return {
         "action": error.action,
         "status_code": error.status_code,
@@ -77,7 +77,7 @@ def details(error: SandboxError) -> dict[str, Any]:
 
 def _judge_failure(error: SandboxError) -> Verdict:
     if isinstance(error, RateLimitError):
-        # Its turn would have come too late.
+        # Its turn at the gate would come too late.
         return Verdict.RAISE
     if not isinstance(error.__cause__, responses.NEVER_SENT):
         return Verdict.UNKNOWN

@@ -1,8 +1,8 @@
-"""From an answer, or from the lack of one, to a value or an error: the one place for statuses and errors.
+"""Turning an answer, or a network error, into a value or a `SandboxError`: the one place for statuses and errors.
 
-A server, or somebody in its place, may send back what it was sent: nothing of an answer gets into an error before the
-secrets have been taken out. They come along in a Plane and never by themselves, so that none is a local variable here:
-many a program shows those of every frame when something goes wrong.
+A server may send back what it was sent. So the secrets are removed from every text of an answer before the text gets
+into an error. Secrets are only passed inside a Plane, never as local variables here: many programs show the local
+variables of every frame after an error.
 """
 
 import contextlib
@@ -57,21 +57,21 @@ NEVER_SENT = (
     httpx.UnsupportedProtocol,
     httpx.InvalidURL,
 )
-# What a proxy says that has waited long enough: 499 is nginx's.
+# Answers of a proxy that stopped waiting. 499 is nginx's.
 _GIVEN_UP = (408, 499)
-# Of a WebSocket: the token is among them.
+# A header of WebSocket requests. It holds the access token.
 _PROTOCOLS = "sec-websocket-protocol"
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-cloud-trace-context")
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 def result(operation: Operation[R, T], response: Response[ApiError | R], plane: Plane) -> T:
-    """Return what an answer says; raise the error that it stands for."""
+    """Return the value of an answer, or raise its error."""
     if not 200 <= response.status_code < 300:  # noqa: PLR2004 - 2xx
         raise refusal(operation, response, plane)
     parsed = response.parsed
     if operation.read_empty is not None and parsed is None and response.problem is None:
-        # No body is expected: one that came all the same is no error.
+        # An unexpected body is not an error.
         return operation.read_empty()
     problem = response.problem or "it has no content"
     if parsed is not None and not isinstance(parsed, ApiError):
@@ -84,7 +84,7 @@ def result(operation: Operation[R, T], response: Response[ApiError | R], plane: 
 
 
 def refusal(operation: AnyOperation, response: AnyResponse, plane: Plane) -> SandboxError:
-    """Return the error that an answer with a status other than 2xx stands for."""
+    """Return the error for an answer with a status other than 2xx."""
     status = int(response.status_code)
     code, message = _read_envelope(response, plane)
     hint = {400: operation.if_refused, 409: operation.if_conflict}.get(status, "")
@@ -103,9 +103,9 @@ def failure(
     proxy: environment.Proxy | None = None,
     handled: BaseException | None = None,
 ) -> SandboxError:
-    """Return the error that stands for a request without a usable answer, and clean what led to it.
+    """Return the error for a request without a usable answer, and remove the secrets from its causes.
 
-    Nothing led to it that was `handled` before: that is the caller's own.
+    `handled` is the exception that the caller was already handling. It is not one of the causes.
     """
     _clean(error, plane, handled)
     words = reason(error)
@@ -119,15 +119,15 @@ def failure(
         via = f" through {proxy}" if never_sent and proxy else ""
         kind, message = SandboxTimeoutError, f"{phase}{via} within the timeout of {timeout_s:.3g} s"
     elif isinstance(error, httpx.DecodingError):
-        kind, message = SandboxError, f"the server's answer cannot be read: {words}"
+        kind, message = SandboxError, f"cannot read the server's answer: {words}"
     elif isinstance(error, httpx.ProxyError):
-        message, hint = f"{proxy or 'the proxy'} refused: {words}", "check the proxy, and what it asks for"
+        message, hint = f"{proxy or 'the proxy'} refused: {words}", "check the proxy, and what it requires"
     elif never_sent:
         target = f"{plane.base_url} through {proxy}" if proxy else plane.base_url
         message = f"cannot connect to {target}: {words}"
         hint = f"check the network{f', {proxy.variable}' if proxy else ''} and {plane.setting}"
         if policy.is_untrusted(error):
-            hint = "where certificates of your own are needed, SSL_CERT_FILE or SSL_CERT_DIR names them"
+            hint = "if the server has a certificate of a private authority, set SSL_CERT_FILE or SSL_CERT_DIR"
     else:
         message = f"the connection to the server broke: {words}"
     raised = kind(message, action=plane.redactor.hide(operation.action), hint=hint)
@@ -137,7 +137,7 @@ def failure(
 
 
 def reason(error: BaseException) -> str:
-    """Return why a connection failed or broke: what the system says of it, whose words anyio keeps to itself."""
+    """Return why a connection failed or broke: the system's own text, which anyio does not repeat."""
     for cause in policy.causes(error):
         if isinstance(cause, BaseExceptionGroup):
             # Of several addresses the last one.
@@ -176,13 +176,13 @@ def _error(
 
 
 def _read_envelope(response: AnyResponse, plane: Plane) -> tuple[str | None, str | None]:
-    """Return code and message of an error's body, each None if it isn't there in any form known."""
+    """Return the code and message of an error body, each None if the body has none in a known form."""
     quote, code = plane.redactor.quote, None
     try:
         body = json.loads(response.content)
         message = body.get("error", body) if isinstance(body, dict) else None
     except (ValueError, RecursionError):
-        # A web page is no message: load balancers and proxies answer with one.
+        # An HTML page is not a message: load balancers and proxies answer with one.
         is_text = response.headers.get("content-type", "").lower().startswith("text/plain")
         message = response.content.decode(errors="replace").lstrip() if is_text else ""
         message = "" if message.startswith("<") else message
@@ -201,17 +201,17 @@ def _phrase(status: int) -> str:
 
 
 def _clean(error: BaseException, plane: Plane, handled: BaseException | None) -> None:
-    """Take the secret out of an exception and those behind it: their texts may quote the server, requests hold it."""
+    """Remove the secret from an exception and its causes: their texts may quote the server, and their requests hold it."""
     hide = plane.redactor.hide
     link: BaseException | None = error
-    # The chain may lead back to one of its links.
+    # The chain of causes may contain a circle.
     cleaned = {id(handled)}
     while link is not None and id(link) not in cleaned:
         cleaned.add(id(link))
-        # One that was raised before there was a request says so with a RuntimeError.
+        # An error that was raised before there was a request answers with a RuntimeError.
         with contextlib.suppress(RuntimeError):
             if isinstance(link, httpx.RequestError):
-                # It is not sent again, but a program may show it.
+                # This request is not sent again, but a program may show it.
                 headers = link.request.headers
                 headers[plane.header] = HIDDEN
                 if _PROTOCOLS in headers:

@@ -1,4 +1,4 @@
-"""Waiting, and working beside the caller, the async half. `tasks_sync` has the same names."""
+"""Waiting, and working in the background: the async half. `tasks_sync` has the same names."""
 
 import asyncio
 import contextlib
@@ -22,46 +22,46 @@ from superserve.types import BuildLogEvent
 
 T = TypeVar("T")
 
-# What a function without a result returns.
+# The return type of a function without a result.
 Done = Coroutine[Any, Any, None]
-# How a caller gets the handle of a template, for messages.
+# The expression that returns a template's handle, for messages.
 CONNECT: Final = "(await AsyncTemplate.connect({!r}))"
 
 check_callback = function
 sleep = asyncio.sleep
-# For how long plain callbacks may keep other tasks waiting.
+# How long plain callbacks may keep other tasks waiting, in seconds.
 _TURN_S: Final = 0.01
 
 Lock = asyncio.Lock
 
 
 def shielded() -> contextlib.AbstractContextManager[object]:
-    """Keep anyio's cancellation out, which would come again at every await. asyncio's own comes once."""
+    """Shield from anyio's cancellation, which would be raised again at every await. asyncio's own is raised once."""
     return anyio.CancelScope(shield=True)
 
 
 class Worker:
-    """Work in a task of its own, which can be stopped.
+    """Work in a task of its own that can be stopped.
 
-    httpcore guards its book-keeping against anyio's cancellation and not against asyncio's own (`Task.cancel()`,
-    `asyncio.timeout`, a failing TaskGroup), which can lose a connection to the pool: so the one becomes the other.
+    httpcore protects its book-keeping against anyio's cancellation, but not against asyncio's (`Task.cancel()`,
+    `asyncio.timeout`, a failing TaskGroup), which can lose a connection of the pool. So a worker turns asyncio's into anyio's.
     """
 
     def __init__(self) -> None:
         self.task: asyncio.Task[None] | None = None
 
     def start(self, work: Callable[[], Done], timeout_s: float = math.inf) -> asyncio.Task[None]:
-        """Begin, and return the task."""
+        """Start the work, and return its task."""
         loop = running_loop()
         self._scope = anyio.CancelScope(deadline=loop.time() + timeout_s)
         name = "superserve-log" if timeout_s == math.inf else "superserve-call"
         self.task = loop.create_task(self._run(work), name=name)
-        # Of an error that nobody looks at, asyncio logs the text, which may quote the server.
+        # If nobody looks at a task's error, asyncio logs its text, which may quote the server.
         self.task.add_done_callback(lambda task: task.cancelled() or task.exception())
         return self.task
 
     async def stop(self) -> None:
-        """End it at once."""
+        """Stop the work at once."""
         if self.task is not None:
             self._scope.cancel()
             with shielded():
@@ -73,7 +73,7 @@ class Worker:
 
 
 async def run_until(deadline: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Await work, for httpx.ReadTimeout until a deadline of `time.monotonic`; when cancelled, return when it has ended."""
+    """Await `work`, or raise httpx.ReadTimeout at the deadline. When cancelled, return only after `work` has ended."""
     results: list[T] = []
 
     async def run() -> None:
@@ -93,12 +93,12 @@ async def run_until(deadline: float, work: Callable[[], Coroutine[Any, Any, T]])
 
 
 async def next_piece(pieces: AsyncIterator[T], deadline: float) -> T | None:
-    """Return the next piece of what comes over the network, or None at its end.
+    """Return the next piece of a response body, or None at its end.
 
     Raises:
-        httpx.ReadTimeout: `deadline`, of `time.monotonic`, has passed.
+        httpx.ReadTimeout: `deadline`, on the clock of `time.monotonic`, has passed.
     """
-    # Not a scope of anyio's, which takes twice as long: what has timed out is not read on, so that nothing can be lost.
+    # Not anyio's scope, which takes twice as long. After a timeout the body is not read on, so nothing can be lost.
     timeout = asyncio.timeout(max(0.0, deadline - time.monotonic()))
     try:
         async with timeout:
@@ -106,18 +106,18 @@ async def next_piece(pieces: AsyncIterator[T], deadline: float) -> T | None:
     except TimeoutError:
         if not timeout.expired():
             raise
-        raise httpx.ReadTimeout("nothing has come in time") from None
+        raise httpx.ReadTimeout("no data came in time") from None
 
 
 async def call(callback: Callable[[Any], object], value: object) -> None:
-    """Call what the caller has given; a coroutine is awaited."""
+    """Call the caller's callback, and await its result if it is a coroutine."""
     result = callback(value)
     if result is not None and inspect.isawaitable(result):
         await result
 
 
 class Flight:
-    """Something that one does while others wait for it to be done."""
+    """An operation that one caller runs while others wait for its end."""
 
     def __init__(self) -> None:
         self.error: SandboxError | None = None
@@ -125,37 +125,37 @@ class Flight:
         self._has_landed = asyncio.Event()
 
     @property
-    def is_of_here(self) -> bool:
-        """Whether it can be waited for here: who does it may be in another event loop."""
+    def can_wait_here(self) -> bool:
+        """Whether this event loop can wait for it: the operation may run in another one."""
         return self._loop is running_loop()
 
     def land(self) -> None:
-        """Let the others go on."""
+        """Wake those who wait."""
         self._has_landed.set()
 
-    async def landed(self) -> None:
-        """Wait until it is done, which whoever does it has a deadline for."""
+    async def wait_until_landed(self) -> None:
+        """Wait until the operation has ended. It has a deadline of its own."""
         await self._has_landed.wait()
 
 
 async def wait_for_release(_lock: asyncio.Lock) -> None:
-    """Do nothing: a task is woken when its connection is closed. Threads are not, see `tasks_sync`."""
+    """Do nothing: a task wakes up when its connection is closed. A thread does not, see `tasks_sync`."""
 
 
 class Queue(Generic[T]):
-    """What one puts in and another takes out."""
+    """A queue with one writer and one reader."""
 
     def __init__(self) -> None:
         self._items: deque[T] = deque()
         self._news = asyncio.Event()
 
     def put(self, item: T) -> None:
-        """Put an item in."""
+        """Add an item."""
         self._items.append(item)
         self._news.set()
 
     async def get(self, timeout_s: float) -> T | None:
-        """Return the next item, or None when there is none for so long."""
+        """Return the next item, or None if there is none within `timeout_s`."""
         if not self._items and timeout_s > 0:
             self._news.clear()
             with contextlib.suppress(TimeoutError):
@@ -165,12 +165,12 @@ class Queue(Generic[T]):
 
 
 def messages(response: httpx.Response) -> AbstractAsyncContextManager[AsyncIterator[ServerSentEvent]]:
-    """Return the messages of an event stream, to be left at any time."""
+    """Return the messages of an event stream. The caller may stop reading at any time."""
     return contextlib.aclosing(EventSource(response).aiter_sse())
 
 
 async def deliver(callback: LogCallback, events: list[BuildLogEvent], deadline: Deadline) -> bool:
-    """Hand events to the caller; end what a callback has to await at the deadline, and return False then."""
+    """Call the callback with each event. At the deadline, cancel a callback that awaits, and return False."""
     turn_ends = time.monotonic() + _TURN_S
     for event in events:
         result = callback(event)

@@ -1,6 +1,6 @@
-"""Connections whose operations end with the call that they belong to; async code has cancel scopes for that.
+"""Connections whose operations end at the deadline of their call. Async code has cancel scopes for that.
 
-httpx knows timeouts of single operations only, so a server that drips bytes prolongs them without end.
+httpx only has timeouts for single operations: a server that sends a byte now and then can make a call last forever.
 """
 
 import contextlib
@@ -18,19 +18,19 @@ from superserve import _clock as time
 
 T = TypeVar("T")
 
-# By pieces: a server that takes a byte now and then would prolong a longer write without end.
+# Writes are split: a server that reads a byte now and then could make one long write last forever.
 _WRITTEN_AT_ONCE: Final = 64 * 1024
-# How much earlier than asked for an operation may time out by itself.
+# How much earlier than its timeout an operation may time out by itself, in seconds.
 _SLACK_S: Final = 0.05
 
 
 class Call:
-    """What a thread does on the network.
+    """A call that a thread makes on the network.
 
     Attributes:
-        deadline: When it has to be over, on the clock of `time.monotonic`.
-        stream: The connection that it uses; None while it makes one.
-        is_cut: Whether another thread wants it to end at once.
+        deadline: When the call ends, on the clock of `time.monotonic`.
+        stream: The connection that the call uses; None while it connects.
+        is_cut: Whether another thread has stopped the call.
     """
 
     def __init__(self, deadline: float = math.inf) -> None:
@@ -39,7 +39,7 @@ class Call:
         self.is_cut = False
 
     def cut(self) -> None:
-        """End what it waits for on its connection. A look-up of a name, or an attempt to connect, ends by itself."""
+        """Stop waiting for the connection. A name look-up, or an attempt to connect, ends by itself."""
         self.is_cut = True
         if self.stream is not None:
             self.stream.shut_down()
@@ -50,9 +50,9 @@ class Call:
         timeout: float | None,
         passed: type[httpcore.TimeoutException],
     ) -> T:
-        """Run an operation within its timeout and the call's time; raise `passed` if there is none left."""
+        """Run an operation within its timeout and the call's deadline; raise `passed` if no time is left."""
         if self.is_cut:
-            raise httpcore.ReadError("it is not wanted any more")
+            raise httpcore.ReadError("the call was stopped")
         began = time.monotonic()
         left = min(math.inf if timeout is None else timeout, self.deadline - began)
         if left <= 0:
@@ -61,13 +61,13 @@ class Call:
             return operation(None if left == math.inf else left)
         except httpcore.TimeoutException as error:
             cause = error.__cause__
-            # One that comes early is a signal handler's, unless the operating system has given the connection up.
+            # An early timeout was raised by a signal handler, or the operating system has given up the connection.
             is_early = time.monotonic() - began < left - _SLACK_S
             if is_early and isinstance(cause, TimeoutError):
                 if cause.errno != errno.ETIMEDOUT:
                     raise cause from None
                 if passed is httpcore.ReadTimeout:
-                    # No time of ours is over: the connection broke.
+                    # The operating system's timeout, not ours: the connection broke.
                     raise httpcore.ReadError(str(cause)) from cause
             raise
 
@@ -80,8 +80,8 @@ def _current_call() -> Call:
 
 
 @contextlib.contextmanager
-def during(call: Call) -> Iterator[None]:
-    """Let all that this thread does on the network belong to a call."""
+def use_call(call: Call) -> Iterator[None]:
+    """Make all that this thread does on the network part of a call."""
     before = _call.get()
     try:
         _call.set(call)
@@ -91,7 +91,7 @@ def during(call: Call) -> Iterator[None]:
 
 
 class Backend(httpcore.SyncBackend):
-    """Opens connections for whatever call the thread is in."""
+    """Opens connections for the current call of the thread."""
 
     def connect_tcp(
         self,
@@ -101,7 +101,7 @@ class Backend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """Try the host's addresses one after the other, each with a share of the time that is left."""
+        """Try the host's addresses in turn, each with a share of the time that is left."""
         call = _current_call()
         call.stream = None
         until = math.inf if timeout is None else time.monotonic() + timeout
@@ -133,23 +133,23 @@ class Backend(httpcore.SyncBackend):
 
 
 class Stream(httpcore.NetworkStream):
-    """A connection whose operations end with the call that the thread is in."""
+    """A connection whose operations end at the deadline of the thread's current call."""
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
         _current_call().stream = self
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read what comes next."""
+        """Read the next bytes."""
         call = _current_call()
-        # It may have been opened by another call.
+        # Another call may have opened the connection.
         call.stream = self
         return call.run(lambda left: self._stream.read(max_bytes, left), timeout, httpcore.ReadTimeout)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write all of it."""
+        """Write all of `buffer`."""
         call = _current_call()
-        # It may have been idle before.
+        # The connection may have been idle.
         call.stream = self
         for start in range(0, len(buffer), _WRITTEN_AT_ONCE):
             piece = buffer[start : start + _WRITTEN_AT_ONCE]
@@ -166,16 +166,16 @@ class Stream(httpcore.NetworkStream):
         return Stream(_current_call().run(start, timeout, httpcore.ConnectTimeout))
 
     def shut_down(self) -> None:
-        """End the connection, and wake the thread that waits for it."""
-        # Not the method of an SSLSocket: it takes the TLS away.
+        """Shut the connection down, and wake the thread that waits for it."""
+        # Not SSLSocket.shutdown: it removes the TLS layer.
         with contextlib.suppress(OSError, TypeError):
             socket.socket.shutdown(self.get_extra_info("socket"), socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close the connection; a thread that reads a log over it, in a pool struck by an interrupt, would sleep on."""
+        """Close the connection. The shutdown wakes a thread that still reads from it, after an interrupt in its pool."""
         self.shut_down()
         self._stream.close()
 
     def get_extra_info(self, info: str) -> Any:
-        """Return what is known of the connection."""
+        """Return a detail of the connection by its name."""
         return self._stream.get_extra_info(info)

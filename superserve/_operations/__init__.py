@@ -1,1 +1,1 @@
-"""The operations of the API, one module a tag: what each does in words, how it may be repeated, how its answer is read."""
+"""The operations of the API, one module for each tag: their names in messages, their retries, and how answers are read."""

@@ -12,7 +12,7 @@ def create_build(template_id: str) -> Operation[TemplateBuildResponse, TemplateB
     return Operation(
         f"rebuild template {template_id}",
         read_build,
-        if_lost="a build may be queued all the same; rebuild() again returns it while it runs",
+        if_lost="a build may be queued; rebuild() again returns it while it runs",
         is_repeatable=False,
     )
 
@@ -29,7 +29,7 @@ def get_build(template_id: str, build_id: str) -> Operation[TemplateBuildRespons
 def list_builds(
     template_id: str, limit: int | None
 ) -> Operation[list[TemplateBuildResponse], list[TemplateBuildInfo]]:
-    """Describe `listTemplateBuilds`, GET /templates/{template_id}/builds; cut to `limit`, as the server ignores it."""
+    """Describe `listTemplateBuilds`, GET /templates/{template_id}/builds. The server ignores `limit`; it is applied here."""
 
     def read(answer: list[TemplateBuildResponse]) -> list[TemplateBuildInfo]:
         return [read_build(build) for build in answer[:limit]]
@@ -55,7 +55,7 @@ def stream_build_logs(template_id: str, build_id: str) -> Operation[object, None
 
 
 def read_build(answer: TemplateBuildResponse) -> TemplateBuildInfo:
-    """Read a build."""
+    """Convert a build."""
     return TemplateBuildInfo(
         id=read_identifier("id", answer.id),
         template_id=answer.template_id,

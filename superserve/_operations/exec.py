@@ -1,4 +1,4 @@
-"""Commands: what may be run, and how that is said to the server."""
+"""Commands: checks of arguments, requests, and errors."""
 
 import math
 import re
@@ -30,28 +30,28 @@ from superserve.errors import (
 from superserve.types import CommandBytesResult, CommandResult, CommandStream
 
 LONGEST_TIMEOUT_S: Final = 86_400
-"""Seconds above which a timeout is refused: the server multiplies, and starts from 0 again after 49 days."""
+"""The longest timeout in seconds. The server converts it to a number that overflows after 49 days."""
 
 LONGEST_SILENT_S: Final = 60
-"""Seconds of timeout up to which a command may be run by the request that says nothing before its end.
+"""The longest timeout in seconds for `execRun`, which answers only at the command's end.
 
-Between here and there are routers that give up a connection on which nothing has come for minutes.
+Many routers drop a connection that is silent for minutes.
 """
 
 IF_UNKNOWN: Final = (
-    "it may have run, in part or to its end, and is not run again by itself; get_info() tells whether the sandbox "
-    "was paused or is gone"
+    "it may have run, in part or completely, and is not sent again; get_info() shows whether the sandbox was paused or is "
+    "gone"
 )
-"""What to do after an error that leaves it open whether a command has run."""
+"""The hint of an error after which it is not known whether a command has run."""
 
 STREAM_HEADERS: Final = {"Accept": sse.KIND, "Accept-Encoding": "identity", "Cache-Control": "no-store"}
-"""What an event stream is asked for with."""
+"""The headers of a request for an event stream."""
 
 _OF_THE_REQUEST: Final = ("command is required", "invalid JSON body")
 _SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
 _PORTS: Final = range(1, 65536)
 _LISTEN: Final = "0A"
-# Where a port is listened on: the local address's end, and the state. `read` and `case` are the shell's own.
+# A listening port: the end of the local address, and the state. `read` and `case` are shell builtins.
 _WAIT_FOR_PORT: Final = f"""\
 while :; do
   for table in /proc/net/tcp /proc/net/tcp6; do
@@ -74,7 +74,7 @@ def write_request(
     env: Mapping[str, str] | None,
     timeout_s: int | None,
 ) -> dict[str, Any]:
-    """Check what is to be run, and return it as the API says it; what is None is left out."""
+    """Check the arguments of a command, and return the request's body. An argument that is None is left out."""
     request: dict[str, Any] = {"command": command}
     if isinstance(command, str):
         _arguments.text("command", command)
@@ -93,7 +93,7 @@ def write_request(
 
 @attrs.frozen
 class Answer:
-    """What the API says of a command that it has run to its end."""
+    """The answer to a command that was run to its end."""
 
     pieces: tuple[Text, Text]
     end: Exit
@@ -117,18 +117,18 @@ def connect(action: str) -> Operation[object, None]:
 
 
 def timeout(value: object) -> int:
-    """Return a timeout as whole seconds, which are all that the API knows: rounded up."""
+    """Return a timeout in whole seconds, the API's unit, rounded up."""
     seconds = math.ceil(_arguments.seconds("timeout_seconds", value))
     if seconds > LONGEST_TIMEOUT_S:
         raise ValidationError(
-            f"timeout_seconds: expected at most {LONGEST_TIMEOUT_S} (a day), got {value!r}; what runs for longer can "
-            "be started in the background: nohup … >log 2>&1 </dev/null &"
+            f"timeout_seconds: expected at most {LONGEST_TIMEOUT_S} (a day), got {value!r}; start a longer command in the "
+            "background: nohup … >log 2>&1 </dev/null &"
         )
     return seconds
 
 
 def signal_name(value: object) -> str:
-    """Return the name of a signal if the server sends it; others it drops without a word."""
+    """Return the name of a signal if the server sends it. The server ignores others silently."""
     name = value.name if isinstance(value, signal.Signals) else _arguments.text("signal", value)
     name = name if name.startswith("SIG") else f"SIG{name}"
     if name not in _SIGNALS:
@@ -139,7 +139,7 @@ def signal_name(value: object) -> str:
 
 
 def port(value: object) -> int:
-    """Return a port's number if it is one."""
+    """Return a port's number if it is valid."""
     number = _arguments.count("port", value)
     if number not in _PORTS:
         raise ValidationError(f"port: expected an integer from 1 to {_PORTS[-1]}, got {number}")
@@ -152,17 +152,17 @@ def wait_for_port(number: int) -> list[str]:
 
 
 def input_bytes(argument: str, data: object) -> memoryview:
-    """Return input as bytes: a string's UTF-8, or what a buffer holds."""
+    """Return input as bytes: the UTF-8 of a string, or the content of a buffer."""
     if isinstance(data, str):
         return memoryview(_encoded(argument, data))
     try:
-        return memoryview(data).cast("B")  # type: ignore[arg-type]  # refused if it isn't one
+        return memoryview(data).cast("B")  # type: ignore[arg-type]  # raises TypeError without a buffer
     except TypeError:
         raise ValidationError(f"{argument}: expected a string or bytes, got {type(data).__name__}") from None
 
 
 def encoding(value: object) -> bool:
-    """Whether output is wanted as text."""
+    """Whether the output is text."""
     if value is None:
         return False
     if not isinstance(value, str) or value.lower().replace("_", "-") not in ("utf-8", "utf8"):
@@ -171,25 +171,25 @@ def encoding(value: object) -> bool:
 
 
 def max_output_bytes(value: object) -> int:
-    """Return how many bytes of output are kept."""
+    """Return the number of bytes of output to keep."""
     if value is None:
         return MOST_KEPT
     return 0 if value == 0 and not isinstance(value, bool) else _arguments.count("max_output_bytes", value)
 
 
-def checked_result(result: CommandResult | CommandBytesResult, action: str, *, check: bool) -> None:
-    """Raise if a command that has to succeed has not.
+def check_result(result: CommandResult | CommandBytesResult, action: str, *, check: bool) -> None:
+    """Raise if `check` is set and the command failed.
 
     Raises:
-        CommandError: It exited with something other than 0.
+        CommandError: The exit code is not 0.
     """
     if check and not result.ok:
-        why = " (its timeout is over)" if result.timed_out else ""
+        why = " (its timeout has passed)" if result.timed_out else ""
         raise CommandError(f"it exited with {result.exit_code}{why}", result, action=action)
 
 
 def read_failure(failure: Failure, action: str, output: Output[Any], redactor: Redactor) -> SandboxError:
-    """Return the error that stands for an end without an exit code."""
+    """Return the error for an end without an exit code."""
     words = redactor.quote(failure.message) or "the server gives no reason"
     if failure.has_started:
         return unknown(words, action, output, code=failure.code)
@@ -201,14 +201,14 @@ def read_failure(failure: Failure, action: str, output: Output[Any], redactor: R
 def unknown(
     message: str, action: str, output: Output[Any], *, code: str | None = None
 ) -> OutcomeUnknownError:
-    """Return the error that says that nobody knows what became of a command."""
+    """Return the error for a command whose outcome is not known."""
     error = OutcomeUnknownError(message, action=action, code=code, hint=IF_UNKNOWN)
     error.stdout, error.stderr = output.stdout, output.stderr
     return error
 
 
 def explain(error: SandboxError) -> SandboxError:
-    """Return the error that stands for a refused or lost request to run a command."""
+    """Return the error for a refused or lost request to run a command."""
     if judge(error) is Verdict.UNKNOWN:
         return OutcomeUnknownError(error.message, hint=IF_UNKNOWN, **details(error))
     if _is_start_failure(error):
@@ -217,23 +217,23 @@ def explain(error: SandboxError) -> SandboxError:
 
 
 def describe(command: str | Sequence[str]) -> str:
-    """Return the beginning of a command, for messages: the rest may hold secrets, and be long."""
+    """Return the first word of a command for messages. The rest may be long, and hold secrets."""
     words = command.split(maxsplit=1) if isinstance(command, str) else command
-    # A line may begin with a variable, which may hold a secret.
+    # A line may begin with an assignment, whose value may be a secret.
     name, has_value, _ = words[0].partition("=")
     shown = f"{name}=…" if has_value else name
     return repr(shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…")
 
 
 def check_event_stream(response: httpx.Response, action: str, output: Output[Any]) -> None:
-    """Raise if an answer is no event stream: the command may have run all the same."""
+    """Raise if an answer is not an event stream. The command may have run."""
     if not sse.is_event_stream(response):
-        raise unknown("the server's answer is no event stream", action, output)
+        raise unknown("the server's answer is not an event stream", action, output)
 
 
 def _read_answer(answer: ExecResult) -> Answer:
     if abs(answer.exit_code) > LARGEST_EXIT_CODE:
-        raise UnreadableError("its exit code is none")
+        raise UnreadableError("it has an invalid exit code")
     pieces = (
         Text(CommandStream.STDOUT, replace_surrogates(answer.stdout)),
         Text(CommandStream.STDERR, replace_surrogates(answer.stderr)),
@@ -242,7 +242,7 @@ def _read_answer(answer: ExecResult) -> Answer:
 
 
 def _is_start_failure(error: SandboxError) -> bool:
-    # What the one who is to run the command says of it. Requests themselves are in order here.
+    # The errors of the agent that starts the command. Requests are valid here.
     match error.status_code:
         case 400:
             return error.code in (None, "bad_request") and error.message not in _OF_THE_REQUEST
@@ -264,7 +264,7 @@ def _write_argv(argv: object) -> dict[str, Any]:
             f"command: expected a string for the shell or a sequence of strings, got {type(argv).__name__}"
         )
     if not argv:
-        raise ValidationError("command: must not be empty, got no words at all")
+        raise ValidationError("command: must not be empty")
     program = _arguments.text("command[0]", argv[0])
     arguments = [
         _arguments.text(f"command[{index}]", word, may_be_empty=True)
@@ -272,7 +272,7 @@ def _write_argv(argv: object) -> dict[str, Any]:
     ]
     if arguments:
         return {"command": program, "args": arguments}
-    # Without arguments the API takes the command for a line of the shell's.
+    # Without arguments, the API takes the command for a shell command line.
     if "=" in program:
         raise ValidationError("command: a program with '=' in its name cannot be run without arguments")
     return {"command": "env", "args": ["--", program]}
@@ -285,7 +285,7 @@ def _checked_env(env: object) -> dict[str, str]:
     for key, value in env.items():
         name = _arguments.text("env: a variable's name", key)
         if not _NAME_OF_VARIABLE.fullmatch(name):
-            # Not shown: who writes "TOKEN=..." here has put the secret into the name.
-            raise ValidationError("env: a variable's name must not contain '='; what follows it is the value")
+            # Not shown: a caller who writes "TOKEN=..." here has put the secret into the name.
+            raise ValidationError("env: a variable's name must not contain '='; pass the value separately")
         checked[name] = _arguments.text(f"env[{name!r}]", value, may_be_empty=True)
     return checked

@@ -1,4 +1,4 @@
-"""Files: which paths there can be, which commands look at them, and what those print."""
+"""Files: checks of paths, the commands that inspect files, and reading their output."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -28,13 +28,13 @@ RemotePath = str | PurePosixPath
 """A path in a sandbox: absolute, without `..`."""
 
 READ_HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": "identity"}
-"""What a file is asked for with: as it is."""
+"""The headers of a request for a file's unchanged bytes."""
 
 LONGEST_S: Final = 86_400.0
-"""Seconds that writing a file may take where nothing else is said, as long as its bytes go on."""
+"""Default limit in seconds for writing a file, as long as its bytes keep moving."""
 
 _IF_UNKNOWN: Final = (
-    "{!r} may have the new content, the old one, part of it, or be gone; look, or write it again"
+    "{!r} may have the new content, the old content, a part of it, or be gone; check it, or write it again"
 )
 _NO_SUCH_ROUTE: Final = "404 page not found"
 _FILE_NAME: Final = re.compile(r'filename=(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^;]*))')
@@ -49,7 +49,7 @@ _KINDS: Final = {
     "b": FileKind.BLOCK_DEVICE,
     "c": FileKind.CHARACTER_DEVICE,
 }
-# Kind, size, mode, time, owner, group, name, and where a link points to, each ended by a NUL, which no path can hold.
+# Kind, size, mode, time, owner, group, name and link target, each ended by a NUL, which no path can contain.
 _FORMAT: Final = r"%y\0%s\0%m\0%T@\0%u\0%g\0%P\0%l\0"
 _FIELDS: Final = 8
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -71,7 +71,7 @@ def read(path: str, sandbox_id: str) -> Operation[object, None]:
 def write(
     path: str, sandbox_id: str, *, timeout_s: float | None, silence_s: float
 ) -> Operation[FileWriteResult, int]:
-    """Describe `writeFile`, POST /files; its answer is how many bytes have been written."""
+    """Describe `writeFile`, POST /files. Its answer is the number of bytes written."""
 
     def read_size(answer: FileWriteResult) -> int:
         return answer.size
@@ -86,27 +86,27 @@ def write(
 
 
 def remote_path(argument: str, value: object) -> str:
-    """Return a path in a sandbox if it is absolute and leads where it says."""
+    """Return a path in a sandbox if it is absolute and has no `..`."""
     if isinstance(value, PureWindowsPath):
-        raise ValidationError(f"{argument}: a path of Windows, and sandboxes run Linux; pass a string")
+        raise ValidationError(f"{argument}: got a Windows path, but sandboxes run Linux; pass a string")
     path = _arguments.text(argument, fspath(value) if isinstance(value, PurePosixPath) else value)
     if not path.startswith("/"):
         raise ValidationError(f"{argument}: expected an absolute path such as '/home/user/x', got {path!r}")
     if ".." in path.split("/"):
-        raise ValidationError(f"{argument}: must not have '..' in it, got {path!r}")
+        raise ValidationError(f"{argument}: must not contain '..', got {path!r}")
     return path
 
 
 def file_path(argument: str, value: object) -> str:
-    """Return the path of a file: one that does not end where only a folder can be."""
+    """Return the path of a file. It must not end like the path of a folder."""
     path = remote_path(argument, value)
     if path.endswith("/"):
-        raise ValidationError(f"{argument}: expected the path of a file, got that of a folder, {path!r}")
+        raise ValidationError(f"{argument}: expected the path of a file, got the path of a folder, {path!r}")
     return path
 
 
 def mode(value: object) -> str:
-    """Return permissions as `chmod` takes them."""
+    """Return permissions in the form of `chmod`."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValidationError(f"mode: expected an integer such as 0o755, got {type(value).__name__}")
     if not 0 <= value <= _LARGEST_MODE:
@@ -121,22 +121,22 @@ def local_path(argument: str, value: object) -> str:
 
 
 def stat(path: str, *, follow_symlinks: bool) -> list[str]:
-    """Return the command that describes what stands at a path."""
+    """Return the command that describes what is at a path."""
     return ["find", "-H" if follow_symlinks else "-P", path, "-maxdepth", "0", "-printf", _FORMAT]
 
 
 def list_directory(path: str) -> list[str]:
-    """Return the command that describes a directory, and after it what is in it."""
+    """Return the command that describes a folder, and then its content."""
     return ["find", "-H", path, "-maxdepth", "1", "-printf", _FORMAT]
 
 
 def join(folder: str, path: str) -> str:
-    """Return the path of what is in a folder."""
+    """Return the path of something in a folder."""
     return remote_path("local", str(PurePosixPath(folder, path)))
 
 
 def sibling(path: str, suffix: str) -> str:
-    """Return a path beside another one, where nothing is yet."""
+    """Return an unused path in the same folder as another path."""
     whole = PurePosixPath(path)
     # A name has 255 bytes at most.
     name = whole.name.encode()[:_KEPT_OF_NAME].decode(errors="ignore")
@@ -144,28 +144,28 @@ def sibling(path: str, suffix: str) -> str:
 
 
 def make_dirs(paths: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the commands that make directories, each of them not too long."""
+    """Yield commands that create folders, each within the length limit."""
     for start in range(0, len(paths), _AT_ONCE):
         yield ["mkdir", "-p", "--", *paths[start : start + _AT_ONCE]]
 
 
 def discard(path: str) -> list[str]:
-    """Return the command that removes a file if it is there."""
+    """Return the command that removes a file if it exists."""
     return ["rm", "-f", "--", path]
 
 
 def make_dir(path: str) -> list[str]:
-    """Return the command that makes a directory, and those above it that are missing."""
+    """Return the command that creates a folder, and the missing folders above it."""
     return ["mkdir", "-p", "--", path]
 
 
 def remove(path: str, *, recursive: bool) -> list[str]:
-    """Return the command that removes what stands at a path; without `recursive` no directory that holds anything."""
+    """Return the command that removes what is at a path. A folder with content needs `recursive`."""
     return ["rm", "-r" if recursive else "-d", "--", path]
 
 
 def move(source: str, target: str) -> list[str]:
-    """Return the command that gives a file or directory another path, in one step where both are on one file system."""
+    """Return the command that moves a file or folder, atomically within one file system."""
     return ["mv", "-f", "-T", "--", source, target]
 
 
@@ -174,35 +174,42 @@ def change_mode(path: str, permissions: str) -> list[str]:
     return ["chmod", "--", permissions, path]
 
 
-def problem_of(response: httpx.Response, path: str, action: str, *, as_archive: bool) -> SandboxError | None:
-    """Return what is wrong with an answer whose body is to be read."""
+def find_problem(
+    response: httpx.Response, path: str, action: str, *, as_archive: bool
+) -> SandboxError | None:
+    """Return what is wrong with an answer whose body is to be read, or None."""
     packing = response.headers.get("content-encoding", "identity").strip().lower()
     if packing not in ("", "identity"):
-        # What it unpacks to may fill the memory, or the disk.
-        return SandboxError("the server's answer is packed, and was not asked for so", action=action)
+        # Decompressed, it might fill the memory or the disk.
+        return SandboxError(
+            "the server's answer is compressed, although that was not asked for", action=action
+        )
     if as_archive and not _names_archive(response, path):
-        return ValidationError(f"path: {path!r} is no folder; read() or download() takes files")
+        return ValidationError(f"path: {path!r} is not a folder; use read() or download() for a file")
     return None
 
 
 def _explain_read(error: SandboxError, path: str) -> SandboxError:
-    """Return the error that stands for a refused or lost request to read a file."""
-    if isinstance(error, NotFoundError) and error.code is None and error.message != _NO_SUCH_ROUTE:
+    """Return the error for a refused or lost request to read a file."""
+    # These say that the request did not get to the sandbox's files.
+    is_page = "html" in error.headers.get("content-type", "").lower()
+    has_not_arrived = error.code is not None or error.message == _NO_SUCH_ROUTE or is_page
+    if isinstance(error, NotFoundError) and not has_not_arrived:
         return not_found(path, **details(error))
     return error
 
 
 def _explain_write(error: SandboxError, path: str) -> SandboxError:
-    """Return the error that stands for a refused or lost request to write a file."""
+    """Return the error for a refused or lost request to write a file."""
     if judge(error) is not Verdict.UNKNOWN:
         return error
     return OutcomeUnknownError(error.message, hint=_IF_UNKNOWN.format(path), **details(error))
 
 
-def other_size(path: str, action: str, *, sent: int, written: int) -> SandboxError:
-    """Return the error for a file that has another size than what was sent."""
+def size_error(path: str, action: str, *, sent: int, written: int) -> SandboxError:
+    """Return the error for a file whose size differs from what was sent."""
     return OutcomeUnknownError(
-        f"{sent} bytes were sent, and the server says that it has written {written}",
+        f"{sent} bytes were sent, but the server reports that it wrote {written}",
         action=action,
         hint=_IF_UNKNOWN.format(path),
     )
@@ -211,7 +218,7 @@ def other_size(path: str, action: str, *, sent: int, written: int) -> SandboxErr
 def failed(
     program: str, path: str, result: CommandResult | CommandBytesResult, stderr: str, sandbox_id: str
 ) -> FileNotFoundInSandboxError | CommandError:
-    """Return the error for a command that could not do something with a file."""
+    """Return the error for a failed command on a file."""
     action = f"run {program} on {path!r} in sandbox {sandbox_id}"
     if is_not_there(stderr):
         return not_found(path, action=action)
@@ -219,24 +226,24 @@ def failed(
 
 
 def not_found(path: str, **details: Any) -> FileNotFoundInSandboxError:
-    """Return the error for a path that does not lead to anything."""
+    """Return the error for a path at which there is nothing."""
     error = FileNotFoundInSandboxError(
-        f"there is nothing at {path!r}", hint="list() tells what is in a folder", **details
+        f"there is nothing at {path!r}", hint="list() shows the content of a folder", **details
     )
     error.path = path
     return error
 
 
 def is_not_there(stderr: str) -> bool:
-    """Whether a command says that a path does not lead anywhere."""
+    """Whether a command says that there is nothing at a path."""
     return stderr.rstrip().endswith(_NOT_THERE)
 
 
 def read_infos(path: str, output: bytes) -> list[FileInfo]:
-    """Return what `find` has printed of a path, and of what is in it.
+    """Return the files that `find` has described: the one at a path, and those in it.
 
     Raises:
-        UnreadableError: It is not what was asked for.
+        UnreadableError: The output has another form.
     """
     fields = output.decode(errors="replace").split("\0")
     if fields.pop() or len(fields) % _FIELDS:
@@ -245,12 +252,12 @@ def read_infos(path: str, output: bytes) -> list[FileInfo]:
 
 
 def _names_archive(response: httpx.Response, path: str) -> bool:
-    """Whether the server says that it sends an archive of a folder, and not a file, as it does for a file's path."""
+    """Whether the server sends an archive of a folder. It sends the file itself for the path of a file."""
     name = _FILE_NAME.search(response.headers.get("content-disposition", ""))
     if name is None:
         kind: str = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         return kind == "application/zip"
-    # A file has its own name, which may end so as well.
+    # The name of a file may also end in .zip.
     sent = name["bare"] or re.sub(r"\\(.)", r"\1", name["quoted"] or "")
     return sent.endswith(".zip") and sent != PurePosixPath(path).name
 
@@ -271,13 +278,13 @@ def _read_info(top: str, fields: Sequence[str]) -> FileInfo:
             target=target if kind == "l" else None,
         )
     except (ValueError, OverflowError) as error:
-        raise UnreadableError(f"find describes a file in a way that is not known: {error}") from error
+        raise UnreadableError(f"find describes a file in an unknown form: {error}") from error
 
 
 def _read_time(text: str) -> datetime:
-    # Not a float: it has too few digits for today's microseconds.
+    # Not a float: it has too few digits for microseconds.
     match = _TIME.fullmatch(text)
     if match is None:
-        raise ValueError("no time")
+        raise ValueError("not a time")
     microseconds = int(f"{match['fraction'] or '':0<6}"[:6])
     return _EPOCH + timedelta(seconds=int(match["seconds"]), microseconds=microseconds)

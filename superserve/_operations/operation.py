@@ -1,4 +1,4 @@
-"""What there is to know of an operation beyond its generated function."""
+"""An operation: everything about it except its generated function."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -16,7 +16,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class UnreadableError(ValueError):
-    """An answer that fits the contract and still says nothing that can be used; the text tells what."""
+    """An answer that matches the contract but is unusable. The text says why."""
 
 
 @attrs.frozen
@@ -24,17 +24,17 @@ class Operation(Generic[R_contra, T_co]):
     """One operation on one object.
 
     Attributes:
-        action: What it does and to which object, for error messages.
-        read: Turns the generated answer into our value.
-        read_empty: Gives the value where the answer has no body, by contract; None where it has one.
-        if_lost: What to add to an error after which it is unknown whether the server acted.
-        if_refused: What to add when the server says that the request makes no sense (400).
-        if_conflict: What to add when the server says that the object's state does not allow it (409).
+        action: The operation and its object in words, for error messages.
+        read: Converts the generated answer into our value.
+        read_empty: Returns the value for an answer that has no body by contract; None if it must have one.
+        if_lost: Hint of an error after which it is not known whether the server acted.
+        if_refused: Hint of a refusal as invalid (400).
+        if_conflict: Hint of a refusal for the object's state (409).
         is_repeatable: Whether it may be sent again when its answer is lost.
-        bears_conflict: Whether a refusal for the object's state (409) passes by itself where this side has just changed it.
-        extra_time_s: Seconds granted on top of the client's timeout.
-        options: What this one call may take, where that is not what the client says.
-        explain: Gives the error to raise for a refused or lost request, where that says less than is known.
+        retries_conflict: Whether to repeat it after a 409 that will pass, because this side has just changed the object.
+        extra_time_s: Seconds to add to the client's timeout.
+        options: The options of this call, if they differ from the client's.
+        explain: Returns a better error for a refused or lost request.
     """
 
     action: str
@@ -44,27 +44,27 @@ class Operation(Generic[R_contra, T_co]):
     if_refused: str = ""
     if_conflict: str = ""
     is_repeatable: bool = True
-    bears_conflict: bool = False
+    retries_conflict: bool = False
     extra_time_s: float = 0.0
     options: Options | None = None
     explain: Callable[[SandboxError], SandboxError] | None = None
 
     def within(self, options: Options) -> "Operation[R_contra, T_co]":
-        """Return the same operation for a call that may take so much."""
+        """Return the same operation with other options."""
         return attrs.evolve(self, options=options)
 
 
 def read_nothing(_answer: object = None) -> None:
-    """Read an answer that has no body."""
+    """Convert an answer that has no body."""
 
 
 def read_identifier(field: str, value: str) -> str:
-    """Return an id of the server's, which has to say something."""
+    """Return an id from an answer, if it is not empty."""
     if not value:
         raise UnreadableError(f"field {field!r} is empty")
     return value
 
 
 def none_if_unset(value: V | Unset) -> V | None:
-    """Return an optional field's value as people know it."""
+    """Return the value of an optional field, None if it is missing."""
     return None if isinstance(value, Unset) else value

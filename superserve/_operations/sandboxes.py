@@ -49,18 +49,18 @@ T = TypeVar("T")
 Network = NetworkConfig | NetworkConfigDict
 
 LONGEST_START_S: Final = 100.0
-"""Seconds that starting a sandbox may take: the server gives up after two attempts of 45 s."""
+"""Seconds that the start of a sandbox may take: the server gives up after two attempts of 45 s."""
 
 MARKER: Final = "sdk-create-id"
-"""The metadata entry by which `adopt_lost` finds its sandbox."""
+"""The metadata entry that `adopt_lost` looks for."""
 
-# A machine that has to go, or to stop, is waited for before the answer is sent.
+# The server answers only after the machine has stopped.
 _SLOW_STOP_S: Final = 30.0
 _SLOW_START_S: Final = LONGEST_START_S - 30.0
 _MOST_WINDOW_S: Final = 2**31 - 1
 _MOST_NAME: Final = 64
 _PORTS: Final = range(1024, 65536)
-# The agent's own.
+# The agent's port.
 _RESERVED_PORT: Final = 49983
 _PRINTABLE: Final = re.compile(r"[!-~]+")
 _STATUSES: Final = {status.value: status for status in SandboxStatus}
@@ -68,7 +68,7 @@ _STATUSES: Final = {status.value: status for status in SandboxStatus}
 
 @attrs.frozen
 class Opened:
-    """A sandbox, and what opens it where the server has told."""
+    """A sandbox, with its access if the server sent one."""
 
     info: SandboxInfo
     access: Access | None
@@ -80,8 +80,8 @@ def create_sandbox(name: str, began_at: datetime) -> Operation[SandboxResponse, 
         f"create sandbox {name!r}",
         read_sandbox,
         if_lost=(
-            "the sandbox may have been created all the same; look for one of that name, created after "
-            f"{began_at:%Y-%m-%dT%H:%M:%SZ}, with Sandbox.list(q={name!r}); adopt_lost=True does it by itself"
+            "the sandbox may have been created; look for one with that name, created after "
+            f"{began_at:%Y-%m-%dT%H:%M:%SZ}, with Sandbox.list(q={name!r}); adopt_lost=True does this for you"
         ),
         if_conflict="wait until the template or snapshot is ready",
         is_repeatable=False,
@@ -109,10 +109,10 @@ def delete_sandbox(sandbox_id: str) -> Operation[object, None]:
         f"kill sandbox {sandbox_id}",
         read_nothing,
         read_nothing,
-        if_lost="it may run on; kill() again",
-        if_conflict="it changes its status just now; try again in a moment",
+        if_lost="it may still run; kill() again",
+        if_conflict="it is changing its status; try again in a moment",
         extra_time_s=_SLOW_STOP_S,
-        bears_conflict=True,
+        retries_conflict=True,
     )
 
 
@@ -122,23 +122,23 @@ def patch_sandbox(sandbox_id: str) -> Operation[object, None]:
         f"update sandbox {sandbox_id}",
         read_nothing,
         read_nothing,
-        if_lost="some of it may be changed; update() again does no harm",
+        if_lost="some of it may be changed; update() again is safe",
         if_conflict="the network of a sandbox can only be changed while it is active",
         is_repeatable=False,
-        bears_conflict=True,
+        retries_conflict=True,
     )
 
 
 def pause_sandbox(sandbox_id: str) -> Operation[PauseResponse, bool]:
-    """Describe `pauseSandbox`, POST /sandboxes/{sandbox_id}/pause: whether it is paused already."""
+    """Describe `pauseSandbox`, POST /sandboxes/{sandbox_id}/pause. Its answer is whether the sandbox is already paused."""
     return Operation(
         f"pause sandbox {sandbox_id}",
         lambda _answer: False,
         lambda: True,
-        if_lost="it may be paused all the same; get_info() tells",
+        if_lost="it may be paused; get_info() shows its status",
         is_repeatable=False,
         extra_time_s=_SLOW_STOP_S,
-        bears_conflict=True,
+        retries_conflict=True,
     )
 
 
@@ -147,10 +147,10 @@ def resume_sandbox(sandbox_id: str) -> Operation[ResumeResponse, Access]:
     return Operation(
         f"resume sandbox {sandbox_id}",
         _read_access,
-        if_lost="it may be active all the same; get_info() tells",
+        if_lost="it may be active; get_info() shows its status",
         is_repeatable=False,
         extra_time_s=_SLOW_START_S,
-        bears_conflict=True,
+        retries_conflict=True,
     )
 
 
@@ -159,19 +159,19 @@ def activate_sandbox(sandbox_id: str) -> Operation[SandboxResponse, Opened]:
     return Operation(
         f"activate sandbox {sandbox_id}",
         read_sandbox,
-        if_lost="it may be active all the same; get_info() tells",
+        if_lost="it may be active; get_info() shows its status",
         extra_time_s=_SLOW_START_S,
-        bears_conflict=True,
+        retries_conflict=True,
     )
 
 
 def read_sandbox(answer: SandboxResponse) -> Opened:
-    """Read a sandbox, and its token if there is one."""
+    """Convert a sandbox, with its token if there is one."""
     return Opened(_read_info(answer), _access(answer.access_token, answer.routing_hint))
 
 
 def lost_id(content: bytes) -> str | None:
-    """Return the id in the answer to a create, however little else of it can be understood."""
+    """Return the id from the answer to a create, even if the rest cannot be understood."""
     try:
         body = json.loads(content)
     except (ValueError, RecursionError):
@@ -180,8 +180,10 @@ def lost_id(content: bytes) -> str | None:
     return found if isinstance(found, str) and _arguments.is_sandbox_id(found) else None
 
 
-def not_running(error: SandboxError, sandbox_id: str, status: SandboxStatus | None) -> SandboxNotRunningError:
-    """Return the error that says why nothing can be done in a sandbox, from the refusal that told."""
+def not_running_error(
+    error: SandboxError, sandbox_id: str, status: SandboxStatus | None
+) -> SandboxNotRunningError:
+    """Return the error for a sandbox that does not run, made from the server's refusal."""
     raised = SandboxNotRunningError(
         error.message,
         action=error.action,
@@ -189,14 +191,14 @@ def not_running(error: SandboxError, sandbox_id: str, status: SandboxStatus | No
         code=error.code,
         headers=error.headers,
         request_id=error.request_id,
-        hint=why_not(sandbox_id, status),
+        hint=recovery_hint(sandbox_id, status),
     )
     raised.status = status
     return raised
 
 
-def why_not(sandbox_id: str, status: SandboxStatus | None) -> str:
-    """Return what to do about a sandbox that does not run."""
+def recovery_hint(sandbox_id: str, status: SandboxStatus | None) -> str:
+    """Return the hint for a sandbox that does not run."""
     match status:
         case SandboxStatus.PAUSED:
             return "it is paused: resume() it"
@@ -204,7 +206,7 @@ def why_not(sandbox_id: str, status: SandboxStatus | None) -> str:
             return "it has failed for good: kill() it, and create another"
         case SandboxStatus.DELETED:
             return "it is gone: create another"
-    return f"get_info() tells where sandbox {sandbox_id} stands"
+    return f"get_info() shows the status of sandbox {sandbox_id}"
 
 
 def write_create_request(
@@ -220,10 +222,10 @@ def write_create_request(
     network: Network | None,
     preview_access: str | None,
 ) -> CreateSandboxRequest:
-    """Check what `Sandbox.create` was given, and build the request's body; what is None is not sent."""
+    """Check the arguments of `Sandbox.create`, and build the request's body. An argument that is None is not sent."""
     if from_template is not None and from_snapshot is not None:
         raise ValidationError(
-            "from_snapshot: a sandbox is started from a template or a snapshot, not from both"
+            "from_snapshot: a sandbox starts from a template or from a snapshot, not from both"
         )
     variables = None if env_vars is None else _strings("env_vars", env_vars)
     bindings = None if secrets is None else _strings("secrets", secrets)
@@ -252,7 +254,7 @@ def write_patch(
     timeout_seconds: int | EllipsisType | None,
     preview_access: str | None,
 ) -> SandboxPatch:
-    """Check what `update` was given, and build the request's body; what was not given is not sent."""
+    """Check the arguments of `update`, and build the request's body. Omitted arguments are not sent."""
     patch = SandboxPatch(
         network=_optional(_network, "network", network),
         metadata=_optional(_metadata, "metadata", metadata),
@@ -262,14 +264,14 @@ def write_patch(
     )
     if not patch.to_dict():
         raise ValidationError(
-            "update: nothing to change was given; pass metadata=, network=, auto_delete_seconds=, timeout_seconds= or "
+            "update: there is nothing to change; pass metadata=, network=, auto_delete_seconds=, timeout_seconds= or "
             "preview_access="
         )
     return patch
 
 
 def write_filters(metadata: Mapping[str, str] | None) -> MetadataFilters | Unset:
-    """Return the filters of a list by metadata, as parameters of the request."""
+    """Return the metadata filters of a list as parameters of the request."""
     if not metadata:
         return UNSET
     entries = _strings("metadata", metadata)
@@ -277,7 +279,7 @@ def write_filters(metadata: Mapping[str, str] | None) -> MetadataFilters | Unset
 
 
 def write_statuses(status: str | Sequence[str] | None) -> str | Unset:
-    """Return one status or several as the request says it."""
+    """Return one status or several as a parameter of the request."""
     if status is None:
         return UNSET
     statuses = [status] if isinstance(status, str) else status
@@ -289,34 +291,34 @@ def write_statuses(status: str | Sequence[str] | None) -> str | Unset:
 
 
 def limit(value: object) -> int | Unset:
-    """Return how many to ask for, or nothing."""
+    """Return the parameter for the most sandboxes to return."""
     return _optional(_arguments.count, "limit", value)
 
 
 def offset(value: object) -> int | Unset:
-    """Return how many to skip, or nothing."""
+    """Return the parameter for the number of sandboxes to skip."""
     return _optional(_window, "offset", value)
 
 
 def words(argument: str, value: object) -> str | Unset:
-    """Return a text to ask for, or nothing."""
+    """Return a text as a parameter of the request."""
     return _optional(_arguments.text, argument, value)
 
 
 def preview_url(sandbox_url: str, sandbox_id: str, port: object) -> str:
-    """Return the address of a port of a sandbox."""
+    """Return the URL of a port of a sandbox."""
     number = _arguments.count("port", port)
     if number not in _PORTS or number == _RESERVED_PORT:
         raise ValidationError(f"port: expected 1024 to 65535 and not {_RESERVED_PORT}, got {number}")
     url = httpx.URL(sandbox_url)
-    # Names below it lead to this machine, too; an address has none.
+    # Host names below localhost lead to this machine. An IP address cannot have names below it.
     is_local = url.host == "localhost" or url.host.startswith("127.") or url.host == "::1"
     host = "localhost" if is_local else url.host
     return f"{url.scheme}://{number}-{sandbox_id}.{host}{'' if url.port is None else f':{url.port}'}"
 
 
 def now() -> datetime:
-    """Return the time, for messages."""
+    """Return the current time, for messages."""
     return datetime.now(UTC)
 
 
@@ -365,7 +367,7 @@ def _access(token: str | Unset | None, hint: str | Unset | None) -> Access | Non
         return None
     if not _PRINTABLE.fullmatch(token):
         raise UnreadableError("field 'access_token' cannot be sent in a header")
-    # Advice only: one that cannot be sent is none.
+    # The hint is optional: an unusable one is ignored.
     return Access(token, hint if hint and _PRINTABLE.fullmatch(hint) else None)
 
 
@@ -381,7 +383,7 @@ def _template(argument: str, value: object) -> str:
 
 
 def _identifier(argument: str, value: object) -> str:
-    # A snapshot's handle has one.
+    # A snapshot's handle has an id.
     return _arguments.text(argument, getattr(value, "id", value))
 
 

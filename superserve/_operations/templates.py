@@ -20,9 +20,9 @@ from superserve.types import EnvStep, RunStep, TemplateInfo, TemplateStatus, Wor
 
 V = TypeVar("V")
 
-# The server holds back its answer to a DELETE while it removes the template's files, for up to 30 s.
+# The server answers a DELETE only after it has removed the template's files, which takes up to 30 s.
 _SLOW_DELETE_S: Final = 30.0
-# A tenth of the time that a call of the enum takes.
+# Ten times as fast as a call of the enum.
 _STATUSES: Final = {status.value: status for status in TemplateStatus}
 
 
@@ -31,10 +31,7 @@ def create_template(name: str) -> Operation[CreateTemplateResponse, TemplateInfo
     return Operation(
         f"create template {name!r}",
         read_created_template,
-        if_lost=(
-            "the template may have been created all the same; "
-            f"look for it with Template.list(name_prefix={name!r})"
-        ),
+        if_lost=(f"the template may have been created; look for it with Template.list(name_prefix={name!r})"),
         if_conflict=f"choose another name, or find the template that has it with Template.list(name_prefix={name!r})",
         is_repeatable=False,
     )
@@ -48,7 +45,7 @@ def get_template(template_id: str) -> Operation[TemplateResponse, TemplateInfo]:
 
 
 def list_templates(prefix: str) -> Operation[list[TemplateResponse], list[TemplateInfo]]:
-    """Describe `listTemplates`, GET /templates; an exact prefix, although the server takes `_` and `%` for wildcards."""
+    """Describe `listTemplates`, GET /templates. The server treats `_` and `%` as wildcards; the exact prefix is checked here."""
 
     def read(answer: list[TemplateResponse]) -> list[TemplateInfo]:
         return [read_template(template) for template in answer if template.name.startswith(prefix)]
@@ -68,8 +65,8 @@ def delete_template(template_id: str) -> Operation[object, None]:
 
 
 def read_template(answer: TemplateResponse) -> TemplateInfo:
-    """Read a template."""
-    # Lists hold thousands of these: by position, in the order of the class, which is quicker than by name.
+    """Convert a template."""
+    # By position, in the order of the class, because it is faster than by name: a list may have thousands.
     return TemplateInfo(
         answer.id or read_identifier("id", answer.id),
         answer.name,
@@ -87,7 +84,7 @@ def read_template(answer: TemplateResponse) -> TemplateInfo:
 
 
 def read_created_template(answer: CreateTemplateResponse) -> TemplateInfo:
-    """Read the answer to a create; its `build_id` is the template's latest build."""
+    """Convert the answer to a create. Its `build_id` is the template's latest build."""
     return TemplateInfo(
         id=read_identifier("id", answer.id),
         name=answer.name,
@@ -112,7 +109,7 @@ def write_create_request(
     start_cmd: str | None,
     ready_cmd: str | None,
 ) -> CreateTemplateRequest:
-    """Check what `Template.create` was given, and build the request's body; what is None is not sent."""
+    """Check the arguments of `Template.create`, and build the request's body. An argument that is None is not sent."""
     return CreateTemplateRequest(
         name=_arguments.template_name(name),
         build_spec=BuildSpec(
@@ -135,7 +132,7 @@ def _write_step(step: _arguments.TypedStep) -> RawStep:
             return RawStep(env=BuildEnv(key=step.env.key, value=step.env.value))
         case WorkdirStep():
             return RawStep(workdir=step.workdir)
-    # A sudo that is not wanted is not sent: equal templates then have equal spec hashes, whoever made them.
+    # A false `sudo` is not sent, so that equal templates have equal spec hashes, whichever client created them.
     return RawStep(user=BuildUser(name=step.user.name, sudo=step.user.sudo or UNSET))
 
 

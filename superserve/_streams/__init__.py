@@ -1,1 +1,1 @@
-"""Reading event streams, and each event once over several connections. No I/O."""
+"""Reading event streams; across reconnects, each event once. No I/O."""

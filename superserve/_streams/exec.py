@@ -1,4 +1,4 @@
-"""What a running command says, over an event stream and over a WebSocket, and what it is told over the latter. No I/O."""
+"""Messages of a running command, over an event stream and a WebSocket, and messages to it over the WebSocket. No I/O."""
 
 import json
 import math
@@ -15,24 +15,24 @@ PROTOCOL: Final = "superserve.exec.v1"
 """The subprotocol of the WebSocket."""
 
 LONGEST_START: Final = 4 * 1024 * 1024
-"""Bytes of the first frame above which the server hangs up."""
+"""The largest first frame in bytes: above it the server closes the connection."""
 
-# Older servers take frames of up to 64 KiB.
+# Older servers accept frames of up to 64 KiB.
 _STDIN_AT_ONCE: Final = 32 * 1024
 _STDIN: Final = b"\x00"
 _CHANNELS: Final = {1: CommandStream.STDOUT, 2: CommandStream.STDERR}
-# Going through an enum takes longer than reading a message.
+# Looking a stream up in the enum takes longer than reading a message.
 _STREAMS: Final = tuple((stream, stream.value) for stream in CommandStream)
 _ENDING: Final = frozenset({"finished", "error", "code"})
 _START_FAILURES: Final = frozenset({"bad_request", "exec_failed"})
 LARGEST_EXIT_CODE: Final = 2**31
-"""Numbers above which a code is none."""
+"""An exit code above this number is invalid."""
 
 
-# Those that come by the thousand have no slots: attrs fills such twice as fast.
+# No slots for classes with thousands of instances: attrs fills them twice as fast without.
 @attrs.frozen(slots=False)
 class Text:
-    """A piece of output that is text already."""
+    """A piece of output that is already text."""
 
     stream: CommandStream
     text: str
@@ -40,18 +40,18 @@ class Text:
 
 @attrs.frozen
 class Exit:
-    """A command has ended."""
+    """The end of a command, with its exit code."""
 
     code: int
 
 
 @attrs.frozen
 class Failure:
-    """The server says that there will be no exit code.
+    """The end of a command without an exit code.
 
     Attributes:
-        message: Its words.
-        code: Its code, if it gave one.
+        message: The server's message.
+        code: The server's error code, if there is one.
         has_started: Whether the command may have run.
     """
 
@@ -64,14 +64,14 @@ Event = Text | CommandOutput | Exit | Failure
 
 
 class NoEventError(ValueError):
-    """A message that is none of a command's; the text tells why."""
+    """A message is not an event of a command. The text says why."""
 
 
 def read_message(data: str) -> list[Event]:
-    """Return what a message of the event stream says.
+    """Return the events of a message of the event stream.
 
     Raises:
-        NoEventError: It cannot be understood. A piece of output may be lost with it.
+        NoEventError: The message is invalid. A piece of output may be lost with it.
     """
     payload = _payload(data)
     events: list[Event] = []
@@ -86,36 +86,36 @@ def read_message(data: str) -> list[Event]:
 
 
 def read_frame(frame: str | bytes) -> list[Event]:
-    """Return what a message of the WebSocket says: bytes are output, text tells the end.
+    """Return the events of a WebSocket message: a binary message is output, a text message is the end.
 
     Raises:
-        NoEventError: It cannot be understood.
+        NoEventError: The message is invalid.
     """
     if isinstance(frame, str):
         end = _read_end(_payload(frame))
         return [] if end is None else [end]
     stream = _CHANNELS.get(frame[0]) if frame else None
-    # Channels that a newer server may have are not for this version.
+    # A newer server may have channels that this version does not know.
     return [] if stream is None or len(frame) == 1 else [CommandOutput(stream, frame[1:])]
 
 
 def start_frame(request: dict[str, Any]) -> str:
-    """Return the first frame, which says what to run.
+    """Return the first frame, which starts the command.
 
     Raises:
-        ValidationError: It would be too long for the server.
+        ValidationError: The frame would be too long for the server.
     """
     frame = json.dumps(request, ensure_ascii=False, separators=(",", ":"))
     if (length := len(frame.encode())) > LONGEST_START:
         raise ValidationError(
-            f"command: with its arguments and environment it takes {length} bytes, and {LONGEST_START} are allowed; "
-            "write a script with files.write, and run that"
+            f"command: the command with its arguments and environment takes {length} bytes, {LONGEST_START} are allowed; "
+            "write a script with files.write and run the script"
         )
     return frame
 
 
 def stdin_frames(data: bytes | memoryview) -> Iterator[bytes]:
-    """Yield the frames that carry input."""
+    """Yield the frames of a piece of input."""
     for start in range(0, len(data), _STDIN_AT_ONCE):
         yield _STDIN + data[start : start + _STDIN_AT_ONCE]
 
@@ -134,16 +134,16 @@ def _payload(data: str) -> dict[str, Any]:
     try:
         payload = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise NoEventError("it is no JSON") from error
+        raise NoEventError("it is not JSON") from error
     if not isinstance(payload, dict):
-        raise NoEventError("it is no JSON object")
+        raise NoEventError("it is not a JSON object")
     return payload
 
 
 def _read_end(payload: dict[str, Any]) -> Exit | Failure | None:
     exit_code, error, code = (payload.get(name) for name in ("exit_code", "error", "code"))
     if error is not None or code is not None:
-        # Also without `finished`: so a server says that it has lost the sandbox.
+        # Also without `finished`: a server that has lost the sandbox leaves it out.
         return Failure(
             error if isinstance(error, str) and error else "the server gives no reason",
             code if isinstance(code, str) else None,
@@ -154,7 +154,7 @@ def _read_end(payload: dict[str, Any]) -> Exit | Failure | None:
     if isinstance(exit_code, str):
         exit_code = _number(exit_code)
     if isinstance(exit_code, bool) or not isinstance(exit_code, int) or abs(exit_code) > LARGEST_EXIT_CODE:
-        return Failure("the command's end came without an exit code", None, has_started=True)
+        return Failure("the command ended without an exit code", None, has_started=True)
     return Exit(exit_code)
 
 

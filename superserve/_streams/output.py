@@ -1,4 +1,4 @@
-"""Keeping a command's output: both streams, up to a bound, as text or as bytes. No I/O."""
+"""Keeping a command's output, up to a limit, as text or as bytes. No I/O."""
 
 import codecs
 from abc import ABC, abstractmethod
@@ -10,23 +10,23 @@ from superserve.types import CommandBytesResult, CommandOutput, CommandResult, C
 T = TypeVar("T", str, bytes)
 
 MOST_KEPT: Final = 10 * 1024 * 1024
-"""Bytes of output that are kept for the result where nothing else is said, of both streams together."""
+"""Default limit of the output kept for the result: bytes of both streams together."""
 
 TIMED_OUT: Final = 124
-"""What a command ends with that the server stops as its time is over; a program may exit with it as well."""
+"""The exit code of a command that the server stopped at its timeout. A program may also exit with it by itself."""
 
-# The clocks of two machines count a second differently.
+# The clocks of two machines differ a little, in seconds.
 _SLACK_S: Final = 0.05
 
 
 class Output(ABC, Generic[T]):
-    """What a command has printed so far.
+    """The output of a command so far.
 
     Args:
-        most: How many bytes are kept, of both streams together; text counts as UTF-8.
+        most: Bytes to keep, of both streams together. Text counts as UTF-8.
 
     Attributes:
-        truncated: Whether more came than is kept.
+        truncated: Whether there was more output than is kept.
     """
 
     def __init__(self, most: int) -> None:
@@ -37,30 +37,30 @@ class Output(ABC, Generic[T]):
     @property
     @abstractmethod
     def stdout(self) -> T:
-        """What was kept of it."""
+        """The part of stdout that is kept."""
 
     @property
     @abstractmethod
     def stderr(self) -> T:
-        """What was kept of it."""
+        """The part of stderr that is kept."""
 
     @abstractmethod
     def add(self, piece: Text | CommandOutput) -> T:
-        """Take a piece, and return it as the caller wants it: empty while a character is not complete."""
+        """Add a piece, and return it as the caller wants it. It is empty while a character is incomplete."""
 
     def finish(self) -> list[tuple[CommandStream, T]]:
-        """Return what is left of characters that were never completed: the output has ended."""
+        """Return the rest of characters that were never completed: the output has ended."""
         return []
 
     @abstractmethod
     def _cut(self, piece: T, most: int) -> T:
-        """Return as much of a piece as so many bytes can hold."""
+        """Return as much of a piece as fits into `most` bytes."""
 
     def _keep(self, stream: CommandStream, piece: T, size: int) -> None:
         if self.truncated:
             return
         if size > self._left:
-            # The first byte that is lost ends the keeping of both streams: what is kept has no holes.
+            # After the first lost byte nothing more is kept of either stream: what is kept has no holes.
             self.truncated = True
             piece = self._cut(piece, self._left)
         self._left -= size
@@ -68,7 +68,7 @@ class Output(ABC, Generic[T]):
 
 
 class TextOutput(Output[str]):
-    """Output as text: bytes are decoded as UTF-8, piece by piece, and what isn't that becomes U+FFFD."""
+    """Output as text: bytes are decoded as UTF-8, and invalid bytes become U+FFFD."""
 
     def __init__(self, most: int) -> None:
         super().__init__(most)
@@ -77,22 +77,22 @@ class TextOutput(Output[str]):
 
     @property
     def stdout(self) -> str:
-        """What was kept of it."""
+        """The part of stdout that is kept."""
         return "".join(self._kept[CommandStream.STDOUT])
 
     @property
     def stderr(self) -> str:
-        """What was kept of it."""
+        """The part of stderr that is kept."""
         return "".join(self._kept[CommandStream.STDERR])
 
     def add(self, piece: Text | CommandOutput) -> str:
-        """Take a piece, and return it as text."""
+        """Add a piece, and return it as text."""
         text = piece.text if isinstance(piece, Text) else self._decoders[piece.stream].decode(piece.data)
         self._take(piece.stream, text)
         return text
 
     def finish(self) -> list[tuple[CommandStream, str]]:
-        """Return what is left of characters that were never completed: the output has ended."""
+        """Return the rest of characters that were never completed: the output has ended."""
         rests = [(stream, decoder.decode(b"", final=True)) for stream, decoder in self._decoders.items()]
         for stream, rest in rests:
             self._take(stream, rest)
@@ -101,7 +101,7 @@ class TextOutput(Output[str]):
     def result(
         self, end: Exit, *, timeout_s: float | None, duration_s: float, truncated: bool = False
     ) -> CommandResult:
-        """Return what became of the command."""
+        """Return the result of the command."""
         timed_out = _timed_out(end, timeout_s, duration_s)
         return CommandResult(
             end.code, self.stdout, self.stderr, self.truncated or truncated, timed_out, duration_s
@@ -111,31 +111,31 @@ class TextOutput(Output[str]):
         self._keep(stream, text, len(text) if text.isascii() else len(text.encode()))
 
     def _cut(self, piece: str, most: int) -> str:
-        # To whole characters.
+        # Cut at a whole character.
         return piece.encode()[:most].decode(errors="ignore")
 
 
 class BytesOutput(Output[bytes]):
-    """Output as the command wrote it."""
+    """Output as the command wrote it, in bytes."""
 
     @property
     def stdout(self) -> bytes:
-        """What was kept of it."""
+        """The part of stdout that is kept."""
         return b"".join(self._kept[CommandStream.STDOUT])
 
     @property
     def stderr(self) -> bytes:
-        """What was kept of it."""
+        """The part of stderr that is kept."""
         return b"".join(self._kept[CommandStream.STDERR])
 
     def add(self, piece: Text | CommandOutput) -> bytes:
-        """Take a piece, and return its bytes."""
+        """Add a piece, and return its bytes."""
         data = piece.text.encode() if isinstance(piece, Text) else piece.data
         self._keep(piece.stream, data, len(data))
         return data
 
     def result(self, end: Exit, *, timeout_s: float | None, duration_s: float) -> CommandBytesResult:
-        """Return what became of the command."""
+        """Return the result of the command."""
         timed_out = _timed_out(end, timeout_s, duration_s)
         return CommandBytesResult(end.code, self.stdout, self.stderr, self.truncated, timed_out, duration_s)
 

@@ -1,6 +1,6 @@
-"""Each event of a log once, although the server replays the log on every connection. No I/O.
+"""Reading each event of a build log once, although the server replays the log on every connection. No I/O.
 
-The events carry no ids. The replay is compared, in order, with what was handed over; the first event that doesn't match
+Events have no ids. So the replay is compared, in order, with the events handed over before. The first event that differs
 ends the comparison.
 """
 
@@ -14,12 +14,12 @@ _log = logging.getLogger("superserve")
 
 
 class Replay:
-    """Turns the messages of one connection after the other into the log that the caller sees."""
+    """Turns the messages of successive connections into one log for the caller."""
 
     def __init__(self) -> None:
-        # A fingerprint for each event handed over, 8 bytes: of its time as sent, stream and text.
+        # An 8-byte fingerprint of each event handed over: its time as sent, its stream and its text.
         self._seen = array("q")
-        # Which of them a replay may lack: a few.
+        # The events that a replay may lack; there are few.
         self._optional: set[int] = set()
         self._cursor = 0
         self._is_comparing = False
@@ -28,29 +28,31 @@ class Replay:
 
     @property
     def count(self) -> int:
-        """How many events have been handed over."""
+        """Number of events handed over."""
         return len(self._seen)
 
     @property
     def lasting(self) -> int:
-        """How many of them were neither heartbeats nor the server's own trouble."""
+        """Number of events handed over that were neither heartbeats nor the server's own trouble."""
         return len(self._seen) - len(self._optional)
 
     def begin(self) -> None:
-        """Start with a new connection."""
+        """Begin a new connection."""
         self._cursor = 0
         self._is_comparing = bool(self._seen)
 
     def take(self, data: str) -> BuildLogEvent | None:
-        """Return the event that a message is; None if it is none, or was handed over before.
+        """Return the event of a message, or None if there is none, or if it was handed over before.
 
-        Trouble is returned each time: it ends the connection.
+        Trouble is returned every time: it ends the connection.
         """
         payload = read_message(data)
         if payload is None:
             if not self._has_warned:
                 self._has_warned = True
-                _log.warning("a message of the build log is no log event, and is skipped, as others will be")
+                _log.warning(
+                    "skipped a message of the build log that is not a log event; later ones are skipped silently"
+                )
             return None
         timestamp, stream = payload.get("timestamp"), payload["stream"]
         fingerprint = hash((timestamp if type(timestamp) is str else None, stream, payload["text"]))
@@ -59,20 +61,20 @@ class Replay:
                 return event
             return None
         event = read_event(payload)
-        # The server tells its own trouble only once, and a heartbeat is one only while the build is queued.
+        # The server reports its own trouble only once, and a heartbeat is one only while the build is queued.
         is_lasting = not is_trouble(event) if event.finished else stream != "system" or "status" in payload
         if self._is_comparing and is_lasting:
             self._is_comparing = False
             if self._cursor < len(self._seen):
-                _log.warning("the build log has a hole: the server did not replay all of it")
+                _log.warning("a part of the build log is missing: the server did not replay all of it")
                 event = _after_gap(event)
         if not is_lasting:
             self._optional.add(len(self._seen))
         self._seen.append(fingerprint)
         return event
 
-    def is_told_again(self, event: BuildLogEvent) -> bool:
-        """Whether an event tells of trouble that was told before."""
+    def is_repeated(self, event: BuildLogEvent) -> bool:
+        """Whether an event reports the same trouble as the last one."""
         if not is_trouble(event):
             return False
         is_known = event.text in self._trouble
@@ -80,7 +82,7 @@ class Replay:
         return is_known
 
     def _matches(self, fingerprint: int) -> bool:
-        """Whether this event was the next one; of those that a replay may lack, any number is passed over."""
+        """Whether this event is the next one of the replay. Events that a replay may lack are skipped."""
         at = self._cursor
         seen, end = self._seen, len(self._seen)
         while at < end:

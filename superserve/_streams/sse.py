@@ -1,4 +1,4 @@
-"""What the messages of an event stream say of a build, and which answers are event streams. No I/O."""
+"""Reading messages of an event stream as build events, and recognising event streams. No I/O."""
 
 import contextlib
 import json
@@ -15,9 +15,9 @@ from superserve.types import BuildLogEvent, BuildLogStream
 KIND: Final = "text/event-stream"
 
 _OK: Final = 200
-# A mock may leave the type out, or have text/plain from the library that makes its answers.
+# A mock may leave the content type out, or have its library's default, text/plain.
 _KINDS: Final = frozenset({KIND, "text/plain", ""})
-# A step may be silent for ten minutes, after which many a router has forgotten the connection.
+# A step may be silent for ten minutes. Many routers forget a connection that is silent for so long.
 _KEEP_ALIVE_S: Final = 30
 
 _LINES: Final = 20
@@ -35,37 +35,37 @@ def is_event_stream(response: httpx.Response) -> bool:
 
 
 def wrap(response: httpx.Response, body: Iterable[bytes] | AsyncIterable[bytes]) -> httpx.Response:
-    """Return an event stream with this body: unpacked, in UTF-8, with or without a BOM."""
-    # The reader of events insists on the type.
+    """Return an event stream with another body: decompressed, in UTF-8, with or without a BOM."""
+    # The reader of events requires this content type.
     wrapped = httpx.Response(200, headers={"content-type": KIND}, content=body, request=response.request)
     wrapped.encoding = "utf-8-sig"
     return wrapped
 
 
 def keep_alive(response: httpx.Response) -> None:
-    """Have the system look now and then whether the other end of a silent connection is there."""
+    """Turn on TCP keep-alive, so that the system notices when the other end of a silent connection is gone."""
     stream = response.extensions.get("network_stream")
     sock = None if stream is None else stream.get_extra_info("socket")
     if sock is None:
-        # A mock has none.
+        # A mock has no socket.
         return
-    # A connection that the server has reset already takes no options.
+    # A connection that the server has already reset accepts no options.
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        # TCP_KEEPALIVE is what macOS calls it.
+        # The name on macOS is TCP_KEEPALIVE.
         after = getattr(socket, "TCP_KEEPIDLE", None) or getattr(socket, "TCP_KEEPALIVE", None)
         if after is not None:
             sock.setsockopt(socket.IPPROTO_TCP, after, _KEEP_ALIVE_S)
 
 
 def read_message(data: str) -> dict[str, Any] | None:
-    """Return the object that a message is; None if it is no log event."""
+    """Return the JSON object of a message; None if it is not a log event."""
     data = data.strip()
     try:
         # Twice as fast as json.loads.
         payload, end = _decode(data)
     except (ValueError, RecursionError):
-        # Among them integers of more digits than Python takes.
+        # For example an integer with more digits than Python accepts.
         payload = end = None
     if (
         end == len(data)
@@ -78,7 +78,7 @@ def read_message(data: str) -> dict[str, Any] | None:
 
 
 def read_event(payload: dict[str, Any]) -> BuildLogEvent:
-    """Return the event that such an object is."""
+    """Return the log event of a message's object."""
     get = payload.get
     stream, text, timestamp, status = payload["stream"], payload["text"], get("timestamp"), get("status")
     return BuildLogEvent(
@@ -91,15 +91,15 @@ def read_event(payload: dict[str, Any]) -> BuildLogEvent:
 
 
 def is_trouble(event: BuildLogEvent) -> bool:
-    """Whether an event tells of the server's own trouble with the log: the build may even be ready."""
+    """Whether an event reports the server's own trouble with the log. The build may even be ready."""
     return event.finished and event.timestamp is None and event.status == "failed" and event.text != "failed"
 
 
 def last_lines(events: Iterable[BuildLogEvent]) -> tuple[str, ...]:
-    """Return the last lines of output among events, as a terminal can show them."""
+    """Return the last lines of output, in a form that is safe for a terminal."""
     output = (BuildLogStream.STDOUT, BuildLogStream.STDERR)
     lines = "\n".join(event.text for event in events if event.stream in output).split("\n")
-    # Of a line that was written over, as progress bars are, what stands there at the end.
+    # A progress bar overwrites its line: keep what the line shows at the end.
     shown = (strip_controls(line.rstrip().rpartition("\r")[2]) for line in lines)
     return tuple(
         line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 1]}…" for line in shown if line
@@ -108,7 +108,7 @@ def last_lines(events: Iterable[BuildLogEvent]) -> tuple[str, ...]:
 
 def _time(value: object) -> datetime | None:
     try:
-        moment = _from_iso(value)  # type: ignore[arg-type]  # refused if it is no string
+        moment = _from_iso(value)  # type: ignore[arg-type]  # raises TypeError if it is not a string
     except (TypeError, ValueError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,2 +1,2 @@
 # Written by scripts/unasync.py from superserve/_async/__init__.py. Do not edit: change that, then run `nox -s generate`.
-"""What makes calls and waits: written by hand in `_async`, and from that by scripts/unasync.py in `_sync`."""
+"""The methods that make calls and wait. They are written by hand in `_async`; scripts/unasync.py writes `_sync` from that."""

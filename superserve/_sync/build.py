@@ -1,5 +1,5 @@
 # Written by scripts/unasync.py from superserve/_async/build.py. Do not edit: change that, then run `nox -s generate`.
-"""One build of a template: `template.build()`, `template.latest_build()`."""
+"""A build of a template: the handle that `template.build()` and `template.latest_build()` return."""
 
 from collections.abc import Generator
 from typing import TYPE_CHECKING
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class Build:
-    """The handle of one build: what a template can do with a build's id, without repeating the id.
+    """The handle of one build. It has a template's methods for builds, without the `build_id` argument.
 
-    Made by `Template.build` and `Template.latest_build`, not by calling the class.
+    Get one from `Template.build` or `Template.latest_build`; the class is not meant to be called.
 
     Example:
         >>> template = Template.create(name="my-env", from_="python:3.11", steps=[{"run": "make"}])
@@ -49,7 +49,7 @@ class Build:
 
     @property
     def template(self) -> "Template":
-        """The template it belongs to."""
+        """The template of this build."""
         return self._template
 
     def get_info(self) -> TemplateBuildInfo:
@@ -69,7 +69,7 @@ class Build:
         log_tail: bool = False,
         cancel_on_interrupt: bool = False,
     ) -> TemplateInfo:
-        """Wait until this build has ended, as `Template.wait_until_ready` does, with the same arguments and errors."""
+        """Wait until this build has ended: `Template.wait_until_ready`, with the same arguments and errors."""
         return self._template.wait_until_ready(
             on_log=on_log,
             poll_interval_s=poll_interval_s,
@@ -80,29 +80,29 @@ class Build:
         )
 
     def logs(self, *, idle_timeout_s: float | None = None) -> Generator[BuildLogEvent]:
-        """Return an iterator of each event of the log, as `Template.iter_build_logs` does.
+        """Return an iterator over the events of the log: `Template.iter_build_logs`.
 
         Args:
-            idle_timeout_s: Seconds without an event after which to give up; by default there is no such bound.
+            idle_timeout_s: Seconds without an event after which to give up. Default: no limit.
         """
         return self._template.iter_build_logs(build_id=self._id, idle_timeout_s=idle_timeout_s)
 
     def cancel(self) -> None:
-        """Cancel the build, with `cancelTemplateBuild`; if it has ended, that is fine too."""
+        """Cancel the build, with `cancelTemplateBuild`. Nothing happens if it has already ended."""
         self._template.cancel_build(self._id)
 
     def timeline(self, *, idle_timeout_s: float | None = None) -> BuildTimeline:
-        """Return where the build's time went: reads the log to its end (`streamTemplateBuildLogs`), then `getTemplateBuild`.
+        """Return how long each part of the build took: reads the log (`streamTemplateBuildLogs`), then `getTemplateBuild`.
 
-        That waits for a build that is going on.
+        The log is read to its end. If the build is still running, this waits for it.
 
         Args:
-            idle_timeout_s: Seconds without an event of the log after which to give up; by default there is no such bound.
+            idle_timeout_s: Seconds without an event of the log after which to give up. Default: no limit.
 
         Raises:
             SandboxError: The log cannot be read.
             NotFoundError: The template has no such build.
-            SandboxTimeoutError: Nothing has come for `idle_timeout_s`.
+            SandboxTimeoutError: There was no event for `idle_timeout_s`.
 
         Example:
             >>> template = Template.create(name="my-env", from_="python:3.11", steps=[{"run": "sleep 1"}])

@@ -1,5 +1,5 @@
 # Written by scripts/unasync.py from superserve/_async/build_logs.py. Do not edit: change that, then run `nox -s generate`.
-"""Reading the log of a build, over as many connections as it takes."""
+"""Reading the log of a build, over several connections if necessary."""
 
 import enum
 import math
@@ -21,17 +21,17 @@ from superserve._sync.reader import Reader
 from superserve.errors import SandboxError, SandboxTimeoutError
 from superserve.types import BuildLogEvent
 
-# So many connections without a new event, one after the other, end the reading of a log.
+# After this many connections in a row without a new event, reading fails.
 ATTEMPTS: Final = 3
-# Before a log is opened again while its build goes on; the last one counts for all further ones.
+# Pauses before the log of a running build is opened again. The last one is used for all further attempts.
 REOPEN_PAUSES_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 10.0)
-# Once a build runs there are no heartbeats, and the headers come with the first event: silence means nothing.
+# A running build sends no heartbeats, and the response headers come with the first event: silence means nothing.
 _TIMEOUT: Final = httpx.Timeout(connect=policy.CONNECT_TIMEOUT_S, read=None, write=10.0, pool=None)
 _HEADERS: Final = {"Accept": sse.KIND, "Accept-Encoding": "identity", "Cache-Control": "no-store"}
 
 
 class How(enum.Enum):
-    """How one connection of a log has ended."""
+    """How one connection of a log ended."""
 
     FINISHED = enum.auto()
     TROUBLE = enum.auto()
@@ -41,7 +41,7 @@ class How(enum.Enum):
 
 @attrs.frozen
 class Ending:
-    """The end of one connection of a log; of one that failed, with the error and whether the next one may do better."""
+    """The end of one connection of a log. After a failure it has the error, and whether another attempt may help."""
 
     how: How
     error: SandboxError | None = None
@@ -53,12 +53,12 @@ class BuildLog:
     """The log of one build.
 
     Attributes:
-        is_open: Whether the server sends it just now.
-        build_has_ended: Whether the build is known to have ended: one attempt more is made then, and no other.
-        goes_on_at: When the build was last seen going on, on the clock of `time.monotonic`.
-        heard_at: When the last events came, or a wait has begun to open it since.
-        ending: How the last connection ended; None before that, and while there is another one.
-        replay: What has been read.
+        is_open: Whether a connection is open and the server sends the log.
+        build_has_ended: Whether the build is known to have ended. Then the log is opened only once more.
+        goes_on_at: When a poll last saw the build running, on the clock of `time.monotonic`.
+        heard_at: When the last events came, or when a wait last began to open the log.
+        ending: How the last connection ended; None before the first end, and while there is another connection.
+        replay: The events read so far.
     """
 
     def __init__(self, client: Superserve, template_id: str, build_id: str) -> None:
@@ -73,20 +73,20 @@ class BuildLog:
         self._request = stream_template_build_logs.request_arguments(template_id, build_id)
 
     def read(self, idle_timeout_s: float | None) -> Generator[list[BuildLogEvent]]:
-        """Yield the log's events by batches, until the server says that it is finished or closes it.
+        """Yield the log's events in batches, until the server says that the log is finished, or closes it.
 
         Raises:
-            SandboxError: The log was refused, or broke three times without anything new.
-            SandboxTimeoutError: Nothing has come for `idle_timeout_s`.
+            SandboxError: The log was refused, or broke three times in a row without a new event.
+            SandboxTimeoutError: There was no event for `idle_timeout_s`.
         """
-        # What the caller takes for events is no silence: meanwhile the reader may not have had its turn.
+        # The time that the caller spends on events is not silence: the reader may not have had its turn.
         asked_at = time.monotonic()
         with Reader(self._read_to_its_end) as reader:
             while True:
                 idle_s = math.inf
                 if idle_timeout_s is not None:
                     idle_s = max(self.heard_at, asked_at) + idle_timeout_s - time.monotonic()
-                # Asked first: an event may be the last thing that it does.
+                # This is read first: the reader's last act may be to add an event.
                 has_ended = reader.has_ended
                 events = reader.get(0 if has_ended else idle_s)
                 if events:
@@ -98,13 +98,13 @@ class BuildLog:
                     return
                 elif idle_s <= 0:
                     raise SandboxTimeoutError(
-                        f"nothing has come for {idle_timeout_s:g} s",
+                        f"no event for {idle_timeout_s:g} s",
                         action=self._operation.action,
-                        hint="the build may go on; idle_timeout_s= bounds the silence",
+                        hint="the build may still be running; pass a larger idle_timeout_s to wait longer",
                     )
 
-    def read_beside(self, reader: Reader) -> None:
-        """Read the log for a wait, which says how the build stands; whatever becomes of the log is no error."""
+    def read_in_background(self, reader: Reader) -> None:
+        """Read the log for a wait, which polls the build. A failure of the log is not an error here."""
         pauses = iter(REOPEN_PAUSES_S)
         while not reader.is_stopped:
             is_last = self.build_has_ended
@@ -113,7 +113,7 @@ class BuildLog:
             self.heard_at = time.monotonic()
             self.ending = self._read_once(reader)
             ended_at = time.monotonic()
-            # Who waits may ask for the build sooner.
+            # The wait may poll sooner now.
             reader.notify()
             is_over = How.CLOSED if self.build_has_ended else How.FINISHED
             if is_last or self.ending.how in (How.FINISHED, is_over):
@@ -147,7 +147,7 @@ class BuildLog:
             with http.stream(**self._request, headers=_HEADERS, timeout=_TIMEOUT) as response:
                 if not sse.is_event_stream(response):
                     return self._refuse(response)
-                policy.refuse_packing(response)
+                policy.refuse_encoding(response)
                 sse.keep_alive(response)
                 self.replay.begin()
                 self.is_open = True
@@ -166,9 +166,9 @@ class BuildLog:
             self.is_open = False
 
     def _read_events(self, reader: Reader, response: httpx.Response) -> Ending:
-        # Looked up once: a log is a flood of events.
+        # Bound to local names for speed: a log may have many events.
         take, put, now = self.replay.take, reader.put, time.monotonic
-        with messages(sse.wrap(response, self._bounded(response))) as found:
+        with messages(sse.wrap(response, self._checked_body(response))) as found:
             for message in found:
                 self._pending = 0
                 data = message.data
@@ -176,15 +176,15 @@ class BuildLog:
                     continue
                 self.heard_at = now()
                 is_last = event.finished
-                if not (is_last and self.replay.is_told_again(event)) and put(event):
+                if not (is_last and self.replay.is_repeated(event)) and put(event):
                     reader.wait_for_room()
-                # What comes after the last event is not read.
+                # Nothing is read after the last event.
                 if is_last:
                     return Ending(How.TROUBLE if sse.is_trouble(event) else How.FINISHED)
         return Ending(How.CLOSED)
 
-    def _bounded(self, response: httpx.Response) -> Generator[bytes]:
-        """Yield the body, unless a message is longer than what is read into memory."""
+    def _checked_body(self, response: httpx.Response) -> Generator[bytes]:
+        """Yield the body; raise if one message is longer than what is read into memory."""
         self._pending = 0
         for piece in response.iter_bytes():
             self._pending += len(piece)
@@ -195,9 +195,10 @@ class BuildLog:
         status, plane = response.status_code, self._client._plane
         if 200 <= status < 300:  # noqa: PLR2004 - 2xx
             kind = (
-                plane.redactor.quote(response.headers.get("content-type", "")) or "something without a type"
+                plane.redactor.quote(response.headers.get("content-type", ""))
+                or "an answer without a content type"
             )
-            message = f"the server's answer is no event stream but {kind}"
+            message = f"the server's answer is not an event stream but {kind}"
             error = SandboxError(message, action=self._operation.action, status_code=status)
             return Ending(How.FAILED, error, may_pass=False)
         return Ending(

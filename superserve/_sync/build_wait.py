@@ -1,5 +1,5 @@
 # Written by scripts/unasync.py from superserve/_async/build_wait.py. Do not edit: change that, then run `nox -s generate`.
-"""Waiting for a build: its row decides; its log is only for reading."""
+"""Waiting for a build. Its row alone decides; its log is only read for the caller."""
 
 import contextlib
 import logging
@@ -45,19 +45,19 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
-# Seconds that these may take: cancelling the build of an interrupted wait, reading the log of a failed build for its last
-# lines alone, and the template's row to follow the build's.
+# Time limits in seconds: for cancelling the build of an interrupted wait, for reading the last lines of a failed build's
+# log, and for the template's row to catch up with the build's.
 CANCEL_S: Final = 5.0
 LOG_TAIL_S: Final = 2.0
 TEMPLATE_LAG_S: Final = 10.0
 
-# After so many seconds of silence a log is opened again while its build goes on, unless it has had more events than the
-# server replays for certain.
+# After this many seconds of silence the log of a running build is opened again, unless it has had more events than the
+# server is certain to replay.
 SILENCE_S: Final = 60.0
 REPLAYED: Final = 256
 
-# After the row has turned terminal, seconds until reading stops at the latest: a log whose events go on coming, one
-# that is silent, and one that is not open.
+# Once the row is terminal, reading stops after this many seconds: for a log whose events keep coming, for a silent log,
+# and for a log that is not open.
 FLOWING_S: Final = 5.0
 SILENT_S: Final = 1.0
 NOT_OPEN_S: Final = 2.0
@@ -69,7 +69,7 @@ _log = logging.getLogger("superserve")
 
 @attrs.define(eq=False)
 class BuildWait:
-    """One wait for one build; its arguments are those of `wait_until_ready`, checked, and what the handle knows."""
+    """One wait for one build: the checked arguments of `wait_until_ready`, and what the handle knows."""
 
     client: Superserve
     template_id: str
@@ -96,14 +96,14 @@ class BuildWait:
         self._outage = Outage(self.client._http.gate)
 
     def run(self) -> TemplateInfo:
-        """Wait, and return the template as it is then."""
+        """Wait, and return the template as it is afterwards."""
         try:
             return self._run()
         except GeneratorExit:
-            # Nobody waits any more: nothing can be asked of the server now.
+            # The generator is being closed: no request can be made now.
             raise
         except BaseException as error:
-            # What the caller's own code raises, an interruption, and the end of the wait's time leave the build going on.
+            # After an exception of the callback, an interrupt or a timeout the build is still running.
             if self._in_callback or error is self._timeout_error or not isinstance(error, SandboxError):
                 self._leave(error)
             raise
@@ -129,7 +129,7 @@ class BuildWait:
         return self._get_ready()
 
     def _get_unbuilt(self) -> TemplateInfo:
-        """Return a template whose builds are not shown to this team, such as the system's, if it is ready."""
+        """Return a ready template whose builds this team may not see, such as one of the system's."""
         info = self._get_template()
         if info.status is TemplateStatus.READY:
             return info
@@ -138,7 +138,7 @@ class BuildWait:
         )
 
     def _get_ready(self) -> TemplateInfo:
-        """Return the template of a build that is ready: its row may lag behind."""
+        """Return the template of a ready build. The template's row may lag behind the build's."""
         until = time.monotonic() + min(TEMPLATE_LAG_S, self._deadline.left)
         info = self._get_template()
         settled = (TemplateStatus.READY, TemplateStatus.FAILED)
@@ -146,10 +146,12 @@ class BuildWait:
             left = until - time.monotonic()
             if left <= 0:
                 status = self._show(info.status)
-                _log.warning("build %s is ready, and its template still says %s", self.build_id, status)
+                _log.warning(
+                    "build %s is ready, but its template still has the status %s", self.build_id, status
+                )
                 break
             sleep(min(self._outage.scaled(self.poll_interval_s), left))
-            # What was read stands, if the time is over before there is something newer.
+            # If the time is over before there is a newer answer, the last answer is used.
             with contextlib.suppress(SandboxTimeoutError):
                 info = self._get_template()
         return info
@@ -163,7 +165,7 @@ class BuildWait:
         )
 
     def _poll(self) -> bool:
-        """Ask how the build stands, and return whether it has ended; an answer that didn't come is no verdict."""
+        """Poll the build, and return whether it has ended. A failed poll decides nothing."""
         build_id = str(self.build_id)
         build = self._try(
             get_template_build.sync_detailed,
@@ -178,7 +180,7 @@ class BuildWait:
     def _ask(
         self, send: Send[P, ApiError | R], operation: Operation[R, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Make a call again and again until it has an answer."""
+        """Repeat a call until it has an answer."""
         while (answer := self._try(send, operation, *args, **kwargs)) is None:
             sleep(self._next_delay())
         return answer
@@ -192,7 +194,7 @@ class BuildWait:
             answer = self.client._call(send, operation.within(options), *args, **kwargs)
         except SandboxError as error:
             self._within(0)
-            if not self._outage.bears(error):
+            if not self._outage.tolerates(error):
                 if self._outage.is_too_long:
                     error.add_note(f"There was no answer for {OUTAGE_S:g} s. {self._advise()}")
                 raise
@@ -208,26 +210,26 @@ class BuildWait:
         return self._within(self._pace.next_delay(self._outage))
 
     def _within(self, seconds: float) -> float:
-        """Return `seconds`, or what is left of the wait's time if that is less; raise if it is over."""
+        """Return `seconds`, or the time left if that is less; raise if the time is over."""
         if self._deadline.is_over:
             raise self._time_out()
         return min(seconds, self._deadline.left)
 
-    # The log
+    # Reading the log
 
     def _follow(self, build_id: str, callback: LogCallback) -> None:
-        """Poll the build until it has ended, and hand over its log meanwhile; what was read comes before any error."""
+        """Poll the build until it has ended, and hand over its log. All events that were read come before any error."""
         log = BuildLog(self.client, self.template_id, build_id)
-        with Reader(log.read_beside) as reader:
+        with Reader(log.read_in_background) as reader:
             try:
-                self._poll_beside(log, reader, callback)
+                self._poll_with_log(log, reader, callback)
             except SandboxError:
                 if not self._in_callback:
                     self._deliver_rest(reader, callback)
                 raise
             self._read_rest(log, reader, callback)
 
-    def _poll_beside(self, log: BuildLog, reader: Reader, callback: LogCallback) -> None:
+    def _poll_with_log(self, log: BuildLog, reader: Reader, callback: LogCallback) -> None:
         ending = None
         while True:
             asked_at = time.monotonic()
@@ -238,11 +240,11 @@ class BuildWait:
                 reader.poke()
             next_poll = time.monotonic() + self._next_delay()
             while (left := next_poll - time.monotonic()) > 0:
-                # Asked first: an event may be the last thing that it does.
+                # This is read first: the reader's last act may be to add an event.
                 is_over = reader.has_ended
                 events = reader.get(left)
                 self._deliver(callback, events)
-                # One may have come while the last poll was under way.
+                # A new ending may have come during the last poll.
                 if log.ending is not ending:
                     ending = log.ending
                     if ending is not None and ending.error is None:
@@ -250,18 +252,18 @@ class BuildWait:
                         next_poll = min(next_poll, time.monotonic() + self._next_delay())
                 elif is_over and not events:
                     sleep(left)
-            # Also one whose headers have not come: the server holds them back until the first event, and making the
-            # connection takes less time than that.
+            # This includes a connection whose headers have not come: the server sends them with the first event, and connecting
+            # takes less than this time.
             is_connected = log.ending is None
             if time.monotonic() - log.heard_at > SILENCE_S and is_connected and log.replay.count <= REPLAYED:
                 log.heard_at = time.monotonic()
                 reader.restart()
 
     def _read_rest(self, log: BuildLog, reader: Reader, callback: LogCallback) -> None:
-        """Hand over what is left of the log of a build that has ended, within the times for that."""
+        """Hand over the rest of the log after the build has ended, within the time limits for it."""
         ended_at = time.monotonic()
         log.build_has_ended = True
-        # There is one attempt more: the next one, or another in place of the one that is being made.
+        # One more attempt is allowed: the next one, or one that replaces the attempt under way.
         is_last = log.ending is not None
         if log.ending is not None and log.ending.how is How.CLOSED:
             reader.stop()
@@ -287,7 +289,7 @@ class BuildWait:
             _log.warning("the log of build %s was not read to its end: %s", self.build_id, reason)
 
     def _deliver_rest(self, reader: Reader, callback: LogCallback) -> None:
-        """Stop reading, and hand over what has been read, however long the caller takes for it."""
+        """Stop reading, and hand over all events that were read, however long the callback takes."""
         reader.stop()
         while events := reader.get(0):
             self._deliver(callback, events)
@@ -298,7 +300,7 @@ class BuildWait:
         self._latest.extend(events)
         self._in_callback = True
         is_in_time = deliver(callback, events, self._deadline)
-        # What the build has come to says more than that the time is over.
+        # If the build has ended, its result is more useful than a timeout.
         if not is_in_time and not self._has_ended:
             raise self._time_out()
         self._in_callback = False
@@ -308,14 +310,14 @@ class BuildWait:
             log = BuildLog(self.client, self.template_id, str(self.build_id))
             log.build_has_ended = True
             until = time.monotonic() + min(LOG_TAIL_S, self._deadline.left)
-            with Reader(log.read_beside) as reader:
+            with Reader(log.read_in_background) as reader:
                 while not reader.has_ended and time.monotonic() < until:
                     self._latest.extend(reader.get(until - time.monotonic()))
                 while events := reader.get(0):
                     self._latest.extend(events)
         return tuple(self._show(line) for line in last_lines(self._latest))
 
-    # The verdict
+    # The result
 
     def _raise_unless_ready(self) -> None:
         build = self._build
@@ -339,28 +341,28 @@ class BuildWait:
             message = f"build {build_id} of template {template_id} was cancelled{because}"
             raise BuildCancelledError(message, build_id, template_id)
         raise SandboxError(
-            f"build {build_id} of template {template_id} has ended as {self._show(build.status)!r}{because}; this "
-            "version does not know what that means: update it, or look at the template with get_info()"
+            f"build {build_id} of template {template_id} has ended with the status {self._show(build.status)!r}"
+            f"{because}, which this version does not know: update it, or look at the template with get_info()"
         )
 
     def _find_command(self, error: BuildError) -> str | None:
-        """Return the command of the failing step, if this handle knows the steps."""
+        """Return the command of the failed step, if this handle knows the steps."""
         if error.step is None or error.step_count != len(self.steps) or not 0 < error.step <= len(self.steps):
             return None
         step = self.steps[error.step - 1]
         return self._show(step.run) if isinstance(step, RunStep) else None
 
-    # The end of the wait before that of the build
+    # Leaving before the build has ended
 
     def _time_out(self) -> SandboxTimeoutError:
         build = f"build {self.build_id}" if self.build_id else "the newest build"
-        seen = f"; it was {self._build.status}" if self._build else ""
+        seen = f"; its last status was {self._build.status}" if self._build else ""
         message = f"waiting for {build} of template {self.template_id} timed out after {self.timeout_s:g} s"
         self._timeout_error = SandboxTimeoutError(self._show(message + seen))
         return self._timeout_error
 
     def _leave(self, error: BaseException) -> None:
-        """Cancel the build if that was asked for, and add to an error what has become of the build."""
+        """Cancel the build if the caller wants that, and add a note to the error that says how the build stands."""
         advice = ""
         if self.cancels and self.build_id is not None and not self._has_ended:
             with shielded():
@@ -381,7 +383,7 @@ class BuildWait:
                 *arguments,
                 client=self.client.raw,
             )
-            # That it was accepted says nothing: it is for builds that have ended, too.
+            # An accepted request proves nothing: the server also accepts it for a build that has ended.
             left = max(0.0, until - time.monotonic())
             self._build = self.client._call(
                 get_template_build.sync_detailed,
@@ -390,11 +392,11 @@ class BuildWait:
                 client=self.client.raw,
             )
         except SandboxError as failure:
-            return f"Whether build {build_id} was cancelled is not known: {failure}. "
+            return f"It is not known whether build {build_id} was cancelled: {failure}. "
         return ""
 
     def _advise(self) -> str:
-        """Return what has become of the build, or how to find it again, for whoever stops waiting for it."""
+        """Return a sentence on how the build stands, or how to find it again."""
         template = CONNECT.format(self.template_id)
         advice = (
             f"The build goes on; wait again with {template}.wait_until_ready(build_id={self.build_id!r})."

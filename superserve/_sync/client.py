@@ -1,5 +1,5 @@
 # Written by scripts/unasync.py from superserve/_async/client.py. Do not edit: change that, then run `nox -s generate`.
-"""The client: key, address, connections, timeouts and retries, in one object."""
+"""The client: API key, addresses, connections, timeouts and retries in one object."""
 
 import sys
 from collections.abc import Callable
@@ -38,25 +38,24 @@ Send = Callable[P, Response[R]]
 
 
 class Superserve:
-    """A connection to Superserve, to be shared by everything that talks to the same team.
+    """A client for one team, shared by everything that uses it.
 
-    Every factory takes it as `client=`; without one they share a client for the same key and address. It may be used
-    from several event loops, each of which gets connections of its own, and as a context manager.
+    Pass it as `client=` to the class methods. Without it they share one client for each key and address. A client is a
+    context manager. It may be used in several event loops; each one has connections of its own.
 
     Args:
-        api_key: The key; by default that of the environment variable SUPERSERVE_API_KEY.
-        base_url: The API's address; by default SUPERSERVE_BASE_URL, else what the region in the key says, else
+        api_key: The API key. Default: the environment variable SUPERSERVE_API_KEY.
+        base_url: The API's address. Default: SUPERSERVE_BASE_URL, else the address of the key's region, else
             `https://api.superserve.ai`.
-        sandbox_url: Where sandboxes are reached; by default SUPERSERVE_SANDBOX_URL, else what belongs to the API's
-            address, else that address itself. A host alone will do.
-        timeout_s: Seconds that a whole call may take, repetitions and the waits between them included; more than 0.
-            Default 30.
-        max_attempts: How often a GET or DELETE is tried when the server is busy (429, 502, 503, 504) or the
-            connection breaks, at least 1. A POST is sent once. Default 3.
+        sandbox_url: The address of sandboxes (the data plane), or its host. Default: SUPERSERVE_SANDBOX_URL, else the
+            address that belongs to `base_url`, else `base_url` itself.
+        timeout_s: Seconds for a whole call, retries and the pauses between them included; more than 0. Default 30.
+        max_attempts: How often a GET or DELETE is sent when the server is busy (429, 502, 503, 504) or the connection
+            breaks, at least 1. A POST is sent once. Default 3.
 
     Raises:
         AuthenticationError: There is no API key.
-        ValidationError: A setting is blank or malformed, or the key names a region that is not known.
+        ValidationError: A setting is blank or malformed, or the key names an unknown region.
         SandboxError: The environment names a proxy or certificates that cannot be used.
 
     Example:
@@ -76,7 +75,7 @@ class Superserve:
         timeout_s: float = DEFAULT_TIMEOUT_S,
         max_attempts: int = DEFAULT_MAX_ATTEMPTS,
     ) -> None:
-        # What calls need is loaded by now: later there may be no file descriptor left for it.
+        # Load now what calls need: later there may be no free file descriptor.
         import superserve._sync.sandboxes
         import superserve._sync.templates  # noqa: F401
 
@@ -89,7 +88,7 @@ class Superserve:
         self._http = HTTPClient(
             self._plane, self._connections, Options(self._config.timeout_s, self._config.max_attempts)
         )
-        # Of what goes on in sandboxes: connections and pace of its own, so that neither plane holds up the other.
+        # Sandboxes have connections and a gate of their own, so that neither plane delays the other.
         self._sandbox_pool_maker = PoolMaker(self._config.sandbox_url, self._pool_maker.certificates)
         self._sandbox_connections = Connections(self._sandbox_pool_maker.make_sync, policy.COMMANDS_AT_ONCE)
         self._sandbox_gate = Gate()
@@ -97,54 +96,54 @@ class Superserve:
 
     def __repr__(self) -> str:
         config: Config | None = getattr(self, "_config", None)
-        # Shown by debuggers, it may not have got its settings yet.
+        # A debugger may call this before __init__ has set the config.
         return f"<{type(self).__name__} {config.base_url if config else 'without settings'}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
             f"{type(self).__name__} cannot be pickled or copied: it holds a key and connections; make one in each "
-            "process, and pass on ids of templates, not templates"
+            "process, and pass ids of templates between them, not templates"
         )
 
     @property
     def base_url(self) -> str:
-        """The API's address, without a slash at its end."""
+        """The API's address, without a slash at the end."""
         return self._config.base_url
 
     @property
     def sandbox_url(self) -> str:
-        """Where sandboxes are reached, without a slash at its end."""
+        """The address of sandboxes, without a slash at the end."""
         return self._config.sandbox_url
 
     @property
     def timeout_s(self) -> float:
-        """Seconds that a whole call may take."""
+        """Seconds for a whole call."""
         return self._config.timeout_s
 
     @property
     def max_attempts(self) -> int:
-        """How often a GET or DELETE is tried."""
+        """How often a GET or DELETE is sent at most."""
         return self._config.max_attempts
 
     @property
     def templates(self) -> "Templates":
-        """The team's templates: what `Template` has as class methods, through this client."""
+        """The team's templates: the class methods of `Template`, through this client."""
         from superserve._sync.templates import Templates
 
         return Templates(self)
 
     @property
     def sandboxes(self) -> "Sandboxes":
-        """The team's sandboxes: what `Sandbox` has as class methods, through this client."""
+        """The team's sandboxes: the class methods of `Sandbox`, through this client."""
         from superserve._sync.sandboxes import Sandboxes
 
         return Sandboxes(self)
 
     @property
     def raw(self) -> RawClient:
-        """The generated client `superserve_api`, set up like this one: same key, address, connections and retries.
+        """The generated client `superserve_api`, with this client's key, address, connections and retries.
 
-        Its functions raise httpx's own errors, not those of this package.
+        Its functions raise httpx's errors, not those of this package.
         """
         return self._raw
 
@@ -157,20 +156,20 @@ class Superserve:
         self.close()
 
     def close(self) -> None:
-        """Close the connections. Further calls are refused."""
+        """Close the connections. Later calls are refused."""
         self._sandbox_connections.close()
         self._connections.close()
 
     def _call(
         self, send: Send[P, ApiError | R], operation: Operation[R, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Call a generated function of the control plane and return what its answer says."""
+        """Call a generated function of the control plane, and return the value of its answer."""
         return self._exchange(partial(send, *args, **kwargs), operation, self._plane, self._pool_maker.proxy)
 
     def _exchange(
         self, send: Send[[], ApiError | R], operation: Operation[R, T], plane: Plane, proxy: Proxy | None
     ) -> T:
-        """Make a call on one of the planes: the one door through which all calls go."""
+        """Make a call on one of the planes. All calls go through here."""
         options = operation.options or Options(
             self._config.timeout_s + operation.extra_time_s,
             self._config.max_attempts if operation.is_repeatable else 1,
@@ -178,7 +177,7 @@ class Superserve:
         action = plane.redactor.hide(operation.action)
         handled = sys.exception()
         try:
-            with policy.applying(options):
+            with policy.use_options(options):
                 response = send()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             if self._connections.is_closed:
@@ -188,9 +187,9 @@ class Superserve:
             ) from error
         except BaseException as error:
             if isinstance(error, ImportError) or (isinstance(error, OSError) and error.errno is not None):
-                # Something of this machine is used up or broken. What a signal handler raises has no number.
+                # This machine is out of a resource, or broken. An OSError raised by a signal handler has no number.
                 raise SandboxConnectionError(f"{type(error).__name__}: {error}", action=action) from error
-            # An interrupt: who hears of it has to know that the server may have acted.
+            # An interrupt: the server may have acted, so the error needs a hint.
             if operation.if_lost:
                 hint = plane.redactor.hide(operation.if_lost)
                 error.add_note(hint[0].upper() + hint[1:])
@@ -198,8 +197,7 @@ class Superserve:
         return responses.result(operation, response, plane)
 
 
-# Of a program that has a key for each of its customers: those forgotten close their connections when the last who uses
-# them is done.
+# For programs with one key per customer. A client that drops out of the cache closes its connections after its last use.
 _MOST_SHARED: Final = 64
 _shared: dict[Config, Superserve] = {}
 
@@ -211,11 +209,11 @@ def client_for(
     base_url: str | None = None,
     sandbox_url: str | None = None,
 ) -> Superserve:
-    """Return the client given, or the one that all share who name the same key and address."""
+    """Return the given client, or the shared one for this key and address."""
     if client is None:
         config = _config.resolve(api_key, base_url, sandbox_url=sandbox_url)
         shared = _shared.get(config)
-        # Whoever comes first, all get the same one: setdefault is a single step.
+        # setdefault is atomic: all threads get the same client.
         if shared is None:
             shared = _shared.setdefault(
                 config,
@@ -228,12 +226,12 @@ def client_for(
         raise ValidationError(f"client: expected Superserve, got {type(client).__name__}")
     if api_key is not None or base_url is not None or sandbox_url is not None:
         raise ValidationError(
-            "client: has a key and an address already; leave api_key, base_url and sandbox_url out"
+            "client: has a key and addresses already; leave api_key, base_url and sandbox_url out"
         )
     return client
 
 
 def forget_shared(api_key: str) -> None:
-    """Forget the shared clients of a key; their connections are closed when the last who uses them is done."""
+    """Drop the shared clients of a key. Each closes its connections after its last use."""
     for config in [config for config in _shared if config.api_key == api_key]:
         del _shared[config]

@@ -1,5 +1,5 @@
 # Written by scripts/unasync.py from superserve/_async/exec_connection.py. Do not edit: change that, then run `nox -s generate`.
-"""The WebSocket of one command: what it says is read beside the caller, what it is told is sent at once."""
+"""The WebSocket of one command. Its output is read in the background; its input is sent at once."""
 
 import contextlib
 import logging
@@ -19,27 +19,27 @@ from superserve._streams.exec import Event, Exit, Failure, NoEventError, read_fr
 from superserve.types import CommandOutput
 
 READ_AHEAD: Final = 64 * 1024 * 1024
-"""Bytes of output that are held for a caller who takes them slowly; then the server waits, for 10 s at most."""
+"""The most bytes of output to hold for a slow caller. Then the server waits, for 10 s at most."""
 
 SILENCE_S: Final = 90.0
-"""Seconds without a sign of life, of which the server gives one every 30, after which the connection is dead."""
+"""Seconds without a message after which the connection counts as dead. The server sends one every 30."""
 
 _LARGEST_MESSAGE: Final = 16 * 1024 * 1024
 _READ_AT_ONCE: Final = 64 * 1024
 _WAIT_S: Final = 60.0
-# The same for reading and writing: of a socket that two threads use, each would change the other's timeout. Silence is
-# noticed by who waits.
+# One timeout for reading and writing: two threads use the socket, and would change each other's timeout. The waiting
+# side notices silence.
 _ENDLESS_S: Final = 86_400.0
-# Not one of the program's: the library writes all that passes into it.
-_SILENT: Final = logging.Logger("superserve.websocket", logging.CRITICAL + 1)  # noqa: LOG001 - nobody is to find it
+# Hidden from the program's logging: the library logs all messages.
+_SILENT: Final = logging.Logger("superserve.websocket", logging.CRITICAL + 1)  # noqa: LOG001 - not to be found by name
 _DATA: Final = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 
 
 class ExecConnection:
-    """The WebSocket, once the server has agreed to it.
+    """The WebSocket of a command, after the server has accepted it.
 
     Args:
-        response: The server's agreement.
+        response: The server's answer to the upgrade.
 
     Attributes:
         is_over: Whether nothing more will come.
@@ -50,7 +50,7 @@ class ExecConnection:
         self._response = response
         self._stream = response.extensions["network_stream"]
         self._protocol = Protocol(Side.CLIENT, max_size=_LARGEST_MESSAGE, logger=_SILENT)
-        # Held for the protocol's book-keeping and never while something is waited for, so that it suits both colours.
+        # Held only for the protocol's state, never while waiting, so that it works for threads and tasks.
         self._mutex = threading.Lock()
         self._sending = Lock()
         self._unsent: deque[bytes] = deque()
@@ -59,7 +59,7 @@ class ExecConnection:
         self._has_ended = False
         self._events: Queue[list[Event]] = Queue()
         self._room: Queue[None] = Queue()
-        # Each is counted by one side alone.
+        # Each number is written by one side only.
         self._read_bytes = self._taken_bytes = 0
         self._heard_at = time.monotonic()
         self._is_full = False
@@ -67,7 +67,7 @@ class ExecConnection:
         self._worker.start(self._read)
 
     def get(self, timeout_s: float) -> list[Event]:
-        """Return what has come: nothing if the time runs out first, or nothing more will come."""
+        """Return the events that have come; none if the time is over first, or if nothing more will come."""
         if self.is_over:
             return []
         silent_s = SILENCE_S - (time.monotonic() - self._heard_at)
@@ -76,8 +76,8 @@ class ExecConnection:
             if time.monotonic() - self._heard_at < SILENCE_S or self._is_full:
                 return []
             self.is_over = True
-            return [Failure(f"nothing has come for {SILENCE_S:g} s", None, has_started=True)]
-        # Counted first: the one who reads looks at it once it has said that it may have to wait.
+            return [Failure(f"no message for {SILENCE_S:g} s", None, has_started=True)]
+        # Counted first: the reader checks this number after it has announced that it may wait.
         self._taken_bytes += _size(events)
         if self._is_full:
             self._room.put(None)
@@ -85,7 +85,7 @@ class ExecConnection:
         return events
 
     def send(self, frame: str | bytes) -> None:
-        """Send a frame. It waits while the server does not take it.
+        """Send a frame. Waits while the server does not accept it.
 
         Raises:
             httpcore.NetworkError: The connection is closed, or broke.
@@ -96,7 +96,7 @@ class ExecConnection:
         self._flush_if_free()
 
     def send_soon(self, frame: str | bytes) -> None:
-        """Send a frame behind those that are being sent, without waiting for them.
+        """Send a frame after those that are being sent, without waiting for them.
 
         Raises:
             httpcore.NetworkError: The connection is closed, or broke.
@@ -105,12 +105,12 @@ class ExecConnection:
         self._flush_if_free()
 
     def close(self) -> None:
-        """Hang up. Whatever still runs is killed by the server."""
+        """Close the connection. The server kills whatever still runs."""
         with self._mutex:
             self._protocol.receive_eof()
         self._room.put(None)
-        # In this order: a thread that waits for a socket, and is woken only after that was closed and its number given to
-        # another one, waits for the other one.
+        # In this order: a thread that waits for a socket must wake up before the socket is closed and its number is reused,
+        # or the thread would wait for the other socket.
         with shielded():
             self._worker.stop()
             wait_for_release(self._sending)
@@ -140,7 +140,7 @@ class ExecConnection:
                     self._events.put(events)
                     if self._has_ended:
                         return
-                # The server may be gone by now, and what it said before that is still to be read.
+                # The server may be gone. What it sent before is still to be read.
                 with contextlib.suppress(httpcore.NetworkError):
                     self._flush_if_free()
                 self._is_full = True
@@ -152,7 +152,7 @@ class ExecConnection:
         except (httpcore.NetworkError, httpcore.TimeoutException) as error:
             self._events.put([Failure(f"the connection broke: {reason(error)}", None, has_started=True)])
         finally:
-            # Who takes what there was finds the end, however this has ended.
+            # An empty batch marks the end, however the reading ended.
             self._events.put([])
 
     def _receive(self, data: bytes) -> list[Event]:
@@ -162,7 +162,7 @@ class ExecConnection:
             elif self._protocol.state is OPEN:
                 self._protocol.receive_data(data)
             frames = self._protocol.events_received()
-            # Answers to pings, for example.
+            # For example answers to pings.
             self._unsent += self._protocol.data_to_send()
         events: list[Event] = []
         for frame in frames:
@@ -171,10 +171,10 @@ class ExecConnection:
                     events += self._take(frame)
                 except NoEventError as error:
                     events.append(
-                        Failure(f"what it says cannot be understood: {error}", None, has_started=True)
+                        Failure(f"its messages cannot be understood: {error}", None, has_started=True)
                     )
                 if events and isinstance(events[-1], Exit | Failure):
-                    # Nothing that comes after the end says anything.
+                    # Messages after the end mean nothing.
                     break
         return events
 
@@ -189,7 +189,7 @@ class ExecConnection:
         return read_frame(message.decode(errors="replace") if self._is_text else message)
 
     def _flush_if_free(self) -> None:
-        """Send what is left over, unless somebody is sending, who looks at it afterwards: reading must not wait."""
+        """Send what is left, unless another caller is sending: that one looks at it afterwards. Reading must not wait."""
         while self._unsent and not self._sending.locked():
             with self._sending:
                 self._flush()
@@ -198,13 +198,13 @@ class ExecConnection:
         while self._unsent:
             with self._mutex:
                 data = self._unsent.popleft() if self._unsent else b""
-            # Without data it stands for the end of what this side sends, which closing the connection says as well.
+            # Without data it marks the end of what this side sends. Closing the connection does that too.
             if data:
                 self._stream.write(data, _ENDLESS_S)
 
     def _reason(self) -> str:
         if (error := self._protocol.parser_exc) is not None and not isinstance(error, EOFError):
-            return f"what it says cannot be understood: {error}"
+            return f"its messages cannot be understood: {error}"
         close = self._protocol.close_rcvd
         if close is None:
             return "the connection was closed"

@@ -1,5 +1,5 @@
 # Written by scripts/unasync.py from superserve/_async/reader.py. Do not edit: change that, then run `nox -s generate`.
-"""Reading beside the caller: what has been read is kept for the caller, up to a bound."""
+"""Reading in the background. Events are held for the caller, up to a limit."""
 
 from collections import deque
 from collections.abc import Callable
@@ -9,20 +9,20 @@ from superserve._http.tasks_sync import Done, Queue, Worker, sleep
 from superserve.errors import SandboxError
 from superserve.types import BuildLogEvent
 
-# Characters of text that are held for a caller who takes them slowly; then the server has to wait.
+# The most characters of text to hold for a slow caller. Then the server has to wait.
 READ_AHEAD: Final = 64 * 1024 * 1024
 
 Read = Callable[["Reader"], Done]
 
 
 class Reader:
-    """Reads in a worker of its own; leaving the context ends it.
+    """Reads in a background worker. Leaving the context stops it.
 
     Args:
-        read: What reads: it is called with this object.
+        read: The function that reads. It is called with this object.
 
     Attributes:
-        failure: What has ended the reading, if that is an error.
+        failure: The error that ended the reading, if any.
         has_ended: Whether there is nothing more to read.
         is_stopped: Whether nothing more is wanted.
     """
@@ -37,7 +37,7 @@ class Reader:
         self._room: Queue[None] = Queue()
         self._pokes: Queue[None] = Queue()
         self._is_wanted = self._is_full = False
-        # Each is counted by one side alone.
+        # Each number is written by one side only.
         self._read_size = self._taken_size = 0
 
     def __enter__(self) -> Self:
@@ -46,11 +46,11 @@ class Reader:
         try:
             self._worker.start(self._run)
         except BaseException as error:
-            # Interrupted, it may have begun all the same.
+            # The worker may have started before the interrupt.
             self.stop()
             if not isinstance(error, RuntimeError):
                 raise
-            self.failure = SandboxError(f"the log cannot be read beside: {error}")
+            self.failure = SandboxError(f"cannot read the log in the background: {error}")
             self.has_ended = True
         return self
 
@@ -58,12 +58,12 @@ class Reader:
         self.stop()
 
     def get(self, timeout_s: float) -> list[BuildLogEvent]:
-        """Return all events that are there: none if the time runs out first, or something else has changed."""
-        # Everybody's turn, the reader's too: events may be taken faster than they come.
+        """Return all events that are there; none if the time is over first, or if something else has changed."""
+        # Give the reader a turn: the caller may take events faster than they come.
         sleep(0)
         if not self._events:
             self._is_wanted = True
-            # One may have come before that was seen.
+            # An event may have come in between.
             if not self._events:
                 self._news.get(timeout_s)
         events = [self._events.popleft() for _ in range(len(self._events))]
@@ -73,7 +73,7 @@ class Reader:
         return events
 
     def put(self, event: BuildLogEvent) -> bool:
-        """Hand over an event, and return whether too much is held."""
+        """Add an event, and return whether the limit is reached."""
         self._events.append(event)
         self._read_size += len(event.text)
         if self._is_wanted:
@@ -81,28 +81,28 @@ class Reader:
         return self._read_size - self._taken_size > READ_AHEAD
 
     def notify(self) -> None:
-        """Say that something has changed."""
+        """Wake the caller: something has changed."""
         self._is_wanted = False
         self._news.put(None)
 
     def wait_for_room(self) -> None:
-        """Wait while too much is held."""
-        # Set before the sizes are compared: the taker counts first, and looks at this then.
+        """Wait while the limit is exceeded."""
+        # Set before the sizes are compared: the caller counts first, and then looks at this flag.
         self._is_full = True
         while self._read_size - self._taken_size > READ_AHEAD and not self.is_stopped:
             self._room.get(60)
         self._is_full = False
 
     def pause(self, seconds: float) -> None:
-        """Wait, at most until poked."""
+        """Wait, or until `poke` is called."""
         self._pokes.get(seconds)
 
     def poke(self) -> None:
-        """End a pause of the one who reads."""
+        """End a pause of the reader."""
         self._pokes.put(None)
 
     def stop(self) -> None:
-        """End the reading at once; what has been read can still be taken."""
+        """Stop reading at once. Events that were read can still be taken."""
         self.is_stopped = True
         self.poke()
         self._room.put(None)
@@ -110,7 +110,7 @@ class Reader:
             self._worker.stop()
 
     def restart(self) -> None:
-        """Give up what is being read, and begin again; not while a connection is still being made."""
+        """Drop the current connection, and read again. Does nothing while a connection is being made."""
         self.stop()
         if self.has_ended:
             self.__enter__()
@@ -120,8 +120,8 @@ class Reader:
             self._read(self)
         except SandboxError as error:
             self.failure = error
-        except Exception as error:  # noqa: BLE001 - nobody else would hear of it
-            self.failure = SandboxError(f"reading the log broke down: {type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 - nobody else would see it
+            self.failure = SandboxError(f"reading the log failed: {type(error).__name__}: {error}")
         finally:
             self.has_ended = True
             self.notify()

@@ -1,5 +1,5 @@
 # Written by scripts/unasync.py from superserve/_async/sandbox_life.py. Do not edit: change that, then run `nox -s generate`.
-"""What the life of a sandbox needs besides single calls: bearing with states, waiting for them, finding what was lost."""
+"""The life of a sandbox beyond single calls: tolerating a lagging row, waiting for states, finding a lost sandbox."""
 
 import logging
 import secrets
@@ -22,7 +22,7 @@ from superserve._http.policy import Options
 from superserve._http.tasks_sync import sleep
 from superserve._operations import sandboxes
 from superserve._operations.operation import Operation
-from superserve._operations.sandboxes import MARKER, Opened, not_running
+from superserve._operations.sandboxes import MARKER, Opened, not_running_error
 from superserve._polling import Deadline, Outage
 from superserve._sync.client import Send, Superserve
 from superserve.errors import (
@@ -43,16 +43,16 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 SETTLE_S: Final = 5.0
-"""Seconds for which a refusal is borne with after this side has changed the sandbox: its row may lag."""
+"""Seconds to repeat a call that was refused for the sandbox's state after this side has changed it: its row may lag."""
 
 PAUSING_S: Final = 30.0
-"""Seconds for which a sandbox may be on its way to being paused when it is to be active."""
+"""Seconds to wait for a sandbox to finish pausing before it is activated."""
 
 LEAVE_S: Final = 10.0
-"""Seconds for which leaving a `with` tries to kill the sandbox."""
+"""Seconds to try to kill the sandbox when a `with` block ends."""
 
 ADOPT_S: Final = 10.0
-"""Seconds for which a sandbox is looked for whose create was lost."""
+"""Seconds to look for a sandbox after the answer to its create was lost."""
 
 _FIRST_SETTLE_S: Final = 0.05
 _LONGEST_SETTLE_S: Final = 0.25
@@ -64,7 +64,7 @@ _log = logging.getLogger("superserve")
 
 
 class Creation:
-    """One create, and the search for what it has made when that is not known."""
+    """One create, and the search for its sandbox if the answer is lost."""
 
     def __init__(self, client: Superserve, body: CreateSandboxRequest, *, adopts: bool) -> None:
         self._client = client
@@ -88,7 +88,7 @@ class Creation:
             return self._client._call(send, operation, client=self._client.raw)
         except SandboxError as error:
             if not operation.if_lost or error.hint != self._client._plane.redactor.hide(operation.if_lost):
-                # Refused, or never sent: there is none.
+                # Refused, or never sent: there is no sandbox.
                 raise
             lost = error
             lost.sandbox_id = ids[-1]
@@ -121,7 +121,7 @@ class Creation:
 
 
 class Poll:
-    """Waits until a sandbox has come to a state."""
+    """Waits until a sandbox reaches a state."""
 
     def __init__(self, sandbox: "Sandbox", action: str, timeout_s: float, interval_s: float | None) -> None:
         self._sandbox = sandbox
@@ -133,35 +133,35 @@ class Poll:
         self._has_settled = False
         self._outage = Outage(sandbox._client._http.gate)
 
-    def until(self, *goals: SandboxStatus, is_gone_too: bool = False) -> SandboxStatus:
-        """Poll until the sandbox is in one of these states, and return which."""
-        # Where it stands just now is known: what comes first is to wait.
+    def wait_for(self, *goals: SandboxStatus, accept_gone: bool = False) -> SandboxStatus:
+        """Poll until the sandbox is in one of these states, and return its state."""
+        # The current state is known: wait first.
         while not self._deadline.is_over:
             sleep(min(self._delay(), max(0.0, self._deadline.left)))
-            status = self._ask(is_gone_too=is_gone_too)
+            status = self._ask(accept_gone=accept_gone)
             if status is not None and status in (*goals, SandboxStatus.DELETED):
                 return status
             if status == SandboxStatus.FAILED:
                 error = SandboxError("it has failed", action=self._action)
-                raise not_running(error, self._sandbox.id, status)
+                raise not_running_error(error, self._sandbox.id, status)
         raise SandboxTimeoutError(
-            f"the sandbox has not come to be {goals[0]} within {self._timeout_s:.3g} s",
+            f"the sandbox did not become {goals[0]} within {self._timeout_s:.3g} s",
             action=self._action,
-            hint=f"it is {self._sandbox.status} so far; get_info() tells how it goes on",
+            hint=f"it is still {self._sandbox.status}; get_info() returns its current state",
         )
 
     @property
     def may_lag(self) -> bool:
-        """Whether the sandbox's row may lag, as this side has just changed the sandbox."""
+        """Whether the sandbox's row may lag, because this side has just changed the sandbox."""
         changed_at = self._sandbox._changed_at
         is_late = changed_at is None or time.monotonic() - changed_at >= SETTLE_S
         return not (is_late or self._deadline.is_over)
 
-    def settles(self, status: SandboxStatus, *passing: SandboxStatus) -> bool:
-        """Wait a moment, and return True, if it is worth asking again: this side has just changed the sandbox.
+    def wait_to_retry(self, status: SandboxStatus, *passing: SandboxStatus) -> bool:
+        """If asking again may help, wait a moment and return True: this side has just changed the sandbox.
 
-        Its row may lag, or have come to its state since it was refused. One that is in none of these states, nor was a
-        moment ago, has settled.
+        The row may lag, or may have changed since the refusal. Asking again does not help if the sandbox is in none of these
+        states, now and a moment ago.
         """
         if not self.may_lag or (status not in passing and self._has_settled):
             return False
@@ -169,7 +169,7 @@ class Poll:
         sleep(_FIRST_SETTLE_S)
         return True
 
-    def _ask(self, *, is_gone_too: bool) -> SandboxStatus | None:
+    def _ask(self, *, accept_gone: bool) -> SandboxStatus | None:
         sandbox = self._sandbox
         timeout_s = min(sandbox._client.timeout_s, max(self._deadline.left, 0.1))
         operation = sandboxes.get_sandbox(sandbox._usable_id).within(self._outage.ask(timeout_s))
@@ -178,16 +178,16 @@ class Poll:
                 get_sandbox.sync_detailed, operation, sandbox._usable_id, client=sandbox._client.raw
             )
         except NotFoundError:
-            if not is_gone_too:
+            if not accept_gone:
                 raise
             sandbox._note_change(SandboxStatus.DELETED)
             return SandboxStatus.DELETED
         except SandboxError as error:
-            if not self._outage.bears(error):
+            if not self._outage.tolerates(error):
                 raise
             return None
         self._outage.end()
-        sandbox._hear(opened)
+        sandbox._set_state(opened)
         return opened.info.status
 
     def _delay(self) -> float:
@@ -208,7 +208,7 @@ def activate(client: Superserve, sandbox_id: str, changed_at: float | None) -> O
     deadline = Deadline(PAUSING_S)
     while True:
         try:
-            return settled(
+            return call_until_settled(
                 client,
                 activate_sandbox.sync_detailed,
                 sandboxes.activate_sandbox(sandbox_id),
@@ -218,21 +218,21 @@ def activate(client: Superserve, sandbox_id: str, changed_at: float | None) -> O
             )
         except ConflictError as error:
             if error.code != "sandbox_pausing":
-                raise not_running(error, sandbox_id, None) from error
+                raise not_running_error(error, sandbox_id, None) from error
             if deadline.is_over:
                 raise
         except NotFoundError as error:
-            raise not_running(error, sandbox_id, SandboxStatus.DELETED) from error
+            raise not_running_error(error, sandbox_id, SandboxStatus.DELETED) from error
         except SandboxError as error:
             if error.code != "gone":
                 raise
-            raise not_running(error, sandbox_id, SandboxStatus.FAILED) from error
+            raise not_running_error(error, sandbox_id, SandboxStatus.FAILED) from error
         sleep(_LONGEST_SETTLE_S)
 
 
 def kill(client: Superserve, sandbox_id: str, changed_at: float | None, *, strict: bool) -> None:
     try:
-        settled(
+        call_until_settled(
             client,
             delete_sandbox.sync_detailed,
             sandboxes.delete_sandbox(sandbox_id),
@@ -244,11 +244,11 @@ def kill(client: Superserve, sandbox_id: str, changed_at: float | None, *, stric
         if strict:
             raise
         if error.code is None:
-            # The API's own has a code: there may be no API at this address.
-            _log.warning("%s; taken for success. Is %s the address of the API?", error, client.base_url)
+            # The API's own 404 has a code. Without one, this may not be the API's address.
+            _log.warning("%s; this counts as success. Is %s the address of the API?", error, client.base_url)
 
 
-def settled(
+def call_until_settled(
     owner: Superserve,
     send: Send[P, ApiError | R],
     operation: Operation[R, T],
@@ -256,13 +256,13 @@ def settled(
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> T:
-    """Make a call; bear with a refusal for the sandbox's state for a while after this side has changed that."""
+    """Make a call. If it is refused for the sandbox's state soon after this side has changed it, repeat it."""
     delay_s = _FIRST_SETTLE_S
     while True:
         try:
             return owner._call(send, operation, *args, **kwargs)
         except ConflictError:
-            bears = operation.bears_conflict and changed_at is not None
+            bears = operation.retries_conflict and changed_at is not None
             if not bears or time.monotonic() - (changed_at or 0.0) >= SETTLE_S:
                 raise
         sleep(delay_s)
@@ -270,7 +270,7 @@ def settled(
 
 
 def leave(client: Superserve, sandbox_id: str) -> bool:
-    """Kill a sandbox within the time that leaving a `with` may take; return whether that is done, or warn."""
+    """Kill a sandbox at the end of a `with` block, within a time limit. Return whether it worked; if not, log a warning."""
     deadline = Deadline(LEAVE_S)
     operation = sandboxes.delete_sandbox(sandbox_id)
     problem: SandboxError | None = None
@@ -290,5 +290,7 @@ def leave(client: Superserve, sandbox_id: str) -> bool:
         else:
             return True
         sleep(min(_LONGEST_SETTLE_S, max(0.0, deadline.left)))
-    _log.warning("sandbox %s may run on: %s; Sandbox.kill_by_id(%r) ends it", sandbox_id, problem, sandbox_id)
+    _log.warning(
+        "sandbox %s may still run: %s; Sandbox.kill_by_id(%r) ends it", sandbox_id, problem, sandbox_id
+    )
     return False

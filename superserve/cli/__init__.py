@@ -1,4 +1,4 @@
-"""The command `superserve`, of the extra `cli`. It uses public names only: what it does, a program can do too."""
+"""The command `superserve`, of the extra `cli`. It uses public names only: a program can do the same."""
 
 import sys
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ NEEDED = "the command superserve needs an extra: pip install 'superserve-client[
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
+    """Run the command line, and return its exit code."""
     try:
         import click  # noqa: F401
     except ModuleNotFoundError:
-        print(NEEDED, file=sys.stderr)  # noqa: T201 - there is nothing else to print with
+        print(NEEDED, file=sys.stderr)  # noqa: T201 - click, which prints elsewhere, is missing
         return 2
     from superserve.cli._app import run
 

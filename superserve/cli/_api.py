@@ -13,11 +13,11 @@ _OF_A_STATUS = {401: 4, 403: 4, 404: 3, 409: 5, 429: 6}
 @click.command()
 @click.argument("method", type=click.Choice(["GET", "POST", "PATCH", "PUT", "DELETE"], case_sensitive=False))
 @click.argument("path")
-@click.option("--input", "source", metavar="FILE", help="The body, a file or - for stdin.")
+@click.option("--input", "source", metavar="FILE", help="The request's body: a file, or - for stdin.")
 @click.option("-i", "--include", is_flag=True, help="Show status and headers, on stderr.")
 @output_options
 def api(method: str, path: str, source: str | None, include: bool, out: Output) -> int:
-    """Make one call of the API, with the key and the retries of the SDK. The body of the answer goes to stdout.
+    """Make one call of the API, with the SDK's key and retries. The answer's body goes to stdout.
 
     \b
     Example:
@@ -28,7 +28,7 @@ def api(method: str, path: str, source: str | None, include: bool, out: Output) 
     from superserve import SandboxConnectionError, Superserve
 
     if not path.startswith("/") or path.startswith("//"):
-        raise click.UsageError("PATH: begins with one /, such as /templates")
+        raise click.UsageError("PATH: must start with one /, such as /templates")
     content = None if source is None else _read(source)
     with Superserve() as client:
         headers = {"Content-Type": "application/json"} if content is not None else {}
@@ -48,7 +48,7 @@ def api(method: str, path: str, source: str | None, include: bool, out: Output) 
             out.say(f"{name}: {value}")
     text = answer.text
     if out.as_json and text:
-        # Pretty, if it is JSON at all.
+        # Pretty-print the body if it is JSON.
         try:
             text = json.dumps(answer.json(), ensure_ascii=False, indent=2)
         except ValueError:

@@ -1,4 +1,4 @@
-"""The tree of commands, and what becomes of errors."""
+"""The tree of commands, and how errors are reported."""
 
 import contextlib
 import json
@@ -13,33 +13,33 @@ import click
 from superserve.cli import _exits
 from superserve.errors import BuildError, SandboxError
 
-# What each command is about, so that --help need not load it.
+# A summary of each command, so that --help need not load the command.
 _ROOT: Final = {
-    "api": ("superserve.cli._api:api", "Make one call of the API, with the key and the retries of the SDK."),
+    "api": ("superserve.cli._api:api", "Make one call of the API, with the SDK's key and retries."),
     "completion": (
         "superserve.cli._completion:completion",
-        "Print what makes a shell complete this command.",
+        "Print a script that completes this command in a shell.",
     ),
     "cp": ("superserve.cli._sandbox:cp", "Copy files to or from a sandbox."),
-    "doctor": ("superserve.cli._doctor:doctor", "Find out what keeps this machine from using the service."),
-    "exec": ("superserve.cli._sandbox:exec_", "Run a command in a sandbox that is there."),
-    "local": ("superserve.cli._local:local", "A stand-in of the service on this machine."),
-    "run": ("superserve.cli._sandbox:run", "Run a command in a sandbox of its own."),
-    "sb": ("superserve.cli._sandbox:sb", "Look after sandboxes."),
-    "template": ("superserve.cli._template:template", "Write, check, build and look after templates."),
+    "doctor": ("superserve.cli._doctor:doctor", "Find out why this machine cannot use the service."),
+    "exec": ("superserve.cli._sandbox:exec_", "Run a command in an existing sandbox."),
+    "local": ("superserve.cli._local:local", "Run a local server in place of the service."),
+    "run": ("superserve.cli._sandbox:run", "Run a command in a new sandbox."),
+    "sb": ("superserve.cli._sandbox:sb", "Manage sandboxes."),
+    "template": ("superserve.cli._template:template", "Write, check, build and manage templates."),
 }
 _CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 class Tree(click.Group):
-    """A group whose commands are loaded when they are run."""
+    """A group that loads a command only to run it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as inherited
-        """Return the names."""
+        """Return the names of the commands."""
         return sorted(_ROOT)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as inherited
-        """Load one."""
+        """Load a command."""
         if cmd_name not in _ROOT:
             return None
         module, _, name = _ROOT[cmd_name][0].partition(":")
@@ -47,7 +47,7 @@ class Tree(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as inherited
-        """Write what there is, without loading it."""
+        """Write the list of commands, without loading them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, meaning) for name, (_, meaning) in sorted(_ROOT.items())])
 
@@ -109,12 +109,12 @@ def root() -> None:
     """Build templates, and run sandboxes from them.
 
     The key comes from SUPERSERVE_API_KEY, the address from SUPERSERVE_BASE_URL. Data goes to stdout, everything else to
-    stderr; every command takes --json.
+    stderr. Every command has --json.
 
     \b
-    Exit codes: 0 done, 1 the build failed, 2 usage or a mistake in a spec, 3 not found, 4 key or permission, 5 conflict,
-    6 quota or rate (try later), 7 network or server (try again), 124 out of time, 130 Ctrl-C. run and exec exit as their
-    command does; 125 is a failure of their own.
+    Exit codes: 0 success, 1 the build failed, 2 wrong usage or an error in a spec, 3 not found, 4 key or permission,
+    5 conflict, 6 quota or rate (try later), 7 network or server (try again), 124 timeout, 130 Ctrl-C. run and exec exit
+    with their command's code; 125 is a failure of their own.
 
     \b
     Example:
@@ -123,7 +123,7 @@ def root() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line and return its exit code."""
+    """Run the command line, and return its exit code."""
     before_command = arguments[: arguments.index("--") if "--" in arguments else None]
     try:
         result = root.main(args=list(arguments), prog_name="superserve", standalone_mode=False)
@@ -135,10 +135,10 @@ def run(arguments: Sequence[str]) -> int:
         _tell("\n".join(notes))
         return _exits.INTERRUPTED
     except BrokenPipeError:
-        # Whoever read stdout has had enough; Python would say so once more at its end.
+        # The reader of stdout has closed it. Without this, Python would report that again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _exits.NOBODY_READS
-    except (click.ClickException, _exits.Refused, _exits.Own, SandboxError) as error:
+    except (click.ClickException, _exits.Refused, _exits.OwnFailure, SandboxError) as error:
         code, found, text = _explain(error)
         _tell(json.dumps(found, ensure_ascii=False, default=str) if "--json" in before_command else text)
         return code
@@ -146,18 +146,18 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _tell(text: str) -> None:
-    # Nobody may read it any more.
+    # stderr may be closed, too.
     with contextlib.suppress(BrokenPipeError):
         click.echo(text, err=True, nl=bool(text))
 
 
 def _explain(error: Exception) -> tuple[int, dict[str, Any], str]:
     """Return an error's exit code, its JSON, and its text for people."""
-    if isinstance(error, _exits.Own):
+    if isinstance(error, _exits.OwnFailure):
         return error.exit_code, *_explain(error.error)[1:]
     if isinstance(error, SandboxError):
         if isinstance(error, BuildError) and error.code == "step_failed":
-            # The error's own speaks of Python.
+            # The error's own hint is for Python code.
             error.hint = (
                 f"superserve template logs {error.template_name or error.template_id} shows the whole log"
             )
@@ -177,6 +177,6 @@ def _explain(error: Exception) -> tuple[int, dict[str, Any], str]:
         context = getattr(error, "ctx", None)
         code, category, name = _exits.USAGE, "usage", None
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        hint = f"{context.command_path} --help tells more" if context else None
+        hint = f"{context.command_path} --help shows the usage" if context else None
     text = f"superserve: {message}" + (f"; {hint}" if hint else "")
     return code, _exits.usage(message, hint=hint, category=category, code=name), text

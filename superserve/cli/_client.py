@@ -1,4 +1,4 @@
-"""The client of a command, as the environment says, and what is an id to it."""
+"""The client of a command, and telling ids from names."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _AN_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNO
 
 @contextmanager
 def connected() -> "Iterator[Superserve]":
-    """Yield a client of the environment's."""
+    """Yield a client with the environment's settings."""
     from superserve import Superserve
 
     with Superserve() as client:
@@ -21,5 +21,5 @@ def connected() -> "Iterator[Superserve]":
 
 
 def is_id(text: str) -> bool:
-    """Whether a text is an id, and no name."""
+    """Whether a text is an id, not a name."""
     return _AN_ID.fullmatch(text) is not None

@@ -1,4 +1,4 @@
-"""`superserve completion`: what makes a shell complete the command."""
+"""`superserve completion`: completion in a shell."""
 
 import click
 from click.shell_completion import get_completion_class
@@ -10,7 +10,7 @@ from superserve.cli._output import Output, output_options
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @output_options
 def completion(shell: str, out: Output) -> None:
-    """Print what makes a shell complete this command: commands, options, names of templates.
+    """Print a script that completes this command in a shell: commands, options, names of templates.
 
     \b
     Example:

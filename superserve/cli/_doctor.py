@@ -1,4 +1,4 @@
-"""`superserve doctor`: what keeps this machine from using the service, each thing named."""
+"""`superserve doctor`: why this machine cannot use the service."""
 
 import os
 import re
@@ -23,7 +23,7 @@ _USUAL_TEMPLATES: Final = 10
 @click.command()
 @output_options
 def doctor(out: Output) -> int:
-    """Find out what keeps this machine from using the service: key, address, proxy, TLS, clock, versions, quotas.
+    """Find out why this machine cannot use the service: key, address, proxy, TLS, clock, versions, quotas.
 
     \b
     Example:
@@ -47,12 +47,12 @@ def _found(check: str, status: str, message: str, hint: str | None = None) -> Fi
 
 
 def examine() -> Iterator[Finding]:
-    """Look at one thing after the other; what depends on something that is broken is skipped."""
+    """Make one check after the other. A check that needs something broken is skipped."""
     yield _versions()
     settings = list(_settings())
     yield from settings
     if any(found["status"] == "error" for found in settings):
-        yield _found("service", "skipped", "key or address cannot be used")
+        yield _found("service", "skipped", "the key or the address is missing or invalid")
     else:
         yield from _service()
     yield _isolation()
@@ -85,9 +85,7 @@ def _settings() -> Iterator[Finding]:
 
     raw = os.environ.get("SUPERSERVE_API_KEY", "")
     if raw and raw.strip().strip("\"'") != raw.strip():
-        yield _found(
-            "key", "error", "SUPERSERVE_API_KEY has quotes around it", "take them away where it is set"
-        )
+        yield _found("key", "error", "SUPERSERVE_API_KEY has quotes around it", "remove them where it is set")
         return
     try:
         with Superserve() as client:
@@ -161,15 +159,15 @@ def _unreached(error: Exception, base_url: str) -> Finding:
     is_connecting = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
     check, message, hint = "network", f"{type(error).__name__} while talking to {host}", "try again"
     if "certificate" in text or "ssl" in text:
-        check, message = "tls", f"the certificate of {host} is not trusted, or it speaks no TLS"
-        hint = "behind a company's proxy, SSL_CERT_FILE names its certificate"
+        check, message = "tls", f"the certificate of {host} is not trusted, or the server does not use TLS"
+        hint = "behind a company's proxy, set SSL_CERT_FILE to its certificate"
     elif "proxy" in text:
         check, message = "proxy", f"{proxy or 'the proxy'} refuses the connection"
         hint = f"check it, or name {host} in NO_PROXY"
     elif proxy is not None and is_connecting:
         check, message, hint = "proxy", f"{proxy} cannot be reached", f"check it, or name {host} in NO_PROXY"
     elif any(sign in text for sign in _UNKNOWN_NAME):
-        check, message = "address", f"the name {host} is not known"
+        check, message = "address", f"there is no host named {host}"
         hint = "check SUPERSERVE_BASE_URL, and the network's DNS"
     elif "refused" in text:
         check, message, hint = "address", f"nothing listens at {base_url}", "check SUPERSERVE_BASE_URL"
@@ -188,16 +186,16 @@ def _clock(date: str | None) -> Finding:
     try:
         off_s = time.time() - parsedate_to_datetime(date or "").timestamp()
     except (TypeError, ValueError):
-        return _found("clock", "skipped", "the service does not tell the time")
+        return _found("clock", "skipped", "the service does not send the time")
     if abs(off_s) > _CLOCK_OFF_S:
         return _found(
             "clock", "warning", f"this machine's clock is {off_s:+.0f} s off", "turn on time synchronization"
         )
-    return _found("clock", "ok", "right to the minute")
+    return _found("clock", "ok", "correct to the minute")
 
 
 def _infos(answer: Any) -> list[Any] | None:
-    """Return the templates of an answer, none for an error of the API's; None if it is not the API's at all."""
+    """Return the templates of an answer, none for an error of the API, or None if the answer is not the API's."""
     try:
         found = answer.json()
     except ValueError:
@@ -210,31 +208,33 @@ def _infos(answer: Any) -> list[Any] | None:
 def _answered(answer: Any, base_url: str, *, is_api: bool) -> Finding:
     if answer.status_code in {401, 403}:
         return _found(
-            "key", "error", f"the service at {base_url} does not take this key ({answer.status_code})",
-            "check that it is whole, not revoked, and of that region",
+            "key", "error", f"the service at {base_url} does not accept this key ({answer.status_code})",
+            "check that it is complete, not revoked, and for that region",
         )  # fmt: skip
     if answer.status_code == 429:  # noqa: PLR2004 - too many requests
-        return _found("quota", "warning", "too many requests just now", "wait a moment")
+        return _found("quota", "warning", "there are too many requests at the moment", "wait a moment")
     if answer.is_redirect or not (is_api or answer.is_server_error):
         return _found(
             "address",
             "error",
-            f"what answers at {base_url} is not the API ({answer.status_code})",
+            f"the server at {base_url} is not the API ({answer.status_code})",
             "check SUPERSERVE_BASE_URL",
         )
     if not answer.is_success:
         return _found("service", "error", f"the service answers {answer.status_code}", "try again later")
-    return _found("service", "ok", "answers, and takes the key")
+    return _found("service", "ok", "answers, and accepts the key")
 
 
 def _quotas(infos: list[Any], left: str | None) -> Finding:
     own = [one for one in infos if not str(one.get("name", "")).startswith("superserve/")]
     building = sum(one.get("status") in {"pending", "building"} for one in own)
     counted = sum(one.get("status") != "failed" for one in own)
-    text = f"{counted} templates, {building} building; teams have 10 and 5 unless that was raised"
-    text += f"; {left} requests left just now" if left else ""
+    text = (
+        f"{counted} templates, {building} building; a team may have 10 and 5, unless its limits were raised"
+    )
+    text += f"; {left} requests left at the moment" if left else ""
     if counted >= _USUAL_TEMPLATES:
-        return _found("quota", "warning", text, "superserve template prune deletes what is old")
+        return _found("quota", "warning", text, "superserve template prune deletes old ones")
     return _found("quota", "ok", text)
 
 

@@ -1,4 +1,4 @@
-"""What an error means for a script: its exit code, its category, whether to try again."""
+"""Errors for scripts: the exit code, the category, and whether to try again."""
 
 from typing import Any, Final
 
@@ -26,7 +26,7 @@ TIMEOUT: Final = 124
 INTERRUPTED: Final = 130
 NOBODY_READS: Final = 141
 
-# The first that fits.
+# The first entry that matches an error is used.
 _KINDS: Final[tuple[tuple[type[SandboxError], int, str, bool], ...]] = (
     (BuildError, BUILD_FAILED, "build", False),
     (BuildCancelledError, BUILD_FAILED, "build", False),
@@ -44,15 +44,15 @@ _KINDS: Final[tuple[tuple[type[SandboxError], int, str, bool], ...]] = (
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer
-    """A command would take something away, and was not told to."""
+    """A command would delete something, and was not confirmed."""
 
     def __init__(self, message: str, *, hint: str | None) -> None:
         super().__init__(message)
         self.hint = hint
 
 
-class Own(Exception):  # noqa: N818 - it carries one
-    """A failure of `run` or `exec` itself, whose exit code is none that a command would have."""
+class OwnFailure(Exception):  # noqa: N818 - it carries an error
+    """A failure of `run` or `exec` itself. Its exit code differs from those of commands."""
 
     def __init__(self, error: SandboxError, exit_code: int) -> None:
         super().__init__(str(error))
@@ -61,12 +61,12 @@ class Own(Exception):  # noqa: N818 - it carries one
 
 
 def exit_code(error: SandboxError) -> int:
-    """Return what the command exits with."""
+    """Return the exit code for an error."""
     return next(code for kind, code, *_ in _KINDS if isinstance(error, kind))
 
 
 def as_dict(error: SandboxError) -> dict[str, Any]:
-    """Return an error in the one shape that `--json` has for all."""
+    """Return an error in the form that `--json` uses for all errors."""
     category, retryable = next(rest for kind, _, *rest in _KINDS if isinstance(error, kind))
     found: dict[str, Any] = {
         "category": category,
@@ -96,7 +96,7 @@ def as_dict(error: SandboxError) -> dict[str, Any]:
 def usage(
     message: str, *, hint: str | None = None, category: str = "usage", code: str | None = None
 ) -> dict[str, Any]:
-    """Return the same shape for what was refused before anything was asked."""
+    """Return a usage error in the same form."""
     return {
         "error": {
             "category": category, "code": code, "message": message, "hint": hint, "retryable": False, "retry_after": None,

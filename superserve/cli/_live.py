@@ -1,4 +1,4 @@
-"""A build as a terminal shows it while it goes on: steps, times, the last line."""
+"""The live view of a build on a terminal: steps, times, the last line."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ _LINES: Final = 5
 
 
 class Display:
-    """What is known of the build, and how it is drawn."""
+    """The state of the build, and how it is drawn."""
 
     def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._name = name
@@ -28,8 +28,8 @@ class Display:
         self._latest: list[str] = []
 
     def __call__(self, event: BuildLogEvent) -> None:
-        """Take note of an event."""
-        lines = [shown for line in event.text.split("\n") if (shown := _log_lines.as_shown(line).rstrip())]
+        """Read an event."""
+        lines = [shown for line in event.text.split("\n") if (shown := _log_lines.final_text(line).rstrip())]
         if event.stream != BuildLogStream.SYSTEM:
             self._latest = [*self._latest, *lines][-_LINES:]
             return
@@ -55,7 +55,7 @@ class Display:
         self._part, self._is_step, self._part_at = "", False, self._clock()
 
     def __rich__(self) -> Group:
-        """Draw it: one line each, cut at the terminal's width."""
+        """Return the lines to draw. Each is cut at the terminal's width."""
         rows = [_row(mark, text, took, "green" if mark == "✓" else "red") for mark, text, took in self._done]
         if self._part:
             rows.append(_row("·", self._part, f"{self._clock() - self._part_at:.0f}s", "bold"))
@@ -72,7 +72,7 @@ def _row(mark: str, text: str, took: str, style: str) -> Text:
 
 @contextmanager
 def display(name: str) -> Iterator[Callable[[BuildLogEvent], None]]:
-    """Yield what draws a build's events on the terminal of stderr."""
+    """Yield a function that draws a build's events on the terminal of stderr."""
     shown = Display(name)
     with Live(shown, console=Console(stderr=True), refresh_per_second=_PER_SECOND, transient=False):
         yield shown

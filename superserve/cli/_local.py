@@ -1,4 +1,4 @@
-"""`superserve local`: the stand-in of the service, and what is to go wrong with it."""
+"""`superserve local`: the local server, and its faults."""
 
 import json
 import os
@@ -17,7 +17,7 @@ _FORWARD: dict[str, Any] = {
 
 @click.group(no_args_is_help=True)
 def local() -> None:
-    """Stand in for the service on this machine, without an account or a network.
+    """Run a local server in place of the service, without an account or a network.
 
     \b
     Example:
@@ -38,10 +38,10 @@ def _serve(arguments: list[str]) -> int:
         return error.code if isinstance(error.code, int) else 2
 
 
-@local.command(context_settings=_FORWARD)
+@local.command(context_settings=_FORWARD, options_metavar=None)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS]")
 def up(arguments: tuple[str, ...]) -> int:
-    """Serve until Ctrl-C; stdout has the environment to use it. Options as for python -m superserve.local.
+    """Serve until Ctrl-C. The environment to use it goes to stdout. Takes the options of python -m superserve.local.
 
     \b
     Example:
@@ -50,10 +50,10 @@ def up(arguments: tuple[str, ...]) -> int:
     return _serve([*arguments])
 
 
-@local.command(context_settings=_FORWARD)
+@local.command(context_settings=_FORWARD, options_metavar=None)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS] -- COMMAND...")
 def run(arguments: tuple[str, ...]) -> int:
-    """Run one command against a server of its own, and exit as it does. Options as for python -m superserve.local run.
+    """Run one command with a server of its own, and exit with its code. Takes the options of python -m superserve.local run.
 
     \b
     Example:
@@ -80,15 +80,15 @@ def faults(action: str, fault: str | None, out: Output) -> None:
     base_url, key = os.environ.get("SUPERSERVE_BASE_URL", ""), os.environ.get("SUPERSERVE_API_KEY", "")
     if not base_url:
         raise ValidationError(
-            "SUPERSERVE_BASE_URL names no local server", hint="superserve local up starts one"
+            "SUPERSERVE_BASE_URL does not name a local server", hint="superserve local up starts one"
         )
     if (action == "add") != (fault is not None):
-        raise click.UsageError("add takes a fault as JSON, ls and clear take none")
+        raise click.UsageError("add takes a fault as JSON; ls and clear take none")
     if fault is not None:
         try:
             json.loads(fault)
         except ValueError as error:
-            raise click.UsageError(f"the fault is no JSON: {error}") from error
+            raise click.UsageError(f"the fault is not JSON: {error}") from error
     method = {"ls": "GET", "add": "POST", "clear": "DELETE"}[action]
     try:
         answer = httpx.request(
@@ -102,7 +102,7 @@ def faults(action: str, fault: str | None, out: Output) -> None:
     except httpx.HTTPError as error:
         raise SandboxConnectionError(f"the local server cannot be reached: {error}") from error
     if answer.status_code == httpx.codes.NOT_FOUND:
-        raise ValidationError(f"{base_url} is no local server")
+        raise ValidationError(f"{base_url} is not a local server")
     if answer.is_error:
         raise SandboxError(
             f"the local server refused that: {answer.text.strip()}", status_code=answer.status_code

@@ -1,4 +1,4 @@
-"""What a command writes: data to stdout, everything for people to stderr."""
+"""The output of a command: data to stdout, everything else to stderr."""
 
 import json
 import os
@@ -14,11 +14,11 @@ from superserve._redact import strip_controls
 from superserve.cli._exits import Refused
 
 SCHEMA: Final = 1
-"""The number of the form of streamed JSON lines; it changes when a key changes its meaning or goes."""
+"""The version of streamed JSON lines. It changes when a key is removed or changes its meaning."""
 
 
 class Output:
-    """How this run of the command writes."""
+    """The output options of this run."""
 
     def __init__(self, *, as_json: bool, quiet: bool, color: str) -> None:
         self.as_json = as_json
@@ -27,7 +27,7 @@ class Output:
 
     @property
     def may_ask(self) -> bool:
-        """Whether somebody is there to answer a question."""
+        """Whether somebody can answer a question."""
         return sys.stdin.isatty() and sys.stderr.isatty() and not os.environ.get("CI")
 
     @property
@@ -36,14 +36,14 @@ class Output:
         return sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
 
     def data(self, value: Any, text: str | None = None, *, ids: Iterable[str] = ()) -> None:
-        """Write the command's result: as JSON, as ids only, or as text."""
+        """Write the result: as JSON, as ids only, or as text."""
         if self.as_json:
             click.echo(dumps(value, indent=2))
         elif self.quiet:
             for one in ids:
                 click.echo(one)
         elif text:
-            # Names and messages are the server's, and must not steer a terminal.
+            # Names and messages come from the server. They must not control the terminal.
             click.echo(strip_controls(text))
 
     def line(self, value: dict[str, Any]) -> None:
@@ -51,25 +51,27 @@ class Output:
         click.echo(dumps({"schema": SCHEMA, **value}))
 
     def say(self, text: str) -> None:
-        """Tell people something."""
+        """Write a message for people."""
         click.echo(strip_controls(text), err=True)
 
-    def sure(self, what: str, *, yes: bool) -> None:
-        """Ask before something is taken away; without anybody to ask, refuse.
+    def confirm(self, what: str, *, yes: bool) -> None:
+        """Ask before something is deleted. If nobody can answer, refuse.
 
         Raises:
-            Refused: Nobody said yes.
+        Refused: Nobody has confirmed.
         """
         if yes:
             return
         if not self.may_ask:
-            raise Refused(f"this would {what}", hint="say --yes to do it, --dry-run to see what it is")
+            raise Refused(
+                f"this would {what}", hint="use --yes to do it, or --dry-run to see what it would do"
+            )
         if not click.confirm(f"{what[0].upper()}{what[1:]}?", err=True):
             raise Refused("nothing was done", hint=None)
 
 
 def dumps(value: Any, indent: int | None = None) -> str:
-    """Return JSON; times in ISO 8601."""
+    """Return JSON, with times in ISO 8601."""
     return json.dumps(value, default=_plain, ensure_ascii=False, indent=indent)
 
 
@@ -81,7 +83,7 @@ def _plain(value: object) -> object:
 
 
 def table(rows: Sequence[Sequence[object]]) -> str:
-    """Return rows as columns; the first row is the heading."""
+    """Return rows as text in columns. The first row is the heading."""
     texts = [[_cell(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in texts) for column in range(len(texts[0]))]
     return "\n".join(
@@ -97,15 +99,15 @@ def _cell(value: object) -> str:
 
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command what all have: --json, -q, --color; it is called with `out=`."""
+    """Add the options that all commands have: --json, -q, --color. The command gets them as `out=`."""
 
-    @click.option("--json", "as_json", is_flag=True, help="Write JSON: data on stdout, an error on stderr.")
-    @click.option("-q", "--quiet", is_flag=True, help="Write ids (or nothing) only.")
+    @click.option("--json", "as_json", is_flag=True, help="Write JSON: data to stdout, an error to stderr.")
+    @click.option("-q", "--quiet", is_flag=True, help="Write only ids, or nothing.")
     @click.option(
         "--color",
         type=click.Choice(["auto", "always", "never"]),
         default="auto",
-        help="Colours: on a terminal without NO_COLOR, by default.",
+        help="Colours; by default on a terminal without NO_COLOR.",
     )
     @wraps(command)
     def wrapped(*args: Any, as_json: bool, quiet: bool, color: str, **kwargs: Any) -> Any:

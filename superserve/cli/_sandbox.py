@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from superserve import CommandBytesResult, CommandResult, Sandbox, Superserve
 
 _TAGGED_ID: Final = re.compile(r"sb-[a-z0-9]+-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-# As with docker: what the remote command exits with is its own.
+# As in docker: other codes are those of the remote command.
 OWN_FAILURE: Final = 125
-# As with shells.
+# As in shells.
 CANNOT_START: Final = 126
 NO_SUCH_PROGRAM: Final = 127
 _AS_IT_IS: Final = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 
 def _find(client: "Superserve", name: str) -> "Sandbox":
-    """Return the sandbox that a name or an id stands for, not woken; a name that several have is refused."""
+    """Return the sandbox with a name or an id, without waking it. A name of several sandboxes is refused."""
     from superserve import ConflictError, NotFoundError, Sandbox
 
     if is_id(name) or _TAGGED_ID.fullmatch(name):
@@ -35,7 +35,7 @@ def _find(client: "Superserve", name: str) -> "Sandbox":
         raise NotFoundError(f"there is no sandbox named {name!r}", hint="superserve sb ls shows all")
     if len(found) > 1:
         ids = ", ".join(info.id for info in found)
-        raise ConflictError(f"{len(found)} sandboxes are named {name!r}: {ids}", hint="say which by its id")
+        raise ConflictError(f"{len(found)} sandboxes are named {name!r}: {ids}", hint="use an id instead")
     return Sandbox.get(found[0].id, client=client)
 
 
@@ -44,7 +44,7 @@ def _stream(
 ) -> int:
     """Run a command, show its output as it comes, and return its exit code."""
     variables = _read_pairs("--env", env)
-    # Behind the name of a sandbox, click takes it for a word of the command.
+    # After the name of a sandbox, click passes `--` on as an argument.
     words = list(argv[1:] if argv[0] == "--" else argv)
     result: CommandResult | CommandBytesResult = sandbox.commands.run(
         words,
@@ -70,7 +70,7 @@ def _writer(stream: str, out: Output) -> Callable[[str], None]:
 
 
 def _read_pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
-    """Read what was given as NAME=VALUE."""
+    """Parse options of the form NAME=VALUE."""
     pairs = {}
     for text in texts:
         name, separator, value = text.partition("=")
@@ -84,11 +84,11 @@ def _read_pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
 def _command_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED),
-        click.option("-w", "--cwd", metavar="DIR", help="Where it runs; the template's working directory by default."),
-        click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="A variable; may be given again."),
+        click.option("-w", "--cwd", metavar="DIR", help="The working directory; by default the template's."),
+        click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="A variable; may be repeated."),
         click.option(
             "--timeout", "limit", type=float, default=3600.0, metavar="S",
-            help="Seconds that it may take; 3600 by default.",
+            help="Stop the command after this many seconds; 3600 by default.",
         ),
     ):  # fmt: skip
         command = option(command)
@@ -97,7 +97,7 @@ def _command_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command(context_settings=_AS_IT_IS)
 @click.option(
-    "-t", "--template", metavar="NAME", help="What the sandbox starts from; superserve/base by default."
+    "-t", "--template", metavar="NAME", help="The template to start from; superserve/base by default."
 )
 @click.option("--name", default="superserve-run", show_default=True, help="The sandbox's name.")
 @click.option("--keep", is_flag=True, help="Leave the sandbox running.")
@@ -114,7 +114,7 @@ def run(
     limit: float,
     out: Output,
 ) -> int:
-    """Run a command in a sandbox of its own, which is killed afterwards. The exit code is the command's.
+    """Run a command in a new sandbox, which is killed afterwards. The exit code is the command's.
 
     \b
     Example:
@@ -128,7 +128,7 @@ def run(
             return _stream(sandbox, command, out, cwd=cwd, env=env, limit=limit)
         finally:
             if keep:
-                out.say(f"it is left running: superserve sb kill {sandbox.id}")
+                out.say(f"the sandbox is still running: superserve sb kill {sandbox.id}")
             else:
                 sandbox.kill()
 
@@ -146,7 +146,7 @@ def exec_(
     limit: float,
     out: Output,
 ) -> int:
-    """Run a command in a sandbox (a name or an id) that is there. The exit code is the command's.
+    """Run a command in an existing sandbox (a name or an id). The exit code is the command's.
 
     \b
     Example:
@@ -158,16 +158,16 @@ def exec_(
 
 @contextmanager
 def _own_failures() -> Iterator[None]:
-    """Let the SDK's errors exit with 125, which no command should have, and those of a start as shells have them."""
+    """Exit with 125 for errors of the SDK, and with a shell's codes for a command that cannot start."""
     from superserve import CommandStartError, SandboxError
 
     try:
         yield
     except CommandStartError as error:
         is_missing = error.code == "bad_request"
-        raise _exits.Own(error, NO_SUCH_PROGRAM if is_missing else CANNOT_START) from error
+        raise _exits.OwnFailure(error, NO_SUCH_PROGRAM if is_missing else CANNOT_START) from error
     except SandboxError as error:
-        raise _exits.Own(error, OWN_FAILURE) from error
+        raise _exits.OwnFailure(error, OWN_FAILURE) from error
 
 
 @click.command()
@@ -175,7 +175,7 @@ def _own_failures() -> Iterator[None]:
 @click.argument("target")
 @output_options
 def cp(source: str, target: str, out: Output) -> None:
-    """Copy a file or a folder to or from a sandbox: SANDBOX:/path is there, everything else here.
+    """Copy a file or a folder to or from a sandbox. SANDBOX:/path is in a sandbox, any other path on this machine.
 
     \b
     Example:
@@ -183,7 +183,9 @@ def cp(source: str, target: str, out: Output) -> None:
     """
     there = [_split(text) for text in (source, target)]
     if (there[0] is None) == (there[1] is None):
-        raise click.UsageError("one of SOURCE and TARGET is in a sandbox, as in my-box:/home/user/report.txt")
+        raise click.UsageError(
+            "one of SOURCE and TARGET must be in a sandbox, such as my-box:/home/user/report.txt"
+        )
     name, path = next(found for found in there if found is not None)
     with connected() as client:
         sandbox = _find(client, name)
@@ -195,16 +197,16 @@ def cp(source: str, target: str, out: Output) -> None:
 
 
 def _split(text: str) -> tuple[str, str] | None:
-    """Return sandbox and path of what stands for a file in one, None for a file here."""
+    """Return the sandbox and the path of SANDBOX:/path; None for a path on this machine."""
     name, separator, path = text.partition(":")
-    # A drive of Windows, or a file that is there, is a file here.
+    # A Windows drive, or an existing file, is on this machine.
     is_there = bool(separator) and path.startswith("/") and len(name) > 1 and not Path(text).exists()
     return (name, path) if is_there else None
 
 
 @click.group(no_args_is_help=True)
 def sb() -> None:
-    """Look after sandboxes.
+    """Manage sandboxes.
 
     \b
     Example:
@@ -214,9 +216,9 @@ def sb() -> None:
 
 @sb.command()
 @click.option(
-    "--where", multiple=True, metavar="KEY=VALUE", help="Only those with this metadata; may be given again."
+    "--where", multiple=True, metavar="KEY=VALUE", help="Only sandboxes with this metadata; may be repeated."
 )
-@click.option("--status", help="Only those with this status, such as active or paused.")
+@click.option("--status", help="Only sandboxes with this status, such as active or paused.")
 @output_options
 def ls(where: tuple[str, ...], status: str | None, out: Output) -> None:
     """List the team's sandboxes, newest first.
@@ -235,9 +237,13 @@ def ls(where: tuple[str, ...], status: str | None, out: Output) -> None:
 
 @sb.command()
 @click.argument("name")
-@click.option("-t", "--template", metavar="NAME", help="What it starts from; superserve/base by default.")
-@click.option("--timeout", "limit", type=int, metavar="S", help="Pause it after so many seconds of running.")
-@click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Metadata; may be given again.")
+@click.option(
+    "-t", "--template", metavar="NAME", help="The template to start from; superserve/base by default."
+)
+@click.option(
+    "--timeout", "limit", type=int, metavar="S", help="Pause it after this many seconds of running."
+)
+@click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Metadata; may be repeated.")
 @output_options
 def create(name: str, template: str | None, limit: int | None, meta: tuple[str, ...], out: Output) -> None:
     """Start a sandbox, and leave it running.
@@ -258,7 +264,7 @@ def create(name: str, template: str | None, limit: int | None, meta: tuple[str, 
         )
         info = sandbox.get_info()
     out.data(info, f"{info.name}  {info.id}  {info.status}", ids=[info.id])
-    out.say(f"it runs until it is killed: superserve sb kill {info.id}")
+    out.say(f"the sandbox runs until it is killed: superserve sb kill {info.id}")
 
 
 @sb.command()
@@ -280,13 +286,13 @@ def show(name: str, out: Output) -> None:
 def _for_each(name: str, verb: str, help_text: str, *, asks: bool = False) -> None:
     @sb.command(name, help=help_text)
     @click.argument("names", nargs=-1, required=True)
-    @click.option("--yes", is_flag=True, hidden=not asks, help="Don't ask.")
+    @click.option("--yes", is_flag=True, hidden=not asks, help="Do not ask.")
     @output_options
     def command(*, names: tuple[str, ...], yes: bool, out: Output) -> None:
         with connected() as client:
             found = [_find(client, one) for one in names]
             if asks:
-                out.sure(f"{name} {', '.join(sandbox.name for sandbox in found)}", yes=yes)
+                out.confirm(f"{name} {', '.join(sandbox.name for sandbox in found)}", yes=yes)
             for sandbox in found:
                 getattr(sandbox, name)()
         out.data(
@@ -297,7 +303,11 @@ def _for_each(name: str, verb: str, help_text: str, *, asks: bool = False) -> No
 
 
 _for_each("pause", "paused", "Pause sandboxes (names or ids).\n\n\b\nExample:\n  superserve sb pause my-box")
-_for_each("resume", "resumed", "Let paused sandboxes go on.\n\n\b\nExample:\n  superserve sb resume my-box")
+_for_each(
+    "resume",
+    "resumed",
+    "Resume paused sandboxes (names or ids).\n\n\b\nExample:\n  superserve sb resume my-box",
+)
 _for_each(
     "kill",
     "killed",

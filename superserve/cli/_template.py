@@ -1,4 +1,4 @@
-"""`superserve template`: from a spec file to ready templates, and what is left to do with them."""
+"""`superserve template`: from a spec file to ready templates, and managing those."""
 
 import re
 import signal
@@ -26,7 +26,7 @@ _LOOK_S: Final = 0.05
 
 @click.group(no_args_is_help=True)
 def template() -> None:
-    """Write, check, build and look after templates.
+    """Write, check, build and manage templates.
 
     \b
     Example:
@@ -35,19 +35,19 @@ def template() -> None:
 
 
 def file_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command --file."""
+    """Add the option --file to a command."""
     return click.option(
         "-f",
         "--file",
         "file",
         default=SPEC_FILE,
         metavar="FILE",
-        help=f"The spec: TOML, JSON or YAML; {SPEC_FILE} by default.",
+        help=f"The spec file (TOML, JSON or YAML); {SPEC_FILE} by default.",
     )(command)
 
 
 def complete_names(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Return names of templates that begin so, from the service, within a second."""
+    """Return names of templates that start with a text, from the service, within a second."""
     from superserve import SandboxError, Superserve
 
     try:
@@ -58,7 +58,7 @@ def complete_names(_ctx: click.Context, _parameter: click.Parameter, incomplete:
 
 
 def complete_specs(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Return names of a file's templates that begin so."""
+    """Return names of a file's templates that start with a text."""
     from superserve import SandboxError
     from superserve.specs import load_all
 
@@ -69,13 +69,13 @@ def complete_specs(ctx: click.Context, _parameter: click.Parameter, incomplete: 
 
 
 def load_specs(file: str, names: tuple[str, ...]) -> list[Any]:
-    """Return the specs of a file: those named, or all."""
+    """Return the specs of a file: the named ones, or all."""
     from superserve import NotFoundError, TemplateSpec
     from superserve.specs import load_all
     from superserve.specs._files import is_dockerfile
 
     if is_dockerfile(Path(file)):
-        # It has no name of its own.
+        # A Dockerfile contains no name.
         return [TemplateSpec.load(file, name=names[0] if names else None)]
     specs = load_all(file)
     for name in names:
@@ -85,7 +85,7 @@ def load_specs(file: str, names: tuple[str, ...]) -> list[Any]:
 
 
 def find(client: Any, name: str) -> Any:
-    """Return the template of a name or an id."""
+    """Return the template with a name or an id."""
     return client.templates.connect(name) if is_id(name) else client.templates.get_by_name(name)
 
 
@@ -96,10 +96,10 @@ def find(client: Any, name: str) -> Any:
 @click.argument("path", default=SPEC_FILE)
 @click.option("--name", default="web", help="The template's name.")
 @click.option("--from", "image", default="python:3.11", help="The image to start from.")
-@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @output_options
 def init(path: str, name: str, image: str, force: bool, out: Output) -> None:
-    """Write a spec file to start from, and the schema by which editors complete it.
+    """Write a first spec file, and the schema with which editors complete it.
 
     \b
     Example:
@@ -110,9 +110,9 @@ def init(path: str, name: str, image: str, force: bool, out: Output) -> None:
 
     target = Path(path)
     if target.suffix != ".toml":
-        raise ValidationError(f"{path}: a spec file to start from is a .toml")
+        raise ValidationError(f"{path}: the name of a new spec file must end in .toml")
     if target.exists() and not force:
-        raise ConflictError(f"{path} is there already", hint="--force writes over it")
+        raise ConflictError(f"{path} already exists", hint="use --force to overwrite it")
     spec = (
         TemplateSpec(name=name, from_=image)
         .workdir("/app")
@@ -138,7 +138,7 @@ def init(path: str, name: str, image: str, force: bool, out: Output) -> None:
 @click.option("--strict", is_flag=True, help="Fail on warnings, too.")
 @output_options
 def check(names: tuple[str, ...], file: str, strict: bool, out: Output) -> int:
-    """Tell all that is wrong with the templates of a spec file. Nothing is sent.
+    """Report all errors and warnings of the templates in a spec file. Nothing is sent.
 
     \b
     Example:
@@ -153,10 +153,10 @@ def check(names: tuple[str, ...], file: str, strict: bool, out: Output) -> int:
 
 @template.command(name="import")
 @click.argument("dockerfile", default="Dockerfile")
-@click.option("--name", help="The template's name; that of the folder by default.")
+@click.option("--name", help="The template's name; by default the folder's.")
 @output_options
 def import_(dockerfile: str, name: str | None, out: Output) -> None:
-    """Turn a Dockerfile into a spec, on stdout. What cannot be carried over is refused, all of it at once.
+    """Convert a Dockerfile to a spec, on stdout. If parts cannot be converted, all of them are reported.
 
     \b
     Example:
@@ -179,7 +179,7 @@ def import_(dockerfile: str, name: str | None, out: Output) -> None:
 @file_option
 @output_options
 def plan(names: tuple[str, ...], file: str, out: Output) -> None:
-    """Tell what `build` would do, and why. Nothing is written.
+    """Show what `build` would do, and why. Nothing is changed.
 
     \b
     Example:
@@ -195,20 +195,20 @@ def plan(names: tuple[str, ...], file: str, out: Output) -> None:
 @file_option
 @click.option("--all", "everything", is_flag=True, help="All templates of the file.")
 @click.option("--no-wait", is_flag=True, help="Return once the builds are queued.")
-@click.option("--dry-run", is_flag=True, help="Tell what would be done, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("--yes", is_flag=True, help="Replace (delete and create) templates that differ without asking.")
 @click.option(
     "--timeout",
     "timeout_s",
     type=click.FloatRange(0, min_open=True),
     metavar="SECONDS",
-    help="Stop waiting after so long.",
+    help="Stop waiting after this time.",
 )
 @click.option(
     "--concurrency",
     type=click.IntRange(1),
     metavar="N",
-    help="With several: at most so many builds at a time.",
+    help="With several templates: the most builds to run at once.",
 )
 @output_options
 def build(
@@ -223,17 +223,17 @@ def build(
     concurrency: int | None,
     out: Output,
 ) -> int:
-    """Make templates as the spec file says: create, rebuild, replace, or leave them as they are.
+    """Make templates as in the spec file: create, rebuild, replace, or leave them unchanged.
 
-    The log goes to stderr; stdout has the templates that are ready. Ctrl-C stops watching and says how to come back; a
-    second one cancels the build.
+    The log goes to stderr, the ready templates to stdout. Ctrl-C stops watching and says how to come back; a second one
+    cancels the build.
 
     \b
     Example:
       superserve template build web
     """
     if not names and not everything:
-        raise click.UsageError("name templates of the file, or say --all")
+        raise click.UsageError("name templates of the file, or use --all")
     specs = load_specs(file, names)
     if any(problem.severity == "error" for spec in specs for problem in spec.check()):
         from superserve import SpecError
@@ -263,7 +263,7 @@ def _show_plans(plans: dict[str, Any], out: Output) -> None:
 
 def _confirm(name: str, made: Any, out: Output, *, yes: bool) -> None:
     if made.action == "replace":
-        out.sure(f"delete template {name} and create it anew ({'; '.join(made.reasons)})", yes=yes)
+        out.confirm(f"delete template {name} and create it anew ({'; '.join(made.reasons)})", yes=yes)
 
 
 def _build_one(
@@ -327,7 +327,7 @@ def _show_built(info: Any, out: Output) -> None:
 
 
 def _watch(build: Any, out: Output, *, spec: Any = None, timeout_s: float | None = None) -> Any:
-    """Wait for a build with its log on stderr; Ctrl-C stops watching, another one soon after it cancels."""
+    """Wait for a build with its log on stderr. Ctrl-C stops watching; a second one soon after cancels the build."""
     from superserve import SandboxTimeoutError
 
     name = build.template.name
@@ -335,7 +335,7 @@ def _watch(build: Any, out: Output, *, spec: Any = None, timeout_s: float | None
     try:
         return _wait(build, out, spec, timeout_s)
     except SandboxTimeoutError as error:
-        # The error's own speaks of Python.
+        # The error's own hint is for Python code.
         error.hint = f"the build goes on: {how}"
         raise
     except KeyboardInterrupt as error:
@@ -359,7 +359,7 @@ def _wait(build: Any, out: Output, spec: Any, timeout_s: float | None) -> Any:
 
 
 def _is_pressed_again() -> bool:
-    """Whether Ctrl-C comes again soon."""
+    """Whether Ctrl-C is pressed again soon."""
     pressed = threading.Event()
 
     def note(_signal: int, _frame: FrameType | None) -> None:
@@ -369,7 +369,7 @@ def _is_pressed_again() -> bool:
     try:
         click.echo("\nStopped watching; Ctrl-C again now cancels the build.", err=True)
         until = time.monotonic() + _SECOND_CTRL_C_S
-        # In short waits: where a signal reaches another thread first, a long one would hold up its handler.
+        # Wait in short steps: if another thread gets the signal first, a long wait would delay its handler.
         while not pressed.is_set() and time.monotonic() < until:
             pressed.wait(_LOOK_S)
         return pressed.is_set()
@@ -385,7 +385,7 @@ def _is_pressed_again() -> bool:
     "timeout_s",
     type=click.FloatRange(0, min_open=True),
     metavar="SECONDS",
-    help="Stop waiting after so long.",
+    help="Stop waiting after this time.",
 )
 @output_options
 def rebuild(name: str, no_wait: bool, timeout_s: float | None, out: Output) -> None:
@@ -405,15 +405,15 @@ def rebuild(name: str, no_wait: bool, timeout_s: float | None, out: Output) -> N
             _show_built(_watch(found.build(), out, timeout_s=timeout_s), out)
 
 
-# Looking
+# Looking at templates
 
 
 @template.command()
 @click.argument("name", shell_complete=complete_names)
-@click.option("--build", "build_id", metavar="ID", help="Which build; the newest by default.")
+@click.option("--build", "build_id", metavar="ID", help="The build; by default the newest.")
 @output_options
 def logs(name: str, build_id: str | None, out: Output) -> None:
-    """Print the log of a build of a template (a name or an id) to its end; --json prints each event as a line.
+    """Print the log of a build of a template (a name or an id) to its end. With --json, each event is a line.
 
     \b
     Example:
@@ -433,7 +433,7 @@ def logs(name: str, build_id: str | None, out: Output) -> None:
 
 
 @template.command()
-@click.option("--prefix", help="Only those whose name begins so.")
+@click.option("--prefix", help="Only templates whose name starts with this text.")
 @output_options
 def ls(prefix: str | None, out: Output) -> None:
     """List the team's templates and the system's, newest first.
@@ -452,7 +452,7 @@ def ls(prefix: str | None, out: Output) -> None:
 
 @template.command()
 @click.argument("name", shell_complete=complete_names)
-@click.option("--timeline", is_flag=True, help="Where the time of the newest build went.")
+@click.option("--timeline", is_flag=True, help="Show how long each part of the newest build took.")
 @output_options
 def show(name: str, timeline: bool, out: Output) -> None:
     """Show a template (a name or an id) and its builds.
@@ -484,15 +484,15 @@ def show(name: str, timeline: bool, out: Output) -> None:
     )
 
 
-# Ending
+# Cancelling and deleting
 
 
 @template.command()
 @click.argument("name", shell_complete=complete_names)
-@click.option("--build", "build_id", metavar="ID", help="Which build; the newest by default.")
+@click.option("--build", "build_id", metavar="ID", help="The build; by default the newest.")
 @output_options
 def cancel(name: str, build_id: str | None, out: Output) -> None:
-    """Cancel a build of a template (a name or an id). One that has ended stays as it is.
+    """Cancel a build of a template (a name or an id). Nothing happens if it has ended.
 
     \b
     Example:
@@ -509,7 +509,7 @@ def cancel(name: str, build_id: str | None, out: Output) -> None:
 @template.command()
 @click.argument("names", nargs=-1, required=True, shell_complete=complete_names)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--dry-run", is_flag=True, help="Tell what would be deleted, and delete nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted, and delete nothing.")
 @output_options
 def rm(names: tuple[str, ...], yes: bool, dry_run: bool, out: Output) -> None:
     """Delete templates (names or ids).
@@ -521,7 +521,7 @@ def rm(names: tuple[str, ...], yes: bool, dry_run: bool, out: Output) -> None:
     with connected() as client:
         found = [find(client, name) for name in names]
         if not dry_run:
-            out.sure(f"delete {_listed([one.name for one in found])}", yes=yes)
+            out.confirm(f"delete {_listed([one.name for one in found])}", yes=yes)
             for one in found:
                 one.delete()
     out.data(
@@ -532,16 +532,16 @@ def rm(names: tuple[str, ...], yes: bool, dry_run: bool, out: Output) -> None:
 
 
 @template.command()
-@click.option("--prefix", help="Only those whose name begins so.")
+@click.option("--prefix", help="Only templates whose name starts with this text.")
 @click.option("--keep", type=click.IntRange(0), metavar="N", help="Keep the N that were built last.")
-@click.option("--older-than", metavar="AGE", help="Only those built longer ago: 12h, 7d, 2w.")
-@click.option("--yes", is_flag=True, help="Delete them; without it, they are only told.")
-@click.option("--dry-run", is_flag=True, help="Only tell which; that is so without --yes.")
+@click.option("--older-than", metavar="AGE", help="Only templates built longer ago: 12h, 7d, 2w.")
+@click.option("--yes", is_flag=True, help="Delete the templates; without it, they are only listed.")
+@click.option("--dry-run", is_flag=True, help="Only list the templates; the default without --yes.")
 @output_options
 def prune(
     *, prefix: str | None, keep: int | None, older_than: str | None, yes: bool, dry_run: bool, out: Output
 ) -> int:
-    """Delete templates of the team that are no longer needed; without --yes only tell which.
+    """Delete templates of the team that are no longer needed. Without --yes, only list them.
 
     \b
     Example:
@@ -570,7 +570,7 @@ def prune(
         ids=[one.template.id for one in outcomes if dry or one.is_deleted],
     )
     if dry and outcomes:
-        out.say("Nothing was deleted; --yes does it.")
+        out.say("Nothing was deleted; use --yes to delete.")
     return max((_exits.exit_code(one.error) for one in outcomes if one.error), default=0)
 
 

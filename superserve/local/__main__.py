@@ -1,4 +1,4 @@
-"""The command `python -m superserve.local`: serve until Ctrl-C, or run one command against a server of its own."""
+"""The command `python -m superserve.local`: serve until Ctrl-C, or run one command with a server of its own."""
 
 import argparse
 import contextlib
@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 import superserve
 from superserve.local import LocalServer, StateError
+from superserve.local._app.arguments import check_seconds
 from superserve.local._app.terminal import show_log
 
 Handler: TypeAlias = Callable[[int, FrameType | None], None]
@@ -28,15 +29,17 @@ KILLED_BY_SIGNAL = 128
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code."""
+    """Run the command line, and return the exit code."""
     _fill_streams()
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.tunnel and not options.official:
-        parser.error("--tunnel belongs to --official")
+        parser.error("--tunnel needs --official")
+    if options.drain and options.action == "run":
+        parser.error("--drain does not go with run: its server stops when COMMAND has ended")
     if options.action not in {None, "run"}:
         parser.error(
-            f"{options.action!r} is no subcommand: the only one is run, as in {PROGRAM} run -- COMMAND ..."
+            f"{options.action!r} is not a subcommand: the only one is run, as in {PROGRAM} run -- COMMAND ..."
         )
     try:
         server = LocalServer(
@@ -44,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             api_key=options.api_key,
             execute=options.execute,
             isolation=options.isolation,
+            python=options.python,
             speed=options.speed,
             limits=not options.no_limits,
             state=options.state,
@@ -63,10 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fill_streams() -> None:
-    """Give a program whose streams were closed (`>&-`) ones that lead nowhere; files would get their numbers otherwise."""
+    """Replace closed streams (`>&-`) with streams that lead nowhere. Otherwise files would get their numbers."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
-            # It gets the lowest number that is free, which is that of the stream.
+            # It gets the lowest free number, which is that of the stream.
             nowhere = os.open(os.devnull, os.O_RDWR)
             os.set_inheritable(nowhere, True)
             setattr(sys, name, os.fdopen(nowhere, "w" if number else "r", closefd=False))
@@ -77,8 +81,8 @@ def _parser() -> argparse.ArgumentParser:
         prog=PROGRAM,
         parents=[_options()],
         usage="%(prog)s [options] [run [options] -- COMMAND ...]",
-        description="A stand-in of the Superserve server on 127.0.0.1. Prints its address and key as export lines, logs "
-        "requests to stderr, and serves until Ctrl-C.",
+        description="A local server in place of the Superserve service, on 127.0.0.1. Prints its address and key as export "
+        "lines, logs requests to stderr, and serves until Ctrl-C.",
         allow_abbrev=False,
     )
     parser.set_defaults(
@@ -87,28 +91,44 @@ def _parser() -> argparse.ArgumentParser:
         api_key=None,
         execute=False,
         isolation="auto",
+        python=None,
         speed=1.0,
         no_limits=False,
         state=None,
         json_logs=False,
         official=False,
         tunnel=False,
+        drain=0.0,
+    )
+    parser.add_argument(
+        "--drain",
+        type=_seconds,
+        metavar="SECONDS",
+        help="on SIGTERM, let open requests go on for this time and refuse new ones; the real server waits 15 s "
+        "(default: 0, stop at once)",
     )
     parser.add_argument("--version", action="version", version=f"superserve {superserve.__version__}")
-    # A subparser for run would refuse another word with a list of one choice.
+    # With a subparser for run, argparse would refuse another word with a list of one choice.
     parser.add_argument(
         "action",
         nargs=argparse.REMAINDER,
         action=_Run,
         metavar="run",
         help="run one command with SUPERSERVE_BASE_URL and SUPERSERVE_API_KEY set to a server of its own; "
-        "run --help tells more",
+        "see run --help",
     )
     return parser
 
 
+def _seconds(text: str) -> float:
+    try:
+        return check_seconds("it", float(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 class _Run(argparse.Action):
-    """Reads what stands behind the first options: `run`, options of its own, and a command."""
+    """Parses what follows the first options: `run`, its own options, and a command."""
 
     def __call__(
         self,
@@ -145,13 +165,13 @@ def _run_parser() -> argparse.ArgumentParser:
         "command",
         nargs=argparse.REMAINDER,
         metavar="COMMAND",
-        help="what to run; all that stands behind its first word belongs to it",
+        help="the command; everything after its first word belongs to it",
     )
     return parser
 
 
 def _options() -> argparse.ArgumentParser:
-    # They can stand on both sides of `run`: one that isn't given behind it must not undo one before it.
+    # Options may come before and after `run`: one that is missing after it must not undo one before it.
     options = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
 
     def flag(name: str, meaning: str) -> None:
@@ -159,24 +179,29 @@ def _options() -> argparse.ArgumentParser:
 
     options.add_argument("--port", type=int, metavar="PORT", help="port to listen on (default: a free one)")
     options.add_argument(
-        "--api-key", metavar="KEY", help="the key that clients have to send (default: a random one)"
+        "--api-key", metavar="KEY", help="the key that clients must send (default: a random one)"
     )
-    flag("--execute", "run build steps as processes of this machine (default: make builds up)")
+    flag("--execute", "run build steps as processes of this machine (default: simulate builds)")
     options.add_argument(
         "--isolation",
         choices=("auto", "none"),
         metavar="KIND",
         help="none: run commands of sandboxes as plain processes, whose absolute paths are this machine's (default: auto, "
-        "which keeps them apart with bwrap or unshare, and refuses commands where neither works)",
+        "which isolates them with bwrap or unshare, and refuses commands if neither works)",
+    )
+    options.add_argument(
+        "--python",
+        metavar="PATH",
+        help="the interpreter that build steps and commands of sandboxes find as python (default: this machine's)",
     )
     options.add_argument(
         "--speed", type=float, metavar="N", help="shorten every wait N times (default: 1, at most 10000)"
     )
     flag(
         "--official",
-        "answer for the real service's addresses too, as the HTTPS proxy of a program with an official SDK",
+        "also answer for the real service's addresses, as the HTTPS proxy of a program with an official SDK",
     )
-    flag("--tunnel", "with --official: lead that program to all other hosts as well (default: refuse them)")
+    flag("--tunnel", "with --official: also connect that program to all other hosts (default: refuse them)")
     flag("--no-limits", "no rate limits, quotas and team caps")
     options.add_argument(
         "--state", metavar="FILE", help="keep templates, builds and keys in FILE (default: only in memory)"
@@ -187,8 +212,15 @@ def _options() -> argparse.ArgumentParser:
 
 def _serve(server: LocalServer, options: argparse.Namespace) -> int:
     stopping = threading.Event()
+    drain_s = 0.0
 
-    def stop(_signal: int, _frame: FrameType | None) -> None:
+    def stop(number: int, _frame: FrameType | None) -> None:
+        nonlocal drain_s
+        if stopping.is_set():
+            # Asked again, while requests may still go on.
+            server.stop()
+        elif number == signal.SIGTERM:
+            drain_s = options.drain
         stopping.set()
 
     show_log(sys.stderr, as_json=options.json_logs)
@@ -199,27 +231,28 @@ def _serve(server: LocalServer, options: argparse.Namespace) -> int:
         for name, value in added.items():
             print(f"export {name}={shlex.quote(value)}")
         if not options.json_logs:
-            # A browser tells nobody what is behind the #; files that stderr may be sent to aren't as discreet.
+            # A browser sends nobody the part after the #. A file that stderr goes to is not as private.
             key = f"#key={server.api_key}" if sys.stderr.isatty() else ""
             print(
                 f"Status page: {server.base_url}/{key}\nCtrl-C stops the server.", file=sys.stderr, flush=True
             )
         _end_stdout()
         stopping.wait()
+        server.stop(drain_s=drain_s)
     if sys.stderr.isatty():
-        print(file=sys.stderr)  # for the prompt, as the terminal wrote ^C on this line
+        print(file=sys.stderr)  # for the prompt: the terminal has written ^C on this line
     return 0
 
 
 def _ending_signals() -> Iterator[int]:
     yield from (signal.SIGINT, signal.SIGTERM)
-    # The terminal was closed; nohup is there to let that pass.
+    # The terminal was closed. Under nohup that is ignored.
     if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         yield signal.SIGHUP
 
 
 def _end_stdout() -> None:
-    """Let a reader of stdout, such as `eval "$(python -m superserve.local &)"`, go on: nothing more will come."""
+    """Close stdout, so that a reader such as `eval "$(python -m superserve.local &)"` goes on."""
     sys.stdout.flush()
     if not sys.stdout.isatty():
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -234,12 +267,12 @@ def _run(server: LocalServer, options: argparse.Namespace) -> int:
     with server:
         program = shutil.which(command[0])
         if program is None:
-            return _tell_why_not(command[0])
+            return _explain_missing(command[0])
         children: list[subprocess.Popen[bytes]] = []
         early: list[int] = []
 
         def leave_to_command(_signal: int, _frame: FrameType | None) -> None:
-            """Do nothing: a terminal sends Ctrl-C to the command as well, which decides what to make of it."""
+            """Do nothing: the terminal also sends Ctrl-C to the command, which decides how to react."""
 
         def pass_on(number: int, _frame: FrameType | None) -> None:
             if children:
@@ -261,13 +294,15 @@ def _run(server: LocalServer, options: argparse.Namespace) -> int:
     return code if code >= 0 else KILLED_BY_SIGNAL - code
 
 
-def _tell_why_not(word: str) -> int:
-    """Say why a word is no program that can be run, and return the exit code that shells have for it."""
+def _explain_missing(word: str) -> int:
+    """Print why a word cannot be run as a program, and return a shell's exit code for it."""
     path = Path(word)
     if path.name == word or not path.exists():
         print(f"{word}: command not found", file=sys.stderr)
         return COMMAND_NOT_FOUND
-    return _refuse(word, "is a directory" if path.is_dir() else "is not executable, chmod +x makes it so")
+    return _refuse(
+        word, "is a directory" if path.is_dir() else "is not executable; chmod +x makes it executable"
+    )
 
 
 def _refuse(word: str, reason: str) -> int:
@@ -277,16 +312,16 @@ def _refuse(word: str, reason: str) -> int:
 
 def _reason(program: str, error: OSError) -> str:
     if error.errno == errno.ENOEXEC:
-        return "is no program of this machine; a script begins with a line such as #!/bin/sh"
-    # The program is there: what is not there is the interpreter that its first line names.
+        return "is not a program for this machine; a script starts with a line such as #!/bin/sh"
+    # The program exists: the interpreter in its first line does not.
     if error.errno == errno.ENOENT and Path(program).exists():
-        return "the interpreter that its first line names is not there"
+        return "the interpreter in its first line does not exist"
     return error.strerror or str(error)
 
 
 @contextlib.contextmanager
 def _handle_signals(handlers: dict[int, Handler]) -> Iterator[None]:
-    """Handle signals in a way of our own for a while."""
+    """Handle some signals with other handlers for a while."""
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
@@ -296,9 +331,9 @@ def _handle_signals(handlers: dict[int, Handler]) -> Iterator[None]:
 
 
 def _environment(server: LocalServer, options: argparse.Namespace) -> tuple[list[str], dict[str, str]]:
-    """Return the variables that a program must not have, and those that it needs, to find the server."""
+    """Return the variables that a program must not have, and those that it needs to find the server."""
     if options.official:
-        # Official SDKs know the other plane's address by that of this one only.
+        # Official SDKs find the data plane only by the control plane's address.
         return ["SUPERSERVE_BASE_URL"], server.official_environment(tunnel=options.tunnel)
     return [], {"SUPERSERVE_BASE_URL": server.base_url, "SUPERSERVE_API_KEY": server.api_key}
 

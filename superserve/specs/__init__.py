@@ -1,4 +1,4 @@
-"""Template specs: values that say how a template is built, written in Python, TOML, JSON, YAML or as a Dockerfile.
+"""Template specs: values that describe how to build a template, from Python, TOML, JSON, YAML or a Dockerfile.
 
 Nothing here talks to a server. `Template.create(spec=...)`, `plan`, `ensure` and `build_all` take specs.
 """

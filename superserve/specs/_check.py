@@ -1,4 +1,4 @@
-"""All that is wrong with a spec, or may be, told at once and before anything is sent."""
+"""Checking a spec: all errors and warnings at once, before anything is sent."""
 
 import json
 import re
@@ -22,7 +22,7 @@ _USER: Final = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 _BOUNDS: Final = {"vcpu": (1, 4, 2), "memory_mib": (256, 4096, 2048), "disk_mib": (1024, 8192, 8192)}
 _STEP_KEYS: Final = ("run", "env", "workdir", "user")
 _REPLACED: Final = frozenset({"PATH", "HOME", "USER", "TERM", "LANG", "SHELL"})
-# What Go trims; Python's strip() would also take some control characters.
+# The characters that Go trims. Python's strip() would also remove some control characters.
 _SPACE: Final = (
     "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 )
@@ -41,7 +41,7 @@ _SECRETS_STAY: Final = "a template keeps it, and everybody who may use the templ
 
 
 def check(spec: TemplateSpec) -> list[SpecProblem]:
-    """Return all problems of a spec, in its order."""
+    """Return all problems of a spec, in the order of its parts."""
     found = [
         *_name(spec.name),
         *_image(spec.from_),
@@ -55,9 +55,9 @@ def check(spec: TemplateSpec) -> list[SpecProblem]:
 
 
 def did_you_mean(key: object, known: tuple[str, ...]) -> str:
-    """Return a question to put behind a message about an unknown key, or nothing."""
+    """Return the end of a message about an unknown key: a question, or the known keys."""
     close = get_close_matches(str(key).lower(), known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
+    return f"; did you mean {close[0]!r}?" if close else f"; the known keys are {', '.join(known)}"
 
 
 _KINDS: Final = {
@@ -72,7 +72,7 @@ _KINDS: Final = {
 
 
 def kind(value: object) -> str:
-    """Return what a value is, in the words of TOML and JSON, without showing it."""
+    """Return the type of a value, in the words of TOML and JSON. The value is not shown."""
     return _KINDS.get(type(value), type(value).__name__)
 
 
@@ -85,7 +85,7 @@ def _text(where: str, value: object, *, optional: bool = False) -> Iterator[Foun
     if "\0" in value:
         yield "error", where, "must not contain a NUL character: the service cannot store it"
     if any("\ud800" <= character <= "\udfff" for character in value):
-        yield "warning", where, "holds half of a surrogate pair, which cannot be sent"
+        yield "warning", where, "contains half of a surrogate pair, which cannot be sent"
 
 
 def _name(name: object) -> Iterator[Found]:
@@ -101,7 +101,7 @@ def _name(name: object) -> Iterator[Found]:
             ),
         )
     elif name.startswith(_RESERVED):
-        yield "error", "name", f"names that begin with {_RESERVED} are reserved for the system's templates"
+        yield "error", "name", f"names that start with {_RESERVED} are reserved for the system's templates"
     elif _LIKE_AN_ID.fullmatch(name):
         yield "warning", "name", "looks like an id: sandboxes cannot be started from it by name"
 
@@ -118,7 +118,7 @@ def _image(image: object) -> Iterator[Found]:
         yield (
             "error",
             "from",
-            "alpine images are not supported (musl, no init): choose one of Debian or Ubuntu",
+            "alpine images are not supported (musl, no init): use a Debian or Ubuntu image",
         )
     if "distroless" in lowered:
         yield "error", "from", "distroless images are not supported (no shell)"
@@ -128,7 +128,7 @@ def _image(image: object) -> Iterator[Found]:
         image.partition("@")[0].rpartition("/")[2].partition(":")[0]
         != lowered.partition("@")[0].rpartition("/")[2].partition(":")[0]
     ):
-        yield "warning", "from", "an image's name is in lower case: the build will fail with bad_reference"
+        yield "warning", "from", "an image name is in lower case: the build will fail with bad_reference"
 
 
 def _size(key: str, value: object) -> Iterator[Found]:
@@ -138,9 +138,13 @@ def _size(key: str, value: object) -> Iterator[Found]:
     if isinstance(value, bool) or not isinstance(value, int):
         yield "error", key, f"expected an integer, got {kind(value)}"
     elif not low <= value <= high:
-        yield "warning", key, f"the service takes {low} to {high}, got {str(value)[:20]}"
+        yield "warning", key, f"the service accepts {low} to {high}, got {str(value)[:20]}"
     elif value > usual:
-        yield "warning", key, f"teams may have up to {usual} unless the service has raised that, got {value}"
+        yield (
+            "warning",
+            key,
+            f"a team may have up to {usual} unless the service has raised its limit, got {value}",
+        )
 
 
 def _step(where: str, step: Any) -> Iterator[Found]:
@@ -166,13 +170,13 @@ def _malformed(where: str, step: Mapping[Any, Any]) -> Iterator[Found]:
         if key not in _STEP_KEYS:
             yield "error", where, f"unknown key {str(key)[:40]!r}{did_you_mean(key, _STEP_KEYS)}"
     known = [key for key in step if key in _STEP_KEYS]
-    # An unknown key was the one that was meant.
+    # The unknown key was reported above.
     if len(known) > 1 or not step:
         yield (
             "error",
             where,
             f"a step has exactly one of {', '.join(_STEP_KEYS)}, got {' and '.join(known) or 'none'}"
-            + ("; make a step of each" if known else ""),
+            + ("; make one step of each" if known else ""),
         )
     for key in known:
         value = step[key]
@@ -204,7 +208,7 @@ def _run(where: str, command: object) -> Iterator[Found]:
             yield "warning", where, "apt-get install without -y: it will wait for an answer that never comes"
             break
     if _SECRET.search(command):
-        yield "warning", where, f"something in it looks like a credential: {_SECRETS_STAY}"
+        yield "warning", where, f"contains something that looks like a credential: {_SECRETS_STAY}"
 
 
 def _variable(where: str, key: object, value: object) -> Iterator[Found]:
@@ -215,13 +219,13 @@ def _variable(where: str, key: object, value: object) -> Iterator[Found]:
     if not isinstance(key, str):
         return
     if "=" in key or any(character.isspace() for character in key):
-        # Not shown: who writes "TOKEN=..." here has put the secret into the key.
-        yield "warning", f"{where}.key", "holds '=' or spaces: shells cannot read such a variable"
+        # Not shown: a caller who writes "TOKEN=..." here has put the secret into the key.
+        yield "warning", f"{where}.key", "contains '=' or spaces: shells cannot read such a variable"
     elif key in _REPLACED:
         yield (
             "warning",
             f"{where}.key",
-            f"{key} is set anew in sandboxes: this value holds during the build only",
+            f"sandboxes set {key} themselves: this value applies only during the build",
         )
     if isinstance(value, str) and value and (_SECRET_NAME.search(key) or _SECRET.search(value)):
         yield "warning", f"{where}.value", f"looks like a credential: {_SECRETS_STAY}"
@@ -244,7 +248,7 @@ def _whole(spec: TemplateSpec) -> Iterator[Found]:
     try:
         size = spec.size_bytes
     except (TypeError, ValueError):
-        # Something in it is no JSON, and was told above.
+        # A part of it cannot be JSON, which was reported above.
         return
     if size > _canonical.LARGEST:
         largest = max(range(len(spec.steps)), key=lambda index: _bytes(spec.steps[index]), default=None)
@@ -252,7 +256,7 @@ def _whole(spec: TemplateSpec) -> Iterator[Found]:
         yield (
             "warning",
             where,
-            f"the spec has {size:,} bytes, and no build can start with more than {_canonical.LARGEST:,}",
+            f"the spec has {size:,} bytes, and a build can have {_canonical.LARGEST:,} at most",
         )
 
 

@@ -16,21 +16,21 @@ from superserve.specs._problems import SpecProblem
 from superserve.specs._spec import TemplateSpec
 
 LARGEST_FILE: Final = 4 * 2**20
-"""Bytes of a file; the largest spec that can be built has 131,071."""
+"""The largest file in bytes. The largest spec that can be built has 131,071."""
 
 _KEYS: Final = ("from", "vcpu", "memory_mib", "disk_mib", "steps", "start_cmd", "ready_cmd")
 _BODY_KEYS: Final = ("name", "build_spec", *_KEYS)
 _SPEC_KEYS: Final = ("from", "steps", "start_cmd", "ready_cmd")
 
 _MOST_PARTS: Final = 100_000
-# What TOML takes as a key without quotes.
+# A key that TOML accepts without quotes.
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 Spots = Mapping[_locate.Path, _locate.Spot]
 
 
 def load(path: str | PathLike[str], *, name: str | None = None) -> TemplateSpec:
-    """Return one spec of a file; see `TemplateSpec.load`."""
+    """Return one spec from a file; see `TemplateSpec.load`."""
     if is_dockerfile(Path(path)):
         from superserve.specs import dockerfile
 
@@ -40,18 +40,18 @@ def load(path: str | PathLike[str], *, name: str | None = None) -> TemplateSpec:
         [spec] = specs.values()
         return spec
     if name is None:
-        raise _refusal(path, f"has several templates: say which, {', '.join(map(repr, specs))}")
+        raise _refusal(path, f"has several templates: choose one of {', '.join(map(repr, specs))}")
     if name not in specs:
         raise _refusal(path, f"has no template {name[:80]!r}{did_you_mean(name, tuple(specs))}")
     return specs[name]
 
 
 def load_all(path: str | PathLike[str]) -> dict[str, TemplateSpec]:
-    """Return all specs of a `superserve.toml`, or the one of a JSON or YAML file, by their names.
+    """Return all specs of a `superserve.toml`, or the one of a JSON or YAML file, by name.
 
     Raises:
-        SpecError: The file cannot be read, is malformed, or has unknown keys: all of it at once, and then also what
-            `check` would refuse.
+        SpecError: The file cannot be read, is malformed, or has unknown keys: all problems at once, including those that
+                `check` finds.
     """
     if is_dockerfile(Path(path)):
         spec = load(path)
@@ -67,7 +67,7 @@ def load_all(path: str | PathLike[str]) -> dict[str, TemplateSpec]:
         document, spots = (_read_json if suffix == ".json" else _read_yaml)(text, file)
         found = _body(document, spots, file, problems)
     else:
-        raise _refusal(path, "is no spec: expected .toml, .json, .yaml or a Dockerfile")
+        raise _refusal(path, "is not a spec: expected .toml, .json, .yaml or a Dockerfile")
     if problems:
         errors = [
             problem for spec in found.values() for problem in spec.check() if problem.severity == "error"
@@ -83,7 +83,7 @@ def is_dockerfile(path: Path) -> bool:
 
 
 def read(path: str | PathLike[str]) -> str:
-    """Return the text of a file, or say why it is none."""
+    """Return the text of a file; raise if there is none."""
     file = Path(path)
     try:
         with file.open("rb") as opened:
@@ -91,11 +91,11 @@ def read(path: str | PathLike[str]) -> str:
     except IsADirectoryError:
         raise _refusal(path, "is a folder: name a file") from None
     except FileNotFoundError:
-        raise _refusal(path, "is not there; `superserve template init` writes one") from None
+        raise _refusal(path, "does not exist; `superserve template init` writes one") from None
     except (OSError, ValueError) as error:
         raise _refusal(path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if len(data) > LARGEST_FILE:
-        raise _refusal(path, f"is larger than {LARGEST_FILE // 2**20} MiB, which no spec can be")
+        raise _refusal(path, f"is larger than {LARGEST_FILE // 2**20} MiB, too large for a spec")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -117,7 +117,7 @@ def _position(problem: SpecProblem) -> tuple[int, int]:
     return (place.line or 0, place.column or 0) if place else (0, 0)
 
 
-# Documents
+# Reading documents
 
 
 def _read_toml(text: str, file: str) -> tuple[object, Spots]:
@@ -127,7 +127,7 @@ def _read_toml(text: str, file: str) -> tuple[object, Spots]:
         message, _, place = str(error).rpartition(" (at ")
         numbers = [int(word.strip("),")) for word in place.split() if word.strip("),").isdigit()]
         line, column = numbers if len(numbers) == 2 else (text.count("\n") + 1, None)  # noqa: PLR2004
-        raise _refusal(file, f"is no TOML: {message or error}", line=line, column=column) from None
+        raise _refusal(file, f"is not TOML: {message or error}", line=line, column=column) from None
     except RecursionError:
         raise _refusal(file, "is nested too deeply") from None
 
@@ -140,16 +140,16 @@ def _read_json(text: str, file: str) -> tuple[object, Spots]:
             raise _refusal(file, f"has the key {key[:40]!r} twice in the same object")
         return document, _locate.from_json(text)
     except json.JSONDecodeError as error:
-        raise _refusal(file, f"is no JSON: {error.msg}", line=error.lineno, column=error.colno) from None
+        raise _refusal(file, f"is not JSON: {error.msg}", line=error.lineno, column=error.colno) from None
     except (RecursionError, ValueError) as error:
-        raise _refusal(file, f"is no JSON: {error or 'nested too deeply'}") from None
+        raise _refusal(file, f"is not JSON: {error or 'nested too deeply'}") from None
 
 
 def _read_yaml(text: str, file: str) -> tuple[object, Spots]:
     try:
         import yaml
     except ModuleNotFoundError:
-        raise _refusal(file, "needs PyYAML to be read: pip install 'superserve-client[yaml]'") from None
+        raise _refusal(file, "needs PyYAML: pip install 'superserve-client[yaml]'") from None
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         spots: dict[_locate.Path, _locate.Spot] = {}
@@ -164,16 +164,16 @@ def _read_yaml(text: str, file: str) -> tuple[object, Spots]:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or "it cannot be read"
         line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
-        raise _refusal(file, f"is no YAML: {problem}", line=line, column=column) from None
+        raise _refusal(file, f"is not YAML: {problem}", line=line, column=column) from None
     except (RecursionError, ValueError) as error:
-        raise _refusal(file, f"is no YAML: {error or 'nested too deeply'}") from None
+        raise _refusal(file, f"is not YAML: {error or 'nested too deeply'}") from None
 
 
 def _walk(node: Any, path: _locate.Path, spots: dict[_locate.Path, _locate.Spot], yaml: Any) -> Any:
-    """Note the places in a YAML document, and return the node of a key that stands twice, if there is one."""
+    """Note the places of a YAML document's values. Return the node of a key that occurs twice, or None."""
     if len(spots) > _MOST_PARTS:
-        # A few lines of aliases of aliases can stand for more than any memory holds.
-        raise ValueError("it has more parts than any spec, its aliases followed")
+        # A few lines with aliases of aliases can expand to more than fits into memory.
+        raise ValueError("with its aliases expanded, it has more parts than any spec")
     spots.setdefault(path, (node.start_mark.line + 1, node.start_mark.column + 1))
     twice = None
     if isinstance(node, yaml.MappingNode):
@@ -189,7 +189,7 @@ def _walk(node: Any, path: _locate.Path, spots: dict[_locate.Path, _locate.Spot]
     return twice
 
 
-# Specs
+# Making specs
 
 
 def _templates(
@@ -203,7 +203,7 @@ def _templates(
     templates = tables.get("templates")
     if not isinstance(templates, dict) or not templates:
         if not problems:
-            problems.append(_problem("has no template: a table [templates.NAME] is one", "", (), spots, file))
+            problems.append(_problem("has no template: add a table [templates.NAME]", "", (), spots, file))
         return {}
     found = {}
     for name, table in templates.items():
@@ -218,7 +218,7 @@ def _templates(
 
 def _body(document: object, spots: Spots, file: str, problems: list[SpecProblem]) -> dict[str, TemplateSpec]:
     if not isinstance(document, dict):
-        raise _refusal(file, f"holds {kind(document)}: expected the body of POST /templates")
+        raise _refusal(file, f"contains {kind(document)}: expected the body of POST /templates")
     body = {key: value for key, value in document.items() if key != "$schema"}
     inner = body.get("build_spec", {})
     flat = {key: value for key, value in body.items() if key != "build_spec"}
@@ -305,7 +305,7 @@ def write_toml(spec: TemplateSpec) -> str:
 def _toml(value: object) -> str:
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
-    # JSON's strings, numbers and booleans are TOML's, but for one character.
+    # JSON's strings, numbers and booleans are valid TOML, except for one character.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -319,6 +319,6 @@ def write_yaml(spec: TemplateSpec) -> str:
     try:
         import yaml
     except ModuleNotFoundError:
-        raise SpecError("to write YAML, PyYAML is needed: pip install 'superserve-client[yaml]'") from None
+        raise SpecError("writing YAML needs PyYAML: pip install 'superserve-client[yaml]'") from None
     text: str = yaml.safe_dump(spec.to_api(), sort_keys=False, allow_unicode=True)
     return text

@@ -1,6 +1,6 @@
-"""Where in a TOML or JSON text each value stands: Python's own parsers do not tell.
+"""Finding the line and column of each value in a TOML or JSON text. Python's own parsers don't report them.
 
-Used on texts that those parsers have taken, so nothing is checked here.
+The text has passed one of those parsers, so nothing is checked here.
 """
 
 import json
@@ -22,7 +22,7 @@ _TOKEN: Final = re.compile(
 
 
 class _Tokens:
-    """The tokens of a text, looked at one by one."""
+    """The tokens of a text, with look-ahead."""
 
     def __init__(self, text: str, *, skip_newlines: bool) -> None:
         self._all = list(_tokens(text, skip_newlines=skip_newlines))
@@ -94,7 +94,7 @@ def toml(text: str) -> dict[Path, Spot]:
 
 
 def _resolve(keys: list[str | int], lists: dict[Path, int]) -> Path:
-    """Return a path with the newest index behind each list of tables in it."""
+    """Return a path in which the newest index follows each list of tables."""
     path: Path = ()
     for key in keys:
         path = (*path, key)
@@ -117,12 +117,12 @@ def _name(token: str) -> str:
     try:
         return str(json.loads(token))
     except ValueError:
-        # TOML has quotes and escapes that JSON doesn't have.
+        # TOML has quotes and escapes that JSON does not have.
         return str(tomllib.loads(f"key = {token}")["key"])
 
 
 def _value(tokens: _Tokens, path: Path, found: dict[Path, Spot], spot: Spot) -> None:
-    """Take a value, and note the places in it."""
+    """Read a value, and note the places in it."""
     found.setdefault(path, spot)
     opened = tokens.peek()
     if opened not in ("[", "{"):
@@ -160,9 +160,9 @@ def from_json(text: str) -> dict[Path, Spot]:
 
 
 def doubled(text: str) -> str | None:
-    """Return a key that stands twice in the same object of a JSON text."""
+    """Return a key that occurs twice in one object of a JSON text, or None."""
 
-    class Doubled(Exception):  # noqa: N818 - a way out, and no error
+    class Doubled(Exception):  # noqa: N818 - not an error, it only leaves the parser
         pass
 
     def look(pairs: list[tuple[str, object]]) -> dict[str, object]:

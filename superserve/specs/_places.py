@@ -1,4 +1,4 @@
-"""Where a part of a spec was written."""
+"""The place where a part of a spec was written."""
 
 import inspect
 import os
@@ -11,13 +11,13 @@ from superserve.types._value import Value
 
 @attrs.frozen(slots=False)
 class Place(Value):
-    """A place in a file: of a program, a TOML, JSON or YAML file, or a Dockerfile."""
+    """A place in a file: in a program, a TOML, JSON or YAML file, or a Dockerfile."""
 
     file: str
     line: int | None = None
-    """Counted from 1; None where only the file is known."""
+    """Counted from 1; None if only the file is known."""
     column: int | None = None
-    """Counted from 1; None where only the line is known."""
+    """Counted from 1; None if only the line is known."""
 
     def __str__(self) -> str:
         return ":".join(
@@ -26,7 +26,7 @@ class Place(Value):
 
 
 def shorten(file: str) -> str:
-    """Return a path as people write it from the folder they are in."""
+    """Return a path relative to the working directory if it is below it, as people write it."""
     try:
         inside = Path(file).is_relative_to(Path.cwd())
         return os.path.relpath(file) if inside else file
@@ -35,7 +35,7 @@ def shorten(file: str) -> str:
 
 
 def caller() -> Place | None:
-    """Return where code outside of this package, and of attrs, is right now."""
+    """Return the current place in the code that called this package, without the code of attrs."""
     frame = inspect.currentframe()
     while frame is not None:
         file = frame.f_code.co_filename

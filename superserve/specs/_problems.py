@@ -1,4 +1,4 @@
-"""What is wrong with a spec, or may be."""
+"""A problem of a spec."""
 
 from typing import Literal
 
@@ -11,18 +11,18 @@ from superserve.types._value import Value
 
 @attrs.frozen(slots=False)
 class SpecProblem(Value):
-    """One thing that is wrong with a spec."""
+    """An error or a warning about a spec."""
 
     message: str
-    """What is wrong, and what would be right. Values that may be secrets are not shown."""
+    """What is wrong, and what is expected. A value that may be a secret is not shown."""
     severity: Literal["error", "warning"] = "error"
-    """An `error` is refused by the service; a `warning` is taken, and may fail or surprise later."""
+    """The service refuses an `error`. It accepts a `warning`, which may fail or surprise later."""
     where: str = ""
     """The part of the spec, such as `steps[2].env.key`; empty for the whole."""
     place: Place | None = None
-    """Where it was written, if that is known."""
+    """Where the part was written, if known."""
 
     def __str__(self) -> str:
         parts = (self.place, self.severity, self.where, self.message)
-        # Keys of a file may hold anything.
+        # The keys of a file may contain anything.
         return strip_controls(": ".join(str(part) for part in parts if part))

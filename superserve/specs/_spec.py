@@ -1,4 +1,4 @@
-"""A template's spec: all that `Template.create` takes, as an immutable value."""
+"""A template's spec: all arguments of `Template.create` in one immutable value."""
 
 import copy
 import hashlib
@@ -29,7 +29,7 @@ TypedStep = RunStep | EnvStep | WorkdirStep | UserStep
 
 
 def _typed(step: object) -> object:
-    """Return a well-formed step as a typed one; anything else as it is, for `check` to tell."""
+    """Return a well-formed step as a typed one. Anything else is kept, and `check` reports it."""
     if not isinstance(step, Mapping):
         return step
     fields = _as_read(step)
@@ -53,7 +53,7 @@ def _typed(step: object) -> object:
 
 
 def _as_read(fields: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Return fields as the server reads them: null is absent, and keys match whatever their case."""
+    """Return fields as the server reads them: null means absent, and the case of keys is ignored."""
     return {
         key.lower() if isinstance(key, str) else key: item for key, item in fields.items() if item is not None
     }
@@ -82,16 +82,16 @@ def _steps(value: object) -> tuple[Any, ...]:
 
 
 def _command(value: object) -> Any:
-    # For the server, an empty one is none.
+    # The server treats an empty command as none.
     return None if value == "" else value
 
 
 @attrs.frozen(slots=False, kw_only=True)
 class TemplateSpec(Value):
-    """All that `Template.create` takes, as an immutable value; equal to others with the same content.
+    """All arguments of `Template.create` in one immutable value. Specs with the same content are equal.
 
-    Every method returns a new spec and leaves this one as it is. A spec may hold mistakes: `check` tells them all, with
-    the places where they were written, and `Template.create(spec=...)` sends nothing while there are errors.
+    Every method returns a new spec and leaves this one unchanged. A spec may have errors: `check` returns all of them, with
+    the places where they were written. `Template.create(spec=...)` sends nothing while there are errors.
 
     Example:
         >>> base = TemplateSpec(name="web", from_="python:3.11").apt_install("curl").workdir("/app")
@@ -111,7 +111,7 @@ class TemplateSpec(Value):
     memory_mib: int | None = None
     disk_mib: int | None = None
     steps: tuple[BuildStep, ...] = attrs.field(default=(), converter=_steps)
-    """In order. Dicts become typed steps; what is no step is kept, for `check` to tell."""
+    """In order. Dicts become typed steps. Anything that is not a step is kept, and `check` reports it."""
     start_cmd: str | None = attrs.field(default=None, converter=_command)
     ready_cmd: str | None = attrs.field(default=None, converter=_command)
     _places: Mapping[str, Place] = attrs.field(factory=dict, alias="places", eq=False, repr=False)
@@ -121,10 +121,10 @@ class TemplateSpec(Value):
             place = caller()
             object.__setattr__(self, "_places", {"": place} if place else {})
 
-    # Writing
+    # Making specs
 
     def run(self, *commands: str) -> Self:
-        """Add a `run` step for each command. The build fails if one exits with anything but 0."""
+        """Add a `run` step for each command. The build fails if an exit code is not 0."""
         return self._add(*(RunStep(command) for command in commands))
 
     def env(self, variables: Mapping[str, str] | None = None, /, **more: str) -> Self:
@@ -133,11 +133,11 @@ class TemplateSpec(Value):
         return self._add(*(EnvStep(EnvStepValue(key, value)) for key, value in given.items()))
 
     def workdir(self, path: str) -> Self:
-        """Add a step that creates a folder and makes it the working directory of what follows."""
+        """Add a step that creates a folder and makes it the working directory of the following steps."""
         return self._add(WorkdirStep(path))
 
     def user(self, name: str, *, sudo: bool = False) -> Self:
-        """Add a step that creates a user, if need be, and runs what follows as that user."""
+        """Add a step that creates a user if necessary, and runs the following steps as that user."""
         return self._add(UserStep(UserStepValue(name, sudo)))
 
     def pip_install(self, *requirements: str) -> Self:
@@ -145,7 +145,7 @@ class TemplateSpec(Value):
         return self._add(RunStep(f"pip install --no-cache-dir {shlex.join(requirements)}"))
 
     def apt_install(self, *packages: str) -> Self:
-        """Add a `run` step that installs Debian packages, without what they recommend, and leaves no lists behind."""
+        """Add a `run` step that installs Debian packages, without recommended ones, and removes the package lists."""
         return self._add(
             RunStep(
                 "apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "
@@ -154,18 +154,18 @@ class TemplateSpec(Value):
         )
 
     def start(self, command: str, *, ready: str | None = None) -> Self:
-        """Set the process that is kept running in the template.
+        """Set the process that keeps running in the template.
 
         Args:
             command: The process.
-            ready: A command that succeeds once it is ready, tried every 2 s; `superserve.specs.ready` makes some.
+            ready: A command that succeeds once the process is ready, tried every 2 s. `superserve.specs.ready` has some.
         """
         return self._with(("start_cmd", "ready_cmd"), start_cmd=command, ready_cmd=ready)
 
     def resources(
         self, *, vcpu: int | None = None, memory_mib: int | None = None, disk_mib: int | None = None
     ) -> Self:
-        """Set virtual CPUs, memory and disk (in MiB); what is not given stays as it is."""
+        """Set virtual CPUs, memory and disk (in MiB). Omitted arguments stay unchanged."""
         given = {"vcpu": vcpu, "memory_mib": memory_mib, "disk_mib": disk_mib}
         changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
         return self._with(tuple(changes), **changes)
@@ -184,7 +184,7 @@ class TemplateSpec(Value):
         places = {**self._places, **dict.fromkeys(keys, place)} if place else self._places
         return attrs.evolve(self, places=places, **changes)
 
-    # Reading
+    # Reading specs
 
     def place_of(self, where: str) -> Place | None:
         """Return where a part was written: `steps[2].env`, `from`, or an empty string for the spec itself."""
@@ -194,16 +194,16 @@ class TemplateSpec(Value):
         return self._places.get(where)
 
     def check(self) -> "list[SpecProblem]":
-        """Return all that is wrong with the spec, or may be, in its order; an empty list if nothing is.
+        """Return all errors and warnings, in the order of the spec's parts; an empty list if there are none.
 
-        Errors are what the service would refuse; the rest are warnings. Nothing is sent.
+        The service would refuse errors; the rest are warnings. Nothing is sent.
         """
         from superserve.specs._check import check
 
         return check(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what is given as a dict of `Template.create`'s arguments, steps as plain dicts."""
+        """Return the given values as a dict of `Template.create`'s arguments, with steps as plain dicts."""
         fields = self._fields()
         return {("from_" if key == "from" else key): value for key, value in fields.items()}
 
@@ -215,17 +215,17 @@ class TemplateSpec(Value):
 
     @property
     def build_spec_hash(self) -> str:
-        """The hash that the service gives to builds of this spec (SHA-256); name and resources are not in it."""
+        """The hash that the service gives to builds of this spec (SHA-256). Name and resources are not part of it."""
         return hashlib.sha256(_canonical.canonical(self._build_spec())).hexdigest()
 
     @property
     def has_sure_hash(self) -> bool:
-        """Whether every version of the service is known to make the same hash; not with backspaces and form feeds."""
+        """Whether every version of the service makes the same hash. Not for specs with backspaces and form feeds."""
         return _canonical.is_sure(self._build_spec())
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of the spec as the service hands it to a build; more than 131,071 cannot be built."""
+        """Size in bytes of the spec as the service passes it to a build. More than 131,071 cannot be built."""
         return len(_canonical.canonical(self._build_spec()))
 
     def _build_spec(self) -> dict[str, Any]:
@@ -233,7 +233,7 @@ class TemplateSpec(Value):
         return {key: fields[key] for key in ("from", "steps", "start_cmd", "ready_cmd") if key in fields}
 
     def _fields(self) -> dict[str, Any]:
-        """Return what is given under the API's names, in the order of files."""
+        """Return the given values under the API's names, in the order of files."""
         fields = {
             "name": self.name,
             "from": self.from_,
@@ -254,10 +254,10 @@ class TemplateSpec(Value):
 
         Args:
             path: The file.
-            name: Which template, if the file has several; the name of a Dockerfile's, by default that of its folder.
+            name: The template to read, if the file has several; for a Dockerfile its name. Default: the folder's name.
 
         Raises:
-            SpecError: The file cannot be read, is malformed, or has keys that no template has: all of it at once.
+            SpecError: The file cannot be read, is malformed, or has unknown keys: all problems at once.
         """
         from superserve.specs._files import load
 

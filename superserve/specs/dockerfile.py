@@ -1,7 +1,7 @@
-"""Dockerfiles as specs. The one module that uses the parser of the extra `dockerfile`.
+"""Dockerfiles as specs. No other module uses the parser of the extra `dockerfile`.
 
-What means the same is carried over, what has no meaning here is left out with a warning, and what cannot be carried over is
-refused: all of it at once, each with its line and what to do instead.
+An instruction with the same meaning in a spec is converted. One without a meaning for templates is left out, with a
+warning. All others are refused: all at once, each with its line and what to do instead.
 """
 
 import base64
@@ -34,7 +34,7 @@ _NO_MEANING: Final = {
     "LABEL": "templates have no labels",
     "MAINTAINER": "templates have no labels",
     "STOPSIGNAL": "templates are not stopped by a signal",
-    "VOLUME": "there it is a plain folder",
+    "VOLUME": "in a sandbox it is an ordinary folder",
 }
 _COPY_FLAGS: Final = ("chown", "chmod", "link")
 _ARCHIVES: Final = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz", ".tbz2")
@@ -43,7 +43,7 @@ _LARGEST_COPY: Final = 4 * 2**20
 
 @attrs.frozen
 class Imported:
-    """What a Dockerfile has become."""
+    """The result of importing a Dockerfile."""
 
     spec: TemplateSpec
     warnings: tuple[SpecProblem, ...] = ()
@@ -51,29 +51,29 @@ class Imported:
 
 
 def load(path: str | PathLike[str], *, name: str | None = None) -> TemplateSpec:
-    """Return the spec that a Dockerfile stands for; `read_dockerfile` also tells what was left out."""
+    """Return the spec of a Dockerfile. `read_dockerfile` also returns what was left out."""
     return read_dockerfile(path, name=name).spec
 
 
 def read_dockerfile(
     path: str | PathLike[str], *, name: str | None = None, args: Mapping[str, str] | None = None
 ) -> Imported:
-    """Read a Dockerfile; its folder is the context of COPY.
+    """Read a Dockerfile. Its folder is the context of COPY.
 
     Args:
         path: The file.
-        name: The template's name; that of the folder by default.
+        name: The template's name. Default: the folder's name.
         args: Values of ARGs, instead of their defaults.
 
     Raises:
-        SpecError: It cannot be read, or has what cannot be carried over: all of it.
+        SpecError: The file cannot be read, or has something that cannot be converted: all problems at once.
     """
     text = read(path)
     try:
         from e2b_dockerfile_utils import DockerfileSyntaxError, parse_dockerfile_ast
     except ModuleNotFoundError:
         raise SpecError(
-            "to read Dockerfiles, an extra is needed: pip install 'superserve-client[dockerfile]'"
+            "reading Dockerfiles needs an extra: pip install 'superserve-client[dockerfile]'"
         ) from None
     try:
         ast = parse_dockerfile_ast(text)
@@ -90,7 +90,7 @@ def read_dockerfile(
 
 
 class _Values(dict[str, str]):
-    """The values of variables; what is asked for and was never declared is noted."""
+    """The values of variables. It notes a variable that was used without a declaration."""
 
     def __init__(self, known: Mapping[str, str | None]) -> None:
         super().__init__((key, value) for key, value in known.items() if value is not None)
@@ -105,7 +105,7 @@ class _Values(dict[str, str]):
 
 
 class _Importer:
-    """Turns instruction after instruction into steps, and collects what is wrong."""
+    """Converts instructions to steps, one after the other, and collects the problems."""
 
     def __init__(self, path: Path, escape: str, given: Mapping[str, str]) -> None:
         self._path = path
@@ -113,7 +113,7 @@ class _Importer:
         self._given = given
         self._image: str | None = None
         self._global_args: dict[str, str | None] = {}
-        # In the order in which a RUN sees them; ENV wins over ARG.
+        # In the order in which a RUN sees them; ENV overrides ARG.
         self._args: dict[str, str | None] = {}
         self._env: dict[str, str] = {}
         self._shell = _SHELL
@@ -129,7 +129,7 @@ class _Importer:
         self.warnings: list[SpecProblem] = []
 
     def take(self, instruction: "DockerfileInstruction") -> None:
-        """Read one instruction."""
+        """Convert one instruction."""
         self._line, self._word = instruction.start_line, instruction.name
         handlers: dict[str, Callable[[DockerfileInstruction], None]] = {
             "FROM": self._from, "ARG": self._arg, "ENV": self._set_env, "RUN": self._run, "WORKDIR": self._workdir,
@@ -144,10 +144,10 @@ class _Importer:
             except ValueError as error:
                 self._refuse(str(error))
         else:
-            self._refuse("cannot be carried over: write what it does as RUN")
+            self._refuse("cannot be converted: write what it does as RUN")
 
     def finish(self, name: str) -> TemplateSpec:
-        """Return the spec, or raise all that was refused."""
+        """Return the spec, or raise all problems."""
         spec = TemplateSpec(
             name=name,
             from_=self._image or "missing",
@@ -165,8 +165,8 @@ class _Importer:
                 "COPY" if copies else "RUN",
             )
             self._refuse(
-                f"with it the spec has {spec.size_bytes:,} bytes, and no build can start with more than "
-                f"{_canonical.LARGEST:,}: have a RUN download what is large, or upload it into a sandbox"
+                f"with it the spec has {spec.size_bytes:,} bytes, and a build can have "
+                f"{_canonical.LARGEST:,} at most: download large files in a RUN, or upload them into a sandbox"
             )
         if self.problems:
             raise SpecError.of(self.problems)
@@ -187,7 +187,7 @@ class _Importer:
         self._steps.append(step)
 
     def _expand(self, text: str, known: Mapping[str, str | None] | None = None, *, raw: bool = False) -> str:
-        """Return a text with variables replaced; in a raw one, quotes are characters as others are."""
+        """Return a text with variables replaced. In a raw text, quotes are ordinary characters."""
         from e2b_dockerfile_utils import ShellLex
 
         values = _Values({**self._args, **self._env} if known is None else known)
@@ -201,13 +201,11 @@ class _Importer:
             )
         return expanded
 
-    # Instructions
+    # The instructions
 
     def _from(self, instruction: "DockerfileInstruction") -> None:
         if self._image is not None:
-            self._refuse(
-                "a second stage cannot be carried over: build it elsewhere, and start FROM its image"
-            )
+            self._refuse("a second stage cannot be converted: build it elsewhere, and start FROM its image")
             return
         for flag in instruction.flags:
             if self._expand(flag, self._global_args) != "--platform=linux/amd64":
@@ -239,7 +237,7 @@ class _Importer:
 
     def _run(self, instruction: "DockerfileInstruction") -> None:
         for flag in instruction.flags:
-            self._refuse(f"{flag} cannot be carried over: do without it, or build the image elsewhere")
+            self._refuse(f"{flag} cannot be converted: do without it, or build the image elsewhere")
         command = self._as_command(instruction)
         used = {
             key: value
@@ -259,7 +257,7 @@ class _Importer:
                 command = _text_of(first)
                 if command.startswith("#!"):
                     raise ValueError(
-                        "a here-document that names its interpreter: run that with the script instead"
+                        "a here-document with an interpreter: run the interpreter with the script instead"
                     )
             else:
                 bodies = "".join(f"{heredoc.content}{heredoc.name}\n" for heredoc in instruction.heredocs)
@@ -272,9 +270,9 @@ class _Importer:
     def _set_user(self, instruction: "DockerfileInstruction") -> None:
         name, has_group, group = self._expand(instruction.args[0]).partition(":")
         if has_group and group != name:
-            self._refuse(f"the group {group!r} cannot be carried over: name the user alone")
+            self._refuse(f"the group {group!r} cannot be converted: name the user alone")
         elif name.isdigit() and name != "0":
-            self._refuse(f"{name} is a number: users have names here")
+            self._refuse(f"{name} is a number: use a user name")
         else:
             self._user = "root" if name == "0" else name
             self._step(UserStep(UserStepValue(self._user)))
@@ -290,13 +288,13 @@ class _Importer:
             self._command = found
             self._places["start_cmd"] = self._place
         else:
-            # As Docker does it, one takes back a CMD before it that was the image's; one of this file stays.
+            # As in Docker, ENTRYPOINT resets a CMD of the image. A CMD of this file stays.
             self._entrypoint = found
             self._places["start_cmd"] = self._place
 
     def _start(self) -> str | None:
         words, is_list = self._entrypoint or ([], True)
-        # A shell as ENTRYPOINT takes no CMD.
+        # An ENTRYPOINT in shell form ignores CMD.
         command, is_command_list = (self._command if is_list else None) or ([], True)
         if not words and not is_command_list and command[:-1] == _SHELL:
             return command[-1]
@@ -325,11 +323,13 @@ class _Importer:
             raise ValueError("expected sources and a target")
         if "chown" in flags and self._user != "root":
             self._refuse(
-                f"--chown after USER {self._user}: files are made by that user here; move it before USER"
+                f"--chown after USER {self._user}: here that user creates the files; move it before USER"
             )
             return
         if self._user != "root":
-            self._warn(f"after USER {self._user}, the files are that user's, and root's in Docker")
+            self._warn(
+                f"after USER {self._user}, the files belong to that user; in Docker they belong to root"
+            )
         is_folder = target.endswith("/") or target in {".", ".."} or len(sources) > 1
         members: dict[str, tuple[str, bytes, int]] = {}
         for source in sources:
@@ -356,7 +356,7 @@ class _Importer:
             key, _, value = flag.removeprefix("--").partition("=")
             if key not in _COPY_FLAGS:
                 instead = "; build it elsewhere, and start FROM its image" if key == "from" else ""
-                self._refuse(f"--{key} cannot be carried over{instead}")
+                self._refuse(f"--{key} cannot be converted{instead}")
                 return None
             flags[key] = self._expand(value)
         return flags
@@ -375,13 +375,13 @@ class _Importer:
         self._step(RunStep(command))
 
     def _find(self, source: str) -> Iterator[tuple[str, Path]]:
-        """Yield the files of a source, each with its path inside of a folder that was named, or nothing."""
+        """Yield the files of a source. Each comes with its path relative to the source if that is a folder, else empty."""
         from e2b_dockerfile_utils import PatternMatcher
 
         context = self._path.resolve().parent
         pattern = posixpath.normpath(source.lstrip("/") or ".")
         if pattern.startswith(".."):
-            raise ValueError(f"{source} is outside of the folder of the Dockerfile")
+            raise ValueError(f"{source} is outside the folder of the Dockerfile")
         ignore = PatternMatcher(_ignored(self._path))
         named = (
             sorted(path.relative_to(context).as_posix() for path in context.glob(pattern))
@@ -389,7 +389,7 @@ class _Importer:
             else ["."]
         )
         if not named:
-            raise ValueError(f"{source} is not there")
+            raise ValueError(f"{source} does not exist")
         size = 0
         for one in named:
             root = context / one
@@ -406,18 +406,18 @@ class _Importer:
                 size += file.lstat().st_size
                 if size > _LARGEST_COPY:
                     raise ValueError(
-                        f"{source} has more than {_LARGEST_COPY // 2**20} MiB, and a spec holds {_canonical.LARGEST:,} bytes: "
-                        "have a RUN download it, or upload it into a sandbox"
+                        f"{source} has more than {_LARGEST_COPY // 2**20} MiB, and a spec can have {_canonical.LARGEST:,} bytes: "
+                        "download it in a RUN, or upload it into a sandbox"
                     )
                 yield ("" if file == root else file.relative_to(root).as_posix()), file
 
 
 def _check_source(word: str, source: str) -> None:
-    """Refuse what is not a file of the context as it is."""
+    """Refuse a source that is not a plain file of the context."""
     if source.startswith(("http://", "https://", "git@")):
-        raise ValueError("what is remote cannot be carried over: have a RUN download it, with curl or git")
+        raise ValueError("a remote source cannot be converted: download it in a RUN, with curl or git")
     if word == "ADD" and source.lower().endswith(_ARCHIVES):
-        raise ValueError("an archive is not unpacked here: COPY it, and RUN tar")
+        raise ValueError("archives are not unpacked here: COPY it, and RUN tar")
 
 
 def _markers(name: str) -> set[str]:
@@ -443,13 +443,13 @@ def _member(file: Path) -> tuple[str, bytes, int]:
     if file.is_symlink():
         return "link", str(file.readlink()).encode(), 0o777
     if not file.is_file():
-        raise ValueError(f"{file.name} is no file")
-    # As git does it, so that the same tree is the same spec on every machine.
+        raise ValueError(f"{file.name} is not a file")
+    # The modes of git, so that the same tree makes the same spec on every machine.
     return "file", file.read_bytes(), 0o755 if file.stat().st_mode & 0o100 else 0o644
 
 
 def _archive(members: dict[str, tuple[str, bytes, int]], chmod: str | None) -> bytes:
-    """Return a compressed archive, the same bytes for the same files."""
+    """Return a compressed archive. The same files make the same bytes."""
     try:
         mode = None if chmod is None else int(chmod, 8)
     except ValueError:

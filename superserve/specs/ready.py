@@ -1,7 +1,7 @@
-"""Commands for `ready_cmd` that need nothing in the image but `sh`, `od` or `grep` of any base system.
+"""Commands for `ready_cmd`. They need only `sh`, `od` or `grep` in the image.
 
-Each returns a shell command that exits with 0 once the thing is there; the service tries it every 2 s, and ends it
-after 2 s.
+Each function returns a shell command that exits with 0 once the condition holds. The service tries it every 2 s, and
+stops it after 2 s.
 """
 
 import re
@@ -17,10 +17,10 @@ _PLAIN: Final = re.compile(r"[\x21-\x7e]+")
 
 
 def port(number: int) -> str:
-    """Return a command that succeeds once a process listens on a TCP port, whatever its address.
+    """Return a command that succeeds once a process listens on a TCP port, on any address.
 
     Raises:
-        ValidationError: `number` is no port.
+        ValidationError: `number` is not a port.
 
     Example:
         >>> print(ready.port(8080))
@@ -28,13 +28,13 @@ def port(number: int) -> str:
     """
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= _HIGHEST_PORT:
         raise ValidationError(f"number: expected a port from 1 to {_HIGHEST_PORT}, got {number!r}")
-    # The kernel's own table, which the shell reads by itself; the second one is not there without IPv6.
+    # The shell reads the kernel's table itself. The second file does not exist without IPv6.
     loop = f'while read -r _ a _ s _; do case "$a $s" in *":{number:04X} {_LISTENING}") exit 0;; esac; done'
     return f"{loop} < /proc/net/tcp; [ -r /proc/net/tcp6 ] && {loop} < /proc/net/tcp6; test -n ''"
 
 
 def file(path: str) -> str:
-    """Return a command that succeeds once a file is there and not empty.
+    """Return a command that succeeds once a file exists and is not empty.
 
     Example:
         >>> ready.file("/run/app.pid")
@@ -44,7 +44,7 @@ def file(path: str) -> str:
 
 
 def process(name: str) -> str:
-    """Return a command that succeeds once a process of that name runs: the first 15 characters of its program's name.
+    """Return a command that succeeds once a process with that name runs. Only the first 15 characters count.
 
     Example:
         >>> ready.process("nginx")
@@ -57,11 +57,11 @@ def process(name: str) -> str:
 def url(address: str) -> str:
     """Return a command that succeeds once an `http` address of the sandbox itself answers.
 
-    With `curl`, `wget` or `python3` in the image, the answer's status has to be below 400. Without any of them, that the
-    port is listened on is enough.
+    With `curl`, `wget` or `python3` in the image, the answer's status must be below 400. Without them, it is enough that
+    something listens on the port.
 
     Raises:
-        ValidationError: It is no `http` or `https` address.
+        ValidationError: `address` is not an `http` or `https` address.
 
     Example:
         >>> ready.url("http://localhost:8080/health").startswith("if command -v curl")

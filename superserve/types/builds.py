@@ -10,7 +10,7 @@ from superserve.types._value import Value
 
 
 class TemplateBuildStatus(OpenStrEnum):
-    """Where a build stands; a value this version does not know is kept as it came."""
+    """The status of a build. A value that this version does not know is kept as it is."""
 
     PENDING = "pending"
     BUILDING = "building"
@@ -23,7 +23,7 @@ class TemplateBuildStatus(OpenStrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the build has ended. A status this version does not know counts as going on."""
+        """Whether the build has ended. An unknown status counts as running."""
         return self in _TERMINAL
 
 
@@ -38,24 +38,24 @@ class TemplateBuildInfo(Value):
     template_id: str
     status: TemplateBuildStatus
     build_spec_hash: str
-    """The same for builds of the same image, steps and commands."""
+    """Equal for builds of the same image, steps and commands."""
     created_at: datetime
     error_message: str | None = None
     """`<code>: <detail>` of a failed build; see `BuildError.parse`."""
     started_at: datetime | None = None
-    """When it began to run; None if it has only been in the queue."""
+    """When the build started to run; None while it is queued, or if it never ran."""
     finalized_at: datetime | None = None
-    """When it ended; None before that."""
+    """When the build ended; None before."""
 
     @property
     def has_ended(self) -> bool:
-        """Whether the build has ended, also in a way that this version does not know."""
+        """Whether the build has ended, even with a status that this version does not know."""
         is_new = self.status not in TemplateBuildStatus.__members__.values()
         return self.status.is_terminal or (is_new and self.finalized_at is not None)
 
 
 class BuildLogStream(OpenStrEnum):
-    """Where a log event comes from; a value this version does not know is kept as it came."""
+    """The source of a log event. A value that this version does not know is kept as it is."""
 
     STDOUT = "stdout"
     STDERR = "stderr"
@@ -67,15 +67,15 @@ class BuildLogStream(OpenStrEnum):
 
 @attrs.frozen(slots=False)
 class BuildLogEvent(Value):
-    """A piece of a build's log: what one read of the output gave, so not always whole lines."""
+    """A piece of a build's log: the result of one read of the output, so not always whole lines."""
 
     stream: BuildLogStream
     text: str
     timestamp: datetime | None = None
-    """When the build's host took the text in; None where the server gave no time."""
+    """When the build's host received the text; None if the server sent no time."""
     finished: bool = False
-    """Whether this is the log's last event. The build itself is judged by its row, not by this."""
+    """Whether this is the log's last event. The result of the build is in its row, not here."""
     status: str | None = None
-    """What the log's last event says of the build: `ready`, `failed` or `cancelled`."""
+    """The build's status in the log's last event: `ready`, `failed` or `cancelled`."""
     after_gap: bool = False
     """Whether text is missing before this event: the log was opened again, and the server did not replay all of it."""

@@ -1,4 +1,4 @@
-"""Commands in a sandbox, as people receive what became of them."""
+"""The results and the output of commands in a sandbox."""
 
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -12,37 +12,37 @@ Text = TypeVar("Text", str, bytes)
 
 @attrs.frozen(slots=False)
 class _Ended(Value, Generic[Text]):
-    """A command that has ended. Only a sandbox that said so makes one of these."""
+    """The result of a command. It exists only if the sandbox reported the command's end."""
 
     exit_code: int
-    """0 to 255; 128 + n if signal n killed it, 124 if its timeout did."""
+    """0 to 255; 128 + n if signal n killed the command, 124 if its timeout did."""
     stdout: Text
     stderr: Text
     truncated: bool
-    """Whether some of the output is missing here: there was more than is kept."""
+    """Whether some output is missing here: there was more than is kept."""
     timed_out: bool
-    """Whether it was stopped by its timeout: it ended with 124, and not before that time. A program may do so itself."""
+    """Whether the timeout stopped the command: it exited with 124, not before that time. A program may do so by itself."""
     duration_s: float
-    """Seconds from when it was sent until its end was known."""
+    """Seconds from sending the command until its end was known."""
 
     @property
     def ok(self) -> bool:
-        """Whether it exited with 0."""
+        """Whether the exit code is 0."""
         return self.exit_code == 0
 
 
 @attrs.frozen(slots=False)
 class CommandResult(_Ended[str]):
-    """What became of a command whose output is text: bytes that are not UTF-8 are U+FFFD in it."""
+    """The result of a command with text output. Bytes that are not UTF-8 are replaced with U+FFFD."""
 
 
 @attrs.frozen(slots=False)
 class CommandBytesResult(_Ended[bytes]):
-    """What became of a command that was run with `encoding=None`: its output is what it wrote, byte by byte."""
+    """The result of a command that was run with `encoding=None`: its output is bytes."""
 
 
 class CommandStream(StrEnum):
-    """Where a command writes to."""
+    """A stream that a command writes to."""
 
     STDOUT = "stdout"
     STDERR = "stderr"
@@ -50,7 +50,7 @@ class CommandStream(StrEnum):
 
 @attrs.frozen(slots=False)
 class CommandOutput(Value):
-    """A piece of a command's output: what one read gave, so not always whole lines or characters."""
+    """A piece of a command's output: the result of one read, so not always whole lines or characters."""
 
     stream: CommandStream
     data: bytes

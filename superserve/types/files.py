@@ -1,4 +1,4 @@
-"""Files in a sandbox, as people receive them."""
+"""Files in a sandbox."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from superserve.types._value import Value
 
 
 class FileKind(OpenStrEnum):
-    """What stands at a path; a kind this version does not know is kept as it came."""
+    """What is at a path. A kind that this version does not know is kept as it is."""
 
     FILE = "file"
     DIRECTORY = "directory"
@@ -25,24 +25,24 @@ class FileKind(OpenStrEnum):
 
 @attrs.frozen(slots=False)
 class FileInfo(Value):
-    """What stands at a path of a sandbox."""
+    """A description of what is at a path of a sandbox."""
 
     path: str
     """The whole path."""
     name: str
-    """Its last part. Bytes of it that are not UTF-8 are U+FFFD, and then no path leads back to it."""
+    """The last part of the path. Bytes that are not UTF-8 become U+FFFD; then `path` does not lead to the file."""
     kind: FileKind
     size: int
-    """Bytes; of a directory what it takes itself, without what it holds."""
+    """Size in bytes; for a folder the size of the folder itself, without its content."""
     mode: int
     """Permissions, such as 0o644."""
     modified_at: datetime
     owner: str
-    """The owner's name, or number where it has none."""
+    """The owner's name, or the number of an owner without a name."""
     group: str
-    """The group's name, or number where it has none."""
+    """The group's name, or the number of a group without a name."""
     target: str | None = None
-    """Where a symbolic link points to; None of anything else."""
+    """The target of a symbolic link; None for anything else."""
 
     @property
     def is_file(self) -> bool:
@@ -62,11 +62,11 @@ class FileInfo(Value):
 
 @attrs.frozen(slots=False)
 class TransferProgress(Value):
-    """How far an upload or a download has come."""
+    """The progress of an upload or a download."""
 
     path: str
-    """The file that is being transferred, or the folder whose archive is: its path in the sandbox."""
+    """The path in the sandbox of the file, or of the folder whose archive is transferred."""
     transferred_bytes: int
     """Bytes transferred so far, of all files."""
     total_bytes: int | None = None
-    """Bytes of all files together; None where that is not known."""
+    """Bytes of all files; None if unknown."""

@@ -1,4 +1,4 @@
-"""What is to be done, was done, and how long it took: plans, timelines, and the outcomes of many builds."""
+"""Plans, the timeline of a build, and the outcomes of operations on many templates."""
 
 from typing import Literal
 
@@ -11,17 +11,17 @@ from superserve.types.templates import TemplateInfo
 
 @attrs.frozen(slots=False)
 class Plan(Value):
-    """What `Template.ensure` would do for a spec, and why. To make one writes nothing."""
+    """What `Template.ensure` would do for a spec, and why. Making a plan changes nothing."""
 
     action: Literal["create", "reuse", "rebuild", "replace"]
-    """`replace` deletes the template of that name, and creates another."""
+    """`replace` deletes the template with that name, and creates another."""
     reasons: tuple[str, ...] = ()
     template: TemplateInfo | None = None
-    """The team's template of that name, if there is one."""
+    """The team's template with that name, if there is one."""
     build_id: str | None = None
-    """The template's newest build, if that is to be waited for, or cancelled."""
+    """The template's newest build, if `ensure` would wait for it or cancel it."""
     is_certain: bool = True
-    """Whether the spec could be compared with that of the template; `ensure` replaces nothing otherwise."""
+    """Whether the spec could be compared with the template's. If not, `ensure` does not replace the template."""
 
     def __str__(self) -> str:
         return f"{self.action}: {'; '.join(self.reasons)}"
@@ -29,26 +29,26 @@ class Plan(Value):
 
 @attrs.frozen(slots=False)
 class TimelinePart(Value):
-    """A part of a build, in the order in which they came."""
+    """A part of a build. Parts are in the order in which they ran."""
 
     kind: Literal["queue", "image", "environment", "step", "start", "ready", "save"]
     label: str
-    """What the log said of it, such as `Step 2/3  $ make`."""
+    """The log's name for the part, such as `Step 2/3  $ make`."""
     seconds: float | None
-    """How long it took; None where the log does not tell."""
+    """Duration in seconds; None if the log does not say."""
 
 
 @attrs.frozen(slots=False)
 class BuildTimeline(Value):
-    """Where the time of a build went, by its log; `str()` is a table."""
+    """How long each part of a build took, from its log. `str()` returns a table."""
 
     build_id: str
     status: str
     total_s: float | None
-    """Seconds from its creation to its end; None while it goes on. The service counts whole seconds."""
+    """Seconds from the build's creation to its end; None while it runs. The service counts whole seconds."""
     parts: tuple[TimelinePart, ...] = ()
     is_complete: bool = True
-    """Whether the log was there to its end: the service replays 256 events of a build that has ended."""
+    """Whether the log was complete: the service replays only 256 events of a build that has ended."""
 
     @property
     def steps(self) -> tuple[TimelinePart, ...]:
@@ -67,7 +67,7 @@ class BuildTimeline(Value):
             f"{seconds:>9}  {kind:<11}  {label}{'  <- slowest' if part is slowest and len(rows) > 1 else ''}"
             for part, (seconds, kind, label) in zip(self.parts, rows, strict=True)
         ]
-        gap = () if self.is_complete else ("The log was not there to its end: some times are not known.",)
+        gap = () if self.is_complete else ("The log was not complete: some times are unknown.",)
         return "\n".join((*lines, f"{_shown(self.total_s):>9}  in all, {self.status}", *gap))
 
 
@@ -81,17 +81,17 @@ def _shown(seconds: float | None) -> str:
 
 @attrs.frozen(slots=False)
 class BuildOutcome(Value):
-    """What became of one spec of `build_all`."""
+    """The outcome of one spec of `build_all`."""
 
     name: str
     action: str | None = None
-    """What was done for it (see `Plan`); None if it did not come to that."""
+    """What was done for the spec (see `Plan`); None if it failed before that."""
     template: TemplateInfo | None = None
     """The template, if it is ready."""
     error: SandboxError | None = None
-    """Why it is not ready: a BuildError, or whatever else went wrong."""
+    """The error if the template is not ready: a BuildError, or another one."""
     seconds: float = 0.0
-    """From the time it was begun."""
+    """Seconds since work on the spec began."""
 
     @property
     def is_ready(self) -> bool:
@@ -106,13 +106,13 @@ class BuildOutcome(Value):
 
 @attrs.frozen(slots=False)
 class BuildSummary(Value):
-    """What became of all specs of `build_all`, in their order; `str()` says what failed, and why."""
+    """The outcomes of all specs of `build_all`, in their order. `str()` lists the failures with their reasons."""
 
     outcomes: tuple[BuildOutcome, ...] = ()
 
     @property
     def failed(self) -> tuple[BuildOutcome, ...]:
-        """Those that are not ready."""
+        """The outcomes that are not ready."""
         return tuple(outcome for outcome in self.outcomes if not outcome.is_ready)
 
     @property
@@ -128,9 +128,9 @@ class BuildSummary(Value):
 
 @attrs.frozen(slots=False)
 class PruneOutcome(Value):
-    """What became, or would become, of a template that `prune` has chosen."""
+    """The outcome of `prune` for one template that it has chosen. With `dry_run` nothing is deleted."""
 
     template: TemplateInfo
     is_deleted: bool = False
     error: SandboxError | None = None
-    """Why it could not be deleted: a ConflictError if sandboxes use it."""
+    """Why the template could not be deleted: a ConflictError if sandboxes use it."""

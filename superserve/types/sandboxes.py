@@ -1,4 +1,4 @@
-"""Sandboxes as people receive them, and what they are made with."""
+"""Sandboxes, and the values for creating them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ from superserve.types._value import Value
 
 
 class SandboxStatus(OpenStrEnum):
-    """Where a sandbox stands; a value this version does not know is kept as it came."""
+    """The status of a sandbox. A value that this version does not know is kept as it is."""
 
     STARTING = "starting"
     ACTIVE = "active"
@@ -20,19 +20,19 @@ class SandboxStatus(OpenStrEnum):
     RESUMING = "resuming"
     MIGRATING = "migrating"
     FAILED = "failed"
-    """Its machine is lost for good."""
+    """The machine is lost for good."""
     DELETED = "deleted"
     if TYPE_CHECKING:
         _A_NEWER_VALUE = "?"
 
 
 class PreviewAccess(OpenStrEnum):
-    """Who may reach the ports that a sandbox publishes; a value this version does not know is kept as it came."""
+    """Who may reach the ports of a sandbox. A value that this version does not know is kept as it is."""
 
     PUBLIC = "public"
     PRIVATE = "private"
     LEGACY_PUBLIC = "legacy_public"
-    """Of older sandboxes only: every port is published, to everybody."""
+    """Only for older sandboxes: everybody may reach every port."""
     if TYPE_CHECKING:
         _A_NEWER_VALUE = "?"
 
@@ -43,16 +43,16 @@ def _as_tuple(entries: Sequence[str] | None) -> tuple[str, ...] | None:
 
 @attrs.frozen(slots=False)
 class NetworkConfig(Value):
-    """Where a sandbox may connect to; private addresses and IPv6 it never may.
+    """Where a sandbox may connect to. It can never connect to private addresses or IPv6.
 
-    Given to a sandbox it replaces both lists: one that is None is then empty. A server returns the entries in an order of
-    its own.
+    It replaces both lists of a sandbox: a list that is None becomes empty. The server returns the entries in its own
+    order.
     """
 
     allow_out: Sequence[str] | None = attrs.field(default=None, converter=_as_tuple)
-    """IPv4 addresses, ranges (CIDR) and domains that may be reached; `*.example.com` is every name below it."""
+    """IPv4 addresses, ranges (CIDR) and domains to allow. `*.example.com` stands for every name below it."""
     deny_out: Sequence[str] | None = attrs.field(default=None, converter=_as_tuple)
-    """IPv4 addresses and ranges that may not be reached; `0.0.0.0/0` is all of them."""
+    """IPv4 addresses and ranges to deny. `0.0.0.0/0` stands for all."""
 
 
 class NetworkConfigDict(TypedDict, total=False):
@@ -67,7 +67,7 @@ class SandboxSecretBinding(Value):
     """A secret that a sandbox uses."""
 
     env_key: str
-    """The environment variable through which it is used."""
+    """The environment variable that stands for the secret."""
     secret_name: str
     revoked: bool = False
     """Whether the secret has been deleted."""
@@ -79,7 +79,7 @@ class SandboxInfo(Value):
 
     id: str
     name: str
-    """Others may have the same."""
+    """Other sandboxes may have the same name."""
     status: SandboxStatus
     vcpu_count: int
     """Virtual CPUs."""
@@ -89,13 +89,13 @@ class SandboxInfo(Value):
     metadata: dict[str, str] = attrs.field(factory=dict, hash=False)
     preview_access: PreviewAccess | None = None
     timeout_seconds: int | None = None
-    """Seconds of being active after which it is paused; None if it never is."""
+    """Seconds of being active after which the sandbox is paused; None for never."""
     auto_delete_seconds: int | None = None
-    """Seconds of being paused after which it is deleted; None if it never is."""
+    """Seconds of being paused after which the sandbox is deleted; None for never."""
     auto_delete_at: datetime | None = None
-    """When it will be deleted; only while it is paused."""
+    """When the sandbox will be deleted; set only while it is paused."""
     network: NetworkConfig | None = None
     source_snapshot_id: str | None = None
-    """The saved snapshot that it was started from."""
+    """The id of the saved snapshot that the sandbox was started from."""
     secrets: tuple[SandboxSecretBinding, ...] | None = None
-    """The secrets that it uses; None where the server does not tell: in lists, and after most operations."""
+    """The secrets that the sandbox uses; None if the server does not say: in lists, and after most operations."""

@@ -9,7 +9,7 @@ from superserve.types._value import Value
 
 @attrs.frozen(slots=False)
 class RunStep(Value):
-    """Run a shell command. The build fails if it exits with anything but 0."""
+    """Run a shell command. The build fails if the exit code is not 0."""
 
     run: str
 
@@ -24,14 +24,14 @@ class EnvStepValue(Value):
 
 @attrs.frozen(slots=False)
 class EnvStep(Value):
-    """Set an environment variable for the steps that follow and for the template."""
+    """Set an environment variable for the following steps and for the template."""
 
     env: EnvStepValue
 
 
 @attrs.frozen(slots=False)
 class WorkdirStep(Value):
-    """Create a folder and make it the working directory of what follows."""
+    """Create a folder, and make it the working directory of the following steps."""
 
     workdir: str
 
@@ -47,7 +47,7 @@ class UserStepValue(Value):
 
 @attrs.frozen(slots=False)
 class UserStep(Value):
-    """Create a user, if need be, and run what follows as that user."""
+    """Create a user if necessary, and run the following steps as that user."""
 
     user: UserStepValue
 
@@ -93,4 +93,4 @@ class UserStepDict(TypedDict):
 BuildStep = (
     RunStep | EnvStep | WorkdirStep | UserStep | RunStepDict | EnvStepDict | WorkdirStepDict | UserStepDict
 )
-"""A step, typed or as a plain dict. A variable that holds several kinds is annotated: `steps: list[BuildStep] = [...]`."""
+"""A step, typed or as a plain dict. Annotate a variable that holds several kinds: `steps: list[BuildStep] = [...]`."""

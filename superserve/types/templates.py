@@ -1,4 +1,4 @@
-"""Templates as people receive them."""
+"""Templates."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from superserve.types._value import Value
 
 
 class TemplateStatus(OpenStrEnum):
-    """Where a template stands; a value this version does not know is kept as it came."""
+    """The status of a template. A value that this version does not know is kept as it is."""
 
     PENDING = "pending"
     BUILDING = "building"
@@ -39,8 +39,8 @@ class TemplateInfo(Value):
     size_bytes: int | None = None
     """Size of the snapshot in bytes; None until a build has succeeded."""
     error_message: str | None = None
-    """Why the last build failed or was cancelled, if it did."""
+    """Why the last build failed or was cancelled, or None."""
     built_at: datetime | None = None
-    """When the latest successful build ended; None until one has."""
+    """When the latest successful build ended; None before the first."""
     latest_build_id: str | None = None
-    """The most recent build; None if the server does not name it."""
+    """The id of the most recent build; None if the server does not name it."""

@@ -73,7 +73,7 @@ def test_a_package_with_files_of_the_same_names_is_an_error(ill, monkeypatch, tm
 def test_a_set_up_that_works_has_nothing_wrong(run, ill):
     assert ill() == {}
     text = run("doctor").stdout
-    assert "answers, and takes the key" in text
+    assert "answers, and accepts the key" in text
     assert "FAIL" not in text
 
 
@@ -89,18 +89,18 @@ def test_2_the_key_has_quotes_around_it(ill, environment, server):
 
 def test_3_the_service_does_not_take_the_key(ill, environment):
     environment.setenv("SUPERSERVE_API_KEY", "wrong")
-    assert "does not take this key (401)" in ill()["key"]
+    assert "does not accept this key (401)" in ill()["key"]
 
 
 def test_4_the_key_names_a_region_that_is_not_known(ill, environment):
     environment.delenv("SUPERSERVE_BASE_URL")
     environment.setenv("SUPERSERVE_API_KEY", "ss_live_mars_" + "0" * 32)
-    assert "'mars' is not known" in ill()["region"]
+    assert "does not know its region 'mars'" in ill()["region"]
 
 
 def test_5_the_address_is_none(ill, environment):
     environment.setenv("SUPERSERVE_BASE_URL", "api.superserve.ai")
-    assert "has to start with https://" in ill()["address"]
+    assert "must start with https://" in ill()["address"]
 
 
 def test_6_the_name_of_the_host_is_not_known(ill, environment, monkeypatch):
@@ -109,7 +109,7 @@ def test_6_the_name_of_the_host_is_not_known(ill, environment, monkeypatch):
 
     environment.setenv("SUPERSERVE_BASE_URL", "https://nowhere.test")
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    assert "the name nowhere.test is not known" in ill()["address"]
+    assert "there is no host named nowhere.test" in ill()["address"]
 
 
 def test_7_nothing_listens_there(ill, environment):

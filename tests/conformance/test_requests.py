@@ -353,14 +353,16 @@ def test_long_answers_come_in_chunks(http):
 PLAIN_HTTP = "needs a connection of its own, past proxies"
 
 
-def send_raw(target, *lines, host=b"localhost"):
+def send_raw(target, *lines, host=b"localhost", body=b""):
     """Send a request line with headers; gives the status, the head and the body of the answer."""
     port = httpx.URL(target.base_url).port
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        connection.sendall(b"\r\n".join([*lines, b"Host: " + host, b"Connection: close", b"", b""]))
+        connection.sendall(b"\r\n".join([*lines, b"Host: " + host, b"Connection: close", b"", body]))
+        if body:
+            connection.shutdown(socket.SHUT_WR)
         with connection.makefile("rb") as answer:
-            head, _, body = answer.read().partition(b"\r\n\r\n")
-    return int(head.split()[1]), head, body
+            head, _, content = answer.read().partition(b"\r\n\r\n")
+    return int(head.split()[1]), head, content
 
 
 @fact("route-5", "Targets that are no path: OPTIONS * is a 200, CONNECT and PRI a 404, others a plain 400.")
@@ -394,13 +396,18 @@ def test_an_absolute_target_is_served(steered):
     assert b"superserve/base" in body
 
 
-@fact("route-7", "HTTP/2.0 is a 505, an unknown Expect a 417, an unknown transfer encoding a 501.")
+@fact(
+    "route-7",
+    "HTTP/2.0 is a 505 and HTTP/1.x is served, an unknown Expect a 417, an unknown transfer encoding a 501.",
+)
 @only_here(PLAIN_HTTP)
 @pytest.mark.parametrize(
     ("lines", "status"),
     [
         ([b"GET /health HTTP/2.0"], 505),
         ([b"GET /health HTTP/3.0"], 505),
+        ([b"GET /health HTTP/0.9"], 505),
+        ([b"GET /health HTTP/1.2"], 200),
         ([b"POST /templates HTTP/1.1", b"Expect: miracles"], 417),
         ([b"POST /templates HTTP/1.1", b"Transfer-Encoding: gzip"], 501),
         ([b"GET /health HTTP/1.1", b"X: a\x01b"], 400),
@@ -415,6 +422,46 @@ def test_what_http_does_not_allow_is_refused(steered, lines, status):
 @only_here(PLAIN_HTTP)
 def test_a_malformed_host_is_refused(steered):
     assert send_raw(steered, b"GET /health HTTP/1.1", host=b"a/b")[0] == 400
+
+
+@fact("route-9", "A path may have bytes beyond ASCII: a 404 of the router, or an id that is none.")
+@only_here(PLAIN_HTTP)
+@pytest.mark.parametrize(
+    ("path", "status", "text"),
+    [
+        (b"/caf\xc3\xa9", 404, b"404 page not found"),
+        (b"/templates/caf\xc3\xa9", 400, '"café"'.encode()),
+        (b"/templates?name_prefix=caf\xc3\xa9", 200, b"[]"),
+    ],
+)
+def test_a_path_may_have_any_byte(steered, path, status, text):
+    key = b"X-API-Key: " + steered.api_key.encode()
+
+    answered, _, body = send_raw(steered, b"GET " + path + b" HTTP/1.1", key)
+
+    assert answered == status
+    assert text in body.replace(b'\\"', b'"')
+
+
+@fact("route-10", "A body with a bad chunk size, or one that is cut short, is a JSON 400.")
+@only_here(PLAIN_HTTP)
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [
+        (b"Transfer-Encoding: chunked", b"zz\r\n{}\r\n0\r\n\r\n"),
+        (b"Transfer-Encoding: chunked", b'5\r\n{"nam'),
+        (b"Content-Length: 100", b'{"name": "x"'),
+    ],
+)
+def test_a_body_that_is_not_whole_is_refused(steered, caplog, framing, body):
+    key = b"X-API-Key: " + steered.api_key.encode()
+
+    status, head, answered = send_raw(steered, b"POST /templates HTTP/1.1", key, framing, body=body)
+
+    assert status == 400
+    assert b"application/json" in head
+    assert json.loads(answered)["error"]["code"] == "bad_request"
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 @fact("header-2", "No ETag, no compression, no request id.")

@@ -215,7 +215,7 @@ def test_the_limits_of_a_new_template_are_those_of_the_api():
     assert (properties["name"]["minLength"], properties["name"]["maxLength"]) == (1, 128)
     assert properties["name"]["pattern"] == "^[a-z0-9]([a-z0-9._/-]*[a-z0-9])?$"
     for name, default in (("vcpu", "1"), ("memory_mib", "1024"), ("disk_mib", "4096")):
-        assert f"default is {default};" in properties[name]["description"]
+        assert f"default is {default}. " in properties[name]["description"]
 
 
 def interrupt(_event):

@@ -588,7 +588,7 @@ def test_a_key_that_no_header_can_hold_is_refused_without_showing_it(odd):
 
 
 def test_a_key_that_is_no_text_is_refused():
-    with pytest.raises(TypeError, match="token has to be a string, not NoneType"):
+    with pytest.raises(TypeError, match="token must be a string, not NoneType"):
         AuthenticatedClient(base_url="http://api.test", token=None)
 
 

@@ -26,6 +26,15 @@ class Talk:
         self._socket.sendall(head.encode() + body)
         return self
 
+    def send_raw(self, request: str, header: str, body: bytes = b"") -> Self:
+        """Send a request whose framing is given."""
+        head = f"{request} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {self._key}\r\n{header}\r\n\r\n"
+        return self.send_body(head.encode() + body)
+
+    def send_body(self, data: bytes) -> Self:
+        self._socket.sendall(data)
+        return self
+
     def read(self, count: int) -> bytes:
         """Read so many bytes, which must come."""
         data = b""

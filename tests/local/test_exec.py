@@ -460,7 +460,7 @@ def test_a_command_cannot_change_this_machine(http, server, monkeypatch, program
 def test_nothing_runs_where_nothing_keeps_it_apart(monkeypatch):
     from superserve.local._resources import sandbox_machines
 
-    monkeypatch.setattr(sandbox_machines, "find_space", lambda: "bwrap is not installed")
+    monkeypatch.setattr(sandbox_machines, "find_space", lambda _python: "bwrap is not installed")
     with (
         LocalServer(limits=False) as server,
         httpx.Client(base_url=server.base_url, headers={"X-API-Key": server.api_key}, verify=False) as http,
@@ -472,6 +472,24 @@ def test_nothing_runs_where_nothing_keeps_it_apart(monkeypatch):
             assert "bwrap is not installed" in response.text
             assert "--isolation none" in response.text
             assert box.stream("true")[0]["code"] == "exec_failed"
+
+
+def test_how_many_processes_the_user_has_elsewhere_does_not_matter(shared):
+    import resource
+
+    here = resource.getrlimit(resource.RLIMIT_NPROC)
+    limits = shared.run("grep 'Max processes' /proc/self/limits")["stdout"].split()
+    shown = ["unlimited" if limit == resource.RLIM_INFINITY else str(limit) for limit in here]
+    assert limits[2:4] == shown
+
+
+def test_a_sandbox_with_too_many_processes_has_them_all_killed(shared, isolation):
+    if isolation == "none":
+        pytest.skip("without a space of their own they cannot be told apart")
+    # Subshells that wait for a pipe that nobody writes to.
+    many = "mkfifo pipe; for i in $(seq 1100); do (read line < pipe) & done; wait"
+    assert shared.run(many)["exit_code"] == 137
+    assert int(shared.run("ls -d /proc/[0-9]* | wc -l")["stdout"]) < 20
 
 
 def test_without_isolation_commands_are_plain_processes_in_a_folder_of_their_own():
@@ -596,7 +614,7 @@ with LocalServer(limits=False) as server:
 
 
 def sweep_in(folder):
-    from superserve.local._machines.processes.scratch import sweep
+    from superserve.local._machines.scratch import sweep
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", str(folder))

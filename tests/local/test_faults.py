@@ -252,7 +252,7 @@ def test_faults_need_a_running_server_and_start_with_it(open_client):
         ("cut", [LIST], {"head_bytes": 1, "after_bytes": 1}, "head_bytes and after_bytes can't be given together"),
         ("cut", [LIST], {"clean": True}, "clean needs a place"),
         ("cut", [LIST], {"clean": True, "head_bytes": 3}, "clean needs a place"),
-        ("cut", [LIST], {"after_bytes": 1, "handled": True}, "handled is for requests without any answer"),
+        ("cut", [LIST], {"after_bytes": 1, "handled": True}, "handled is only for requests without any answer"),
         ("reset", [LIST], {"after_events": 1}, "only event streams have events"),
         ("stall", [LIST], {"head_bytes": "1"}, "head_bytes must be a whole number"),
         ("duplicate", [LIST], {}, "only event streams have events"),

@@ -2,11 +2,13 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import freezegun
 import httpx
 import pytest
 import time_machine
+from cryptography import x509
 
 from superserve import AsyncTemplate, Sandbox, SandboxTimeoutError, Superserve, Template
 from superserve.local import LocalServer
@@ -98,6 +100,15 @@ def test_moving_time_on_times_out_no_build(patient, freeze):
 
         assert server.builds.wait_for(build_id, "ready", "failed") == "ready"
         assert server.builds.wait_for(waiting_id, "ready", "failed") == "ready"
+
+
+def test_certificates_of_official_addresses_are_of_now_though_time_stands_still(server, freeze):
+    now = datetime.now(UTC)
+    with freeze(LATER):
+        environment = server.official_environment()
+
+    authority = x509.load_pem_x509_certificate(Path(environment["SSL_CERT_FILE"]).read_bytes())
+    assert authority.not_valid_before_utc < now < authority.not_valid_after_utc < LATER
 
 
 def test_a_limit_of_requests_recovers_though_time_stands_still(freeze):

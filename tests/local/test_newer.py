@@ -94,7 +94,7 @@ def test_lists_are_sorted_and_filtered(server, http):
     assert listed(q="B") == ["b"]
     assert listed(name_prefix="c") == ["c"]
     assert listed(owner="system") == []
-    assert len(http.get("/templates", params={"owner": "system"}).json()) == 5
+    assert len(http.get("/templates", params={"owner": "system"}).json()) == 6
 
 
 @pytest.mark.parametrize(

@@ -258,7 +258,7 @@ def test_the_link_shows_the_page_and_hides_the_key(server, browser, look, pictur
     look()
 
     browser.wait_for_text("main", "No templates yet")
-    browser.wait_for_text("nav", "System templates (5)")
+    browser.wait_for_text("nav", "System templates (6)")
     assert browser.address == f"{server.base_url}/"
     assert browser.text("#about") == "simulated builds, no limits, 100 times faster"
     assert server.api_key not in browser.run("return document.documentElement.outerHTML")
@@ -504,12 +504,12 @@ def test_the_list_can_be_filtered(server, browser, look):
         browser.run("document.querySelector('#filter').select()")
     browser.type("#filter", "nothing-like-it")
     assert browser.text("#none") == "None match."
-    assert browser.text("#system summary") == "System templates (0 of 5)"
+    assert browser.text("#system summary") == "System templates (0 of 6)"
     # What is shown beside the list stays.
     assert browser.text("#name") == "gamma-ray"
     browser.run("const filter = document.querySelector('#filter'); filter.select()")
-    browser.type("#filter", "python")
-    assert browser.text("#system summary") == "System templates (1 of 5)"
+    browser.type("#filter", "desktop")
+    assert browser.text("#system summary") == "System templates (1 of 6)"
 
 
 @in_browser
@@ -608,7 +608,7 @@ def test_a_log_of_which_only_the_newest_lines_are_kept_says_so(server, browser, 
     server.builds.add(template, log=[f"line {number}" for number in range(10_010)])
     look()
 
-    browser.wait_for_text("#cut", "The newest 10,000 lines; those before them are not kept.")
+    browser.wait_for_text("#cut", "The newest 10,000 lines; earlier ones are not kept.")
     browser.wait_for_text("#log", "line 10009")
     server.builds.add(template, log=["short"])
     browser.wait_for_text("#log", "short")
@@ -745,7 +745,7 @@ def test_the_keyboard_reaches_everything_in_the_order_of_the_page(server, browse
     browser.run("document.querySelector('#filter').focus()")
 
     reached = []
-    for _ in range(9):
+    for _ in range(10):
         browser.press_tab()
         reached.append(
             browser.run(
@@ -756,6 +756,7 @@ def test_the_keyboard_reaches_everything_in_the_order_of_the_page(server, browse
     assert reached == [
         "A own",
         "SUMMARY system",
+        "SUMMARY official",
         "BUTTON Copy the template's id",
         "SUMMARY spec",
         "UL Spec",
@@ -764,6 +765,15 @@ def test_the_keyboard_reaches_everything_in_the_order_of_the_page(server, browse
         "INPUT times",
         "DIV log",
     ]
+
+
+@in_browser
+def test_it_tells_what_programs_with_an_official_sdk_need(browser, look, picture):
+    look()
+    browser.click("#official summary")
+    text = browser.run("return document.querySelector('#official').innerText")
+    assert "python -m superserve.local run --official -- python program.py" in text
+    picture("official")
 
 
 @in_browser
@@ -861,7 +871,7 @@ def test_the_overview_has_sandboxes_and_what_was_run_in_them(server, http):
 
 
 @in_browser
-def test_sandboxes_are_shown_with_what_runs_in_them(server, http, browser, look):
+def test_sandboxes_are_shown_with_what_runs_in_them(server, http, browser, look, picture):
     made = http.post("/sandboxes", json={"name": "box <img src=x>"}).json()
     headers = {"X-Superserve-Sandbox-Id": made["id"], "X-Access-Token": made["access_token"]}
     server.commands.on("pytest").answer(stdout=f"1 failed {MARKUP}", exit_code=1)
@@ -870,5 +880,10 @@ def test_sandboxes_are_shown_with_what_runs_in_them(server, http, browser, look)
     httpx.post(f"{server.base_url}/exec", headers=headers, json={"command": "pytest"})
     browser.wait_for_text("#commands", "exit 1")
     browser.wait_for_text("#commands pre", "1 failed <img")
+    browser.allow_clipboard(server.base_url)
+    browser.click("#sandbox .copy:not([hidden])")
+    browser.wait_for("document.querySelector('#said').textContent === 'Copied'")
+    assert browser.run("return navigator.clipboard.readText()") == made["id"]
+    picture("sandbox")
     http.delete(f"/sandboxes/{made['id']}")
     browser.wait_for_text("main", "not there any more")

@@ -69,7 +69,7 @@ def test_what_is_refused_is_remembered_with_its_body(server, http):
 def test_a_body_that_is_no_json_says_so(server, http):
     http.post("/templates", content=b"{")
 
-    with pytest.raises(ValueError, match="the body of POST /templates is no JSON"):
+    with pytest.raises(ValueError, match="the body of POST /templates is not JSON"):
         _ = server.requests.last.json
 
 
@@ -175,7 +175,7 @@ def test_a_view_goes_on_showing_what_arrives(server, http):
 
 
 def test_a_view_of_a_view_is_refused(server):
-    with pytest.raises(ValueError, match="are the requests to 'health' already"):
+    with pytest.raises(ValueError, match="these are only the requests to 'health'"):
         server.requests.to("health").count("listTemplates")
 
 

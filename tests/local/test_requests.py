@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from superserve.local import LocalServer
+from tests.local.talk import Talk
 
 BAD = (400, "bad_request")
 
@@ -207,6 +208,32 @@ def test_a_body_that_nobody_reads_does_no_harm(server, http):
     second = http.get(f"/templates/{template_id}")
 
     assert (first.status_code, second.status_code) == (201, 200)
+
+
+def test_a_broken_body_of_what_is_no_request_to_the_api_is_a_plain_400(server, caplog):
+    with Talk(server) as talk:
+        talk.send_raw("POST /_local/faults", "Transfer-Encoding: chunked", b"zz\r\n{}")
+        answer, end = talk.rest()
+
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"text/plain" in answer
+    assert end == "closed"
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_a_broken_body_that_nobody_waits_for_ends_the_connection_after_the_answer(server, caplog):
+    with Talk(server) as talk:
+        talk.send_raw("GET /", "Transfer-Encoding: chunked", b"zz\r\n{}")
+        answer, end = talk.rest()
+    with Talk(server) as late:
+        late.send_raw("GET /", "Transfer-Encoding: chunked")
+        late.head()
+        late.send_body(b"zz\r\n{}")
+        late.rest()
+
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert end == "closed"
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_names_are_never_ids(server, http, error):

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import traceback
 from pathlib import Path
 
 import httpx
@@ -119,6 +120,74 @@ def test_stopping_cuts_open_log_streams_off(leaves_nothing, wait_for_readers):
     assert not (start + rest).endswith(b"0\r\n\r\n")
     assert b"hello" in start + rest
     assert nothing == b""
+
+
+def test_a_server_that_is_drained_answers_what_it_was_asked_and_takes_nothing_more(
+    leaves_nothing, wait_for_readers
+):
+    server = LocalServer(speed=100).start()
+    path, build_id = held_build(server)
+    server.builds.write(build_id, "hello")
+    idle, talking = (
+        connect(server, get(server, "/health").replace(b"close", b"keep-alive")),
+        connect(server, get(server, path)),
+    )
+    assert idle.recv(1000).startswith(b"HTTP/1.1 200")
+    wait_for_readers(server, build_id)
+    draining = threading.Thread(target=server.stop, kwargs={"drain_s": 1_000_000})
+    draining.start()
+
+    with idle, talking:
+        # It ends when the server has begun to drain.
+        read(idle)
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(server.base_url + "/health", verify=False)
+        server.builds.write(build_id, "goodbye")
+        server.builds.finish(build_id)
+        log = read(talking)
+    draining.join()
+
+    assert b"goodbye" in log
+    assert log.endswith(b"0\r\n\r\n")
+
+
+def test_a_drain_ends_when_its_time_is_over_and_cuts_off_what_goes_on(leaves_nothing):
+    server = LocalServer(speed=10_000).start()
+    path, build_id = held_build(server)
+    server.builds.write(build_id, "hello")
+    with connect(server, get(server, path)) as talking:
+        start = talking.recv(1000)
+        server.stop(drain_s=15)
+        log = start + read(talking)
+
+    assert b"hello" in log
+    assert not log.endswith(b"0\r\n\r\n")
+
+
+def test_a_drain_is_ended_by_a_stop(leaves_nothing, wait_for_readers):
+    server = LocalServer(speed=100).start()
+    path, build_id = held_build(server)
+    server.builds.write(build_id, "hello")
+    idle, talking = (
+        connect(server, get(server, "/health").replace(b"close", b"keep-alive")),
+        connect(server, get(server, path)),
+    )
+    idle.recv(1000)
+    wait_for_readers(server, build_id)
+    draining = threading.Thread(target=server.stop, kwargs={"drain_s": 1_000_000})
+    draining.start()
+
+    with idle, talking:
+        read(idle)
+        server.stop()
+        draining.join()
+        assert b"hello" in read(talking)
+
+
+@pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan"), "15", True])
+def test_a_drain_has_a_length(seconds):
+    with LocalServer() as server, pytest.raises((TypeError, ValueError), match="drain_s must be"):
+        server.stop(drain_s=seconds)
 
 
 def test_stopping_does_not_wait_for_clients_that_do_not_read(leaves_nothing):
@@ -318,7 +387,7 @@ def python(*arguments, **options):
         env={**os.environ, "PYTHONPATH": str(root)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
         **options,
     )
@@ -335,22 +404,46 @@ def test_without_the_extra_the_import_says_what_to_install(missing):
     assert "pip install 'superserve-client[local]'" in ended.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--", "true"]])
-def test_without_the_extra_the_command_says_so_on_one_line(tmp_path, arguments):
-    # A package of that name that can't be imported stands before the one that is installed.
-    (tmp_path / "uvicorn.py").write_text("raise ModuleNotFoundError(name='uvicorn')\n")
+@pytest.mark.parametrize(
+    ("missing", "arguments"),
+    [
+        ("uvicorn", ["run", "--", "true"]),
+        ("websockets", ["--help"]),
+        ("tree_sitter", ["--help"]),
+        ("tree_sitter_bash", ["--help"]),
+    ],
+)
+def test_without_the_whole_extra_the_command_says_so_on_one_line(tmp_path, arguments, missing):
+    # Python imports this first of all.
+    (tmp_path / "sitecustomize.py").write_text(f"import sys; sys.modules[{missing!r}] = None\n")
     command = [sys.executable, "-W", "error", "-m", "superserve.local", *arguments]
     root = Path(server_thread.__file__).parents[3]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(root)])}
 
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
     assert (ended.returncode, ended.stdout) == (1, "")
     (line,) = ended.stderr.splitlines()
     assert (
-        "superserve.local needs uvicorn, which isn't installed: pip install 'superserve-client[local]'"
+        f"superserve.local needs {missing}, which isn't installed: pip install 'superserve-client[local]'"
         in line
     )
+
+
+def test_what_the_first_request_does_not_need_is_not_loaded_at_the_start():
+    code = "import sys, superserve.local.__main__; print(*sys.modules)"
+
+    ended = python("-c", code)
+
+    loaded = set(ended.stdout.split())
+    assert "superserve.local" in loaded
+    assert not loaded & {
+        "websockets",
+        "tree_sitter",
+        "cryptography",
+        "zipfile",
+        "superserve.local._machines.processes",
+    }
 
 
 def test_a_server_that_nobody_stops_does_not_keep_the_interpreter():
@@ -463,14 +556,17 @@ def in_a_fork(work):
     child = os.fork()
     if not child:
         try:
-            os.write(writer, json.dumps(work()).encode())
-        finally:
-            os._exit(0)
+            told = {"result": work()}
+        except BaseException:  # noqa: BLE001 - the parent tells
+            told = {"failed": traceback.format_exc()}
+        os.write(writer, json.dumps(told).encode())
+        os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as pipe:
-        result = pipe.read()
+        told = json.load(pipe)
     os.waitpid(child, 0)
-    return json.loads(result)
+    assert "failed" not in told, told["failed"]
+    return told["result"]
 
 
 def why_not(work):
@@ -499,7 +595,7 @@ def test_a_thread_that_waits_is_told_when_the_server_stops():
             pass
     waiting.join(10)
 
-    assert told == ["the server was stopped while this was waited for"]
+    assert told == ["the server was stopped during the call"]
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_all_that_cannot_be_carried_over_is_refused_at_once_with_its_line(refuse
         (["FROM scratch"], 1, "has no shell"),
         (["RUN a"], 1, "there is no FROM"),
         (["FROM a", "FOO x"], 2, "unknown instruction"),
-        (["FROM a", "RUN <<EOF", "#!/usr/bin/env python3", "EOF"], 2, "names its interpreter"),
+        (["FROM a", "RUN <<EOF", "#!/usr/bin/env python3", "EOF"], 2, "here-document with an interpreter"),
         (["FROM a", "USER app", "COPY --chown=app Dockerfile /x"], 3, "move it before USER"),
         (["FROM a", "COPY --chmod=u+x Dockerfile /x"], 2, "expected digits"),
         (["FROM a", "ENV A=${"], 2, "missing '}'"),
@@ -209,14 +209,14 @@ def test_owners_are_changed_after_copying(imported, context):
 
 def test_a_copy_after_user_is_told_of(imported, context):
     [warning] = imported("FROM a\nUSER app\nCOPY a.txt /x\n").warnings
-    assert "the files are that user's" in warning.message
+    assert "the files belong to that user" in warning.message
 
 
 def test_more_than_a_spec_can_hold_is_refused_with_its_line(refused, context):
     (context.parent / "big").write_bytes(os.urandom(110_000))
     [(line, message)] = refused("FROM a", "COPY a.txt /a", "COPY big /big")
     assert line == 3
-    assert "no build can start with more than 131,071" in message
+    assert "a build can have 131,071 at most" in message
     (context.parent / "huge").write_bytes(b"\0" * (5 * 2**20))
     assert "has more than 4 MiB" in refused("FROM a", "COPY huge /big")[0][1]
 

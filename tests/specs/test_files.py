@@ -115,7 +115,7 @@ def test_parts_of_json_and_yaml_remember_their_lines(write, kind, line):
 def test_a_file_with_several_templates_needs_a_name(write):
     path = write("superserve.toml", TOML)
     assert TemplateSpec.load(path, name="web").name == "web"
-    assert "say which, 'web', 'api.v1'" in problems(path)[0][2]
+    assert "choose one of 'web', 'api.v1'" in problems(path)[0][2]
     assert "did you mean 'web'?" in problems(path, name="wep")[0][2]
 
 
@@ -153,25 +153,25 @@ ready_cmd = 5
         ("a.toml", b" \n", "is empty"),
         ("a.toml", b'[templates.web]\nfrom = "\xff"\n', "is not UTF-8"),
         ("a.toml", b"#" * (4 * 2**20 + 1), "is larger than 4 MiB"),
-        ("a.toml", "[templates.web]\nfrom = \n", "is no TOML"),
+        ("a.toml", "[templates.web]\nfrom = \n", "is not TOML"),
         ("a.toml", "[templates]\n", "has no template"),
         ("a.toml", "[template.web]\nfrom = 'x'\n", "did you mean 'templates'?"),
         ("a.toml", "templates = 5\n", "has no template"),
         ("a.toml", "[templates]\nweb = 5\n", "expected a table [templates.web], got a number"),
         ("a.toml", "[templates.web]\nfrom = 'x'\nsteps = 'make'\n", "expected a list of steps, got a string"),
-        ("a.json", '{"name": "a",}', "is no JSON"),
-        ("a.json", "[]", "holds a list"),
+        ("a.json", '{"name": "a",}', "is not JSON"),
+        ("a.json", "[]", "contains a list"),
         ("a.json", '{"name": "a", "name": "b", "from": "x"}', "has the key 'name' twice"),
         ("a.json", '{"name": "a", "build_spec": {"from": "x", "step": []}}', "did you mean 'steps'?"),
         ("a.json", '{"name": "a", "build_spec": 5, "from": "x"}', "expected a table, got a number"),
-        ("a.json", "[" * 100_000, "is no JSON"),
-        ("a.yaml", "name: a\n\tfrom: x\n", "is no YAML"),
+        ("a.json", "[" * 100_000, "is not JSON"),
+        ("a.yaml", "name: a\n\tfrom: x\n", "is not YAML"),
         ("a.yaml", "name: a\nname: b\nfrom: x\n", "has the key 'name' twice"),
-        ("a.yaml", "!!python/object/apply:os.system ['true']", "is no YAML"),
-        ("a.yaml", "- a\n", "holds a list"),
-        ("a.yaml", BOMB, "its aliases followed"),
-        ("a.yaml", "a: &a [*a]\n", "is no YAML"),
-        ("a.txt", "x", "is no spec"),
+        ("a.yaml", "!!python/object/apply:os.system ['true']", "is not YAML"),
+        ("a.yaml", "- a\n", "contains a list"),
+        ("a.yaml", BOMB, "its aliases expanded"),
+        ("a.yaml", "a: &a [*a]\n", "is not YAML"),
+        ("a.txt", "x", "is not a spec"),
     ],
 )
 def test_what_is_no_spec_is_refused_in_a_sentence(write, name, content, told):
@@ -191,7 +191,7 @@ def test_syntax_errors_have_their_line_and_column(write):
 def test_folders_and_missing_files_are_told_as_what_they_are(tmp_path):
     (tmp_path / "a.toml").mkdir()
     assert "is a folder" in problems(tmp_path / "a.toml")[0][2]
-    assert "is not there" in problems(tmp_path / "b.toml")[0][2]
+    assert "does not exist" in problems(tmp_path / "b.toml")[0][2]
     assert "cannot be read" in problems("a\0b.toml")[0][2]
 
 

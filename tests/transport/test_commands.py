@@ -12,13 +12,14 @@ from superserve import (
     AsyncSuperserve,
     OutcomeUnknownError,
     Sandbox,
+    SandboxError,
     Superserve,
     ValidationError,
 )
 from superserve._http.planes import Access
 from superserve._operations.sandboxes import read_sandbox
 from tests.talk import TOKEN, Close, sandbox_row, talking
-from tests.wire import STREAM_HEAD, chunk, head, reply, sse, stall
+from tests.wire import STREAM_HEAD, chunk, envelope, head, reply, sse, stall
 
 INFO = read_sandbox(SandboxResponse.from_dict(sandbox_row())).info
 END = {"exit_code": 0, "finished": True}
@@ -189,6 +190,70 @@ async def test_s23_a_hundred_streams_run_at_once_and_calls_beside_them(async_box
         runs.append(tasks.create_task(sandbox.commands.run("x", on_stdout=heard.append)))
     assert [run.result().exit_code for run in runs] == [0] * 100
     assert heard == ["a"] * 100
+
+
+class Written:
+    """An asynchronous iterable that can be gone through again."""
+
+    def __init__(self, *pieces):
+        self.pieces = pieces
+
+    async def __aiter__(self):
+        for piece in self.pieces:
+            await asyncio.sleep(0)
+            yield piece
+
+
+class Opened(Written):
+    """A file as async libraries open it."""
+
+    async def read(self, _size=-1):
+        raise NotImplementedError
+
+
+ASLEEP = reply(503, json=envelope("sandbox_unavailable", "It is paused."))
+AWAKE = reply(json=sandbox_row(access_token="b" * 64))
+WRITTEN = reply(json={"path": "/x", "size": 3})
+
+
+async def test_what_is_written_may_have_to_be_awaited(async_box):
+    sandbox, wire = async_box(WRITTEN)
+    for content in (Written(b"ab", b"", memoryview(b"c")), aiter(Written(b"abc")), Opened(b"a", b"bc")):
+        await sandbox.files.write("/x", content)
+    assert [request.body for request in wire.requests] == [b"abc"] * 3
+
+
+async def test_s4_what_has_to_be_awaited_is_sent_again_whole_or_not_at_all(async_box):
+    sandbox, wire = async_box(ASLEEP, AWAKE, WRITTEN)
+    await sandbox.files.write("/x", Written(b"ab", b"c"))
+    assert [request.body for request in wire.requests] == [b"abc", b"", b"abc"]
+    sandbox, wire = async_box(ASLEEP, AWAKE, WRITTEN)
+    with pytest.raises(SandboxError, match="read only once"):
+        await sandbox.files.write("/x", aiter(Written(b"ab", b"c")))
+    assert [request.body for request in wire.requests[:2]] == [b"abc", b""]
+
+
+async def test_what_asynchronous_content_raises_comes_out(async_box):
+    raised = OSError("mine")
+
+    async def broken():
+        yield b"a"
+        raise raised
+
+    sandbox, wire = async_box(WRITTEN)
+    with pytest.raises(OSError, match="mine") as caught:
+        await sandbox.files.write("/x", broken())
+    assert caught.value is raised
+    with pytest.raises(ValidationError, match="pieces of bytes, got str"):
+        await sandbox.files.write("/x", Written("a"))
+    await asyncio.to_thread(wire.until, lambda: wire.open_connections == 0)
+
+
+def test_sync_code_refuses_what_has_to_be_awaited(box):
+    sandbox, wire = box(WRITTEN)
+    with pytest.raises(ValidationError, match="content: expected"):
+        sandbox.files.write("/x", Written(b"abc"))
+    assert wire.requests == []
 
 
 def test_an_interrupted_command_is_hung_up_on(box):

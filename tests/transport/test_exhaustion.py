@@ -104,7 +104,7 @@ def test_with_no_file_descriptor_left_only_errors_of_this_package_come_out(serve
         [sys.executable, "-W", "error", "-c", program, wire.url, dead.url, TEMPLATE_ID, BUILD_ID],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
         env={**os.environ, "SUPERSERVE_API_KEY": key},
     )

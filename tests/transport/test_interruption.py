@@ -101,7 +101,7 @@ def test_a_signal_that_raises_at_any_moment_stops_everything_and_leaves_nothing(
     env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     program = subprocess.run(
         [sys.executable, "-m", "tests.interrupts", what, str(times)],
-        capture_output=True, text=True, timeout=60, env=env, check=False,
+        capture_output=True, text=True, timeout=120, env=env, check=False,
     )  # fmt: skip
     assert program.returncode == 0, program.stderr
     assert program.stdout == f"{times} interrupts, nothing left\n"
@@ -139,7 +139,7 @@ def test_a_program_that_is_interrupted_stops_and_says_how_to_go_on(serve, key, n
             assert program.stdout is not None
             assert program.stdout.readline() == "hello\n"
             program.send_signal(number)
-            out, error = program.communicate(timeout=20)
+            out, error = program.communicate(timeout=120)
         finally:
             program.kill()
     assert out == "left behind: []\n"
@@ -209,9 +209,7 @@ asyncio.run(main())
 }
 
 
-CREATED = (
-    "The template may have been created all the same; look for it with Template.list(name_prefix='my-env')"
-)
+CREATED = "The template may have been created; look for it with Template.list(name_prefix='my-env')"
 
 
 def test_an_interrupted_create_says_that_the_template_may_exist(serve, key):
@@ -488,7 +486,7 @@ def test_a_thread_that_cannot_be_started_costs_a_wait_its_log_alone(serve, key, 
     with Superserve(api_key=key, base_url=wire.url) as client:
         template = Template.connect(TEMPLATE_ID, client=client)
         monkeypatch.setattr(threading.Thread, "start", refuse)
-        reason = "the log cannot be read beside: can't start new thread"
+        reason = "cannot read the log in the background: can't start new thread"
         assert template.wait_until_ready(on_log=print, poll_interval_s=0.01).status == "ready"
         assert reason in caplog.text
         with pytest.raises(SandboxError, match=reason):

@@ -57,7 +57,7 @@ def test_an_interrupted_block_kills_its_sandbox(serve, key):
     assert asked(wire) == ["POST /sandboxes", DELETE]
 
 
-async def test_leaving_ends_although_the_server_says_nothing(serve, key, monkeypatch, caplog):
+async def test_s40_leaving_ends_although_the_server_says_nothing(serve, key, monkeypatch, caplog):
     monkeypatch.setattr(async_life, "LEAVE_S", 0.2)
     monkeypatch.setattr(sandbox_life, "LEAVE_S", 0.2)
     # The server would be silent for ever.

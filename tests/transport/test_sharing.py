@@ -71,7 +71,7 @@ def run(program, **environment):
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         env={**os.environ, **environment},
     )
     assert (ran.returncode, ran.stderr) == (0, "")

@@ -108,7 +108,7 @@ def test_a_late_refusal_of_the_old_token_activates_nothing(serve, key):
     wire = serve(TOO_OLD, RAN)
     with Superserve(api_key=key, base_url=wire.url) as client:
         sandbox = handle(Sandbox, client)
-        way = sandbox._data._way
+        way = sandbox._data._route
         sandbox._data.take(type(way.access)(FRESH))
         assert sandbox._data._renew(way, wake=True).access.token == FRESH
     assert wire.requests == []

@@ -40,11 +40,11 @@ def test_an_unknown_region_is_an_error_and_not_another_region(environment, regio
     with pytest.raises(ValidationError) as caught:
         base_url(api_key=key)
     assert str(caught.value) == (
-        f"api_key: its region {region!r} is not known to this version (known: use, usw); "
+        f"api_key: this version does not know its region {region!r} (known: use, usw); "
         "pass base_url= or set SUPERSERVE_BASE_URL"
     )
     environment.setenv("SUPERSERVE_API_KEY", key)
-    with pytest.raises(ValidationError, match=r"^SUPERSERVE_API_KEY: its region"):
+    with pytest.raises(ValidationError, match=r"^SUPERSERVE_API_KEY: this version does not know its region"):
         base_url()
     assert base_url(base_url="https://eu.example.com") == "https://eu.example.com"
 
@@ -55,11 +55,11 @@ def test_an_address_wins_over_the_region(environment):
 
 
 EXPECTED = "; expected something like https://api.superserve.ai"
-NO_HOST = "its host is neither a name nor an address"
-NO_PORT = "its port has to be a number from 1 to 65535"
-NO_CHARACTER = "it holds a character that an address cannot have"
+NO_HOST = "its host is neither a name nor an IP address"
+NO_PORT = "its port must be a number from 1 to 65535"
+NO_CHARACTER = "it contains a character that is not allowed in an address"
 NO_QUERY = "it must not have a query or a fragment"
-NO_SCHEME = "it has to start with https:// or http://"
+NO_SCHEME = "it must start with https:// or http://"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_an_address_with_a_password_is_refused_and_not_shown(environment):
     environment.setenv("SUPERSERVE_BASE_URL", "https://me:hunter2@example.com")
     with pytest.raises(ValidationError) as caught:
         base_url(api_key=LEGACY_KEY)
-    assert str(caught.value) == "SUPERSERVE_BASE_URL: must not hold a user name or password"
+    assert str(caught.value) == "SUPERSERVE_BASE_URL: must not contain a user name or password"
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_a_proxys_address_that_cannot_be_read_is_named_by_its_variable_and_not_s
     with pytest.raises(SandboxError) as caught:
         client(api_key="k", base_url="https://api.test")
     assert str(caught.value) == (
-        "HTTPS_PROXY: cannot be read as the address of a proxy; expected something like http://proxy.example:3128"
+        "HTTPS_PROXY: not a valid proxy address; expected something like http://proxy.example:3128"
     )
     # Nor is it in what led to the error.
     assert SECRET not in "".join(traceback.format_exception(caught.value, chain=True))
@@ -182,13 +182,14 @@ def test_certificates_that_are_not_there_are_named_with_their_variable(monkeypat
     with pytest.raises(SandboxError) as caught:
         Superserve(api_key="k", base_url="https://api.test")
     assert (
-        str(caught.value) == f"{variable}: there is no {missing!r}; name one that exists, or unset {variable}"
+        str(caught.value)
+        == f"{variable}: {missing!r} does not exist; name a path that exists, or unset {variable}"
     )
 
 
 def test_a_file_that_holds_no_certificates_is_named_by_its_variable(monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", __file__)
-    with pytest.raises(SandboxError, match=r"^SSL_CERT_FILE: cannot be read as certificates: "):
+    with pytest.raises(SandboxError, match=r"^SSL_CERT_FILE: cannot read the certificates: "):
         Superserve(api_key="k", base_url="https://api.test")
 
 

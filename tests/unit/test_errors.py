@@ -175,7 +175,7 @@ def test_an_error_says_what_was_done_what_came_of_it_and_what_to_do():
         (
             httpx.ProxyError("407"),
             SandboxConnectionError,
-            "the proxy refused: 407; check the proxy, and what it asks for",
+            "the proxy refused: 407; check the proxy, and what it requires",
         ),
         (httpx.ReadError(""), SandboxConnectionError, f"the connection to the server broke: ReadError{LOST}"),
         (httpx.WriteError("x"), SandboxConnectionError, f"the connection to the server broke: x{LOST}"),
@@ -184,7 +184,7 @@ def test_an_error_says_what_was_done_what_came_of_it_and_what_to_do():
             SandboxConnectionError,
             f"the connection to the server broke: x{LOST}",
         ),
-        (httpx.DecodingError("x"), SandboxError, f"the server's answer cannot be read: x{LOST}"),
+        (httpx.DecodingError("x"), SandboxError, f"cannot read the server's answer: x{LOST}"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
@@ -219,7 +219,7 @@ PROXY = Proxy("HTTPS_PROXY", httpx.URL("http://proxy.test:3128"), (b"me", b"hunt
             httpx.ProxyError("407 Proxy Authentication Required"),
             (
                 "the proxy proxy.test:3128 of HTTPS_PROXY refused: 407 Proxy Authentication Required; "
-                "check the proxy, and what it asks for"
+                "check the proxy, and what it requires"
             ),
         ),
     ],
@@ -290,7 +290,7 @@ def test_a_certificate_that_is_not_trusted_says_where_others_are_named():
     assert policy.is_untrusted(error)
     assert not policy.may_pass(error)
     assert failure(CREATE, error, PLANE, timeout_s=5.0).hint == (
-        "where certificates of your own are needed, SSL_CERT_FILE or SSL_CERT_DIR names them"
+        "if the server has a certificate of a private authority, set SSL_CERT_FILE or SSL_CERT_DIR"
     )
 
 

@@ -135,7 +135,7 @@ def test_a_port_that_is_listened_on_is_noticed(family, host):
         pytest.skip("no such addresses here")
     with listener:
         command = exec_operations.wait_for_port(listener.getsockname()[1])
-        assert run(command, timeout=20).returncode == 0
+        assert run(command, timeout=120).returncode == 0
 
 
 def test_a_port_is_waited_for():

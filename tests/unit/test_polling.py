@@ -130,18 +130,23 @@ def test_a_hint_never_makes_the_polls_slower(clock: Clock, outage: Outage) -> No
 
 def test_a_hint_does_not_shorten_what_the_server_asked_for(clock: Clock, outage: Outage) -> None:
     pace = Pace(2.0)
-    outage.bears(limited(3))
+    outage.tolerates(limited(3))
     pace.hurry()
     assert pace.next_delay(outage) >= 2.7
+
+
+def told_speed(speed: str, host: str = "127.0.0.1") -> httpx.Response:
+    request = httpx.Request("GET", f"http://{host}:8080/templates")
+    return httpx.Response(200, headers={"Superserve-Local-Speed": speed}, request=request)
 
 
 def test_polls_keep_up_with_a_local_server(clock: Clock) -> None:
     gate = Gate()
     outage = Outage(gate)
-    gate.note(httpx.Response(200, headers={"Superserve-Local-Speed": "100"}), clock.now)
+    gate.note(told_speed("100"), clock.now)
     assert all(Pace(2.0).next_delay(outage) < 0.023 for _ in range(100))
     # However fast it is, and however short the interval.
-    gate.note(httpx.Response(200, headers={"Superserve-Local-Speed": "10000"}), clock.now)
+    gate.note(told_speed("10000"), clock.now)
     assert outage.scaled(2.0) == 0.002
     assert outage.scaled(0.001) == 0.001
     gate.note(httpx.Response(200), clock.now)
@@ -150,7 +155,17 @@ def test_polls_keep_up_with_a_local_server(clock: Clock) -> None:
 
 @pytest.mark.parametrize("header", ["", "0", "1", "-5", "fast", "nan", "inf", "1, 2", "0.001"])
 def test_a_speed_that_makes_no_sense_is_none(header: str) -> None:
-    assert policy.speed({"superserve-local-speed": header}) == 1
+    assert policy.speed(told_speed(header)) == 1
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+def test_a_server_on_this_machine_may_say_that_it_is_fast(host: str) -> None:
+    assert policy.speed(told_speed("100", host)) == 100
+
+
+@pytest.mark.parametrize("host", ["api.superserve.ai", "10.0.0.1", "localhost.example.com"])
+def test_a_server_elsewhere_cannot_have_itself_polled_faster(host: str) -> None:
+    assert policy.speed(told_speed("100", host)) == 1
 
 
 def test_while_polls_fail_they_come_every_few_seconds_however_long_the_interval(
@@ -158,14 +173,14 @@ def test_while_polls_fail_they_come_every_few_seconds_however_long_the_interval(
 ) -> None:
     pace = Pace(600.0)
     outage.ask(30)
-    assert outage.bears(ServerError("x"))
+    assert outage.tolerates(ServerError("x"))
     assert pace.next_delay(outage) <= 5.5
     outage.end()
     assert pace.next_delay(outage) > 500
 
 
 def test_while_polls_fail_a_short_interval_stays_short(clock: Clock, outage: Outage) -> None:
-    outage.bears(ServerError("x"))
+    outage.tolerates(ServerError("x"))
     assert Pace(0.5).next_delay(outage) <= 0.55
 
 
@@ -175,7 +190,7 @@ def test_while_polls_fail_a_short_interval_stays_short(clock: Clock, outage: Out
 def test_polls_wait_as_long_as_the_server_asks_up_to_a_minute(
     clock: Clock, outage: Outage, asked_s: float | None, waited_s: float
 ) -> None:
-    outage.bears(limited(asked_s))
+    outage.tolerates(limited(asked_s))
     assert Pace(2.0).next_delay(outage) == pytest.approx(waited_s, rel=0.11)
 
 
@@ -219,7 +234,7 @@ def last(
     for _ in range(1000):
         outage.ask(30)
         clock.now += taking_s
-        if not outage.bears(error):
+        if not outage.tolerates(error):
             return clock.now - began
         clock.now += every_s
     raise AssertionError("it has no end")
@@ -235,14 +250,14 @@ def test_a_failure_that_may_pass_is_borne_with_for_a_minute(
 
 @pytest.mark.parametrize("error", FINAL.values(), ids=FINAL)
 def test_any_other_failure_is_final(clock: Clock, outage: Outage, error: SandboxError) -> None:
-    assert not outage.bears(error)
+    assert not outage.tolerates(error)
     assert not outage.is_too_long
 
 
 def test_a_key_that_was_good_a_moment_ago_is_borne_with(clock: Clock, outage: Outage) -> None:
     outage.end()
-    assert outage.bears(FINAL["auth_failed before any answer"])
-    assert not outage.bears(FINAL["401"])
+    assert outage.tolerates(FINAL["auth_failed before any answer"])
+    assert not outage.tolerates(FINAL["401"])
 
 
 def test_a_poll_is_sent_once_and_takes_no_longer_than_asked(outage: Outage) -> None:
@@ -258,7 +273,7 @@ def test_an_outage_begins_when_the_first_failed_poll_was_made(clock: Clock, outa
 def test_an_outage_ends_with_an_answer(clock: Clock, outage: Outage) -> None:
     for _ in range(100):
         outage.ask(30)
-        assert outage.bears(ServerError("x"))
+        assert outage.tolerates(ServerError("x"))
         clock.now += 50
         outage.end()
         assert not outage.is_on
@@ -277,7 +292,7 @@ def test_limits_are_borne_with_as_long_as_the_server_answers_somebody(clock: Clo
     for _ in range(100):
         outage.ask(30)
         clock.now += 4
-        assert outage.bears(limited())
+        assert outage.tolerates(limited())
         gate.note(httpx.Response(200), clock.now)
     assert 60 <= last(clock, outage, limited(), every_s=4) <= 65
 

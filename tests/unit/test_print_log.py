@@ -6,7 +6,7 @@ import re
 import pytest
 
 from superserve import BuildLogEvent, BuildLogStream, TemplateSpec, ValidationError, print_log
-from superserve._log_lines import as_shown, duration_s
+from superserve._log_lines import duration_s, final_text
 
 CHUNK = 32 * 1024
 
@@ -71,7 +71,7 @@ def test_a_cut_line_ends_where_another_stream_begins():
     ],
 )
 def test_a_line_is_shown_as_a_terminal_would(line, shown):
-    assert as_shown(line) == shown
+    assert final_text(line) == shown
     assert printed(("stdout", line)) == f"{shown}\n"
 
 
@@ -119,10 +119,10 @@ def test_by_default_it_prints_to_stdout(capsys):
 def test_forgotten_parentheses_are_noticed():
     with pytest.raises(
         ValidationError,
-        match=r"^print_log makes the function that prints: pass on_log=print_log\(\), with parentheses$",
+        match=r"^print_log returns the function that prints: pass on_log=print_log\(\), with parentheses$",
     ):
         print_log(BuildLogEvent(BuildLogStream.STDOUT, "hi"))
-    with pytest.raises(ValidationError, match="file: expected something to write to, got int"):
+    with pytest.raises(ValidationError, match="file: expected a text file that can be written, got int"):
         print_log(5)
 
 

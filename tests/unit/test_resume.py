@@ -149,14 +149,14 @@ def test_trouble_is_returned_each_time_as_it_ends_its_connection():
     [first] = read(replay, trouble())
     [second] = read(replay, trouble())
     assert first == second
-    assert not replay.is_told_again(first)
-    assert replay.is_told_again(second)
+    assert not replay.is_repeated(first)
+    assert replay.is_repeated(second)
 
 
 def test_trouble_of_another_kind_has_not_been_told():
     replay = Replay()
     [first, other] = read(replay, trouble(), trouble("another"))
-    assert [replay.is_told_again(event) for event in (first, other, first, other)] == [
+    assert [replay.is_repeated(event) for event in (first, other, first, other)] == [
         False,
         False,
         True,
@@ -167,7 +167,7 @@ def test_trouble_of_another_kind_has_not_been_told():
 def test_only_trouble_is_ever_told_again():
     replay = Replay()
     events = read(replay, line("a"), heartbeat(), end("failed"))
-    assert not any(replay.is_told_again(event) for event in events * 2)
+    assert not any(replay.is_repeated(event) for event in events * 2)
 
 
 def test_output_without_a_status_that_is_not_the_systems_is_no_heartbeat():
@@ -187,7 +187,7 @@ def test_the_first_event_that_does_not_match_ends_the_comparison_and_tells_of_th
     read(replay, line("a", 1), line("b", 2), line("c", 3))
     assert read_texts(replay, line("a", 1), line("d", 4), line("b", 2), line("e", 5)) == ["(gap) d", "b", "e"]
     [warning] = warnings(caplog)
-    assert "hole" in warning
+    assert "missing" in warning
 
 
 def test_a_hole_is_told_on_the_events_own_fields():
@@ -399,7 +399,7 @@ def test_white_space_around_an_event_is_none_of_it():
 def test_a_message_that_is_no_event_is_skipped_with_one_warning_that_does_not_quote_it(message, caplog):
     assert read_texts(Replay(), line("a"), message, line("b"), message) == ["a", "b"]
     [warning] = warnings(caplog)
-    assert "no log event" in warning
+    assert "not a log event" in warning
     assert len(warning) < 100
     assert "secret" not in warning
 

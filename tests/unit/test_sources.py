@@ -33,7 +33,7 @@ def test_what_is_long_is_sent_in_pieces_of_one_size(tmp_path):
     for content in (LONG, tmp_path / "x", io.BytesIO(LONG), Pipe(LONG[:PIECE], LONG[PIECE:])):
         made = source("content", content)
         assert made.whole() is None
-        assert list(made.pieces()) == [LONG[:PIECE], LONG[PIECE:]]
+        assert [*made] == [LONG[:PIECE], LONG[PIECE:]]
         assert made.size == (None if isinstance(content, Pipe) else len(LONG))
     assert source("content", LONG[:PIECE]).whole() == LONG[:PIECE]
 
@@ -43,39 +43,39 @@ def test_a_file_counts_from_where_it_stands_and_is_sent_again_from_there():
     file.seek(2)
     made = source("content", file)
     assert (made.size, file.tell()) == (4, 2)
-    assert list(made.pieces()) == list(made.pieces()) == [b"cdef"]
+    assert [*made] == [*made] == [b"cdef"]
     file.seek(10)
     assert source("content", file).size == 0
 
 
 def test_a_list_is_sent_again():
     made = source("content", [b"a", bytearray(b"b")])
-    assert list(made.pieces()) == list(made.pieces()) == [b"a", b"b"]
+    assert [*made] == [*made] == [b"a", b"b"]
 
 
 @pytest.mark.parametrize("once", [lambda: Pipe(b"a"), lambda: iter([b"a"])])
 def test_what_can_be_read_only_once_is_not_sent_again(once):
     made = source("content", once())
-    assert list(made.pieces()) == [b"a"]
+    assert [*made] == [b"a"]
     with pytest.raises(SandboxError) as caught:
-        next(made.pieces())
+        next(iter(made))
     assert str(caught.value) == (
-        "content: it has to be sent again, and it could be read only once; "
-        "pass bytes, a path, or a file that can be wound back"
+        "content: must be sent again, and it could be read only once; "
+        "pass bytes, a path, or a file that can seek"
     )
 
 
 @pytest.mark.parametrize("content", [Pipe("a"), ["a"], iter(["a"])])
 def test_pieces_of_text_are_refused_by_name(content):
     with pytest.raises(ValidationError, match=r"^content: expected pieces of bytes, got str$"):
-        next(source("content", content).pieces())
+        next(iter(source("content", content)))
 
 
 @pytest.mark.parametrize(
     ("content", "text"),
     [
         ("\ud800", "content: must not contain half of a surrogate pair"),
-        (io.StringIO("a"), "content: a file opened as text; open it with 'rb'"),
+        (io.StringIO("a"), "content: the file is opened as text; open it with 'rb'"),
         (5, f"content: expected {KINDS}, got int"),
     ],
 )
@@ -98,7 +98,7 @@ def test_a_file_that_goes_away_before_it_is_read_is_told(tmp_path):
     made = source("content", path)
     path.unlink()
     with pytest.raises(ValidationError) as caught:
-        next(made.pieces())
+        next(iter(made))
     assert str(caught.value) == f"content: cannot read {str(path)!r}: No such file or directory"
 
 

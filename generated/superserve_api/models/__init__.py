@@ -1,5 +1,5 @@
 # Written by scripts/generate.py from openapi.yaml. Do not edit: change those, then run `nox -s generate`.
-"""Contains all the data models used in inputs/outputs; each is imported when it is first asked for."""
+"""Contains all the data models used in inputs/outputs; each is imported on first use."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -159,7 +159,7 @@ __all__ = (
     "TemplateStatus",
 )
 
-if not TYPE_CHECKING:  # a type checker is to report a name that doesn't exist
+if not TYPE_CHECKING:  # so that a type checker reports a name that does not exist
 
     def __getattr__(name: str) -> object:
         if name not in _MODULES:

@@ -20,10 +20,10 @@ _FIELDS: frozenset[str] = frozenset(["error"])
 
 @_attrs_define
 class ApiError:
-    """What every error of the API looks like.
+    """The form of all errors of the API.
 
     Attributes:
-        error (ApiErrorDetail): What went wrong. Some errors carry further fields.
+        error (ApiErrorDetail): An error. Some errors have more fields.
     """
 
     error: ApiErrorDetail

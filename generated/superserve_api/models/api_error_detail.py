@@ -17,11 +17,11 @@ _FIELDS: frozenset[str] = frozenset(["code", "message"])
 
 @_attrs_define
 class ApiErrorDetail:
-    """What went wrong. Some errors carry further fields.
+    """An error. Some errors have more fields.
 
     Attributes:
         code (str): A stable identifier, for programs.
-        message (str): An explanation, for people; its wording may change.
+        message (str): An explanation for people. Its wording may change.
     """
 
     code: str

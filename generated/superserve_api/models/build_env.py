@@ -14,7 +14,7 @@ T = TypeVar("T", bound="BuildEnv")
 
 @_attrs_define
 class BuildEnv:
-    """An environment variable, for the steps that follow and for the sandboxes.
+    """An environment variable for the following steps and for sandboxes.
 
     Attributes:
         key (str): The variable's name.

@@ -23,12 +23,12 @@ class BuildLogEvent:
     """The data of one event of a build's log stream.
 
     Attributes:
-        stream (BuildLogStream): Where a piece of log comes from. `system`: the build runner. `error`: the coded reason
-            why the build is about to fail.
-        text (str): A piece of output. It may hold several lines, or break off within one.
-        timestamp (datetime.datetime | Unset): When the text was written; absent when the stream itself is in trouble.
-        finished (bool | Unset): True on the last event.
-        status (BuildLogStatus | Unset): How the build ended, on the last event; empty on the others.
+        stream (BuildLogStream): The source of a piece of log. `system`: the build runner. `error`: the coded reason why
+            the build is about to fail.
+        text (str): A piece of output. It may contain several lines, or end within one.
+        timestamp (datetime.datetime | Unset): When the text was written; absent if the stream itself has failed.
+        finished (bool | Unset): Whether this is the last event.
+        status (BuildLogStatus | Unset): The result of the build, on the last event; empty on the others.
     """
 
     stream: BuildLogStream

@@ -12,5 +12,5 @@ BUILD_LOG_STATUS_VALUES: set[BuildLogStatus] = {
 
 
 def check_build_log_status(value: str) -> BuildLogStatus:
-    """Return the value as it is: one that isn't in BUILD_LOG_STATUS_VALUES comes from a newer server."""
+    """Return the value unchanged: one that is not in BUILD_LOG_STATUS_VALUES comes from a newer server."""
     return cast(BuildLogStatus, value)

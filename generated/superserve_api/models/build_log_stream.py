@@ -12,5 +12,5 @@ BUILD_LOG_STREAM_VALUES: set[BuildLogStream] = {
 
 
 def check_build_log_stream(value: str) -> BuildLogStream:
-    """Return the value as it is: one that isn't in BUILD_LOG_STREAM_VALUES comes from a newer server."""
+    """Return the value unchanged: one that is not in BUILD_LOG_STREAM_VALUES comes from a newer server."""
     return cast(BuildLogStream, value)

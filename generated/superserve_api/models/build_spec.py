@@ -23,11 +23,10 @@ class BuildSpec:
     Attributes:
         from_ (str): The OCI image to start from, for linux/amd64. Images with `alpine` or `distroless` in their name
             are refused.
-        steps (list[BuildStep] | Unset): What to do, in this order.
-        start_cmd (str | Unset): A command to start after the last step; it is running in every sandbox from the
-            beginning.
-        ready_cmd (str | Unset): A command that exits with 0 once start_cmd is ready to be captured; tried every 2
-            seconds for 10 minutes.
+        steps (list[BuildStep] | Unset): The steps, in order.
+        start_cmd (str | Unset): A command to start after the last step. It runs in every sandbox from the start.
+        ready_cmd (str | Unset): A command that exits with 0 once start_cmd is ready to be captured. The server tries it
+            every 2 seconds for 10 minutes.
     """
 
     from_: str

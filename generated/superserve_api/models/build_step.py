@@ -19,13 +19,13 @@ T = TypeVar("T", bound="BuildStep")
 
 @_attrs_define
 class BuildStep:
-    """One step of a build. Exactly one of the fields is set.
+    """One step of a build, with exactly one of the fields.
 
     Attributes:
-        run (str | Unset): A shell command to run, as the current user in the current directory.
-        env (BuildEnv | Unset): An environment variable, for the steps that follow and for the sandboxes.
-        workdir (str | Unset): The directory to go on in; made if it doesn't exist.
-        user (BuildUser | Unset): The user to go on as; made if it doesn't exist.
+        run (str | Unset): A shell command, run as the current user in the current directory.
+        env (BuildEnv | Unset): An environment variable for the following steps and for sandboxes.
+        workdir (str | Unset): The directory for the following steps. It is created if it does not exist.
+        user (BuildUser | Unset): The user for the following steps. It is created if it does not exist.
     """
 
     run: str | Unset = UNSET

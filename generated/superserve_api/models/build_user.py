@@ -14,7 +14,7 @@ T = TypeVar("T", bound="BuildUser")
 
 @_attrs_define
 class BuildUser:
-    """The user to go on as; made if it doesn't exist.
+    """The user for the following steps. It is created if it does not exist.
 
     Attributes:
         name (str): The user's name.

@@ -28,24 +28,24 @@ class CreateSandboxRequest:
 
     Attributes:
         name (str): A name of at most 64 bytes. It need not be unique.
-        from_template (str | Unset): The id or the name of the template to start it from. The server's default is
+        from_template (str | Unset): The id or the name of the template to start from. The server's default is
             `superserve/base`.
-        from_snapshot (str | Unset): The id of the saved snapshot to start it from; instead of from_template.
-        timeout_seconds (int | Unset): Pause it after so many seconds of being active. Never, if not given.
-        auto_delete_seconds (int | Unset): Delete it after so many seconds of being paused; 0 deletes it with the pause.
-            Never, if not given.
-        metadata (Metadata | Unset): Your own notes on a sandbox, by which it can be found: 64 entries at most, keys of
-            1 to 256 bytes, values up to 2048, 16384 in all. Keys that begin with `superserve.` or `_superserve`, in any
-            case, are refused.
-        env_vars (EnvVars | Unset): Environment variables: 64 at most, names of 1 to 256 bytes without `=` and NUL,
-            values up to 8192, 65536 in all.
-        network (NetworkConfig | Unset): Where a sandbox may connect to; private addresses and IPv6 it never may. Given
-            to a sandbox it replaces both lists: one that is absent is then empty. A server returns the entries in an order
-            of its own.
-        secrets (SecretBindings | Unset): The names of secrets, by the environment variable through which each is used;
-            32 at most.
-        preview_access (PreviewAccessPolicy | Unset): Who may reach the ports that a sandbox publishes. The server's
-            default is `public`.
+        from_snapshot (str | Unset): The id of the saved snapshot to start from, instead of a template.
+        timeout_seconds (int | Unset): Seconds of being active after which the sandbox is paused. Default never.
+        auto_delete_seconds (int | Unset): Seconds of being paused after which the sandbox is deleted; 0 deletes it with
+            the pause. Default never.
+        metadata (Metadata | Unset): Your own key-value pairs of a sandbox, which listSandboxes can filter by: at most
+            64, with keys of 1 to 256 bytes and values of at most 2048, and 16384 in all. Keys that start with `superserve.`
+            or `_superserve`, in any case, are refused.
+        env_vars (EnvVars | Unset): Environment variables: at most 64, with names of 1 to 256 bytes without `=` and NUL,
+            values of at most 8192, and 65536 in all.
+        network (NetworkConfig | Unset): Where a sandbox may connect to. It can never connect to private addresses or
+            IPv6. This replaces both lists of the sandbox: a list that is missing becomes empty. A server returns the
+            entries in its own order.
+        secrets (SecretBindings | Unset): The name of a secret for each environment variable that stands for one; at
+            most 32.
+        preview_access (PreviewAccessPolicy | Unset): Who may reach the ports of a sandbox. The server's default is
+            `public`.
     """
 
     name: str

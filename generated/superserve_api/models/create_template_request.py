@@ -21,13 +21,14 @@ class CreateTemplateRequest:
     """A template to create.
 
     Attributes:
-        name (str): A name, unique in the team, that sandboxes can be started by. Lower-case letters, digits and `. _ /
-            -`, beginning and ending with a letter or a digit. `superserve/` at the beginning is for the system's templates.
+        name (str): A name, unique in the team; sandboxes can be started by it. Lower-case letters, digits and `. _ /
+            -`, starting and ending with a letter or a digit. Names that start with `superserve/` are reserved for the
+            system's templates.
         build_spec (BuildSpec): How to build a template.
-        vcpu (int | Unset): Virtual CPUs. The server's default is 1; a team's own limit may be lower than the maximum.
-        memory_mib (int | Unset): Memory, in MiB. The server's default is 1024; a team's own limit may be lower than the
+        vcpu (int | Unset): Virtual CPUs. The server's default is 1. A team's own limit may be lower than the maximum.
+        memory_mib (int | Unset): Memory, in MiB. The server's default is 1024. A team's own limit may be lower than the
             maximum.
-        disk_mib (int | Unset): Disk, in MiB. The server's default is 4096; a team's own limit may be lower than the
+        disk_mib (int | Unset): Disk, in MiB. The server's default is 4096. A team's own limit may be lower than the
             maximum.
     """
 

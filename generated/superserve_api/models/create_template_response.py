@@ -23,18 +23,18 @@ _FIELDS: frozenset[str] = frozenset(
 
 @_attrs_define
 class CreateTemplateResponse:
-    """A template just created, and the id of its first build.
+    """A new template, and the id of its first build.
 
     Attributes:
         id (str): The template's id.
         team_id (str): The id of the team that owns the template.
         name (str): The name.
-        status (CreateTemplateStatus): The status a template is created with; `building` in practice.
-        vcpu (int): The virtual CPUs of sandboxes started from it.
-        memory_mib (int): Their memory, in MiB.
-        disk_mib (int): Their disk, in MiB.
+        status (CreateTemplateStatus): The status of a new template; in practice `building`.
+        vcpu (int): Virtual CPUs of sandboxes started from the template.
+        memory_mib (int): Memory of those sandboxes, in MiB.
+        disk_mib (int): Disk of those sandboxes, in MiB.
         created_at (datetime.datetime): When the template was created.
-        build_id (str): The id of the first build, to follow its log or to poll.
+        build_id (str): The id of the first build, to read its log or to poll it.
     """
 
     id: str

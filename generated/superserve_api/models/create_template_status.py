@@ -11,5 +11,5 @@ CREATE_TEMPLATE_STATUS_VALUES: set[CreateTemplateStatus] = {
 
 
 def check_create_template_status(value: str) -> CreateTemplateStatus:
-    """Return the value as it is: one that isn't in CREATE_TEMPLATE_STATUS_VALUES comes from a newer server."""
+    """Return the value unchanged: one that is not in CREATE_TEMPLATE_STATUS_VALUES comes from a newer server."""
     return cast(CreateTemplateStatus, value)

@@ -16,7 +16,10 @@ _FIELDS: frozenset[str] = frozenset([])
 
 @_attrs_define
 class EnvVars:
-    """Environment variables: 64 at most, names of 1 to 256 bytes without `=` and NUL, values up to 8192, 65536 in all."""
+    """Environment variables: at most 64, with names of 1 to 256 bytes without `=` and NUL, values of at most 8192, and
+    65536 in all.
+
+    """
 
     additional_properties: dict[str, str] = _attrs_field(init=False, factory=dict)
 

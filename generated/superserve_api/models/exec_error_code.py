@@ -11,5 +11,5 @@ EXEC_ERROR_CODE_VALUES: set[ExecErrorCode] = {
 
 
 def check_exec_error_code(value: str) -> ExecErrorCode:
-    """Return the value as it is: one that isn't in EXEC_ERROR_CODE_VALUES comes from a newer server."""
+    """Return the value unchanged: one that is not in EXEC_ERROR_CODE_VALUES comes from a newer server."""
     return cast(ExecErrorCode, value)

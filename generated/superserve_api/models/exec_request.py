@@ -24,12 +24,12 @@ class ExecRequest:
     """A command to run.
 
     Attributes:
-        command (str): A line for `/bin/sh -c`; with `args`, a program.
-        args (list[str] | Unset): The program's arguments. With any, there is no shell.
+        command (str): A command line for `/bin/sh -c`; with `args`, a program.
+        args (list[str] | Unset): The program's arguments. If there are any, no shell is used.
         env (StringMap | Unset): Names and values.
-        working_dir (str | Unset): The directory to run it in. The server's default is the template's.
-        timeout_s (int | Unset): Whole seconds after which it is killed. 0, or none at all, is 30 seconds over HTTP, and
-            no limit over the WebSocket.
+        working_dir (str | Unset): The working directory. The server's default is the template's.
+        timeout_s (int | Unset): The timeout in whole seconds, after which the command is killed. Without it, or with 0,
+            it is 30 seconds over HTTP, and there is none over the WebSocket.
     """
 
     command: str

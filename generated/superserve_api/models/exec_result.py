@@ -17,14 +17,13 @@ _FIELDS: frozenset[str] = frozenset(["stdout", "stderr", "exit_code", "truncated
 
 @_attrs_define
 class ExecResult:
-    """What became of a command.
+    """The result of a command.
 
     Attributes:
-        stdout (str): What it printed. What isn't UTF-8 is replaced.
-        stderr (str): What it printed on its other stream.
-        exit_code (int): What it exited with; 124 if its time was over, 128 and the signal's number if it was killed by
-            one.
-        truncated (bool | Unset): True if output above 8 MiB was dropped; a notice is then at the end of stderr.
+        stdout (str): Its output. Invalid UTF-8 is replaced.
+        stderr (str): Its output on stderr.
+        exit_code (int): The exit code; 124 after the timeout, 128 plus the number of the signal that killed it.
+        truncated (bool | Unset): Whether output above 8 MiB was dropped. Then a notice is at the end of stderr.
     """
 
     stdout: str

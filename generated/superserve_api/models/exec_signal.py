@@ -26,8 +26,8 @@ class ExecSignal:
     """A client's text frame on the WebSocket: a signal for the command and its children.
 
     Attributes:
-        type_ (Literal['signal']): What the frame is.
-        name (SignalName): The signals that a command can be sent. Others are dropped.
+        type_ (Literal['signal']): The kind of the frame.
+        name (SignalName): The signals that can be sent to a command. The server ignores others.
     """
 
     type_: Literal["signal"]

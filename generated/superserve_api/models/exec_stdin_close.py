@@ -21,10 +21,10 @@ _FIELDS: frozenset[str] = frozenset(["type"])
 
 @_attrs_define
 class ExecStdinClose:
-    """A client's text frame on the WebSocket: there is no more input.
+    """A client's text frame on the WebSocket: the end of the input.
 
     Attributes:
-        type_ (Literal['stdin_close']): What the frame is.
+        type_ (Literal['stdin_close']): The kind of the frame.
     """
 
     type_: Literal["stdin_close"]

@@ -21,15 +21,15 @@ _FIELDS: frozenset[str] = frozenset(
 
 @_attrs_define
 class ExecStreamEvent:
-    """The data of one event of a command's stream: a piece of output of one of the streams, or the end. The end has
-    `exit_code`, or `error` and `code` if there is none.
+    """The data of one event of a command's stream: a piece of output of one stream, or the end. The end has `exit_code`,
+    or `error` and `code` if there is none.
 
         Attributes:
-            timestamp (datetime.datetime | Unset): When it happened; absent from errors.
-            stdout (str | Unset): A piece of output. It may break off within a line.
-            stderr (str | Unset): A piece of output of the other stream.
-            finished (bool | Unset): True on the last event.
-            exit_code (int | Unset): What the command exited with.
+            timestamp (datetime.datetime | Unset): The time of the event; absent from errors.
+            stdout (str | Unset): A piece of output. It may end within a line.
+            stderr (str | Unset): A piece of output on stderr.
+            finished (bool | Unset): Whether this is the last event.
+            exit_code (int | Unset): The exit code of the command.
             error (str | Unset): Why there is no exit code.
             code (ExecErrorCode | Unset): `bad_request` and `exec_failed`: the command could not be started. `gone`: the
                 machine was lost while it ran.

@@ -20,10 +20,10 @@ class FileEntry:
     """A file or a folder.
 
     Attributes:
-        name (str): Its name, without the folder.
-        is_dir (bool): Whether it is a folder. A link to one is not.
-        size (int): Its bytes.
-        modified_unix (int): When it was last changed, in seconds since 1970; 0 if that is unknown.
+        name (str): The name, without the folder.
+        is_dir (bool): Whether it is a folder. False for a link to a folder.
+        size (int): Its size in bytes.
+        modified_unix (int): When it was last changed, in seconds since 1970; 0 if unknown.
     """
 
     name: str

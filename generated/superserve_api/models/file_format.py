@@ -9,5 +9,5 @@ FILE_FORMAT_VALUES: set[FileFormat] = {
 
 
 def check_file_format(value: str) -> FileFormat:
-    """Return the value as it is: one that isn't in FILE_FORMAT_VALUES comes from a newer server."""
+    """Return the value unchanged: one that is not in FILE_FORMAT_VALUES comes from a newer server."""
     return cast(FileFormat, value)

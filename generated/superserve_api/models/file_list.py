@@ -20,10 +20,10 @@ _FIELDS: frozenset[str] = frozenset(["entries"])
 
 @_attrs_define
 class FileList:
-    """What is in a folder.
+    """The content of a folder.
 
     Attributes:
-        entries (list[FileEntry]): One for each thing in it.
+        entries (list[FileEntry]): An entry for each file or folder.
     """
 
     entries: list[FileEntry]

@@ -20,8 +20,8 @@ class FileWriteResult:
     """A file that was written.
 
     Attributes:
-        path (str): Its path, without detours.
-        size (int): The bytes that were written.
+        path (str): Its path, normalized.
+        size (int): The number of bytes written.
     """
 
     path: str

@@ -17,7 +17,7 @@ _FIELDS: frozenset[str] = frozenset(["status", "version"])
 
 @_attrs_define
 class Health:
-    """What the service says about itself.
+    """The state of the service.
 
     Attributes:
         status (str): `ok` when all is well.

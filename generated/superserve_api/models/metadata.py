@@ -16,8 +16,9 @@ _FIELDS: frozenset[str] = frozenset([])
 
 @_attrs_define
 class Metadata:
-    """Your own notes on a sandbox, by which it can be found: 64 entries at most, keys of 1 to 256 bytes, values up to
-    2048, 16384 in all. Keys that begin with `superserve.` or `_superserve`, in any case, are refused.
+    """Your own key-value pairs of a sandbox, which listSandboxes can filter by: at most 64, with keys of 1 to 256 bytes
+    and values of at most 2048, and 16384 in all. Keys that start with `superserve.` or `_superserve`, in any case, are
+    refused.
 
     """
 

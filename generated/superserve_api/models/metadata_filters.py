@@ -16,8 +16,8 @@ _FIELDS: frozenset[str] = frozenset([])
 
 @_attrs_define
 class MetadataFilters:
-    """Only sandboxes whose metadata has all of these entries. Each is a parameter of its own, named `metadata.` and the
-    entry's key, such as `metadata.env`.
+    """Only sandboxes whose metadata has all of these entries. Each is a separate parameter, with `metadata.` and the
+    entry's key as its name, such as `metadata.env`.
 
     """
 

@@ -17,13 +17,13 @@ _FIELDS: frozenset[str] = frozenset(["allow_out", "deny_out"])
 
 @_attrs_define
 class NetworkConfig:
-    """Where a sandbox may connect to; private addresses and IPv6 it never may. Given to a sandbox it replaces both lists:
-    one that is absent is then empty. A server returns the entries in an order of its own.
+    """Where a sandbox may connect to. It can never connect to private addresses or IPv6. This replaces both lists of the
+    sandbox: a list that is missing becomes empty. A server returns the entries in its own order.
 
         Attributes:
-            allow_out (list[str] | Unset): IPv4 addresses and ranges (CIDR) and domains that may be reached; `*.example.com`
-                is every name below it. With any entry, all else is denied.
-            deny_out (list[str] | Unset): IPv4 addresses and ranges that may not be reached; `0.0.0.0/0` is all.
+            allow_out (list[str] | Unset): IPv4 addresses, ranges (CIDR) and domains to allow. `*.example.com` stands for
+                every name below it. With any entry, everything else is denied.
+            deny_out (list[str] | Unset): IPv4 addresses and ranges to deny. `0.0.0.0/0` stands for all.
     """
 
     allow_out: list[str] | Unset = UNSET

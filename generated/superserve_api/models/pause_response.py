@@ -18,11 +18,11 @@ _FIELDS: frozenset[str] = frozenset(["status"])
 
 @_attrs_define
 class PauseResponse:
-    """A sandbox that is being paused.
+    """A pausing sandbox.
 
     Attributes:
-        status (SandboxStatus): `starting`, `pausing`, `resuming` and `migrating` pass by themselves. `failed`: its
-            machine is lost for good.
+        status (SandboxStatus): `starting`, `pausing`, `resuming` and `migrating` are temporary. `failed`: the machine
+            is lost for good.
     """
 
     status: SandboxStatus

@@ -9,5 +9,5 @@ PREFER_VALUES: set[Prefer] = {
 
 
 def check_prefer(value: str) -> Prefer:
-    """Return the value as it is: one that isn't in PREFER_VALUES comes from a newer server."""
+    """Return the value unchanged: one that is not in PREFER_VALUES comes from a newer server."""
     return cast(Prefer, value)

@@ -11,5 +11,5 @@ PREVIEW_ACCESS_VALUES: set[PreviewAccess] = {
 
 
 def check_preview_access(value: str) -> PreviewAccess:
-    """Return the value as it is: one that isn't in PREVIEW_ACCESS_VALUES comes from a newer server."""
+    """Return the value unchanged: one that is not in PREVIEW_ACCESS_VALUES comes from a newer server."""
     return cast(PreviewAccess, value)

@@ -10,5 +10,5 @@ PREVIEW_ACCESS_POLICY_VALUES: set[PreviewAccessPolicy] = {
 
 
 def check_preview_access_policy(value: str) -> PreviewAccessPolicy:
-    """Return the value as it is: one that isn't in PREVIEW_ACCESS_POLICY_VALUES comes from a newer server."""
+    """Return the value unchanged: one that is not in PREVIEW_ACCESS_POLICY_VALUES comes from a newer server."""
     return cast(PreviewAccessPolicy, value)

@@ -18,15 +18,14 @@ _FIELDS: frozenset[str] = frozenset(["id", "status", "access_token", "routing_hi
 
 @_attrs_define
 class ResumeResponse:
-    """A sandbox that runs again.
+    """A sandbox that is running again.
 
     Attributes:
         id (str): The sandbox's id.
-        status (SandboxStatus): `starting`, `pausing`, `resuming` and `migrating` pass by themselves. `failed`: its
-            machine is lost for good.
-        access_token (str): What opens its data plane.
-        routing_hint (str | Unset): What to send as X-Superserve-Routing-Hint until the next answer, which may have
-            none.
+        status (SandboxStatus): `starting`, `pausing`, `resuming` and `migrating` are temporary. `failed`: the machine
+            is lost for good.
+        access_token (str): The access token of its data plane.
+        routing_hint (str | Unset): The value of X-Superserve-Routing-Hint until the next answer, which may have none.
     """
 
     id: str

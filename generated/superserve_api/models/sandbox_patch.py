@@ -22,20 +22,20 @@ T = TypeVar("T", bound="SandboxPatch")
 
 @_attrs_define
 class SandboxPatch:
-    """What to change of a sandbox; at least one field.
+    """Changes of a sandbox; at least one field.
 
     Attributes:
-        network (NetworkConfig | Unset): Where a sandbox may connect to; private addresses and IPv6 it never may. Given
-            to a sandbox it replaces both lists: one that is absent is then empty. A server returns the entries in an order
-            of its own.
-        metadata (Metadata | Unset): Your own notes on a sandbox, by which it can be found: 64 entries at most, keys of
-            1 to 256 bytes, values up to 2048, 16384 in all. Keys that begin with `superserve.` or `_superserve`, in any
-            case, are refused.
-        auto_delete_seconds (int | None | Unset): As in CreateSandboxRequest; null is never. For a paused sandbox it
-            counts from now.
-        timeout_seconds (int | None | Unset): As in CreateSandboxRequest; null is never.
-        preview_access (PreviewAccessPolicy | Unset): Who may reach the ports that a sandbox publishes. The server's
-            default is `public`.
+        network (NetworkConfig | Unset): Where a sandbox may connect to. It can never connect to private addresses or
+            IPv6. This replaces both lists of the sandbox: a list that is missing becomes empty. A server returns the
+            entries in its own order.
+        metadata (Metadata | Unset): Your own key-value pairs of a sandbox, which listSandboxes can filter by: at most
+            64, with keys of 1 to 256 bytes and values of at most 2048, and 16384 in all. Keys that start with `superserve.`
+            or `_superserve`, in any case, are refused.
+        auto_delete_seconds (int | None | Unset): As in CreateSandboxRequest; null for never. For a paused sandbox the
+            time starts now.
+        timeout_seconds (int | None | Unset): As in CreateSandboxRequest; null for never.
+        preview_access (PreviewAccessPolicy | Unset): Who may reach the ports of a sandbox. The server's default is
+            `public`.
     """
 
     network: NetworkConfig | Unset = UNSET

@@ -49,28 +49,27 @@ class SandboxResponse:
     """A sandbox.
 
     Attributes:
-        id (str): The sandbox's id, which may begin with its region.
-        name (str): The name; others may have the same.
-        status (SandboxStatus): `starting`, `pausing`, `resuming` and `migrating` pass by themselves. `failed`: its
-            machine is lost for good.
-        vcpu_count (int): Its virtual CPUs.
-        memory_mib (int): Its memory, in MiB.
-        created_at (datetime.datetime): When it was created.
+        id (str): The sandbox's id. It may start with its region.
+        name (str): The name. Other sandboxes may have the same.
+        status (SandboxStatus): `starting`, `pausing`, `resuming` and `migrating` are temporary. `failed`: the machine
+            is lost for good.
+        vcpu_count (int): Virtual CPUs.
+        memory_mib (int): Memory, in MiB.
+        created_at (datetime.datetime): When the sandbox was created.
         metadata (StringMap): Names and values.
-        preview_access (PreviewAccess | Unset): Who may reach the ports that a sandbox publishes. `legacy_public`, of
-            older sandboxes only: every port is published, to everybody.
-        timeout_seconds (int | Unset): Seconds of being active after which it is paused; absent if it never is.
-        auto_delete_seconds (int | Unset): Seconds of being paused after which it is deleted; absent if it never is.
-        auto_delete_at (datetime.datetime | Unset): When it will be deleted; only while it is paused.
-        network (NetworkConfig | Unset): Where a sandbox may connect to; private addresses and IPv6 it never may. Given
-            to a sandbox it replaces both lists: one that is absent is then empty. A server returns the entries in an order
-            of its own.
-        snapshot_id (str | Unset): The server's own checkpoint of a pause. Not for use.
-        source_snapshot_id (str | Unset): The saved snapshot that it was started from.
-        access_token (str | Unset): What opens its data plane. Absent for a key that may only read.
-        routing_hint (str | Unset): What to send as X-Superserve-Routing-Hint until the next answer, which may have
-            none.
-        secrets (list[SandboxSecretBinding] | Unset): The secrets that are bound to it. Absent if none is, from most
+        preview_access (PreviewAccess | Unset): Who may reach the ports of a sandbox. `legacy_public`, only for older
+            sandboxes: everybody may reach every port.
+        timeout_seconds (int | Unset): Seconds of being active after which the sandbox is paused; absent for never.
+        auto_delete_seconds (int | Unset): Seconds of being paused after which the sandbox is deleted; absent for never.
+        auto_delete_at (datetime.datetime | Unset): When the sandbox will be deleted; only while it is paused.
+        network (NetworkConfig | Unset): Where a sandbox may connect to. It can never connect to private addresses or
+            IPv6. This replaces both lists of the sandbox: a list that is missing becomes empty. A server returns the
+            entries in its own order.
+        snapshot_id (str | Unset): The server's own checkpoint of a pause, not for clients.
+        source_snapshot_id (str | Unset): The id of the saved snapshot that the sandbox was started from.
+        access_token (str | Unset): The access token of its data plane. Absent if the key may only read.
+        routing_hint (str | Unset): The value of X-Superserve-Routing-Hint until the next answer, which may have none.
+        secrets (list[SandboxSecretBinding] | Unset): The secrets of the sandbox. Absent if there are none, in most
             operations, and if they cannot be read.
     """
 

@@ -20,9 +20,9 @@ class SandboxSecretBinding:
     """A secret that a sandbox uses.
 
     Attributes:
-        env_key (str): The environment variable through which it is used.
+        env_key (str): The environment variable that stands for the secret.
         secret_name (str): The secret's name.
-        revoked (bool | Unset): True if the secret has been deleted.
+        revoked (bool | Unset): Whether the secret has been deleted.
     """
 
     env_key: str

@@ -11,5 +11,5 @@ SANDBOX_SORT_VALUES: set[SandboxSort] = {
 
 
 def check_sandbox_sort(value: str) -> SandboxSort:
-    """Return the value as it is: one that isn't in SANDBOX_SORT_VALUES comes from a newer server."""
+    """Return the value unchanged: one that is not in SANDBOX_SORT_VALUES comes from a newer server."""
     return cast(SandboxSort, value)

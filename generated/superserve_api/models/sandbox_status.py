@@ -18,5 +18,5 @@ SANDBOX_STATUS_VALUES: set[SandboxStatus] = {
 
 
 def check_sandbox_status(value: str) -> SandboxStatus:
-    """Return the value as it is: one that isn't in SANDBOX_STATUS_VALUES comes from a newer server."""
+    """Return the value unchanged: one that is not in SANDBOX_STATUS_VALUES comes from a newer server."""
     return cast(SandboxStatus, value)

@@ -16,7 +16,7 @@ _FIELDS: frozenset[str] = frozenset([])
 
 @_attrs_define
 class SecretBindings:
-    """The names of secrets, by the environment variable through which each is used; 32 at most."""
+    """The name of a secret for each environment variable that stands for one; at most 32."""
 
     additional_properties: dict[str, str] = _attrs_field(init=False, factory=dict)
 

@@ -12,5 +12,5 @@ SIGNAL_NAME_VALUES: set[SignalName] = {
 
 
 def check_signal_name(value: str) -> SignalName:
-    """Return the value as it is: one that isn't in SIGNAL_NAME_VALUES comes from a newer server."""
+    """Return the value unchanged: one that is not in SIGNAL_NAME_VALUES comes from a newer server."""
     return cast(SignalName, value)

@@ -10,5 +10,5 @@ SORT_ORDER_VALUES: set[SortOrder] = {
 
 
 def check_sort_order(value: str) -> SortOrder:
-    """Return the value as it is: one that isn't in SORT_ORDER_VALUES comes from a newer server."""
+    """Return the value unchanged: one that is not in SORT_ORDER_VALUES comes from a newer server."""
     return cast(SortOrder, value)

@@ -36,13 +36,13 @@ class TemplateBuildResponse:
 
     Attributes:
         id (str): The build's id.
-        template_id (str): The id of the template that is built.
+        template_id (str): The id of the build's template.
         status (TemplateBuildStatus): `ready`, `failed` and `cancelled` are final.
-        build_spec_hash (str): A fingerprint of what is built. Equal for equal specifications, otherwise opaque.
+        build_spec_hash (str): A fingerprint of the build spec. Equal for equal specs, otherwise opaque.
         created_at (datetime.datetime): When the build was queued.
         error_message (str | Unset): Why the build failed or was cancelled, usually as `<code>:` and a detail; absent
             otherwise.
-        started_at (datetime.datetime | Unset): When the build began to run; absent while it is queued.
+        started_at (datetime.datetime | Unset): When the build started to run; absent while it is queued.
         finalized_at (datetime.datetime | Unset): When the build ended; absent before.
     """
 

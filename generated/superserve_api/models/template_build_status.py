@@ -14,5 +14,5 @@ TEMPLATE_BUILD_STATUS_VALUES: set[TemplateBuildStatus] = {
 
 
 def check_template_build_status(value: str) -> TemplateBuildStatus:
-    """Return the value as it is: one that isn't in TEMPLATE_BUILD_STATUS_VALUES comes from a newer server."""
+    """Return the value unchanged: one that is not in TEMPLATE_BUILD_STATUS_VALUES comes from a newer server."""
     return cast(TemplateBuildStatus, value)

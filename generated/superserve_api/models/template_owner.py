@@ -11,5 +11,5 @@ TEMPLATE_OWNER_VALUES: set[TemplateOwner] = {
 
 
 def check_template_owner(value: str) -> TemplateOwner:
-    """Return the value as it is: one that isn't in TEMPLATE_OWNER_VALUES comes from a newer server."""
+    """Return the value unchanged: one that is not in TEMPLATE_OWNER_VALUES comes from a newer server."""
     return cast(TemplateOwner, value)

@@ -34,20 +34,20 @@ _FIELDS: frozenset[str] = frozenset(
 
 @_attrs_define
 class TemplateResponse:
-    """A template. What it is built from is never returned.
+    """A template. Its build spec is never returned.
 
     Attributes:
         id (str): The template's id.
         team_id (str): The id of the team that owns the template.
-        name (str): The name, unique in its team; that of a system template begins with `superserve/`.
+        name (str): The name, unique in its team. The name of a system template starts with `superserve/`.
         status (TemplateStatus): `pending`: the first build is queued. `building`: the first build runs. `ready`:
             sandboxes can be started. `failed`: the latest build failed.
-        vcpu (int): The virtual CPUs of sandboxes started from it.
-        memory_mib (int): Their memory, in MiB.
-        disk_mib (int): Their disk, in MiB.
+        vcpu (int): Virtual CPUs of sandboxes started from the template.
+        memory_mib (int): Memory of those sandboxes, in MiB.
+        disk_mib (int): Disk of those sandboxes, in MiB.
         created_at (datetime.datetime): When the template was created.
         size_bytes (int | Unset): The size of the image, in bytes; absent before the first successful build.
-        error_message (str | Unset): Why the latest build failed; absent if none did.
+        error_message (str | Unset): Why the latest build failed; absent if it did not.
         built_at (datetime.datetime | Unset): When the latest successful build ended; absent before the first.
         latest_build_id (str | Unset): The id of the newest build. Older servers don't send it.
     """

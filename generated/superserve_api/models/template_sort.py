@@ -13,5 +13,5 @@ TEMPLATE_SORT_VALUES: set[TemplateSort] = {
 
 
 def check_template_sort(value: str) -> TemplateSort:
-    """Return the value as it is: one that isn't in TEMPLATE_SORT_VALUES comes from a newer server."""
+    """Return the value unchanged: one that is not in TEMPLATE_SORT_VALUES comes from a newer server."""
     return cast(TemplateSort, value)

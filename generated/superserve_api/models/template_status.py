@@ -12,5 +12,5 @@ TEMPLATE_STATUS_VALUES: set[TemplateStatus] = {
 
 
 def check_template_status(value: str) -> TemplateStatus:
-    """Return the value as it is: one that isn't in TEMPLATE_STATUS_VALUES comes from a newer server."""
+    """Return the value unchanged: one that is not in TEMPLATE_STATUS_VALUES comes from a newer server."""
     return cast(TemplateStatus, value)

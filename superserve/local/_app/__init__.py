@@ -1,1 +1,1 @@
-"""The server itself: its front door, what each request meets first, and what puts it together."""
+"""The server itself: its front door, the checks before each operation, and the assembly of all parts."""

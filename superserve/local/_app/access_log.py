@@ -15,16 +15,16 @@ logger = logging.getLogger("superserve.local.requests")
 
 @attrs.frozen
 class Served:
-    """One request and how it was answered; a log record has it as `served`."""
+    """One request and its answer. A log record has it as `served`."""
 
     method: str
     path: str
-    """As it was sent, percent signs and all."""
+    """The path as it was sent, with percent signs."""
     query: str
     status: int | None
-    """None if the connection ended before there was one."""
+    """The status; None if the connection ended before there was one."""
     duration_s: float
-    """Until the end of the answer; for a log stream, how long it was open."""
+    """Seconds until the end of the answer; for a log stream, how long it was open."""
 
     def __str__(self) -> str:
         query = f"?{self.query}" if self.query else ""
@@ -32,7 +32,7 @@ class Served:
 
 
 def read_status(message: Message) -> int | None:
-    """Return the status that a message begins an answer with, None for any other message."""
+    """Return the status of a message that starts an answer; None for any other message."""
     if message["type"] in {"http.response.start", "websocket.http.response.start"}:
         status: int = message["status"]
         return status
@@ -40,7 +40,7 @@ def read_status(message: Message) -> int | None:
 
 
 class AccessLog:
-    """Logs what another application serves, if anybody listens. Keys come in headers and stay out of it."""
+    """Logs the requests to another application, if the logger is enabled. Keys are in headers, which are not logged."""
 
     def __init__(self, app: ASGIApp, keys: Iterable[str]) -> None:
         self._app = app
@@ -72,7 +72,7 @@ class AccessLog:
             logger.info("%s", served, extra={"served": served})
 
     def _hide_keys(self, text: bytes) -> str:
-        # A key has no business there, but who knows what is tried.
+        # A key does not belong in an address, but a client may put it there.
         shown = text.decode("ascii", "backslashreplace")
         for key in self._keys:
             shown = shown.replace(key, "***")

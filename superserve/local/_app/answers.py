@@ -1,4 +1,4 @@
-"""Answers, as operations return them."""
+"""The answers of operations."""
 
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from superserve.local._app.errors import ApiError
 
 
 class Answer(Protocol):
-    """What an operation returns: an ASGI response whose headers can still be added to."""
+    """The result of an operation: an ASGI response to which headers can still be added."""
 
     raw_headers: list[tuple[bytes, bytes]]
 
@@ -24,7 +24,7 @@ def json_answer(status: int, body: bytes) -> Response:
 
 
 def drop_none(**fields: object) -> dict[str, object]:
-    """Return the fields of an answer that are set: the server leaves out the others."""
+    """Return the fields of an answer that are set. The server leaves out the others."""
     return {name: value for name, value in fields.items() if value is not None}
 
 

@@ -1,4 +1,4 @@
-"""The API as an ASGI application: what every request meets before its operation."""
+"""The API as an ASGI application: the checks before each operation."""
 
 import logging
 import re
@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from superserve.local._app.answers import Answer, error_answer
 from superserve.local._app.auth import NOBODY, TeamRow, Teams
+from superserve.local._app.connection import Connection
 from superserve.local._app.errors import ApiError
 from superserve.local._app.limits import Limits, RateLimiter
 from superserve.local._app.router import ApiRequest, Router, read_path
@@ -19,7 +20,7 @@ _SECURITY_HEADERS = [
     (b"x-frame-options", b"DENY"),
     (b"strict-transport-security", b"max-age=63072000; includeSubDomains"),
 ]
-# A longer body is sent in chunks: its length isn't known yet when the headers leave.
+# A longer body is sent in chunks, because its length is not known when the headers are sent.
 _BUFFERED = 2048
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
@@ -36,7 +37,7 @@ class Api:
         self.reset()
 
     def reset(self) -> None:
-        """Forget who made how many requests."""
+        """Forget how many requests each caller made."""
         limits = self._limits
         self._by_address = RateLimiter(limits.requests_per_s, limits.burst) if limits else None
         self._by_team: dict[str, RateLimiter] = {}
@@ -63,7 +64,11 @@ class Api:
         except ApiError as error:
             answer = error_answer(error)
         except ClientDisconnect:
-            raise
+            if not Connection.of(scope).has_broken_body:
+                raise
+            answer = error_answer(
+                ApiError(400, "bad_request", "invalid request body: it cannot be read to its end")
+            )
         except Exception:
             _logger.exception("%s %s failed", scope["method"], scope["path"])
             answer = error_answer(ApiError(500, "internal_error", "internal error"))
@@ -95,7 +100,7 @@ class Api:
 
 
 def _take(limiter: RateLimiter, caller: str, headers: list[tuple[bytes, bytes]]) -> None:
-    """Take a token and set the headers that tell of it, in place of those of a limiter before."""
+    """Take a token, and set the headers about it. They replace those of an earlier limiter."""
     ticket = limiter.take(caller)
     headers[len(_SECURITY_HEADERS) :] = ticket.headers
     if not ticket.admitted:
@@ -103,7 +108,7 @@ def _take(limiter: RateLimiter, caller: str, headers: list[tuple[bytes, bytes]])
 
 
 def _address(request: Request) -> str:
-    """Return the caller's address; proxies are trusted, whoever they are."""
+    """Return the caller's address. Any proxy is trusted."""
     forwarded = [part.strip() for part in request.headers.get("x-forwarded-for", "").split(",")]
     for addresses in (forwarded, [request.headers.get("x-real-ip", "")]):
         try:

@@ -1,4 +1,4 @@
-"""Checks of what callers give: each returns the value or says what is wrong with it."""
+"""Checks of arguments: each returns the value, or raises an error that says what is wrong."""
 
 import math
 from typing import TypeVar
@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 def check_whole(name: str, value: int, lowest: int, highest: int | None = None) -> int:
-    """Return a whole number within bounds."""
+    """Return a whole number within limits."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be a whole number, not {value!r}")
     if value < lowest or (highest is not None and value > highest):
@@ -25,7 +25,7 @@ def check_seconds(name: str, value: float) -> float:
 
 
 def check_positive(name: str, value: float, highest: float = math.inf) -> float:
-    """Return a number that is more than 0 and finite, and at most the highest."""
+    """Return a finite number above 0, and not above `highest`."""
     number = _check_number(name, value)
     if not 0 < number <= highest or number == math.inf:
         bound = "" if highest == math.inf else f" and at most {highest}"
@@ -41,7 +41,7 @@ def check_flag(name: str, value: bool) -> bool:
 
 
 def check_text(name: str, value: str) -> str:
-    """Return a text that isn't empty."""
+    """Return a text that is not empty."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a text, not {value!r}")
     if not value:
@@ -50,7 +50,7 @@ def check_text(name: str, value: str) -> str:
 
 
 def check_key(name: str, value: str) -> str:
-    """Return an API key that a client can send. It is a secret, so it is never shown."""
+    """Return an API key that a client can send. The error does not show it: it is a secret."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a text")
     if not value.strip():

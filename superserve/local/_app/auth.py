@@ -33,7 +33,7 @@ class Team:
 
 @attrs.frozen
 class TeamRow(Row):
-    """A team; `limits` None means none."""
+    """A team. `limits` is None for a team without limits."""
 
     TABLE: ClassVar[str] = "teams"
 
@@ -44,28 +44,28 @@ class TeamRow(Row):
 
 @attrs.frozen
 class KeyRow(Row):
-    """A key that stands for a team."""
+    """A key of a team."""
 
     TABLE: ClassVar[str] = "keys"
 
     key: str = attrs.field(repr=False)
     team_id: str = attrs.field(metadata=column(references="teams"))
     is_own: bool = False
-    """Whether it is the one that the server itself shows to whoever starts it."""
+    """Whether it is the key that the server shows to whoever starts it."""
 
 
 NOBODY = TeamRow("", None)
-"""Stands for the team of a request that needs no key."""
+"""The team of a request that needs no key."""
 
 
 def new_key() -> str:
     """Return a random key."""
-    # No underscore after the prefix: a client would read what is before it as a region.
+    # No underscore after the prefix: a client would take the text before it for a region.
     return f"ss_local_{secrets.token_hex(16)}"
 
 
 class Teams:
-    """Who may ask, and who owns what."""
+    """The teams and keys, and whether a team may read another team's rows."""
 
     ROWS: ClassVar[tuple[type[Row], ...]] = (TeamRow, KeyRow)
 
@@ -83,7 +83,7 @@ class Teams:
         """The team that owns the curated templates."""
 
     def populate(self) -> None:
-        """Add the teams and the key that every server has, unless a state file had them."""
+        """Add the teams and the key that every server has, unless a state file contained them."""
         limits = self._settings.limits.team if self._settings.limits else None
         self.system = next((team for team in self._teams if team.is_system), None)
         if self._settings.system_templates:
@@ -99,15 +99,15 @@ class Teams:
         self._keys.save(KeyRow(self.api_key, self.own.id, is_own=True))
 
     def authenticate(self, request: Request) -> TeamRow:
-        """Return the team whose key a request has; raises ApiError."""
+        """Return the team of a request's key; raises ApiError."""
         row = self._keys.get(request.headers.get("x-api-key", ""))
         if row is None:
             raise ApiError(401, "auth_failed", "missing or invalid API key")
         return self._teams[row.team_id]
 
     def is_system(self, team_id: str) -> bool:
-        """Whether a team owns the curated templates, which all may read."""
-        # A request that was being read during a reset leaves rows of a team that is gone.
+        """Whether a team owns the curated templates, which all teams may read."""
+        # A request that arrived during a reset may leave rows of a team that is gone.
         team = self._teams.get(team_id)
         return team is not None and team.is_system
 
@@ -118,24 +118,24 @@ class Teams:
         return team
 
     def find(self, team_id: str) -> TeamRow:
-        """Return a team; KeyError if there is no such one."""
+        """Return a team; KeyError if there is no such team."""
         return self._teams[self.check(team_id)]
 
     def check(self, team_id: str) -> str:
-        """Return the id of a team; KeyError if there is no such one."""
+        """Return the id of a team; KeyError if there is no such team."""
         if team_id not in self._teams:
             raise KeyError(f"no team {team_id!r} on this server")
         return team_id
 
     def add_key(self, team_id: str | None) -> str:
-        """Add a key to a team, by default the server's own, and return it; KeyError if there is no such team."""
+        """Add a key to a team and return it. Default: the server's own team. KeyError if there is no such team."""
         key = new_key()
         self._keys.save(KeyRow(key, self.own.id if team_id is None else self.check(team_id)))
         return key
 
     def revoke_key(self, key: str) -> None:
-        """Refuse a key from now on; KeyError if there is no such one."""
+        """Refuse a key from now on; KeyError if there is no such key."""
         if key not in self._keys:
-            # It may be a key of another server, and errors are read by many.
+            # It may be a key of another server, and many people can read an error.
             raise KeyError("no such key on this server")
         self._keys.remove(key)

@@ -1,4 +1,4 @@
-"""Everything behind the socket, put together; it lives in the server's event loop."""
+"""Everything behind the socket of one server. It runs in the server's event loop."""
 
 import asyncio
 
@@ -44,18 +44,18 @@ class Backend:
         )
 
     async def run(self) -> None:
-        """Do what goes on by itself until cancelled."""
+        """Do the background work until cancelled."""
         await asyncio.gather(*(resource.run() for resource in self.services.resources()))
 
     async def reset(self) -> None:
-        """Go back to the state at the start."""
+        """Go back to the initial state."""
         self.services.faults.reset()
         self._api.reset()
         self._record.clear(None)
         self.services.reset()
 
     async def aclose(self) -> None:
-        """Stop what runs and close the state file."""
+        """Stop all work, and close the state file."""
         for resource in self.services.resources():
             await resource.aclose()
         self.services.store.close()

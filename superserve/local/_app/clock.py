@@ -6,8 +6,8 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 
-# Libraries that freeze or move time in tests (freezegun, time-machine) replace time.monotonic wherever they find it, also
-# in the thread of this server. What it is made of they leave alone.
+# Test libraries that freeze or move time (freezegun, time-machine) replace time.monotonic wherever they find it, also in
+# this server's thread. They leave the function behind it alone.
 if sys.platform == "win32":
     monotonic = functools.partial(time.monotonic)
     _Loop = asyncio.ProactorEventLoop
@@ -17,7 +17,7 @@ else:
 
 
 class UnfrozenLoop(_Loop):
-    """An event loop whose timers go on while a test keeps time still."""
+    """An event loop whose timers go on while a test freezes time."""
 
     def time(self) -> float:
         """Return the time on the loop's own clock."""
@@ -25,10 +25,10 @@ class UnfrozenLoop(_Loop):
 
 
 class Clock:
-    """Scales every wait of the server by `speed`: at 100, a wait of 2 s takes 20 ms.
+    """Divides every wait of the server by `speed`: at 100, a wait of 2 s takes 20 ms.
 
-    Times of day that are shown to clients stay real; only waits and the age of things are scaled. Where builds are
-    real work, which goes no faster, their age and their time limits are real, too.
+    Times of day in answers stay real; only waits and ages are scaled. In execute mode builds do real work, which is not
+    faster, so their ages and time limits are real, too.
     """
 
     def __init__(self, speed: float, *, real_work: bool = False) -> None:
@@ -41,23 +41,23 @@ class Clock:
         return datetime.now(UTC)
 
     def steady(self) -> datetime:
-        """Return the time of day as it was when the server started, gone on whatever a test does to time since."""
+        """Return the time of day at the server's start plus the time since then. A test cannot change it."""
         return self._started + timedelta(seconds=monotonic() - self._started_at)
 
     def age(self, since: float) -> float:
-        """Return how old a build is, in seconds, given when it began on the clock of `monotonic`."""
+        """Return the age of a build in seconds, from its start on the clock of `monotonic`."""
         return (monotonic() - since) * self.work_speed
 
     def age_of_wait(self, since: datetime) -> float:
-        """Return how long something has waited, in seconds of the server's clock, given when by `steady` it began."""
+        """Return the length of a wait in seconds of the server's clock, from its start on the clock of `steady`."""
         return (self.steady() - since).total_seconds() * self.speed
 
     def limit(self, seconds: float) -> float:
-        """Return how long a build that may take some seconds may really take."""
+        """Return the real time limit in seconds for a build with this limit."""
         return seconds / self.work_speed
 
     def real(self, seconds: float) -> float:
-        """Return how long a wait of the server's clock really takes, in seconds."""
+        """Return the real length in seconds of a wait on the server's clock."""
         return seconds / self.speed
 
     async def sleep(self, seconds: float) -> None:
@@ -66,17 +66,17 @@ class Clock:
 
 
 def format_time(moment: datetime | None) -> str | None:
-    """Write a time as rows show it: RFC 3339, whole seconds, `Z`; None stays None."""
+    """Return a time in the form of rows: RFC 3339, whole seconds, `Z`. None stays None."""
     return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def format_time_exactly(moment: datetime) -> str:
-    """Write a time as rows of sandboxes show it: RFC 3339 with as many fraction digits as it needs, at most six."""
+    """Return a time in the form of sandbox rows: RFC 3339 with as many fraction digits as it needs, at most six."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%f").rstrip("0").rstrip(".") + "Z"
 
 
 def format_nanoseconds(since_epoch_ns: int) -> str:
-    """Write a time as log events show it: RFC 3339 with as many fraction digits as it needs, at most nine."""
+    """Return a time in the form of log events: RFC 3339 with as many fraction digits as it needs, at most nine."""
     seconds, fraction = divmod(since_epoch_ns, 1_000_000_000)
     moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     return f"{moment}.{fraction:09d}".rstrip("0").rstrip(".") + "Z"

@@ -1,4 +1,4 @@
-"""The data plane: what every request to a sandbox meets before its operation, in the order of the real edge."""
+"""The data plane: the checks before each operation on a sandbox, in the order of the real edge."""
 
 import contextlib
 import re
@@ -26,33 +26,33 @@ _REFERRER = (b"referrer-policy", b"no-referrer")
 
 @attrs.frozen
 class DataRequest:
-    """A request to a sandbox that may be carried out: the machine's lock is open."""
+    """An accepted request to a sandbox."""
 
     scope: Scope
     receive: Receive
     send: Send
     sandbox_id: str
     path: str
-    """Of the query, for files; else empty."""
+    """The path in the query, for files; else empty."""
 
 
 Carry: TypeAlias = Callable[[DataRequest], Awaitable[None]]
 
 
 class Gatekeeper(Protocol):
-    """Says which sandboxes there are, who may enter, and how many at a time."""
+    """Knows the sandboxes, their tokens, and the most requests at once."""
 
     def is_token(self, sandbox_id: str, token: str) -> bool:
-        """Whether a token opens a sandbox."""
+        """Whether a token is valid for a sandbox."""
         ...
 
     def check_running(self, sandbox_id: str) -> Response | None:
-        """Return why nothing can be done in a sandbox, or None."""
+        """Return the refusal for a sandbox that does not run, or None."""
         ...
 
     @property
     def most_connections(self) -> tuple[int | None, int | None]:
-        """How many requests are served at a time: to one sandbox, and from one address."""
+        """Return the most requests at once: to one sandbox, and from one address."""
         ...
 
 
@@ -60,8 +60,8 @@ class DataPlane:
     """The ASGI application of the data plane.
 
     Args:
-        gatekeeper: Who knows the sandboxes.
-        routes: What carries out a request, by method and path; a WebSocket's method is `WEBSOCKET`.
+        gatekeeper: Knows the sandboxes.
+        routes: The functions that carry out requests, by method and path. A WebSocket's method is `WEBSOCKET`.
     """
 
     def __init__(self, gatekeeper: Gatekeeper, routes: Mapping[tuple[str, str], Carry]) -> None:
@@ -72,8 +72,8 @@ class DataPlane:
         self._from_address: Counter[str] = Counter()
 
     def takes(self, scope: Scope) -> bool:
-        """Whether a request is for this plane: by its path, or by a host name that begins with a sandbox."""
-        label = Headers(scope=scope).get("host", "").partition(".")[0]
+        """Whether a request is for this plane: by its path, or by a host name that starts with a sandbox id."""
+        label = dict(scope["headers"]).get(b"host", b"").partition(b".")[0].decode("latin-1")
         return scope["path"] in self._paths or _LABEL.fullmatch(label) is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,7 +94,7 @@ class DataPlane:
 
     @contextlib.contextmanager
     def _counting(self, sandbox_id: str, address: str) -> Iterator[Response | None]:
-        """Count a request while it is served; what is yielded refuses it."""
+        """Count a request while it is served. Yields the refusal if there are too many."""
         of_sandbox, of_address = self._gatekeeper.most_connections
         if of_sandbox is not None and self._to_sandbox[sandbox_id] >= of_sandbox:
             yield text_answer(429, "too many connections to sandbox")
@@ -136,7 +136,7 @@ class DataPlane:
         if not self._gatekeeper.is_token(sandbox_id, token):
             return text_answer(401, "invalid access token")
         if "x-api-key" in headers:
-            # The real edge does not mind; but a client that sends it gives an account's key to a sandbox's host.
+            # The real edge accepts it. But such a client sends an account's key to the host of a sandbox.
             return text_answer(
                 400, "X-API-Key was sent to the data plane: it belongs to the control plane alone"
             )
@@ -148,7 +148,7 @@ class DataPlane:
 
 
 def text_answer(status: int, text: str, **headers: str) -> Response:
-    """Return an answer as the edge and the machine give most of theirs: a line of text."""
+    """Return an answer in the usual form of the edge and the machine: a line of text."""
     return Response(f"{text}\n", status, {"content-type": "text/plain; charset=utf-8", **headers})
 
 

@@ -1,4 +1,4 @@
-"""The error that handlers raise to answer with a status and the JSON envelope, and that of state files."""
+"""The error that answers a request with a status and the JSON envelope, and the error of state files."""
 
 
 class ApiError(Exception):
@@ -12,4 +12,4 @@ class ApiError(Exception):
 
 
 class StateError(Exception):
-    """A state file can't be used: another server has it open, it is damaged, or it is something else."""
+    """A state file cannot be used: another server has it open, it is damaged, or it is something else."""

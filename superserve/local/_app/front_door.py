@@ -1,11 +1,12 @@
-"""The door of the server: records each request, lets faults strike it or the API answer it."""
+"""The entrance of the server: it records each request, and lets a fault or the API answer it."""
 
 import asyncio
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from superserve.local._app.access_log import AccessLog
 from superserve.local._app.connection import Connection
@@ -13,11 +14,13 @@ from superserve.local._app.data_plane import DataPlane
 from superserve.local._app.preview import Preview
 from superserve.local._app.recorder import Recorder
 from superserve.local._app.streams import Streams
-from superserve.local._app.targets import read_target
-from superserve.local._faults.effects import Effect, Exchange
+from superserve.local._app.targets import read_target, refuse
 from superserve.local._faults.registry import Registry, Strike
 from superserve.local._web.control import PREFIX
 from superserve.local._web.page import is_for_page
+
+if TYPE_CHECKING:
+    from superserve.local._faults.effects import Effect
 
 
 class FrontDoor:
@@ -50,15 +53,30 @@ class FrontDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        app: ASGIApp
         if scope["type"] == "http":
             found = read_target(scope)
             if isinstance(found, Response):
                 await found(scope, receive, send)
                 return
-            scope = found
+            await self._serve_http(found, receive, send)
+        else:
+            await self._serve(scope, receive, send)
+
+    async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        connection = Connection.of(scope)
+
+        async def receive_if_whole() -> Message:
+            message = await receive()
+            return {"type": "http.disconnect"} if connection.has_broken_body else message
+
+        await self._serve(scope, receive_if_whole, send)
+        if connection.has_broken_body and not connection.has_answered:
+            await refuse(400, "Bad Request")(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app: ASGIApp
         if scope["type"] == "websocket":
-            # What asks for one is a GET; the page and the API have none.
+            # The request for an upgrade is a GET. The page and the API have no WebSockets.
             scope = {**scope, "method": "GET"}
             app = self._log_and_answer
         elif self._preview.takes(scope):
@@ -72,8 +90,8 @@ class FrontDoor:
         await app(scope, receive, send)
 
     def _is_allowed(self, scope: Scope) -> bool:
-        # Without execute mode any name that leads to this machine will do, as on the real server. No browser trusts
-        # the authority of the official addresses, which are the only ones with TLS.
+        # Without execute mode, any name that leads to this machine is accepted, as on the real server. Only the official
+        # addresses use TLS, and no browser trusts their authority.
         return not self._local_hosts_only or _is_local(scope) or scope["scheme"] == "https"
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,11 +114,13 @@ class FrontDoor:
         return self._api
 
     async def _answer_wrong(
-        self, strike: Strike[Effect], app: ASGIApp, scope: Scope, receive: Receive, send: Send
+        self, strike: "Strike[Effect]", app: ASGIApp, scope: Scope, receive: Receive, send: Send
     ) -> None:
+        from superserve.local._faults.effects import Exchange  # Whatever strikes has loaded it.
+
         connection = Connection.of(scope)
         exchange = Exchange(app, scope, receive, send, connection, strike.random, strike.land)
-        # A task of its own, so that a server that stops can end it.
+        # In a task of its own, so that a stopping server can end it.
         striking = asyncio.create_task(strike.effect.strike(exchange))
         self._streams.add(striking)
         await asyncio.wait({striking})
@@ -112,7 +132,7 @@ class FrontDoor:
 
 
 def _is_local(scope: Scope) -> bool:
-    """Whether the Host header names this machine: a page elsewhere can make a browser send requests, but not this."""
+    """Whether the Host header names this machine. A foreign page can make a browser send requests, but not this header."""
     name, _, port = Headers(scope=scope).get("host", "").partition(":")
     is_here = name.lower() in {"127.0.0.1", "localhost"} or name.lower().endswith(".localhost")
     return is_here and (not port or port.isdecimal())

@@ -1,4 +1,4 @@
-"""JSON as the server reads and writes it: Go's encoding/json with unknown fields refused."""
+"""JSON as the server reads and writes it: Go's encoding/json, with unknown fields refused."""
 
 import json
 import re
@@ -6,27 +6,27 @@ from collections.abc import Iterable
 from itertools import zip_longest
 from typing import TypeAlias
 
-# Longer integers are outside every field's range, and Python refuses to convert the longest.
+# A longer integer is outside every field's range, and Python refuses to convert the longest.
 _INT_DIGITS = 20
 _SPACE = re.compile(r"[ \t\n\r]*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 Fields: TypeAlias = list[tuple[str, object]]
-"""A JSON object with its keys as they came: in order, doubles included."""
+"""A JSON object with its keys as they came: in order, including duplicates."""
 
 
 class Malformed(Exception):  # noqa: N818 - describes the body, as its message does
-    """The body isn't the JSON that the operation takes; the message says why."""
+    """The body is not valid JSON for the operation. The message says why."""
 
 
 class _Object(list[tuple[str, object]]):
-    """Tells an object from an array, which both are lists here."""
+    """Distinguishes an object from an array: both are lists here."""
 
 
 def read(body: bytes) -> object:
     """Return the first JSON value of a body.
 
-    A second value is refused, but like the server's own check this doesn't notice a stray closing bracket.
+    A second value is refused. Like the server's own check, this does not notice a stray closing bracket.
     """
     text = body.decode("utf-8", errors="replace")
     start = _skip_space(text, 0)
@@ -45,14 +45,14 @@ def read(body: bytes) -> object:
 def read_fields(value: object, where: str, *names: str, kept: Iterable[str] = ()) -> dict[str, object]:
     """Return the named fields of an object, without those that are null.
 
-    Keys match whatever their case, and any other key is refused. Null is an empty object. Of doubles the last one wins,
-    but objects and the elements of arrays are merged with what came before. Null takes back what came before, except
-    for the fields in `kept`.
+    The case of keys is ignored, and any other key is refused. Null is an empty object. Of duplicate keys the last one
+    counts, but objects and the elements of arrays are merged with the earlier value. Null removes the earlier value,
+    except for the fields in `kept`.
     """
     if value is None:
         return {}
     if not isinstance(value, _Object):
-        raise Malformed(f"cannot read {_name_kind(value)} into {where or 'the request'}: an object is due")
+        raise Malformed(f"cannot read {_name_kind(value)} into {where or 'the request'}: expected an object")
     found: dict[str, object] = {}
     for key, item in value:
         name = key if key in names else _fold(key)
@@ -64,11 +64,11 @@ def read_fields(value: object, where: str, *names: str, kept: Iterable[str] = ()
 
 
 def _merge(old: object, new: object, where: str) -> object:
-    """Return what a second value makes of the first, as Go reads it into the same place."""
+    """Return the result of a second value for the same key, as Go reads it into the same place."""
     if old is None or new is None:
         return new
     if type(old) is not type(new):
-        # One of the two has the wrong type, and that is noticed whether it counts or not.
+        # One of the two has the wrong type. Go reports that even if a later value replaces it.
         raise Malformed(
             f"cannot read {_name_kind(old)} and {_name_kind(new)} into one field of {where or 'the request'}"
         )
@@ -81,37 +81,37 @@ def _merge(old: object, new: object, where: str) -> object:
 
 
 def read_string(value: object, where: str) -> str:
-    """Return a string; half surrogate pairs become U+FFFD."""
+    """Return a string. Halves of surrogate pairs become U+FFFD."""
     if not isinstance(value, str):
-        raise Malformed(f"cannot read {_name_kind(value)} into {where}: a string is due")
+        raise Malformed(f"cannot read {_name_kind(value)} into {where}: expected a string")
     return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
 
 
 def read_int32(value: object, where: str) -> int:
-    """Return an integer; `1.0`, `1e3`, strings, booleans and what doesn't fit in 32 bits are refused."""
+    """Return an integer. `1.0`, `1e3`, strings, booleans and numbers beyond 32 bits are refused."""
     if type(value) is not int or not -(2**31) <= value < 2**31:
-        raise Malformed(f"cannot read {_name_kind(value)} into {where}: a 32-bit integer is due")
+        raise Malformed(f"cannot read {_name_kind(value)} into {where}: expected a 32-bit integer")
     return value
 
 
 def read_boolean(value: object, where: str) -> bool:
     """Return a boolean."""
     if not isinstance(value, bool):
-        raise Malformed(f"cannot read {_name_kind(value)} into {where}: a boolean is due")
+        raise Malformed(f"cannot read {_name_kind(value)} into {where}: expected a boolean")
     return value
 
 
 def read_array(value: object, where: str) -> list[object]:
     """Return the items of an array."""
     if not isinstance(value, list) or isinstance(value, _Object):
-        raise Malformed(f"cannot read {_name_kind(value)} into {where}: an array is due")
+        raise Malformed(f"cannot read {_name_kind(value)} into {where}: expected an array")
     return value
 
 
 def write(value: object, *, sort_keys: bool = False) -> bytes:
-    """Write compact JSON: HTML characters and U+2028/9 escaped, everything else beyond ASCII as it is."""
+    """Return compact JSON. HTML characters and U+2028/9 are escaped; other characters beyond ASCII are not."""
     text = (_SORTING_ENCODER if sort_keys else _ENCODER).encode(value)
-    # Go escapes these and Python doesn't.
+    # Go escapes these characters, and Python does not.
     text = (
         text.replace("&", "\\u0026")
         .replace("<", "\\u003c")
@@ -136,7 +136,7 @@ def _refuse_constant(constant: str) -> object:
 
 
 def _fold(key: str) -> str:
-    # Go folds these two letters beyond ASCII onto s and k; lower() does the second.
+    # Go maps these two letters beyond ASCII to s and k; lower() maps the second.
     return key.lower().replace("\u017f", "s")
 
 

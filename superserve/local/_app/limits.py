@@ -1,4 +1,4 @@
-"""Rate limits, quotas and caps: the server's own figures, adjustable."""
+"""Rate limits, quotas and caps, with the server's own values as defaults."""
 
 import math
 from collections.abc import Callable
@@ -11,27 +11,27 @@ from superserve.local._app.clock import monotonic
 
 @attrs.frozen
 class TeamLimits:
-    """What a team may use; the defaults are the server's. ValueError or TypeError for what is no limit."""
+    """The limits of a team. The defaults are the server's. ValueError or TypeError for an invalid value."""
 
     vcpu: int = 2
-    """Virtual CPUs of a template, 0 or more, as are all but the last two."""
+    """The most virtual CPUs of a template: 0 or more, as for all fields but the last two."""
     memory_mib: int = 2048
-    """Memory of a template."""
+    """The most memory of a template, in MiB."""
     disk_mib: int = 8192
-    """Disk of a template."""
+    """The largest disk of a template, in MiB."""
     builds: int = 5
-    """Builds in flight."""
+    """The most builds in flight."""
     templates: int = 10
-    """Templates that are neither deleted nor failed."""
+    """The most templates that are neither deleted nor failed."""
     sandboxes: int = 50
-    """Active sandboxes."""
+    """The most active sandboxes."""
     requests_per_s: float = 20
-    """How many tokens a second the bucket gets, more than 0; each request takes one."""
+    """Tokens that the bucket gets in a second, more than 0. Each request takes one."""
     burst: int = 40
-    """How many tokens the bucket holds, 1 or more."""
+    """The most tokens in the bucket, 1 or more."""
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what is no limit."""
+        """Refuse invalid values."""
         for name in ("vcpu", "memory_mib", "disk_mib", "builds", "templates", "sandboxes"):
             arguments.check_whole(name, getattr(self, name), 0)
         _check_rate(self.requests_per_s, self.burst)
@@ -39,9 +39,9 @@ class TeamLimits:
 
 @attrs.frozen
 class Limits:
-    """Limits per address, before the key is looked at, and those of the server's own teams.
+    """The limits for each address, which apply before the key is checked, and those of the server's own teams.
 
-    ValueError or TypeError for what is no limit.
+    ValueError or TypeError for an invalid value.
     """
 
     requests_per_s: float = 50
@@ -51,7 +51,7 @@ class Limits:
     team: TeamLimits = attrs.field(factory=TeamLimits)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what is no limit."""
+        """Refuse invalid values."""
         _check_rate(self.requests_per_s, self.burst)
         if not isinstance(self.team, TeamLimits):
             raise TypeError(f"team must be TeamLimits(...), not {self.team!r}")
@@ -64,14 +64,14 @@ def _check_rate(requests_per_s: float, burst: int) -> None:
 
 @attrs.frozen
 class Ticket:
-    """What the rate limiter says to one request."""
+    """The rate limiter's answer for one request."""
 
     admitted: bool
     headers: list[tuple[bytes, bytes]]
 
 
 class RateLimiter:
-    """One token bucket per caller. Counts real seconds, whatever the server's speed: so do its clients."""
+    """A token bucket for each caller. It counts real seconds, whatever the server's speed, like its clients."""
 
     def __init__(self, rate: float, burst: int, *, monotonic: Callable[[], float] = monotonic) -> None:
         self._rate = rate
@@ -80,7 +80,7 @@ class RateLimiter:
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def take(self, caller: str) -> Ticket:
-        """Take one token of the caller's bucket, if there is one."""
+        """Take one token from the caller's bucket, if there is one."""
         now = self._monotonic()
         tokens, since = self._buckets.get(caller, (float(self._burst), now))
         tokens = min(self._burst, tokens + (now - since) * self._rate)
@@ -91,7 +91,7 @@ class RateLimiter:
         if admitted:
             reset = math.ceil((self._burst - tokens) / self._rate)
         else:
-            # Of a refusal it is the time to the next request, and not to a full bucket.
+            # After a refusal this is the time to the next token, not to a full bucket.
             reset = max(1, math.ceil((1 - tokens) / self._rate))
         headers = [
             (b"ratelimit-limit", b"%d" % self._burst),

@@ -1,4 +1,4 @@
-"""Patterns of a method and a path that requests are compared with, and the operations that can stand for them."""
+"""Patterns of a method and a path for matching requests, and the operations, whose names can be patterns."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,40 +15,40 @@ class Operation:
     """An operation of the API."""
 
     name: str
-    """As in the contract, such as `getTemplate`."""
+    """The name in the contract, such as `getTemplate`."""
     method: str
     path: str
-    """Parts in braces stand for one of any text; those whose names end with `_id` must be UUIDs."""
+    """The path. A part in braces matches any text; if its name ends with `_id`, the text must be a UUID."""
     needs_key: bool = True
     streams_events: bool = False
     """Whether it answers with an event stream."""
 
     @cached_property
     def pattern(self) -> "Pattern":
-        """The requests that are for it."""
+        """The pattern that matches its requests."""
         return Pattern(self.name, self.method, _split(self.path))
 
 
 @attrs.frozen
 class Pattern:
-    """Which requests are meant."""
+    """Matches some requests."""
 
     text: str
     method: str | None
-    """None for any."""
+    """The method; None for any."""
     segments: tuple[str | None, ...] | None
-    """The parts of the path, None for one of any text; None in their place for any path."""
+    """The parts of the path, with None for a part that matches any text; None for any path."""
 
     def matches(self, method: str, path: str) -> bool:
-        """Whether a request with this method and decoded path is meant."""
+        """Whether a request with this method and decoded path matches."""
         return self.method in {None, method} and (self.segments is None or self.fits(path.split("/")[1:]))
 
     def is_within(self, other: "Pattern") -> bool:
-        """Whether all that is meant is meant by another pattern too."""
+        """Whether another pattern matches every request that this one matches."""
         return self.method in {None, other.method} and self.segments is not None and other.fits(self.segments)
 
     def fits(self, parts: Sequence[str | None]) -> bool:
-        """Whether a path with these parts is meant; None stands for one of any text."""
+        """Whether a path with these parts matches. None stands for a part with any text."""
         return (
             self.segments is not None
             and len(parts) == len(self.segments)
@@ -67,9 +67,9 @@ class Operations:
         return iter(self._operations.values())
 
     def read(self, text: str) -> Pattern:
-        """Return the pattern that a text stands for: an operation, a path, or a method and a path.
+        """Return the pattern for a text: an operation, a path, or a method and a path.
 
-        A part of the path in braces stands for one of any text, and `*` for any method or any path.
+        A part of the path in braces matches any text. `*` matches any method or any path.
         """
         if not isinstance(text, str):
             raise TypeError(f"requests are named by a text such as 'GET /templates/{{id}}', not {text!r}")
@@ -83,7 +83,7 @@ class Operations:
             )
         method, path = found["method"], found["path"]
         if "?" in path:
-            raise ValueError(f"{text!r} has a query: name the path alone")
+            raise ValueError(f"{text!r} has a query: name only the path")
         return Pattern(
             text,
             None if method in {None, "*"} else method.upper(),
@@ -91,11 +91,11 @@ class Operations:
         )
 
     def find_name(self, method: str, path: str) -> str | None:
-        """Return the operation that a request is for, or None if there is no such one."""
+        """Return the name of the operation for a request, or None."""
         return next((name for name, each in self._patterns.items() if each.matches(method, path)), None)
 
     def check_event_streams(self, pattern: Pattern) -> None:
-        """Raise ValueError if a pattern means more than one operation's event streams."""
+        """Raise ValueError if a pattern matches more than one operation's event streams."""
         names = [name for name, operation in self._operations.items() if operation.streams_events]
         if not any(pattern.is_within(self._patterns[name]) for name in names):
             raise ValueError(

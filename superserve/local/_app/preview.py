@@ -1,4 +1,4 @@
-"""Previews: requests to a server that runs in a sandbox, by the host `<port>-<id>.…` or by two headers."""
+"""Previews: requests to a server in a sandbox, by the host `<port>-<id>.…` or by two headers."""
 
 import asyncio
 import contextlib
@@ -8,35 +8,31 @@ from collections.abc import Iterable
 from typing import Protocol
 
 import h11
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
-from websockets.typing import Subprotocol
 
 from superserve.local._app.data_plane import ID_HEADER, text_answer
 from superserve.local._app.sandbox_ids import drop_region
 
-PORT_HEADER = "x-superserve-preview-port"
+PORT_HEADER = b"x-superserve-preview-port"
 FIRST_PORT, LAST_PORT, AGENT_PORT = 1024, 65_535, 49_983
 
-_LABEL = re.compile(r"(?P<port>\d{1,5})-(?P<id>[A-Za-z0-9][A-Za-z0-9-]{0,63})")
+_LABEL = re.compile(rb"(?P<port>\d{1,5})-(?P<id>[A-Za-z0-9][A-Za-z0-9-]{0,63})")
 _READ_BYTES = 64 * 1024
-# Not for the server in the sandbox: what belongs to one connection, and what tells of ways and rights.
+# Headers that the server in the sandbox does not get: those of one connection, of proxies, and secrets.
 _DROPPED = {
     *(b"connection", b"keep-alive", b"proxy-connection", b"upgrade", b"te", b"x-access-token", b"x-api-key"),
-    *(ID_HEADER.encode(), PORT_HEADER.encode()),
+    *(ID_HEADER.encode(), PORT_HEADER),
 }
 _OF_SOCKETS = b"sec-websocket-"
 
 
 class Dialler(Protocol):
-    """Who can reach into sandboxes."""
+    """Connects to ports inside sandboxes."""
 
     def check_preview(self, sandbox_id: str) -> Response | None:
-        """Return why nothing can be seen of a sandbox, or None."""
+        """Return the refusal for a sandbox without previews, or None."""
         ...
 
     async def dial(self, sandbox_id: str, port: int) -> socket.socket:
@@ -45,18 +41,18 @@ class Dialler(Protocol):
 
 
 class Preview:
-    """The ASGI application that passes requests on."""
+    """The ASGI application that passes requests on to servers in sandboxes."""
 
     def __init__(self, dialler: Dialler) -> None:
         self._dialler = dialler
 
     def takes(self, scope: Scope) -> bool:
         """Whether a request is for a server in a sandbox."""
-        return _find_target(Headers(scope=scope)) is not None
+        return _find_target(scope) is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, and its answer back."""
-        port, sandbox_id = _find_target(Headers(scope=scope)) or (0, "")
+        port, sandbox_id = _find_target(scope) or (0, "")
         if refusal := _check_port(port) or self._dialler.check_preview(sandbox_id):
             await refusal(scope, receive, send)
             return
@@ -67,17 +63,25 @@ class Preview:
             return
         with sock:
             if scope["type"] == "websocket":
-                await _pass_frames(sock, scope, receive, send)
+                from superserve.local._app.websockets import pass_frames
+
+                await pass_frames(sock, scope, receive, send)
             else:
                 await _pass_request(sock, scope, receive, send)
 
 
-def _find_target(headers: Headers) -> tuple[int, str] | None:
-    match = _LABEL.fullmatch(headers.get("host", "").partition(".")[0])
+def _find_target(scope: Scope) -> tuple[int, str] | None:
+    # Asked for every request, and faster than with Headers. The first of equal names counts.
+    headers = dict(reversed(scope["headers"]))
+    match = _LABEL.fullmatch(headers.get(b"host", b"").partition(b".")[0])
     if match is not None:
-        port, sandbox_id = match["port"], match["id"]
+        port, sandbox_id = match["port"].decode(), match["id"].decode()
+    elif PORT_HEADER in headers:
+        port, sandbox_id = (
+            headers.get(name, b"").decode("latin-1") for name in (PORT_HEADER, ID_HEADER.encode())
+        )
     else:
-        port, sandbox_id = headers.get(PORT_HEADER, ""), headers.get(ID_HEADER, "")
+        return None
     if not port.isascii() or not port.isdecimal() or not sandbox_id:
         return None
     return int(port), drop_region(sandbox_id).lower()
@@ -91,7 +95,7 @@ def _check_port(port: int) -> Response | None:
     return None
 
 
-def _kept(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def kept_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return [
         (name, value)
         for name, value in headers
@@ -106,13 +110,13 @@ async def _pass_request(sock: socket.socket, scope: Scope, receive: Receive, sen
     head = h11.Request(
         method=scope["method"],
         target=scope["raw_path"] + query,
-        headers=[*_kept(scope["headers"]), (b"connection", b"close")],
+        headers=[*kept_headers(scope["headers"]), (b"connection", b"close")],
     )
     sending = asyncio.create_task(_send_body(connection, head, writer, receive))
     try:
         await _receive_answer(connection, reader, send)
     except (OSError, h11.RemoteProtocolError):
-        # Whether it has answered in part or not at all: the connection tells it best.
+        # The server has answered in part, or not at all. Breaking the connection shows that best.
         raise ClientDisconnect from None
     finally:
         sending.cancel()
@@ -139,7 +143,7 @@ async def _send_body(
         writer.write(connection.send(h11.EndOfMessage()) or b"")
         while (await receive())["type"] != "http.disconnect":
             pass
-        # Whoever asked has left: so does this.
+        # The client has left: close this side too.
         writer.close()
 
 
@@ -159,53 +163,3 @@ async def _receive_answer(connection: h11.Connection, reader: asyncio.StreamRead
             return
         elif isinstance(event, h11.ConnectionClosed):
             raise h11.RemoteProtocolError("closed before it answered")
-
-
-async def _pass_frames(sock: socket.socket, scope: Scope, receive: Receive, send: Send) -> None:
-    await receive()
-    headers = Headers(scope=scope)
-    path = scope["raw_path"].decode("ascii") + ("?" + scope["query_string"].decode("ascii")) * bool(
-        scope["query_string"]
-    )
-    given = [
-        (name.decode("latin-1"), value.decode("latin-1"))
-        for name, value in _kept(scope["headers"])
-        if name != b"host"
-    ]
-    try:
-        inner = await connect(
-            f"ws://{headers.get('host', 'localhost')}{path}",
-            sock=sock.dup(),
-            additional_headers=given,
-            subprotocols=[Subprotocol(each) for each in scope["subprotocols"]] or None,
-            user_agent_header=None,
-            max_size=None,
-            proxy=None,
-        )
-    except (OSError, InvalidHandshake, ConnectionClosed):
-        await text_answer(502, "sandbox unreachable", **{"retry-after": "2"})(scope, receive, send)
-        return
-    await send({"type": "websocket.accept", "subprotocol": inner.subprotocol})
-    outward = asyncio.create_task(_pass_outward(inner, send))
-    inward = asyncio.create_task(_pass_inward(inner, receive))
-    try:
-        await asyncio.wait([outward, inward], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in (outward, inward):
-            task.cancel()
-        await asyncio.wait([outward, inward])
-        await inner.close()
-
-
-async def _pass_outward(inner: ClientConnection, send: Send) -> None:
-    async for frame in inner:
-        key = "text" if isinstance(frame, str) else "bytes"
-        await send({"type": "websocket.send", key: frame})
-    code = inner.close_code if inner.close_code not in {None, 1005, 1006} else 1000
-    await send({"type": "websocket.close", "code": code, "reason": inner.close_reason or ""})
-
-
-async def _pass_inward(inner: ClientConnection, receive: Receive) -> None:
-    while (message := await receive())["type"] != "websocket.disconnect":
-        frame = message.get("bytes")
-        await inner.send(message["text"] if frame is None else frame)

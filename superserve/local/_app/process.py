@@ -1,20 +1,20 @@
-"""The process that a server runs in."""
+"""The process of a server."""
 
 import os
 
 
 class Process:
-    """Tells a process that was forked from the server's: it has a copy of everything, and no thread that serves."""
+    """Distinguishes a forked process: it has a copy of the server's objects, but no thread that serves."""
 
     def __init__(self) -> None:
         self._pid: int | None = None
 
     def begin(self) -> None:
-        """Take note that the server runs, in this process."""
+        """Record that the server runs in this process."""
         self._pid = os.getpid()
 
     def end(self) -> None:
-        """Take note that the server was stopped: what is left of it can be read anywhere."""
+        """Record that the server was stopped: from now on its objects can be read in any process."""
         self._pid = None
 
     @property
@@ -23,9 +23,9 @@ class Process:
         return self._pid not in (None, os.getpid())
 
     def check(self) -> None:
-        """Raise RuntimeError in a forked process: it would wait for an answer, or change a copy, in vain."""
+        """Raise RuntimeError in a forked process. It would wait for an answer that never comes, or change a copy."""
         if self.is_forked:
             raise RuntimeError(
-                f"this server runs in process {self._pid}, which this process ({os.getpid()}) was forked from: what is "
-                "not a request to its base_url has to be done there"
+                f"this server runs in process {self._pid}, which this process ({os.getpid()}) was forked from: only requests "
+                "to its base_url work here; do anything else in that process"
             )

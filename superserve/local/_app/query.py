@@ -1,4 +1,4 @@
-"""Parameters of queries, read as the server reads them; raises ApiError for what it refuses."""
+"""Parameters of queries, read as the server reads them; raises ApiError for a parameter that it refuses."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 def read_pairs(query: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the parameters of a query; those that hold `;` or a bad escape are dropped, as Go drops them."""
+    """Return the parameters of a query. Those with a `;` or a bad escape are dropped, as in Go."""
     pairs = []
     for text in query.split(b"&"):
         if text and b";" not in text and not _BAD_ESCAPE.search(text):
@@ -20,7 +20,7 @@ def read_pairs(query: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def read_first(query: bytes, name: str) -> str | None:
-    """Return the first value of a parameter, empty if there is none; None if it is no text that a database takes."""
+    """Return the first value of a parameter, empty if there is none; None if a database cannot store it as text."""
     value = next((value for key, value in read_pairs(query) if key == name.encode()), b"")
     try:
         text = value.decode()
@@ -30,7 +30,7 @@ def read_first(query: bytes, name: str) -> str | None:
 
 
 def read_choice(query: Mapping[str, str], name: str, default: str, *others: str) -> str:
-    """Return one of some words; an empty parameter counts as absent."""
+    """Return one of some words. An empty parameter counts as missing."""
     value = query.get(name) or default
     if value not in {default, *others}:
         raise ApiError(400, "bad_request", f"{name} must be one of {', '.join((default, *others))}")
@@ -38,7 +38,7 @@ def read_choice(query: Mapping[str, str], name: str, default: str, *others: str)
 
 
 def read_number(query: Mapping[str, str], name: str, minimum: int) -> int | None:
-    """Return a whole number, None if the parameter is absent or empty."""
+    """Return a whole number, None if the parameter is missing or empty."""
     value = query.get(name)
     if not value:
         return None

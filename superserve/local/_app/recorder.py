@@ -1,4 +1,4 @@
-"""What arrived at the server: every request to its API, for tests to look at."""
+"""The record of all requests to the API, for tests."""
 
 import json
 import re
@@ -19,12 +19,12 @@ from superserve.local._app.clock import monotonic
 from superserve.local._app.patterns import Operations, Pattern
 from superserve.local._app.process import Process
 
-# The newest requests are kept, as many as fit in both.
+# The newest requests are kept, within both limits.
 KEPT_REQUESTS = 10_000
 KEPT_BODY_BYTES = 64 << 20
-# Of a body that is a file, which is not held up until all of it is there.
+# The most bytes to keep of a file's body. A file is passed on before all of it has arrived.
 FILE_BYTES = 64 << 10
-# A failed assertion shows some of what did arrive.
+# The most requests that a failed assertion shows.
 SHOWN_REQUESTS = 20
 
 _SECRETS = frozenset({b"x-api-key", b"x-access-token"})
@@ -36,21 +36,21 @@ _TOKEN = re.compile(rb"token\.[^,\s]+")
 
 @attrs.define(eq=False)
 class Request:
-    """One request that arrived, without the key that came with it."""
+    """One request, without its key."""
 
     method: str
     """In capitals, such as `POST`."""
     path: str
     """Decoded, without the query."""
     _query: bytes = attrs.field(alias="query", repr=False)
-    # Names and values, each on a line: a list of pairs would take several times the memory.
+    # Names and values, one on each line: a list of pairs would take several times the memory.
     _headers: bytes = attrs.field(alias="headers", repr=False)
     _time: float = attrs.field(alias="time", repr=False)
     _operations: Operations = attrs.field(alias="operations", repr=False)
     body: bytes = b""
-    """Of a file that is written, the first 64 KiB."""
+    """The body; of a file that is written, the first 64 KiB."""
     status: int | None = None
-    """The status that was answered; None if there was no answer, or not yet."""
+    """The status of the answer; None if there is no answer, or none yet."""
 
     @property
     def query_string(self) -> str:
@@ -59,30 +59,30 @@ class Request:
 
     @property
     def query(self) -> dict[str, list[str]]:
-        """The parameters of the query, decoded, each with all its values."""
+        """The decoded parameters of the query, each with all its values."""
         return parse_qs(self.query_string, keep_blank_values=True)
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers; upper and lower case are the same.
+        """The headers. The case of their names is ignored.
 
-        `X-API-Key` and `X-Access-Token` are left out, `Authorization`
-        is `***`.
+        `X-API-Key` and `X-Access-Token` are left out, and the value of
+        `Authorization` is `***`.
         """
         lines = self._headers.split(b"\n") if self._headers else []
         return Headers(raw=list(zip(lines[::2], lines[1::2], strict=True)))
 
     @property
     def json(self) -> Any:
-        """The body read as JSON; ValueError if it isn't any."""
+        """The body parsed as JSON; ValueError if it is not JSON."""
         try:
             return json.loads(self.body)
         except ValueError as error:
-            raise ValueError(f"the body of {self.method} {self.path} is no JSON: {error}") from None
+            raise ValueError(f"the body of {self.method} {self.path} is not JSON: {error}") from None
 
     @property
     def operation(self) -> str | None:
-        """The operation of the contract, such as `createTemplate`; None if there is none for method and path."""
+        """The operation of the contract, such as `createTemplate`; None if no operation has this method and path."""
         return self._operations.find_name(self.method, self.path)
 
     @property
@@ -91,13 +91,13 @@ class Request:
         return datetime.fromtimestamp(self._time, UTC)
 
     def __str__(self) -> str:
-        """Show it on a line, such as `POST /templates: 202`."""
+        """Show the request on one line, such as `POST /templates: 202`."""
         query = f"?{self.query_string}" if self.query_string else ""
         return f"{self.method} {self.path}{query}: {self.status or 'no answer'}"
 
 
 class Record:
-    """The requests of one server, shared by every view of them and safe to use from any thread."""
+    """The requests of one server, shared by all views. It can be used from any thread."""
 
     def __init__(self, operations: Operations, process: Process) -> None:
         self.operations = operations
@@ -107,7 +107,7 @@ class Record:
         self._changed = threading.Condition(self._lock)
         self._waiting = 0
         self._requests: deque[Request] = deque()
-        # As counted: a body that is asked for late comes when its request is here already.
+        # The sizes that were counted: a body that is requested late arrives after its request was added.
         self._sizes: deque[int] = deque()
         self._body_bytes = 0
 
@@ -131,7 +131,7 @@ class Record:
             return self._of(pattern)
 
     def wait_for(self, pattern: Pattern | None, count: int, timeout_s: float) -> list[Request]:
-        """Return the requests when there are so many, or those that there are after so long."""
+        """Return the requests once there are `count`, or those that there are after `timeout_s`."""
         self.process.check()
         until = monotonic() + timeout_s
         with self._changed:
@@ -163,10 +163,10 @@ class Record:
 
 
 class Requests:
-    """The requests that arrived, oldest first; obtained as `server.requests`, and from any thread.
+    """The requests that arrived, oldest first: `server.requests`. It can be used from any thread.
 
-    Requests to `/_local/` don't count. The newest 10,000 are kept, and of their bodies 64 MiB. They can still be read
-    after `server.stop()`; `server.reset()` and `server.start()` forget them.
+    Requests to `/_local/` are not recorded. The newest 10,000 are kept, with at most 64 MiB of bodies. They can still be
+    read after `server.stop()`; `server.reset()` and `server.start()` forget them.
 
     Example:
         >>> from superserve.local import LocalServer
@@ -184,28 +184,27 @@ class Requests:
         self._pattern = pattern
 
     def to(self, on: str, path: str | None = None, /) -> "Requests":
-        """Return a view of some of the requests; it goes on showing what arrives.
+        """Return a live view of some of the requests.
 
         Args:
-            on: The method, such as `POST`. Without a path, all that names requests to `server.faults`: an operation
-                (`createTemplate`), a path, or a method and a path.
-            path: The path, where a part in braces stands for any text: `/templates/{id}`.
-
+            on: The method, such as `POST`. Without a path: an operation (`createTemplate`), a path, or a method and a
+                path, as for `server.faults`.
+            path: The path. A part in braces matches any text: `/templates/{id}`.
         """
         pattern = self._record.operations.read(on if path is None else f"{on} {path}")
         if self._pattern is not None:
             raise ValueError(
-                f"these are the requests to {self._pattern.text!r} already: use server.requests.to()"
+                f"these are only the requests to {self._pattern.text!r}: use server.requests.to()"
             )
         return Requests(self._record, pattern)
 
     def count(self, on: str | None = None, path: str | None = None, /) -> int:
-        """Return how many there are, or how many of them `to()` shows with the same arguments."""
+        """Return the number of requests, or of those that `to()` returns for the same arguments."""
         return len(self if on is None else self.to(on, path))
 
     @property
     def last(self) -> Request:
-        """The newest; LookupError if there is none."""
+        """The newest request; LookupError if there is none."""
         found = self._all()
         if not found:
             raise LookupError(self._missing("no request"))
@@ -213,17 +212,17 @@ class Requests:
 
     @property
     def forgotten(self) -> int:
-        """How many older requests, of any kind, were dropped because there were too many."""
+        """The number of older requests, of any kind, that were dropped because there were too many."""
         return self._record.forgotten
 
     def wait_for(self, count: int = 1, *, timeout_s: float = 10.0) -> list[Request]:
-        """Wait until there are at least so many, and return all of them; don't call it in your event loop.
+        """Wait until there are at least `count` requests, and return all of them. Do not call it in your event loop.
 
-        They may not be answered yet.
+        The requests may not be answered yet.
 
         Args:
-            count: How many; one by default.
-            timeout_s: Seconds after which TimeoutError tells what arrived instead; 10 by default.
+            count: The number of requests. Default 1.
+            timeout_s: Seconds after which TimeoutError says which requests arrived instead. Default 10.
 
         """
         found = self._record.wait_for(self._pattern, count, timeout_s)
@@ -245,7 +244,7 @@ class Requests:
         return self._all()[index]
 
     def __repr__(self) -> str:
-        """Show how many there are, and the newest."""
+        """Show the number of requests, and the newest."""
         if self._record.process.is_forked:
             return "<requests to a server in another process>"
         found = self._all()
@@ -262,7 +261,7 @@ class Requests:
 
 
 class Recorder:
-    """Writes down what arrives; lives in the server's event loop."""
+    """Records requests. It runs in the server's event loop."""
 
     def __init__(self, record: Record) -> None:
         self._record = record
@@ -270,7 +269,7 @@ class Recorder:
     async def record(
         self, scope: Scope, receive: Receive, send: Send, *, is_file: bool = False
     ) -> tuple[Receive, Send]:
-        """Record a request with its body, of a file only how it begins; returns what to receive and to answer it with."""
+        """Record a request with its body (only the start of a file). Return the functions to receive and to answer it with."""
         has_body = expects = False
         lines: list[bytes] = []
         for header in scope["headers"]:
@@ -285,7 +284,7 @@ class Recorder:
                 if name == b"sec-websocket-protocol":
                     header = (name, _TOKEN.sub(b"token.***", value))  # noqa: PLW2901
                 elif name == b"authorization":
-                    # The key may be there by mistake.
+                    # A client may send its key here by mistake.
                     header = (name, b"***")  # noqa: PLW2901
             lines += header
         request = Request(
@@ -299,8 +298,8 @@ class Recorder:
         if has_body and is_file:
             receive = _receive_and_keep(request, receive, FILE_BYTES)
         elif has_body:
-            # Like the real server, read the body before answering, also if the answer doesn't depend on it. A client
-            # that waits to be asked for it is asked by whoever wants to read it.
+            # Like the real server, read the body before answering, even if the answer does not depend on it. A client that
+            # waits for `100 Continue` gets it from whoever reads the body.
             receive = _receive_and_keep(request, receive) if expects else await _receive_all(request, receive)
         self._record.add(request)
 
@@ -312,7 +311,7 @@ class Recorder:
 
 
 def _receive_and_keep(request: Request, receive: Receive, most: int = KEPT_BODY_BYTES) -> Receive:
-    """Receive as before, and add each piece of the body to the record, up to a size."""
+    """Receive as before, and add each piece of the body to the record, up to a limit."""
 
     async def next_message() -> Message:
         message = await receive()
@@ -324,7 +323,7 @@ def _receive_and_keep(request: Request, receive: Receive, most: int = KEPT_BODY_
 
 
 async def _receive_all(request: Request, receive: Receive) -> Receive:
-    """Receive the whole body, and return what hands it out once more."""
+    """Receive the whole body, and return a function that receives it again."""
     pieces: list[bytes] = []
     message: Message = {"more_body": True}
     while message.get("more_body", False):

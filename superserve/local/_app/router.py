@@ -1,6 +1,5 @@
-"""Which operation a request reaches; knows no resource by name."""
+"""Finding the operation of a request. The router knows no resource by name."""
 
-import html
 import posixpath
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
@@ -21,7 +20,7 @@ from superserve.local._app.sandbox_ids import drop_region
 
 @attrs.frozen
 class ApiRequest:
-    """A request as an operation gets it: who makes it, and the parts of its path by name, ids in canonical form."""
+    """A request to an operation: its team, and the parts of its path by name, with ids in canonical form."""
 
     http: Request
     team: TeamRow
@@ -31,6 +30,7 @@ class ApiRequest:
 Handler: TypeAlias = Callable[[ApiRequest], Awaitable[Answer]]
 M = TypeVar("M", bound=Callable[[Any, ApiRequest], Awaitable[Answer]])
 
+_CANONICAL = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _HEX = re.compile(r"[0-9A-Fa-f]{32}")
 _DASHED = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _URN = "urn:uuid:"
@@ -68,14 +68,14 @@ class Router:
         ]
 
     def find(self, method: str, path: str) -> tuple[Operation, Handler] | None:
-        """Return the operation that a request is for, if there is one, and its handler."""
+        """Return the operation of a request and its handler, or None."""
         if path.endswith("/"):
-            # In the middle of a path an id may be empty, but none ends with a slash.
+            # An id in the middle of a path may be empty, but no path ends with a slash.
             return None
         return next((route for route in self._routes if route[0].pattern.matches(method, path)), None)
 
     def redirect(self, method: str, path: str, query: bytes) -> Response | None:
-        """Redirect a path with a slash too many, if the rest is a route of the same method."""
+        """Redirect a path with a superfluous slash, if the rest is a route of the same method."""
         if not path.endswith("/") or self.find(method, path[:-1]) is None:
             return None
         # normpath keeps two slashes at the start.
@@ -83,14 +83,16 @@ class Router:
         if query:
             location += "?" + query.decode("latin-1")
         if method == "GET":
-            # It may come from another page.
+            import html  # Not needed at the server's start.
+
+            # The location may contain text from another page.
             body = f'<a href="{html.escape(location)}">Moved Permanently</a>.\n\n'
             return Response(body, 301, {"location": location, "content-type": "text/html; charset=utf-8"})
         return Response(status_code=307, headers={"location": location})
 
 
 def read_path(operation: Operation, path: str) -> dict[str, str]:
-    """Return the parts of a path by name, ids in canonical spelling; raises ApiError for an id that is not a UUID."""
+    """Return the parts of a path by name, with ids in canonical form; raises ApiError for an id that is not a UUID."""
     return {
         name[1:-1]: _read_id(name[1:-1], value) if name.endswith("_id}") else value
         for name, value in zip(operation.path.split("/"), path.split("/"), strict=True)
@@ -99,13 +101,15 @@ def read_path(operation: Operation, path: str) -> dict[str, str]:
 
 
 def _read_id(name: str, value: str) -> str:
-    """Return an id in its canonical spelling.
+    """Return an id in its canonical form.
 
-    The server takes four spellings, in any case: 36 characters, those after `urn:uuid:`, those between any two
-    characters, and 32 digits without dashes.
+    The server accepts four forms, in any case: 36 characters, the same after `urn:uuid:` or between any two characters,
+    and 32 digits without dashes.
     """
+    if _CANONICAL.fullmatch(value):
+        return value
     text = drop_region(value) if name == "sandbox_id" else value
-    # Lengths are those of the bytes.
+    # The lengths are in bytes.
     size = len(text.encode("utf-8", "replace"))
     if size == 36 + len(_URN) and text[: len(_URN)].lower() == _URN:
         text = text[len(_URN) :]

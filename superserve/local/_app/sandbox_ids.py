@@ -1,11 +1,11 @@
-"""Ids of sandboxes, of which there are two forms."""
+"""Ids of sandboxes. They have two forms."""
 
 import re
 
-# What newer ones have in front; the region is not looked at.
+# The prefix of newer ids. The region in it is ignored.
 _TAG = re.compile(r"sb-[a-z0-9]+-(?=.{36}$)")
 
 
 def drop_region(text: str) -> str:
-    """Return an id in the form that rows have; what is no id stays as it is."""
+    """Return an id in the form of rows. A text that is not an id is returned unchanged."""
     return _TAG.sub("", text)

@@ -1,4 +1,4 @@
-"""LocalServer: the stand-in on a loopback port, in a thread of its own."""
+"""LocalServer: the local server on a loopback port, in a thread of its own."""
 
 import atexit
 import os
@@ -17,6 +17,7 @@ from superserve.local._app.server_thread import BACKLOG, ServerThread
 from superserve.local._app.settings import Settings
 from superserve.local._faults.faults import Faults
 from superserve.local._faults.registry import Registry
+from superserve.local._machines.interpreter import Interpreter
 from superserve.local._machines.sandboxes.scripts import Commands
 from superserve.local._official.addresses import OfficialAddresses
 from superserve.local._resources import OPERATIONS
@@ -32,42 +33,44 @@ AnyLimits = TypeVar("AnyLimits", Limits, TeamLimits)
 
 HOST = "127.0.0.1"
 MAX_PORT = 65535
-# A build that may wait for two minutes has 12 ms then: any faster, and this machine is too slow for its time limits.
+# At this speed a build may wait for 12 ms instead of two minutes. At any higher speed most machines miss time limits.
 MAX_SPEED = 10_000
 
 
 class LocalServer:
-    """A stand-in of the Superserve server on a free loopback port.
+    """A local server in place of the Superserve service, on a free loopback port.
 
-    Use it as a context manager, or call `start()` and `stop()`. Any number of servers can run at once; each has its
-    own rows. A server that was stopped can be started again, with fresh rows and, unless `port` is given, on another
-    port.
+    Use it as a context manager, or call `start()` and `stop()`. Any number of servers can run at once, each with its own
+    rows. A stopped server can be started again, with new rows and, unless `port` is given, on another port.
 
     Args:
         port: The port to listen on; 0 takes a free one.
-        api_key: The key that clients have to send; a random one by default.
-        execute: Run build steps as processes of this machine instead of making builds up.
-        speed: How much faster than the real server its waits go: at 100, a build's queue moves every 10 ms instead
-            of every second. At most 10,000. Rate limits count real seconds whatever the speed.
+        api_key: The key that clients must send. Default: a random one.
+        execute: Whether to run build steps as processes of this machine. Default: builds are simulated.
+        speed: How many times shorter waits are than on the real server: at 100, the build queue moves every 10 ms
+            instead of every second. At most 10,000. Rate limits always count real seconds.
         limits: True for the real server's rate limits, quotas and caps, False for none, or a `Limits` of your own.
-        system_templates: Whether the curated `superserve/...` templates are there.
-        newer: Answer as later versions of the server do: more fields, statuses that nobody knows yet, paging.
-        isolation: What keeps commands of sandboxes apart from this machine: `auto` is bwrap or else `unshare`, and where
-            neither works commands are refused. `none` runs them as plain processes: absolute paths in them are this machine's.
-        seed: Makes the ids of teams, templates and builds, and what faults leave to chance, the same on every run.
-        state: A file that keeps templates, builds, teams and keys from one run to the next; made if there is none.
-            By default nothing is kept.
+        system_templates: Whether there are the curated `superserve/...` templates.
+        newer: Whether to answer like a later version of the server: more fields, unknown statuses, paging.
+        isolation: How commands of sandboxes are isolated from this machine. `auto` uses bwrap or `unshare`, and refuses
+            commands if neither works. `none` runs them as plain processes, whose absolute paths are this machine's.
+        python: The path of a Python interpreter. Build steps (`execute`) and commands of sandboxes find it as `python` and
+            `python3`, with the packages of its venv if it has one. They can read it, but not change it. Default: the
+            programs that this machine has in the usual folders.
+        seed: Makes the ids of teams, templates and builds, and random faults, the same on every run.
+        state: A file that keeps templates, builds, teams and keys between runs. It is created if it does not exist.
+            Default: nothing is kept.
 
-    Arguments that make no sense raise ValueError or TypeError. What needs a running server raises RuntimeError before
-    `start()` and after `stop()`, and in a process that was forked while it runs.
+    Invalid arguments raise ValueError or TypeError. Methods that need a running server raise RuntimeError before
+    `start()`, after `stop()`, and in a process that was forked while it runs.
 
     Attributes:
-        templates: `Templates`: adds and changes templates past the API.
-        builds: `Builds`: adds, holds, writes and decides builds past the API.
-        sandboxes: `Sandboxes`: adds and changes sandboxes past the API, and says how they behave.
-        faults: `Faults`: makes requests, log streams and builds go wrong.
-        requests: `Requests`: what arrived.
-        commands: `Commands`: commands of sandboxes that don't run, but do as told.
+        templates: `Templates`: adds and changes templates without the API.
+        builds: `Builds`: adds, holds, writes and decides builds without the API.
+        sandboxes: `Sandboxes`: adds and changes sandboxes without the API, and sets their behaviour.
+        faults: `Faults`: makes requests, log streams and builds fail.
+        requests: `Requests`: the requests that arrived.
+        commands: `Commands`: scripted results for commands of sandboxes.
 
     Example:
         >>> from superserve import Superserve, Template
@@ -90,10 +93,11 @@ class LocalServer:
         system_templates: bool = True,
         newer: bool = False,
         isolation: str = "auto",
+        python: str | os.PathLike[str] | None = None,
         seed: int | None = None,
         state: str | os.PathLike[str] | None = None,
     ) -> None:
-        # What is shown of a server must also be there for one that refuses its arguments.
+        # repr() must also work on a server that has refused its arguments.
         self._base_url: str | None = None
         self._thread: ServerThread | None = None
         self._port = arguments.check_whole("port", port, 0, MAX_PORT)
@@ -107,6 +111,7 @@ class LocalServer:
             system_templates=arguments.check_flag("system_templates", system_templates),
             newer=arguments.check_flag("newer", newer),
             isolation=arguments.check_choice("isolation", isolation, "auto", "none"),
+            python=None if python is None else Interpreter.find(python),
             seed=seed,
             state=_read_path(state),
         )
@@ -122,24 +127,24 @@ class LocalServer:
 
     @property
     def base_url(self) -> str:
-        """The server's address, such as `http://127.0.0.1:40123`; it stays known after `stop()`."""
+        """The server's address, such as `http://127.0.0.1:40123`. It stays known after `stop()`."""
         if self._base_url is None:
             raise RuntimeError("the server has no address yet: call start(), or use it in a with statement")
         return self._base_url
 
     @property
     def api_key(self) -> str:
-        """The key of the server's own team; one that a state file keeps is known after `start()`."""
+        """The key of the server's own team. With a state file it is known after `start()`."""
         if self._api_key is None:
             raise RuntimeError(
-                "the state file has the key: call start(), or use the server in a with statement"
+                "the key is in the state file: call start(), or use the server in a with statement"
             )
         return self._api_key
 
     def start(self) -> Self:
-        """Start serving; returns when requests are answered.
+        """Start serving. Returns when requests are answered.
 
-        Raises OSError if the port can't be had, and StateError if the state file can't be used.
+        Raises OSError if the port is not available, and StateError if the state file cannot be used.
         """
         if self._thread is not None:
             raise RuntimeError(f"the server already runs at {self.base_url}")
@@ -152,16 +157,31 @@ class LocalServer:
         self._process.begin()
         self._base_url = f"http://{HOST}:{thread.port}"
         self._api_key = thread.services.teams.api_key
-        # A server that nobody stops must still kill its builds' processes.
+        # If nobody stops the server, its builds' processes must still be killed.
         atexit.register(self.stop)
         return self
 
-    def stop(self) -> None:
-        """Stop serving: ends log streams, builds and connections. Does nothing if the server doesn't run."""
-        # A forked process has no part in it: it ends, as it began, with its parent's.
-        if self._thread is None or self._process.is_forked:
+    def stop(self, *, drain_s: float = 0.0) -> None:
+        """Stop serving: end log streams, builds and connections. Does nothing if the server does not run.
+
+        Args:
+            drain_s: How long open requests may go on, in seconds of the server's clock (see `speed`). New connections
+                are refused meanwhile. The real server gives them 15 s; by default they end at once. A `stop()` from
+                another thread ends the wait.
+
+        """
+        drain_s = arguments.check_seconds("drain_s", drain_s)
+        thread = self._thread
+        # A forked process does not stop it: the server belongs to the parent.
+        if thread is None or self._process.is_forked:
             return
-        thread, self._thread = self._thread, None
+        if drain_s:
+            thread.drain(drain_s)
+        if self._thread is not thread:
+            # Stopped meanwhile by somebody else.
+            thread.stop()
+            return
+        self._thread = None
         self._process.end()
         atexit.unregister(self.stop)
         thread.stop()
@@ -178,31 +198,31 @@ class LocalServer:
         self.stop()
 
     def __repr__(self) -> str:
-        """Show the address, and never the key."""
+        """Show the address, but never the key."""
         state = f"at {self._base_url}" if self._thread is not None else "not running"
         return f"<LocalServer {state}>"
 
     def reset(self) -> None:
-        """Go back to the state at the start, without waiting for anything.
+        """Go back to the initial state, without waiting.
 
-        Own team, key and system templates, no builds, no faults, no recorded requests, full rate limits. Log streams
-        and requests that a fault holds are ended.
+        The server then has its own team, key and system templates, full rate limits, and no builds, faults or recorded
+        requests. Log streams, and requests that a fault holds, are ended.
         """
         thread = self._running()
         thread.call(thread.backend.reset())
 
     def official_environment(self, *, tunnel: bool = False) -> dict[str, str]:
-        """Answer for the real service's addresses too, and return the variables that lead a program here.
+        """Also answer for the real service's addresses, and return the variables that lead a program here.
 
-        A program with an official SDK asks for `https://api.superserve.ai` and the like. With these variables in its
-        environment it takes this server for its HTTPS proxy, which answers in their place; its code stays as it is. It
-        has to start with them: SDKs read them once. The server does so until it stops, with a certificate authority
-        that is made now and trusted by nobody else.
+        A program with an official SDK calls `https://api.superserve.ai` and similar addresses. With these variables in its
+        environment it uses this server as its HTTPS proxy, which answers instead; the program's code does not change. The
+        variables must be set when it starts: SDKs read them once. The server does this until it stops, with a certificate
+        authority that is made at this call and that nobody else trusts.
 
         Needs the extra `official`; raises ImportError without it.
 
         Args:
-            tunnel: Whether a program may reach all other hosts through this server as well; by default they are refused.
+            tunnel: Whether a program may also reach all other hosts through this server. Default: they are refused.
 
         """
         self._running()
@@ -211,14 +231,14 @@ class LocalServer:
 
     @property
     def commands(self) -> Commands:
-        """Commands of sandboxes that don't run, but do as told; see `Commands`."""
+        """Scripted results for commands of sandboxes; see `Commands`."""
         return self._running().services.commands
 
     def add_team(self, *, limits: TeamLimits | bool = False) -> Team:
-        """Add a team with a key of its own; by default it has no limits.
+        """Add a team with its own key. By default it has no limits.
 
         Args:
-            limits: True for the real server's figures, False for none, or a `TeamLimits` of your own.
+            limits: True for the real server's values, False for none, or a `TeamLimits` of your own.
 
         """
         checked = _read_limits(limits, TeamLimits)
@@ -230,17 +250,17 @@ class LocalServer:
         return self._call(add)
 
     def add_key(self, team_id: str | None = None) -> str:
-        """Add a key and return it; KeyError if there is no such team.
+        """Add a key, and return it; KeyError if there is no such team.
 
         Args:
-            team_id: Whose key it is: any team's, also the system team's, which owns the `superserve/...` templates.
-                By default the server's own team.
+            team_id: The team of the key: any team, including the system team, which owns the `superserve/...` templates.
+            Default: the server's own team.
 
         """
         return self._call(lambda teams: teams.add_key(team_id))
 
     def revoke_key(self, key: str) -> None:
-        """Refuse a key from now on; KeyError if there is no such one."""
+        """Refuse a key from now on; KeyError if there is no such key."""
         self._call(lambda teams: teams.revoke_key(key))
 
     def _call(self, work: Callable[[Teams], T]) -> T:
@@ -276,7 +296,7 @@ def _read_path(state: str | os.PathLike[str] | None) -> Path | None:
 
 
 def _listen(port: int) -> socket.socket:
-    # With the protocol named, asyncio turns off Nagle's algorithm, which would hold back small answers for 40 ms.
+    # With the protocol named, asyncio turns off Nagle's algorithm, which would delay small answers by 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":

@@ -1,4 +1,4 @@
-"""The thread that serves: an event loop, a uvicorn in it, and everything that belongs to one server."""
+"""The thread of a server: an event loop with uvicorn and all objects of the server."""
 
 import asyncio
 import contextlib
@@ -8,14 +8,13 @@ import threading
 import weakref
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError, Future
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from superserve.local._app.backend import Backend
 from superserve.local._app.clock import UnfrozenLoop
-from superserve.local._app.connection import WebSocket
 from superserve.local._app.recorder import Record
 from superserve.local._app.services import Services
 from superserve.local._app.settings import Settings
@@ -30,7 +29,7 @@ _listeners: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
 
 def _close_listeners() -> None:
-    """Close what a forked process has inherited: it would keep the port of a server that was stopped."""
+    """Close the inherited sockets in a forked process: it would keep the port of a stopped server."""
     for listener in tuple(_listeners):
         listener.close()
 
@@ -40,14 +39,14 @@ if hasattr(os, "register_at_fork"):
 
 KEEP_ALIVE_S = 60
 FRAME_BYTES = 4 << 20
-# How long a stopping server lets requests finish by themselves.
+# How long a stopping server waits for requests to finish, in seconds.
 GRACE_S = 0.2
 # A call into the server's thread changes some rows, or waits for a state that its caller expects.
 CALL_LIMIT_S = 30.0
 BACKLOG = 2048
 _TOLD_SPEED = 2
 
-_STOPPED = "the server was stopped while this was waited for"
+_STOPPED = "the server was stopped during the call"
 
 
 class ServerThread:
@@ -80,34 +79,39 @@ class ServerThread:
 
     @property
     def services(self) -> Services:
-        """What the server's resources share."""
+        """The objects that the server's resources share."""
         return self.backend.services
 
     def start(self) -> None:
-        """Start the thread; returns when the server answers, or raises why it doesn't."""
+        """Start the thread. Returns when the server answers; raises the error if it cannot start."""
         self._thread.start()
         self._started.wait()
         if self._failure is not None:
             self._thread.join()
             raise self._failure
 
+    def drain(self, seconds: float) -> None:
+        """Refuse new connections. Returns when all requests are answered, after the time, or when the thread is stopped."""
+        with contextlib.suppress(RuntimeError):
+            self.call(self._server.drain(self.services.clock.real(seconds)), limit_s=None)
+
     def stop(self) -> None:
-        """End the thread; returns when nothing of the server is left."""
-        # The loop closes by itself only if serving broke down, which leaves nothing to stop.
+        """Stop the thread. Returns when nothing of the server is left."""
+        # The loop closes by itself only if serving has failed, and then there is nothing to stop.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._server.stop)
         self._thread.join()
 
-    def call(self, work: Coroutine[object, object, T]) -> T:
-        """Run a coroutine in the server's event loop and return its result; TimeoutError after 30 s.
+    def call(self, work: Coroutine[object, object, T], limit_s: float | None = CALL_LIMIT_S) -> T:
+        """Run a coroutine in the server's event loop, and return its result; TimeoutError after `limit_s` seconds.
 
-        RuntimeError if the server is stopped meanwhile.
+        RuntimeError if the server is stopped during the call.
         """
         with self._calling:
             if self._has_ended:
                 work.close()
                 raise RuntimeError(_STOPPED)
-            call = asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, CALL_LIMIT_S), self._loop)
+            call = asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, limit_s), self._loop)
             self._calls.add(call)
         try:
             return call.result()
@@ -127,7 +131,7 @@ class ServerThread:
             self._started.set()
             with self._calling:
                 self._has_ended = True
-                # What came when the loop had run its last turn.
+                # Calls that came after the last turn of the loop.
                 for call in tuple(self._calls):
                     call.cancel()
 
@@ -144,19 +148,26 @@ class ServerThread:
             await self.backend.aclose()
 
 
+def _open_websocket(**given: Any) -> asyncio.Protocol:
+    """Return what serves a connection that a client upgrades."""
+    from superserve.local._app.websockets import WebSocket
+
+    return WebSocket(**given)
+
+
 class _Config(uvicorn.Config):
     def configure_logging(self) -> None:
-        """Leave the process's logging as it is."""
+        """Leave the process's logging unchanged."""
 
 
 class _Uvicorn(uvicorn.Server):
-    """A uvicorn that tells when it is ready, and that stops at once, whatever its clients do."""
+    """A uvicorn that reports when it is ready, and stops at once, whatever its clients do."""
 
     def __init__(
         self, backend: Backend, started: threading.Event, speed: float, official: OfficialAddresses
     ) -> None:
         app: ASGIApp = backend.app
-        # The SDK polls as much faster.
+        # With this header, the SDK divides its poll interval by the speed.
         headers = [("superserve-local-speed", str(int(speed)))] if speed >= _TOLD_SPEED else []
 
         class ServersConnection(ProxyConnection):
@@ -166,7 +177,7 @@ class _Uvicorn(uvicorn.Server):
             _Config(
                 app,
                 http=ServersConnection,
-                ws=WebSocket,
+                ws=cast("type[asyncio.Protocol]", _open_websocket),
                 ws_max_size=FRAME_BYTES,
                 ws_ping_interval=30,
                 ws_ping_timeout=10,
@@ -174,7 +185,7 @@ class _Uvicorn(uvicorn.Server):
                 lifespan="off",
                 interface="asgi3",
                 proxy_headers=False,
-                # What isn't given here, uvicorn reads from the environment, where it is meant for another server.
+                # Without these arguments, uvicorn would read the environment, which is meant for another server.
                 workers=1,
                 forwarded_allow_ips="",
                 h11_max_incomplete_event_size=HEADER_BYTES,
@@ -189,15 +200,28 @@ class _Uvicorn(uvicorn.Server):
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
-        """Begin to stop; to be called in the event loop."""
+        """Start to stop. Call it in the event loop."""
         self._stopping.set()
+
+    async def drain(self, seconds: float) -> None:
+        """Let open requests go on for a while, and refuse everything else."""
+        await self._refuse_connections()
+        for connection in list(self.server_state.connections):
+            # An idle connection is closed now, a busy one after its answer. WebSockets go on.
+            if isinstance(connection, ProxyConnection):
+                connection.shutdown()
+        stopping = asyncio.create_task(self._stopping.wait())
+        answering = asyncio.gather(*self.server_state.tasks, return_exceptions=True)
+        ends: set[asyncio.Future[Any]] = {stopping, answering}
+        await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._ready.set()
 
     async def main_loop(self) -> None:
-        # Every tick sets the Date header, which is good for a second.
+        # Each tick sets the Date header, which is valid for a second.
         while not await self.on_tick(0):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1):
@@ -205,26 +229,29 @@ class _Uvicorn(uvicorn.Server):
                     return
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - as inherited
-        for server in self.servers:
-            server.close()
-        # Connections that were just accepted reach their protocol, and so our list, within three turns of the loop.
-        for _ in range(3):
-            await asyncio.sleep(0)
+        await self._refuse_connections()
         self._backend.services.streams.reset()
         await self._wait_for_requests()
         for connection in list(self.server_state.connections):
             transport = connection.transport
-            # A transport that still has to write waits for a client that doesn't read.
+            # A transport with unsent data would wait for a client that does not read.
             if transport is not None and transport.get_write_buffer_size():
                 transport.abort()
             elif transport is not None:
                 transport.close()
                 if transport.get_extra_info("ssl_object") is not None:
-                    # The end is told by now. One with TLS waits for its client to agree.
+                    # The end has been sent. With TLS, closing would wait for the client's reply.
                     transport.abort()
         await self._wait_for_requests()
         for server in self.servers:
             await server.wait_closed()
+
+    async def _refuse_connections(self) -> None:
+        for server in self.servers:
+            server.close()
+        # A newly accepted connection reaches its protocol, and our list, within three turns of the loop.
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     async def _wait_for_requests(self) -> None:
         if self.server_state.tasks:

@@ -1,4 +1,4 @@
-"""What a resource is, and what it works with."""
+"""The base class of resources, and the objects that they share."""
 
 import random
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ P = TypeVar("P", bound="Resource")
 
 
 class Services:
-    """What the resources of one server share, and each other."""
+    """The objects that the resources of one server share. Resources also find each other here."""
 
     def __init__(self, settings: Settings, kinds: Sequence[type["Resource"]], faults: Registry) -> None:
         self.settings = settings
@@ -32,32 +32,32 @@ class Services:
         self._resources: dict[type[Resource], Resource] = {}
 
     def resource(self, kind: type[P]) -> P:
-        """Return the resource of a class, made when it is first asked for."""
+        """Return the resource of a class. It is made on first use."""
         found = self._resources.get(kind)
         if not isinstance(found, kind):
             found = self._resources[kind] = kind(self)
         return found
 
     def resources(self) -> Iterable["Resource"]:
-        """Return all that were made, each after those that it asked for."""
+        """Return all resources, each after those that it uses."""
         return self._resources.values()
 
     def new_id(self) -> str:
-        """Return a fresh id; the same ones in the same order for the same seed."""
+        """Return a new id. The same seed makes the same ids in the same order."""
         while True:
             made = str(UUID(int=self._random.getrandbits(128), version=4))
-            # A state file may hold those that the same seed made in another run.
+            # A state file may contain ids that the same seed made in another run.
             if made not in self.store:
                 return made
 
     def populate(self) -> None:
-        """Add the rows that every server has, unless a state file had them."""
+        """Add the rows that every server has, unless a state file contained them."""
         self.teams.populate()
         for resource in self.resources():
             resource.populate()
 
     def reset(self) -> None:
-        """Go back to the state at the start."""
+        """Go back to the initial state."""
         self.streams.reset()
         for resource in self.resources():
             resource.reset()
@@ -76,13 +76,13 @@ class Resource:
         self.services = services
 
     def populate(self) -> None:
-        """Add the rows that every server has; called at the start and after a reset."""
+        """Add the rows that every server has. Called at the start and after a reset."""
 
     def reset(self) -> None:
-        """Forget everything but rows, which the store forgets by itself."""
+        """Forget everything except rows, which the store forgets itself."""
 
     async def run(self) -> None:
-        """Do what goes on by itself until cancelled, if anything does."""
+        """Do the background work until cancelled, if there is any."""
 
     async def aclose(self) -> None:
-        """Free what it holds; returns when nothing of it runs."""
+        """Release its resources. Returns when nothing of it runs."""

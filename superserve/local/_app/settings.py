@@ -1,18 +1,19 @@
-"""What a server is started with."""
+"""The settings of a server."""
 
 from pathlib import Path
 
 import attrs
 
 from superserve.local._app.limits import Limits
+from superserve.local._machines.interpreter import Interpreter
 
 
 @attrs.frozen
 class Settings:
-    """The arguments of `LocalServer`, checked."""
+    """The checked arguments of `LocalServer`."""
 
     api_key: str | None
-    """None takes the state file's, or a random one."""
+    """None for the state file's key, or a random one."""
     limits: Limits | None
     speed: float
     execute: bool
@@ -20,12 +21,14 @@ class Settings:
     newer: bool
     seed: int | None
     isolation: str
-    """`auto`, or `none` for commands of sandboxes that are not kept apart from this machine."""
+    """`auto`, or `none` to run commands of sandboxes without isolation from this machine."""
+    python: Interpreter | None
+    """The interpreter that commands find as `python`; None for this machine's own."""
     state: Path | None
-    """The file that keeps the rows; None keeps them in memory."""
+    """The file that keeps the rows; None to keep them in memory only."""
 
     def __str__(self) -> str:
-        """Say how the server differs from the real one."""
+        """Describe the differences between this server and the real one."""
         builds = "builds run on this machine" if self.execute else "simulated builds"
         limits = "real limits" if self.limits else "no limits"
         speed = f", {self.speed:g} times faster" if self.speed != 1 else ""

@@ -1,4 +1,4 @@
-"""What may go on without an end, so that a stopping server can end it."""
+"""Tasks that may never end by themselves, so that a stopping server can end them."""
 
 import asyncio
 
@@ -15,6 +15,6 @@ class Streams:
         task.add_done_callback(self._tasks.discard)
 
     def reset(self) -> None:
-        """End every task; a log stream breaks off for its reader, without a last chunk."""
+        """End every task. A log stream breaks off for its reader, without a last chunk."""
         for task in self._tasks:
             task.cancel()

@@ -1,4 +1,4 @@
-"""What the command prints while it serves: a line for each request, readable or as JSON, and what goes wrong."""
+"""The output of the command while it serves: a line for each request, readable or as JSON, and errors."""
 
 import json
 import logging
@@ -13,15 +13,15 @@ _RESET = "\x1b[0m"
 _DIM = "\x1b[2m"
 _RED = "\x1b[31m"
 _YELLOW = "\x1b[33m"
-# By the hundreds of the status; 0 is no answer.
+# By the first digit of the status; 0 means no answer.
 _STATUS_COLOURS = {0: "\x1b[35m", 2: "\x1b[32m", 3: "\x1b[36m", 4: _YELLOW, 5: _RED}
 
-# What would move a terminal's cursor or change its state, but for line ends and tabs.
+# Characters that would move a terminal's cursor or change its state, except line ends and tabs.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
 def show_log(stream: TextIO, *, as_json: bool) -> None:
-    """Write all that is logged in this process to a stream from now on: requests, and of the rest what is wrong."""
+    """Write this process's log to a stream from now on: all requests, and warnings and errors of the rest."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter() if as_json else LineFormatter(colours=takes_colours(stream)))
     logging.getLogger().addHandler(handler)
@@ -29,7 +29,7 @@ def show_log(stream: TextIO, *, as_json: bool) -> None:
 
 
 def takes_colours(stream: TextIO) -> bool:
-    """Whether colours can be shown and are wanted: https://no-color.org."""
+    """Whether a stream can show colours, and the user wants them: https://no-color.org."""
     return (
         stream.isatty()
         and not os.environ.get("NO_COLOR")

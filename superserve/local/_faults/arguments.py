@@ -1,4 +1,4 @@
-"""Checks of what faults are given: places in an answer, and answers in the server's place."""
+"""Checks of the arguments of faults: places in an answer, and answers in the server's place."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from superserve.local._faults.effects import Place
 
 
 class NotGiven:
-    """Stands for an argument that isn't there, where None could be one."""
+    """Stands for a missing argument where None could be a value."""
 
     def __repr__(self) -> str:
         return "not given"
@@ -36,7 +36,7 @@ _TEXT_TYPE = b"text/plain; charset=utf-8"
 def read_place(
     *, head_bytes: int | None = None, after_bytes: int | None = None, after_events: int | None = None
 ) -> Place | None:
-    """Return a place in a response; None if none is given."""
+    """Return a place in a response; None if no place is given."""
     given = {"head_bytes": head_bytes, "after_bytes": after_bytes, "after_events": after_events}
     names = [name for name, value in given.items() if value is not None]
     if len(names) > 1:
@@ -51,7 +51,7 @@ def read_place(
 
 
 def read_body(status: int, body: str | bytes | None, value: object) -> tuple[bytes, bytes | None]:
-    """Return the body of an answer and its type, from what is given: a body, or a value for JSON, or neither."""
+    """Return the body of an answer and its type, from a body, or a value for JSON, or neither."""
     if body is not None and value is not NOT_GIVEN:
         raise ValueError("body and json can't be given together")
     content, content_type = b"", None
@@ -72,14 +72,14 @@ def read_body(status: int, body: str | bytes | None, value: object) -> tuple[byt
 
 
 def read_headers(headers: Mapping[str, str], content_type: bytes | None) -> list[tuple[bytes, bytes]]:
-    """Return the headers of an answer, with the type of its body unless they have another."""
+    """Return the headers of an answer, with the type of its body unless they contain another."""
     if not isinstance(headers, Mapping):
         raise TypeError(f"headers must be names with values, not {headers!r}")
     found: list[tuple[bytes, bytes]] = []
     for name, value in headers.items():
         lower = arguments.check_text("a header's name", name).lower()
         if lower in {"content-length", "transfer-encoding"}:
-            raise ValueError(f"{name} comes with the body: to break a promise of more, use cut()")
+            raise ValueError(f"{name} comes with the body: to promise more bytes than come, use cut()")
         if not isinstance(value, str):
             raise TypeError(f"the header {name} must be a text, not {value!r}")
         try:

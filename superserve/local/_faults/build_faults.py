@@ -1,4 +1,4 @@
-"""How builds can be made to end: `server.faults.on_build(...)`."""
+"""The faults of builds: `server.faults.on_build(...)`."""
 
 from collections.abc import Callable
 from typing import get_args
@@ -9,9 +9,9 @@ from superserve.local._faults.registry import Aim, Fault
 
 
 class BuildFaults:
-    """How some builds can end; obtained as `server.faults.on_build(...)`. Each method sets a fault.
+    """The faults of some builds, from `server.faults.on_build(...)`. Each method sets a fault.
 
-    Each takes `step`: the end of which step, counted from 1, it comes at. A build that has no such step isn't struck.
+    Each takes `step`, counted from 1: the fault comes at the end of that step. It does not affect a build without that step.
     """
 
     def __init__(self, add: Callable[..., Fault], template: str | None, aim: Aim) -> None:
@@ -27,42 +27,43 @@ class BuildFaults:
         exit_code: int | None = None,
         message: str | None = None,
     ) -> Fault:
-        """Let a build fail, after what it printed until then.
+        """Make a build fail, after its output up to that point.
 
         Args:
             code: The failure's code, such as `step_failed` or `boot_failed`.
-            step: At the end of which step, counted from 1. By default `step_failed` is for the first step, and other
-                codes come where they belong: a build without a start_cmd or ready_cmd that could fail isn't struck.
-            exit_code: Of `step_failed`, -1 to 255; 1 by default.
-            message: The whole error message of the build, for another one than the code's.
+            step: The number of the step at whose end the build fails, counted from 1. By default `step_failed` is for the
+                first step, and other codes come where they belong: a build without a start_cmd or ready_cmd that could
+                fail is not affected.
+            exit_code: For `step_failed`, -1 to 255. Default 1.
+            message: The whole error message of the build, instead of the code's.
 
         """
         arguments.check_one_of("code", code, get_args(FailureCode))
         return self._add("fail", BuildFault(code, step, self._template, exit_code, message), code=code)
 
     def hang(self, *, step: int | None = None) -> Fault:
-        """Let nothing happen any more, until the builder's limit of 15 minutes of the server's clock.
+        """Make a build hang, until the builder's limit of 15 minutes of the server's clock.
 
         Args:
-            step: From the end of which step on, counted from 1; by default from the start.
+            step: The number of the step at whose end the build hangs, counted from 1. Default: the start.
 
         """
         return self._add("hang", BuildFault("hang", step, self._template))
 
     def time_out(self, *, step: int | None = None) -> Fault:
-        """Make the build too old for the queue with its next tick, which leaves its template as it was.
+        """Make the build too old for the queue at its next tick. Its template stays as it was.
 
         Args:
-            step: At the end of which step, counted from 1; by default at the start.
+            step: The number of the step at whose end this happens, counted from 1. Default: the start.
 
         """
         return self._add("time_out", BuildFault("time_out", step, self._template))
 
     def lose(self, *, step: int | None = None) -> Fault:
-        """Make the host forget the build, as when it restarts.
+        """Make the host forget the build, as after a restart.
 
         Args:
-            step: At the end of which step, counted from 1; by default at the start.
+            step: The number of the step at whose end this happens, counted from 1. Default: the start.
 
         """
         return self._add("lose", BuildFault("lose", step, self._template))

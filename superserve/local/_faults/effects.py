@@ -1,4 +1,4 @@
-"""What faults do to a request and its answer, on the socket where it has to be seen there."""
+"""The effects of faults on a request and its answer, on the socket where that is necessary."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ _TYPES = {"html": b"text/html", "text": b"text/plain"}
 _BINARY_BYTES = 64
 _STARTS = frozenset({"http.response.start", "websocket.accept"})
 _FRAMES = frozenset({"websocket.accept", "websocket.send"})
-# A WebSocket that ends as if all were well, without having said how the command ended.
+# A WebSocket that closes as if all were well, without the end of the command.
 _GOOD_CLOSE: Message = {"type": "websocket.close", "code": 1000, "reason": "bridge closed"}
 _GARBLINGS: tuple[Garbling, ...] = get_args(Garbling)
 
@@ -34,7 +34,7 @@ _There: TypeAlias = Callable[[bytes, Message], Awaitable[None]]
 
 @attrs.frozen
 class Place:
-    """Somewhere in a response: so many bytes of its head or of its body, or so many log events."""
+    """A place in a response: a number of bytes of its head or body, or a number of log events."""
 
     unit: Literal["head", "body", "events"]
     count: int
@@ -42,7 +42,7 @@ class Place:
 
 @attrs.frozen
 class Exchange:
-    """A request that a fault strikes, and all that is needed to answer it."""
+    """A request that a fault affects, with all that is needed to answer it."""
 
     app: ASGIApp
     scope: Scope
@@ -58,13 +58,13 @@ class Exchange:
         await self.app(self.scope, self.receive, send)
 
     async def lose_answer(self) -> None:
-        """Let the API do what the request asks for, and drop its answer."""
+        """Let the API carry out the request, and drop its answer."""
         answered = asyncio.Event()
 
         async def drop(_message: Message) -> None:
             answered.set()
 
-        # An answer can be a stream without an end, but it begins when everything is done.
+        # An answer may be an endless stream, but it only begins when the work is done.
         tasks = [asyncio.ensure_future(self.answer(drop)), asyncio.ensure_future(answered.wait())]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -81,16 +81,16 @@ class Exchange:
 
 
 class Effect(Protocol):
-    """What a fault does to one exchange."""
+    """The effect of a fault on one exchange."""
 
     async def strike(self, exchange: Exchange) -> None:
-        """Answer in a way that is wrong; returns when the answer or the connection has ended."""
+        """Answer in a wrong way; return when the answer or the connection has ended."""
         ...
 
 
 @attrs.frozen
 class Answer:
-    """Something else is answered, as by a gateway in front of the server."""
+    """Another answer, as from a gateway in front of the server."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -112,7 +112,7 @@ class Answer:
 
 @attrs.frozen
 class Delay:
-    """The answer comes late, or what follows a place in its body does."""
+    """A late answer, or a late rest of its body."""
 
     seconds: float
     place: Place | None
@@ -142,7 +142,7 @@ class Delay:
 
 @attrs.frozen
 class End:
-    """The answer stops at a place: the connection is closed, reset or left open, or all looks well."""
+    """An answer that stops at a place. The connection is closed, reset or left open, or all seems well."""
 
     how: Ending
     place: Place | None
@@ -216,10 +216,10 @@ class End:
 
 @attrs.frozen
 class Garble:
-    """The body isn't what its status and type promise; in a log stream, every event isn't."""
+    """An answer whose body does not fit its status and type; in a log stream, every event is spoiled."""
 
     how: Garbling | None
-    """None for any, by chance."""
+    """None for a random one."""
 
     async def strike(self, exchange: Exchange) -> None:
         """Let the API answer, and spoil the body."""
@@ -275,7 +275,7 @@ class Garble:
 
 @attrs.frozen
 class Duplicate:
-    """Events of a log stream come twice."""
+    """A log stream whose events come twice."""
 
     chance: float
 
@@ -293,7 +293,7 @@ class Duplicate:
 
 @attrs.frozen
 class Reorder:
-    """Events of a log stream come in another order, shuffled in groups."""
+    """A log stream whose events come in another order, shuffled in groups."""
 
     group: int
 
@@ -324,9 +324,9 @@ class Reorder:
 
 
 class _Passage:
-    """A `send` that passes messages on, and hands over the one in which a place of the body is.
+    """A `send` that passes messages on, until one contains a place of the body: that one it hands over.
 
-    What is before the place in that message is handed over with it; messages that follow are passed on again.
+    The part before the place is handed over with it. Later messages are passed on again.
     """
 
     def __init__(self, send: Send, place: Place, there: _There) -> None:
@@ -378,7 +378,7 @@ def _is_stream(start: Message) -> bool:
 
 
 def _is_event(message: Message) -> bool:
-    # What comes in one piece is no stream.
+    # A body that comes in one piece is not a stream.
     return bool(message.get("more_body") and message["body"])
 
 
@@ -400,7 +400,7 @@ def _garble_body(body: bytes, how: Garbling, random: Random) -> bytes:
     if how == "truncated":
         return body[: random.randrange(1, max(2, len(body)))]
     if how == "binary":
-        # No text in UTF-8 has the first byte.
+        # The first byte never occurs in UTF-8.
         return b"\xff" + random.randbytes(_BINARY_BYTES)
     if how == "mistyped":
         return b'{"items":' + body + b"}" if body.startswith(b"[") else b"[" + body + b"]"

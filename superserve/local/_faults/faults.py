@@ -1,26 +1,29 @@
 """Faults on demand: `server.faults`."""
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from superserve.local._app import arguments
 from superserve.local._app.patterns import Operations, Pattern
 from superserve.local._faults.build_faults import BuildFaults
-from superserve.local._faults.effects import Effect
 from superserve.local._faults.outcomes import BuildFault
 from superserve.local._faults.registry import Aim, Fault, Registry
-from superserve.local._faults.request_faults import RequestFaults
+
+if TYPE_CHECKING:
+    from superserve.local._faults.effects import Effect
+    from superserve.local._faults.request_faults import RequestFaults
 
 
 class Faults:
-    """Makes requests and builds go wrong; obtained as `server.faults`, and for any thread.
+    """Makes requests and builds fail: `server.faults`. It can be used from any thread.
 
-    `on()` says which requests a fault is for, `on_build()` which builds; a method of what they return says what goes
-    wrong, sets the fault and returns it. A fault strikes the next request or build that it is for, unless `times` or
-    `share` say otherwise. A request is struck by one fault: of those that are for it and have strikes left, the one
-    that was set first. Requests to `/_local/` are never struck.
+    `on()` selects requests, `on_build()` builds. A method of their result says what goes wrong, sets the fault and returns
+    it. A fault strikes the next matching request or build, unless `times` or `share` say otherwise. At most one fault
+    strikes a request: of those that match and have strikes left, the one that was set first. Requests to `/_local/` are
+    never struck.
 
-    Faults end with `fault.remove()`, `clear()`, `server.reset()` and `server.stop()`; with the first two, a request
-    that is struck already stays so until its client leaves. Wrong arguments raise ValueError or TypeError.
+    Faults end with `fault.remove()`, `clear()`, `server.reset()` and `server.stop()`. With the first two, a request that
+    is already struck stays so until its client leaves. Wrong arguments raise ValueError or TypeError.
 
     Example:
         >>> from superserve.local import LocalServer
@@ -50,19 +53,22 @@ class Faults:
         seed: int | None = None,
         optional: bool = False,
     ) -> "RequestFaults":
-        """Choose requests; a method of the result says what goes wrong with them.
+        """Select requests. A method of the result says what goes wrong with them.
 
         Args:
             on: A method and a path where a part in braces stands for any text (`GET /templates/{id}`), a path alone,
                 an operation of the contract (`getTemplate`), or `*` for all.
-            times: Strike at most so many, 1 or more. By default one, and with `share` without end.
-            share: Strike each with this chance, more than 0 and at most 1. `share=1` strikes all.
-            skip: Let so many go first; 0 by default.
-            seed: Makes what is left to chance the same on every run, 0 or more. By default it comes from
+            times: The most requests to strike, 1 or more. Default 1; with `share`, no limit.
+            share: The probability for each request, more than 0 and at most 1. `share=1` strikes all.
+            skip: The number of requests to skip first. Default 0.
+            seed: Makes the random choices the same on every run, 0 or more. Default: derived from
                 `LocalServer(seed=)`.
-            optional: Whether it may go by that it never strikes; False by default, see `missed`.
+            optional: Whether the fault may never strike; see `missed`. Default False.
 
         """
+        # Not needed at the start of the server.
+        from superserve.local._faults.request_faults import RequestFaults
+
         self._registry.process.check()
         return RequestFaults(self._add, self._operations, on, Aim.read(times, share, skip, seed, optional))
 
@@ -76,16 +82,16 @@ class Faults:
         seed: int | None = None,
         optional: bool = False,
     ) -> "BuildFaults":
-        """Choose builds that are still to start; a method of the result says how they end.
+        """Select builds that have not started yet. A method of the result says how they end.
 
         Args:
-            template: Only builds of the template with this name or id; of any by default.
-            times: Strike at most so many, 1 or more. By default one, and with `share` without end.
-            share: Strike each with this chance, more than 0 and at most 1. `share=1` strikes all.
-            skip: Let so many go first; 0 by default.
-            seed: Makes what is left to chance the same on every run, 0 or more. By default it comes from
+            template: Only builds of the template with this name or id. Default: any.
+            times: The most builds to strike, 1 or more. Default 1; with `share`, no limit.
+            share: The probability for each build, more than 0 and at most 1. `share=1` strikes all.
+            skip: The number of builds to skip first. Default 0.
+            seed: Makes the random choices the same on every run, 0 or more. Default: derived from
                 `LocalServer(seed=)`.
-            optional: Whether it may go by that it never strikes; False by default, see `missed`.
+            optional: Whether the fault may never strike; see `missed`. Default False.
 
         """
         if template is not None:
@@ -95,9 +101,9 @@ class Faults:
 
     @property
     def missed(self) -> list[Fault]:
-        """The faults that never struck and aren't optional, removed ones included, since the server's start or reset.
+        """The faults that never struck and are not optional, including removed ones, since the server's start or reset.
 
-        A test that set one did not see what it is about. The pytest plugin fails it.
+        A test with such a fault did not check what it is about. The pytest plugin makes it fail.
         """
         return self._registry.missed()
 
@@ -106,7 +112,7 @@ class Faults:
         self._registry.clear()
 
     def __iter__(self) -> Iterator[Fault]:
-        """Yield the faults that weren't removed, those that won't strike any more included."""
+        """Yield the faults that are not removed, including those without strikes left."""
         return iter(self._registry.faults())
 
     def __len__(self) -> int:
@@ -118,7 +124,11 @@ class Faults:
         return "<Faults>" + "".join(f"\n  {fault!r}" for fault in self)
 
     def _add(
-        self, kind: str, target: tuple[Pattern, Effect] | BuildFault, options: Mapping[str, object], aim: Aim
+        self,
+        kind: str,
+        target: "tuple[Pattern, Effect] | BuildFault",
+        options: Mapping[str, object],
+        aim: Aim,
     ) -> Fault:
         self._check()
         given = {**options, **aim.given}

@@ -1,4 +1,4 @@
-"""What can be made to happen to a build."""
+"""The outcomes that a fault can give a build."""
 
 from typing import Literal
 
@@ -21,7 +21,7 @@ FailureCode = Literal[
     "unsupported_platform",
 ]
 BuildOutcome = FailureCode | Literal["hang", "lose", "time_out"]
-"""A failure code, or: hang until the builder's time limit, be lost by the host, time out in the queue's eyes."""
+"""A failure code, or: hang until the builder's limit, be lost by the host, be too old for the queue."""
 
 
 @attrs.frozen
@@ -30,14 +30,14 @@ class BuildFault:
 
     outcome: BuildOutcome
     step: int | None
-    """The step at whose end, counted from 1; None for where the outcome belongs."""
+    """The step, counted from 1, at whose end it happens; None for the usual place of the outcome."""
     template: str | None
     """The name or id of the template; None for any."""
     exit_code: int | None = None
     message: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what makes no sense."""
+        """Refuse an invalid combination."""
         if self.step is not None:
             arguments.check_whole("step", self.step, 1)
         if self.exit_code is not None and (self.outcome != "step_failed" or self.message is not None):
@@ -59,11 +59,11 @@ class BuildFault:
 
     @property
     def at_step(self) -> int | None:
-        """The step, if it is at the end of one."""
+        """The step at whose end it happens, if there is one."""
         return 1 if self.step is None and self.outcome == "step_failed" else self.step
 
     def failure(self, count: int, duration: str) -> BuildFailed:
-        """Return the failure that the outcome is, for a template of so many steps."""
+        """Return the failure for this outcome, in a template with `count` steps."""
         if self.message is not None:
             return BuildFailed(self.message)
         if self.outcome == "step_failed":

@@ -1,10 +1,10 @@
-"""The faults that are set: which requests and builds they strike, and how often they did."""
+"""The faults that are set: which requests and builds they match, and how often they struck."""
 
 import threading
 from collections.abc import Mapping
 from random import Random
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import attrs
 
@@ -12,9 +12,11 @@ from superserve.local._app import arguments
 from superserve.local._app.clock import monotonic
 from superserve.local._app.patterns import Pattern
 from superserve.local._app.process import Process
-from superserve.local._faults.effects import Effect
 from superserve.local._faults.outcomes import BuildFault
 from superserve.local._machines.jobs import BuildJob
+
+if TYPE_CHECKING:
+    from superserve.local._faults.effects import Effect
 
 E = TypeVar("E")
 
@@ -23,23 +25,23 @@ _SEED_BITS = 64
 
 @attrs.frozen
 class Aim:
-    """How many of the requests or builds that a fault is for it strikes, and which."""
+    """Which of the matching requests or builds a fault strikes, and how many."""
 
     times: int | None
-    """At most so many."""
+    """The most to strike."""
     share: float | None
-    """The chance of each."""
+    """The probability for each."""
     skip: int
-    """How many are let go first."""
+    """The number to skip first."""
     seed: int | None
     optional: bool
-    """Whether it may go by that it strikes none."""
+    """Whether the fault may never strike."""
 
     @classmethod
     def read(
         cls, times: int | None, share: float | None, skip: int, seed: int | None, optional: bool
     ) -> Self:
-        """Return what callers give, checked."""
+        """Return the checked arguments of a caller."""
         return cls(
             times=None if times is None else arguments.check_whole("times", times, 1),
             share=None if share is None else arguments.check_positive("share", share, 1),
@@ -50,12 +52,12 @@ class Aim:
 
     @property
     def limit(self) -> int | None:
-        """How many at most: the next one if nothing else is said; None for no end."""
+        """The most to strike: by default one; None for no limit."""
         return 1 if self.times is None and self.share is None else self.times
 
     @property
     def given(self) -> dict[str, object]:
-        """What was said about it."""
+        """The arguments that were given."""
         return {
             "times": self.times,
             "share": self.share,
@@ -67,12 +69,12 @@ class Aim:
 
 @attrs.define(eq=False)
 class Entry:
-    """A fault as the registry has it."""
+    """A fault in the registry."""
 
     number: int
     kind: str
     options: Mapping[str, object]
-    target: tuple[Pattern, Effect] | BuildFault
+    target: "tuple[Pattern, Effect] | BuildFault"
     aim: Aim
     random: Random
     seen: int = 0
@@ -81,16 +83,16 @@ class Entry:
 
     @property
     def is_missed(self) -> bool:
-        """Whether it was to strike, and never did."""
+        """Whether it should have struck, and never did."""
         return not (self.struck or self.aim.optional)
 
     @property
     def left(self) -> int | None:
-        """How many more it may strike; None for no end."""
+        """The strikes that are left; None for no limit."""
         return None if self.aim.limit is None else self.aim.limit - self.taken
 
     def take(self) -> Random | None:
-        """Decide whether to strike what it is for; returns the chance that goes with the strike, or None."""
+        """Decide whether to strike a match. Return the random generator for the strike, or None."""
         self.seen += 1
         share = self.aim.share
         if self.seen <= self.aim.skip or (share is not None and self.random.random() >= share):
@@ -100,7 +102,7 @@ class Entry:
 
 
 class Strike(Generic[E]):
-    """A fault as it meets one request or build."""
+    """A fault that is about to affect one request or build."""
 
     def __init__(self, registry: "Registry", entry: Entry, effect: E, random: Random) -> None:
         self.effect = effect
@@ -110,7 +112,7 @@ class Strike(Generic[E]):
         self._landed = False
 
     def land(self) -> None:
-        """Say that it made a difference; this counts once."""
+        """Record that it made a difference. Only the first call counts."""
         if self._landed:
             return
         self._landed = True
@@ -120,7 +122,7 @@ class Strike(Generic[E]):
 
 
 class Registry:
-    """The faults of one server in the order in which they were set, for any thread."""
+    """The faults of one server, in the order in which they were set. It can be used from any thread."""
 
     def __init__(self, seed: int | None, process: Process) -> None:
         self.process = process
@@ -132,7 +134,11 @@ class Registry:
         self._missed: list[Entry] = []
 
     def add(
-        self, kind: str, options: Mapping[str, object], target: tuple[Pattern, Effect] | BuildFault, aim: Aim
+        self,
+        kind: str,
+        options: Mapping[str, object],
+        target: "tuple[Pattern, Effect] | BuildFault",
+        aim: Aim,
     ) -> "Fault":
         """Set a fault."""
         self.process.check()
@@ -145,13 +151,13 @@ class Registry:
             return Fault(self, entry)
 
     def faults(self) -> list["Fault"]:
-        """Return the faults that are set, those that won't strike any more included."""
+        """Return the faults that are set, including those without strikes left."""
         self.process.check()
         with self.changed:
             return [Fault(self, entry) for entry in self.entries]
 
     def missed(self) -> list["Fault"]:
-        """Return the faults that never struck though they were to, removed ones first."""
+        """Return the faults that should have struck and never did, removed ones first."""
         self.process.check()
         with self.changed:
             now = [entry for entry in self.entries if entry.is_missed]
@@ -176,15 +182,15 @@ class Registry:
             self._active.clear()
 
     def reset(self) -> None:
-        """Forget all faults; those to come get numbers and seeds as at the start."""
+        """Forget all faults, and start again with the first number and seed."""
         with self.changed:
             self.clear()
             self._missed.clear()
             self._count = 0
 
-    def strike_request(self, method: str, path: str) -> Strike[Effect] | None:
-        """Return what strikes a request: the oldest fault that is for it and has strikes left, if there is one."""
-        # Nearly always there are none, and this is asked for every request.
+    def strike_request(self, method: str, path: str) -> "Strike[Effect] | None":
+        """Return the strike of the oldest matching fault that has strikes left, or None."""
+        # There are nearly always none, and this is called for every request.
         if not self._active:
             return None
         with self.changed:
@@ -197,7 +203,7 @@ class Registry:
         return None
 
     def strike_build(self, job: BuildJob, name: str) -> Strike[BuildFault] | None:
-        """Return what strikes a build of the template with this name."""
+        """Return the strike for a build of the template with this name, or None."""
         with self.changed:
             for entry in self._active:
                 effect = entry.target
@@ -217,7 +223,7 @@ class Registry:
 
 
 class Fault:
-    """A fault that was set by `server.faults`, for any thread. As a context manager it is removed at the end."""
+    """A fault that `server.faults` has set. It can be used from any thread. As a context manager it is removed at the end."""
 
     def __init__(self, registry: Registry, entry: Entry) -> None:
         self._registry = registry
@@ -225,39 +231,39 @@ class Fault:
 
     @property
     def id(self) -> str:
-        """Names it among the faults of its server."""
+        """The id of the fault, unique on its server."""
         return str(self._entry.number)
 
     @property
     def kind(self) -> str:
-        """Which method set it, such as `cut`."""
+        """The name of the method that set it, such as `cut`."""
         return self._entry.kind
 
     @property
     def struck(self) -> int:
-        """How many requests or builds it made a difference to.
+        """The number of requests or builds that it changed.
 
-        A cut after 1,000 bytes makes none to an answer of 100, though that is one of its `times`.
+        A cut after 1,000 bytes does not change an answer of 100 bytes, although that counts as one of its `times`.
         """
         self._registry.process.check()
         return self._entry.struck
 
     @property
     def left(self) -> int | None:
-        """How many more requests or builds it may strike; None for no end."""
+        """The number of requests or builds that it may still strike; None for no limit."""
         self._registry.process.check()
         return self._entry.left
 
     def remove(self) -> None:
-        """Strike no more; what is struck stays so."""
+        """Stop striking. What is already struck stays so."""
         self._registry.remove(self._entry)
 
     def wait_for(self, struck: int = 1, *, timeout_s: float = 10.0) -> None:
-        """Wait until it has struck so often; don't call it in your event loop.
+        """Wait until it has struck `struck` times. Do not call it in your event loop.
 
         Args:
-            struck: How often; once by default.
-            timeout_s: Seconds after which TimeoutError is raised; 10 by default.
+            struck: The number of strikes. Default 1.
+            timeout_s: Seconds after which TimeoutError is raised. Default 10.
 
         """
         self._registry.process.check()
@@ -270,7 +276,7 @@ class Fault:
                 self._registry.changed.wait(left)
 
     def describe(self) -> dict[str, object]:
-        """Return it as `GET /_local/faults` shows it."""
+        """Return it in the form of `GET /_local/faults`."""
         return {
             "id": self.id,
             "fault": self.kind,
@@ -280,13 +286,13 @@ class Fault:
         }
 
     def __enter__(self) -> Self:
-        """Return the fault; it may strike since it was set."""
+        """Return the fault. It is active since it was set."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Remove it."""
+        """Remove the fault."""
         self.remove()
 
     def __repr__(self) -> str:

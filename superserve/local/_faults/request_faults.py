@@ -1,4 +1,4 @@
-"""What can go wrong with requests: `server.faults.on(...)`."""
+"""The faults of requests: `server.faults.on(...)`."""
 
 from collections.abc import Callable, Mapping
 from typing import get_args
@@ -21,7 +21,7 @@ from superserve.local._faults.registry import Aim, Fault
 
 
 class RequestFaults:
-    """What can go wrong with some requests; obtained as `server.faults.on(...)`. Each method sets a fault."""
+    """The faults of some requests, from `server.faults.on(...)`. Each method sets a fault."""
 
     def __init__(self, add: Callable[..., Fault], operations: Operations, on: str, aim: Aim) -> None:
         self._add_fault = add
@@ -39,16 +39,16 @@ class RequestFaults:
         delay_s: float = 0.0,
         handled: bool = False,
     ) -> Fault:
-        """Answer in the server's place, as a gateway does that can't reach it.
+        """Answer in the server's place, like a gateway that cannot reach the server.
 
         Args:
             status: 200 to 599.
             headers: More headers, or another Content-Type.
             body: The body as text or bytes.
-            json: The body as a value that JSON can show. With neither, errors have the API's envelope and the code
-                that goes with the status, and other answers have no body.
-            delay_s: Real seconds until the answer, whatever the server's speed; 0 by default.
-            handled: Whether the request is carried out all the same, and only its answer lost.
+            json: The body as a JSON value. With neither body nor json, an error has the API's envelope with the code for
+                its status, and another answer has no body.
+            delay_s: Real seconds until the answer, whatever the server's speed. Default 0.
+            handled: Whether the request is carried out, and only its answer lost.
 
         """
         arguments.check_whole("status", status, 200, 599)
@@ -72,12 +72,12 @@ class RequestFaults:
         return self._add("answer", effect, options)
 
     def garble(self, how: Garbling | None = None) -> Fault:
-        """Answer as the server does, but with another body; in a log stream, every event is spoiled.
+        """Replace the body of the server's answer; in a log stream, spoil every event.
 
         Args:
             how: `truncated`: JSON that stops somewhere. `html`: a gateway's page. `text`: a sentence. `empty`: no
-                body. `binary`: bytes that are no UTF-8. `mistyped`: JSON of another shape, a list for an object or an
-                object for a list. By default any of them.
+                    body. `binary`: bytes that are not UTF-8. `mistyped`: JSON of another type, a list for an object or an
+                    object for a list. Default: a random one.
 
         """
         if how is not None:
@@ -87,14 +87,14 @@ class RequestFaults:
     def delay(
         self, seconds: float, *, after_bytes: int | None = None, after_events: int | None = None
     ) -> Fault:
-        """Let the answer come late: all of it, or what follows a place in its body.
+        """Delay the answer, or the rest of its body after some place.
 
         The request is carried out at once.
 
         Args:
-            seconds: How late, 0 or more; real seconds, whatever the server's speed.
-            after_bytes: Send so many bytes of the body in time. 0 sends the headers.
-            after_events: Send so many events in time, of log streams only.
+            seconds: Real seconds, 0 or more, whatever the server's speed.
+            after_bytes: Send this many bytes of the body first. 0 sends the headers.
+            after_events: Send this many events first, only for log streams.
 
         """
         place = read_place(after_bytes=after_bytes, after_events=after_events)
@@ -111,14 +111,14 @@ class RequestFaults:
         clean: bool = False,
         handled: bool = False,
     ) -> Fault:
-        """Close the connection before the answer or inside it.
+        """Close the connection before the answer or within it.
 
         Args:
-            after_bytes: Send so many bytes of the body, up to the middle of a chunk if need be. 0 sends the headers.
-            after_events: Send so many events, of log streams only.
-            head_bytes: Send so many bytes of the status line and the headers. Without any of the three nothing is
+            after_bytes: Send this many bytes of the body first, even if that ends within a chunk. 0 sends the headers.
+            after_events: Send this many events first, only for log streams.
+            head_bytes: Send this many bytes of the status line and the headers. Without any of the three, nothing is
                 sent, and the request is not carried out.
-            clean: End the answer in good order at that place, as if there were no more of it, and keep the connection.
+            clean: End the answer properly at that place, as if it were complete, and keep the connection.
             handled: Whether the request is carried out although nothing is sent.
 
         """
@@ -141,14 +141,14 @@ class RequestFaults:
         head_bytes: int | None = None,
         handled: bool = False,
     ) -> Fault:
-        """Reset the connection (RST) before the answer or inside it.
+        """Reset the connection (RST) before the answer or within it.
 
-        What the client hasn't received by then it may never receive, as is the way of resets.
+        The client may lose what it has not received by then. That is normal for a reset.
 
         Args:
-            after_bytes: Send so many bytes of the body. 0 sends the headers.
-            after_events: Send so many events, of log streams only.
-            head_bytes: Send so many bytes of the status line and the headers. Without any of the three nothing is
+            after_bytes: Send this many bytes of the body first. 0 sends the headers.
+            after_events: Send this many events first, only for log streams.
+            head_bytes: Send this many bytes of the status line and the headers. Without any of the three, nothing is
                 sent, and the request is not carried out.
             handled: Whether the request is carried out although nothing is sent.
 
@@ -170,15 +170,15 @@ class RequestFaults:
         head_bytes: int | None = None,
         handled: bool = False,
     ) -> Fault:
-        """Fall silent before the answer or inside it, until the client leaves or the server stops.
+        """Stop sending before the answer or within it, until the client leaves or the server stops.
 
-        A log stream that stalls without a place sends no headers either, as the real server does as long as a build
-        prints nothing.
+        A log stream that stalls without a place sends no headers either, like the real server while a build prints
+        nothing.
 
         Args:
-            after_bytes: Send so many bytes of the body. 0 sends the headers.
-            after_events: Send so many events, of log streams only.
-            head_bytes: Send so many bytes of the status line and the headers. Without any of the three nothing is
+            after_bytes: Send this many bytes of the body first. 0 sends the headers.
+            after_events: Send this many events first, only for log streams.
+            head_bytes: Send this many bytes of the status line and the headers. Without any of the three, nothing is
                 sent, and the request is not carried out.
             handled: Whether the request is carried out although nothing is sent.
 
@@ -196,18 +196,18 @@ class RequestFaults:
         """Send events of a log stream twice.
 
         Args:
-            chance: The chance of each event, more than 0 and at most 1.
+            chance: The probability for each event, more than 0 and at most 1.
 
         """
         effect = Duplicate(arguments.check_positive("chance", chance, 1))
         return self._add("duplicate", effect, {"chance": chance}, needs_events=True)
 
     def reorder(self, *, group: int = 4) -> Fault:
-        """Send the events of a log stream in another order, the last one included.
+        """Send the events of a log stream in another order, including the last one.
 
         Args:
-            group: How many events in a row are mixed, 2 or more; they are held back until all of them are there, or
-                the log ends.
+            group: The number of events in a row to shuffle, 2 or more. They are held back until all have come, or the log
+                    ends.
 
         """
         return self._add(
@@ -217,7 +217,9 @@ class RequestFaults:
     def _end(self, kind: str, how: Ending, *, handled: bool, **places: int | None) -> Fault:
         place = read_place(**places)
         if arguments.check_flag("handled", handled) and place is not None:
-            raise ValueError("handled is for requests without any answer: the others are carried out anyway")
+            raise ValueError(
+                "handled is only for requests without any answer: the others are carried out anyway"
+            )
         options = {**places, "clean": how == "end", "handled": handled}
         return self._add(kind, End(how, place, handled), options)
 

@@ -1,4 +1,4 @@
-"""Builds that end as faults have it, whichever runner carries them out."""
+"""Builds that end as faults want, with any runner."""
 
 import asyncio
 import re
@@ -9,7 +9,7 @@ from superserve.local._faults.registry import Strike
 from superserve.local._machines import jobs
 from superserve.local._machines.jobs import BuildJob, Log, Runner
 
-# After which beginning of a line of the log a build can fail so; other outcomes come after the first.
+# The beginning of the log line after which a build can fail in this way. Other outcomes come after the first line.
 _LINES = {
     "boot_failed": jobs.BOOTING,
     "build_failed": jobs.SAVING,
@@ -21,7 +21,7 @@ _COMPLETED = re.compile(r"Step (?P<step>\d+)/\d+ completed \((?P<duration>.*)\)"
 
 
 class FaultyRunner:
-    """A runner whose builds go as another runner's do, but for those that a fault strikes."""
+    """A runner that passes builds to another runner, and ends those that a fault strikes."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class FaultyRunner:
         self._time_out = time_out
 
     async def run(self, job: BuildJob, log: Log) -> None:
-        """Carry out one build, up to where a fault strikes it."""
+        """Carry out one build, up to the place where a fault strikes it."""
         strike = self._strike(job)
         if strike is None:
             await self._runner.run(job, log)
@@ -60,25 +60,25 @@ class FaultyRunner:
                 self._time_out(job.build_id)
             case _:
                 raise fault.failure(len(job.steps), duration)
-        # The host cancels this: at once, at the queue's next tick, or when the builder's time is over.
+        # The host cancels this: at once, at the queue's next tick, or at the builder's time limit.
         await asyncio.Event().wait()
 
     async def aclose(self) -> None:
-        """Free what the other runner holds."""
+        """Release the resources of the other runner."""
         await self._runner.aclose()
 
 
 class _ReachedError(Exception):
-    """The build is where the fault strikes."""
+    """The build has reached the place of the fault."""
 
     def __init__(self, duration: str = "") -> None:
         super().__init__(duration)
         self.duration = duration
-        """How long the step took, in words."""
+        """The duration of the step, in words."""
 
 
 class _TappedLog:
-    """A log that stops the build where a fault strikes: it is the runner that writes what happens."""
+    """A log that stops the build where a fault strikes: the runner writes to the log at each event of the build."""
 
     def __init__(self, log: Log, fault: BuildFault) -> None:
         self._log = log
@@ -87,7 +87,7 @@ class _TappedLog:
         self._reached = False
 
     def write(self, stream: str, text: str) -> None:
-        """Write, unless the build was stopped; steps get no line of completion then."""
+        """Write, unless the build was stopped. A stopped step gets no line of completion."""
         if self._reached:
             return
         if stream != "system":

@@ -1,1 +1,1 @@
-"""What carries builds out: made up, or by processes of this machine."""
+"""The runners of builds and commands: simulated, or with processes of this machine."""

@@ -1,6 +1,6 @@
-"""The build host: runs builds through a runner, and keeps their logs and verdicts until it is restarted.
+"""The build host: it runs builds with a runner, and keeps their logs and results until it is restarted.
 
-The rows of the store follow later, when the queue polls: see `_resources.build_queue`.
+The rows in the store follow later, when the queue polls: see `_resources.build_queue`.
 """
 
 import asyncio
@@ -16,11 +16,11 @@ from superserve.local._machines.jobs import BUILD_LIMIT_S, READ_SIZE, BuildFaile
 
 BUFFERED_EVENTS = 10_000
 QUEUED_EVENTS = 256
-# The builder gets the spec as one argument of its command line, and Linux refuses longer ones.
+# The builder gets the spec as one argument of its command line. Linux refuses longer ones.
 SPEC_BYTES = 131_071
-# How a builder died is in no log: nobody was left to write it.
+# The log does not say how a builder died: nothing was left to write it.
 _EXITED = "template-builder exited: "
-# What newer servers write to: a stream that is in no description.
+# A stream of newer servers that is in no description.
 _UNKNOWN_STREAM = "metric"
 
 _logger = logging.getLogger("superserve.local")
@@ -38,7 +38,7 @@ class BuildLog:
         self._last_ns = 0
 
     def write(self, stream: str, text: str) -> None:
-        """Append what one read of the builder's output gave."""
+        """Append the result of one read of the builder's output."""
         for chunk in _cut_into_reads(text):
             self._append(stream, chunk)
 
@@ -55,7 +55,7 @@ class BuildLog:
             subscription.wake()
 
     def subscribe(self, queue: int = QUEUED_EVENTS) -> "Subscription":
-        """Return a reader that starts with a replay: as much of the buffer as its queue takes."""
+        """Return a reader that starts with a replay: as much of the buffer as its queue can hold."""
         return Subscription(self, self._frames, queue)
 
     @property
@@ -68,13 +68,13 @@ class BuildLog:
         self._subscriptions.add(subscription)
 
     def detach(self, subscription: "Subscription") -> None:
-        """Send no more events to a subscription."""
+        """Stop sending events to a subscription."""
         self._subscriptions.discard(subscription)
 
     def _append(self, stream: str, text: str, *, status: str = "", finished: bool = False) -> None:
         if self.closed or not text:
             return
-        # Readers tell events apart by their times, so no two are equal.
+        # Readers distinguish events by their times, so no two times are equal.
         self._last_ns = max(time.time_ns(), self._last_ns + 1)
         frame = format_event(
             finished=finished,
@@ -89,7 +89,7 @@ class BuildLog:
 
 
 class Subscription:
-    """One reader's queue. What doesn't fit is dropped without a word, as on the server."""
+    """The queue of one reader. Events that do not fit are dropped silently, as on the server."""
 
     def __init__(self, log: BuildLog, replay: deque[bytes], size: int) -> None:
         self._log = log
@@ -110,7 +110,7 @@ class Subscription:
 
     @property
     def room(self) -> int:
-        """How many more events the queue takes."""
+        """The number of events that still fit into the queue."""
         return self._size - len(self._queue)
 
     def offer(self, frame: bytes) -> None:
@@ -134,7 +134,7 @@ class Subscription:
 
 
 class BuildRecord:
-    """What the host knows of one build."""
+    """What the host knows about one build."""
 
     def __init__(self, job: BuildJob) -> None:
         self.job = job
@@ -145,7 +145,7 @@ class BuildRecord:
         self.task: asyncio.Task[None] | None = None
 
     def end(self, status: str, error_message: str | None = None) -> None:
-        """Decide the build, once, and close its log with the verdict."""
+        """Decide the build, once, and close its log with the result."""
         if self.status != "building":
             return
         self.status = status
@@ -156,7 +156,7 @@ class BuildRecord:
 
 
 class BuildHost:
-    """Runs builds and remembers them."""
+    """Runs builds, and remembers them."""
 
     def __init__(self, runner: Runner, clock: Clock, *, newer: bool) -> None:
         self._runner = runner
@@ -169,7 +169,7 @@ class BuildHost:
 
     @property
     def kills_on_cancel(self) -> bool:
-        """Whether a client's cancel reaches the host; the real one's doesn't."""
+        """Whether a client's cancel reaches the host. It does not on the real service."""
         return self._runner.kills_on_cancel
 
     def start(self, job: BuildJob, spec_size: int) -> None:
@@ -189,12 +189,12 @@ class BuildHost:
         record.task.add_done_callback(self._tasks.discard)
 
     def add_ended(self, job: BuildJob) -> BuildRecord:
-        """Add a build that ran before; the caller writes its log and ends it."""
+        """Add a build that ran before. The caller writes its log and ends it."""
         record = self.records[job.build_id] = BuildRecord(job)
         return record
 
     def release(self, build_id: str | None = None) -> None:
-        """Let one held build go on, or all of them and those to come."""
+        """Release one held build; without an id, all of them, and hold no further builds."""
         if build_id is not None:
             self.records[build_id].released.set()
             return
@@ -212,7 +212,7 @@ class BuildHost:
             self._stop(build_id, "cancelled", "cancelled by caller")
 
     def forget(self, build_id: str) -> None:
-        """Lose a build, as a host does that restarts."""
+        """Lose a build, as a restarted host does."""
         record = self.records.pop(build_id)
         if record.task is not None:
             record.task.cancel()
@@ -220,13 +220,13 @@ class BuildHost:
             record.log.close(broken=True)
 
     def forget_all(self) -> None:
-        """Forget every build; those that run are told to stop, and may take a moment."""
+        """Forget every build. Running builds are told to stop, which may take a moment."""
         for build_id in list(self.records):
             self.forget(build_id)
         self.holding = False
 
     async def aclose(self) -> None:
-        """Stop every build and free what the runner holds; returns when nothing of them runs."""
+        """Stop every build, and release the runner's resources. Returns when nothing of them runs."""
         self.forget_all()
         if self._tasks:
             await asyncio.wait(list(self._tasks))
@@ -250,19 +250,19 @@ class BuildHost:
         except TimeoutError:
             record.end("failed", "step_failed: context deadline exceeded")
         except Exception as error:
-            _logger.exception("build %s: the runner broke down", record.job.build_id)
+            _logger.exception("build %s: the runner failed", record.job.build_id)
             record.end("failed", f"{_EXITED}{error}")
         else:
             record.end("ready")
 
 
 def format_event(**event: object) -> bytes:
-    """Return one server-sent event: keys in order of the alphabet, on one line."""
+    """Return one server-sent event: keys in alphabetical order, on one line."""
     return b"data: " + go_json.write(event, sort_keys=True) + b"\n\n"
 
 
 def _cut_into_reads(text: str) -> list[str]:
-    """Cut text as reads of a pipe would, each without its last newlines; a cut may fall inside a character."""
+    """Cut a text into reads of a pipe, each without its last newlines. A cut may fall within a character."""
     if len(text) * 4 <= READ_SIZE:
         return [text.rstrip("\n")]
     data = text.encode("utf-8", "replace")

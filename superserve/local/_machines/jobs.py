@@ -1,6 +1,6 @@
-"""What a build host needs from whatever carries out a build: the job, the log to write to, how to fail.
+"""The interface between the build host and a runner: the job, the log to write to, and failures.
 
-`_pretend.PretendRunner` makes builds up; `_execute.ExecuteRunner` runs their steps as processes.
+`pretend.PretendRunner` simulates builds; `processes.runner.ExecuteRunner` runs their steps as processes.
 """
 
 from typing import Protocol
@@ -10,7 +10,7 @@ import attrs
 # The longest command that a log line shows, in bytes of UTF-8.
 COMMAND_SHOWN = 256
 
-# One pipe read, the most that one log event carries.
+# One read of a pipe, the most that one log event contains.
 READ_SIZE = 32 * 1024
 
 # Time limits of the builder, in seconds of the server's clock.
@@ -21,7 +21,7 @@ READY_CMD_LIMIT_S = 10 * 60.0
 READY_PROBE_LIMIT_S = 2.0
 READY_PROBE_PAUSE_S = 2.0
 
-# The failures whose text is a fixed sentence; `step_failed` has a text of its own, see `BuildFailed.at_step`.
+# The failures with a fixed text. `step_failed` has a text of its own, see `BuildFailed.at_step`.
 FIXED_FAILURES = {
     "bad_reference": "the base image reference could not be parsed",
     "boot_failed": "the build environment did not start",
@@ -50,7 +50,7 @@ class Step:
 
 @attrs.frozen
 class BuildJob:
-    """Everything a runner may know about the build it is given."""
+    """Everything a runner may know about a build."""
 
     build_id: str
     template_id: str
@@ -63,8 +63,8 @@ class BuildJob:
     disk_mib: int
 
 
-class BuildFailed(Exception):  # noqa: N818 - named as the build's status is, it is an outcome and not a fault
-    """The build ended in failure; `message` is the whole error_message, `"<code>: <text>"` or without a code."""
+class BuildFailed(Exception):  # noqa: N818 - named like the build's status: it is an outcome, not an error
+    """The build failed. `message` is the whole error_message, `"<code>: <text>"` or without a code."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -77,36 +77,36 @@ class BuildFailed(Exception):  # noqa: N818 - named as the build's status is, it
 
     @classmethod
     def at_step(cls, number: int, count: int, duration: str, detail: str) -> "BuildFailed":
-        """Return the failure of one step; `number` counts from 1, `detail` is such as `exited with code 3`."""
+        """Return the failure of one step. `number` counts from 1; `detail` is a text such as `exited with code 3`."""
         return cls(f"step_failed: step {number}/{count} failed after {duration}: {detail}")
 
 
 class Log(Protocol):
-    """The build's log. Never blocks; to be called in the server's event loop."""
+    """The log of a build. It never blocks. Use it in the server's event loop."""
 
     def write(self, stream: str, text: str) -> None:
-        """Append one event to `stdout`, `stderr` or `system`; trailing newlines are stripped, nothing is kept of empty text."""
+        """Append one event to `stdout`, `stderr` or `system`. Trailing newlines are stripped; an empty text is dropped."""
 
 
 class Runner(Protocol):
     """Carries out builds, any number at a time."""
 
     kills_on_cancel: bool
-    """Whether cancelling a build stops it (the real host doesn't hear of it, and goes on)."""
+    """Whether cancelling a build stops it. The real host is not told, and goes on."""
 
     async def run(self, job: BuildJob, log: Log) -> None:
         """Carry out one build: returning means ready, BuildFailed means failed.
 
-        The host cancels the task to stop a build (time limit, cancel, shutdown): stop then at once and leave nothing.
-        The host writes the last events itself: `ready`, or the error and `failed`, or `cancelled`.
+        The host cancels the task to stop a build (time limit, cancel, shutdown). The runner must then stop at once and leave
+        nothing behind. The host writes the last events itself: `ready`, or the error and `failed`, or `cancelled`.
         """
 
     async def aclose(self) -> None:
-        """Free what outlives a build; called once at shutdown, after every run has ended."""
+        """Release what outlives a build. Called once at shutdown, after every run has ended."""
 
 
 def format_duration(seconds: float) -> str:
-    """Write a duration as Go does, rounded to milliseconds: `0s`, `12ms`, `3s`, `1m2.345s`, `1h0m0s`."""
+    """Return a duration in Go's form, rounded to milliseconds: `0s`, `12ms`, `3s`, `1m2.345s`, `1h0m0s`."""
     milliseconds = round(seconds * 1000)
     if 0 < milliseconds < 1_000:  # noqa: PLR2004 - a second
         return f"{milliseconds}ms"
@@ -123,7 +123,7 @@ def format_command(command: str) -> str:
     return f"$ {_cut(command)}"
 
 
-# What the builder says on `system`, for whoever reads logs by these lines.
+# The builder's lines on `system`, which some programs search for.
 IMAGE_READY = "Image ready"
 BOOTING = "Starting build environment"
 START_CMD = "Running start command: "
@@ -138,9 +138,9 @@ def format_pull(image: str) -> str:
 
 
 def format_step(step: Step) -> str | None:
-    """Return the line that tells what a step did to those after it; None for a run step, which has none.
+    """Return the line with a step's result for the following steps; None for a run step, which has none.
 
-    The value of a variable isn't in it: it may be a secret.
+    The value of a variable is not in it: it may be a secret.
     """
     if step.env is not None:
         return f"Set {step.env[0]}"

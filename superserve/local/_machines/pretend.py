@@ -1,6 +1,6 @@
-r"""Makes builds up: no image is pulled and no command is run, and yet the outcome is the one to expect.
+r"""Simulates builds: it pulls no image and runs no command, but ends as the real build probably would.
 
-Every phase takes 10 ms of the server's clock, so equal specs give equal logs. What is read out of a spec:
+Every phase takes 10 ms of the server's clock, so equal specs give equal logs. The outcome depends on the spec:
 
 - Base image: an upper-case repository or stray spaces fail with `bad_reference`; a repository that starts with
   `nosuch/` or contains `does-not-exist` fails with `image_pull_failed`; `fails/<code>` fails with any other code, such
@@ -42,7 +42,7 @@ _REFERENCE = re.compile(
 
 
 class PretendRunner:
-    """Carries builds out by reading them."""
+    """Simulates builds by reading their specs."""
 
     kills_on_cancel = False
 
@@ -50,7 +50,7 @@ class PretendRunner:
         self._clock = clock
 
     async def run(self, job: BuildJob, log: Log) -> None:
-        """Write the log of the build and end as it would."""
+        """Write the log of the build, and end as it would."""
         await self._pull(job, log)
         log.write("system", jobs.BOOTING)
         await self._clock.sleep(PHASE_S)
@@ -64,7 +64,7 @@ class PretendRunner:
         _fail_if_asked(job, "snapshot_failed")
 
     async def aclose(self) -> None:
-        """Nothing to free."""
+        """Do nothing: there is nothing to release."""
 
     async def _pull(self, job: BuildJob, log: Log) -> None:
         log.write("system", jobs.format_pull(job.from_))
@@ -98,7 +98,7 @@ class PretendRunner:
         log.write("system", f"Step {number}/{count} completed ({duration})")
 
     async def _print(self, outcome: Outcome, duration_s: float, log: Log) -> None:
-        """Write each line of output when it would come, and return when the step would end."""
+        """Write each line of output at its time, and return at the end of the step."""
         now_s = 0.0
         for output in outcome.output:
             at_s = min(PHASE_S + output.at_s, duration_s)
@@ -108,7 +108,7 @@ class PretendRunner:
             if at_s >= STEP_LIMIT_S:
                 return
             log.write(output.stream, output.text)
-            # The log drops what its readers have no time to take.
+            # Without a turn of the loop, the log would drop events that its readers cannot read in time.
             await asyncio.sleep(0)
         if duration_s > now_s:
             await self._clock.sleep(duration_s - now_s)
@@ -135,7 +135,7 @@ def _fail_if_asked(job: BuildJob, *codes: str) -> None:
 
 
 def _commands(step: Step) -> list[str]:
-    """Return the commands that carry a step out, as the log shows them."""
+    """Return the commands of a step, as the log shows them."""
     if step.run is not None:
         return [step.run]
     if step.workdir is not None:

@@ -1,6 +1,7 @@
-"""Reads shell commands for what they would certainly do; runs nothing.
+"""Predicts what shell commands do where that is certain. It runs nothing.
 
-tree-sitter's grammar of bash says where commands begin and end. What it can't read, and what depends on the machine
+tree-sitter's bash grammar says where commands begin and end. A command that it cannot parse, or that depends on the
+machine (other programs, tests, `if`, `while`, `case`, functions, pipes, expansions), succeeds and prints nothing.
 (other programs, tests, `if`, `while`, `case`, functions, pipes, expansions), succeeds and prints nothing.
 """
 
@@ -29,7 +30,7 @@ _FILES = {"/dev/stdout": "stdout", "/dev/stderr": "stderr"}
 
 @attrs.frozen
 class Output:
-    """What a command prints, and when: in seconds from its start."""
+    """A piece of a command's output, with its time in seconds from the start."""
 
     at_s: float
     stream: str
@@ -38,18 +39,18 @@ class Output:
 
 @attrs.define
 class Outcome:
-    """What a command would do: its status, its output in order, and how long it would take."""
+    """What a command would do: its status, its output in order, and its duration."""
 
     status: int = 0
     output: list[Output] = attrs.field(factory=list)
     duration_s: float = 0.0
 
 
-class _Unread(Exception):  # noqa: N818 - no fault
-    """Which way the rest of this list goes can't be told."""
+class _Unread(Exception):  # noqa: N818 - not an error
+    """It cannot be known how the rest of this list goes."""
 
 
-class _Exited(Exception):  # noqa: N818 - no fault
+class _Exited(Exception):  # noqa: N818 - not an error
     """The shell has ended."""
 
 
@@ -62,7 +63,7 @@ def read_command(text: str) -> Outcome:
 
 @cache
 def _parser() -> "Parser":
-    # Not needed before the first build.
+    # Imported here: not needed before the first build.
     import tree_sitter
     import tree_sitter_bash
 
@@ -70,14 +71,14 @@ def _parser() -> "Parser":
 
 
 class _Shell:
-    """One shell: a subshell has its own, and writes to the same outcome."""
+    """One shell. A subshell has its own, and writes to the same outcome."""
 
     def __init__(self, outcome: Outcome, *, errexit: bool = False, functions: Sequence[str] = ()) -> None:
         self.outcome = outcome
         self._errexit = errexit
         self._functions = set(functions)
         self._is_certain = True
-        """Whether the status is that of a command that was carried out."""
+        """Whether the status comes from a command that was carried out."""
 
     def run_text(self, text: str) -> None:
         root = _parser().parse(text.encode("utf-8", "replace")).root_node
@@ -98,7 +99,7 @@ class _Shell:
             if not child.is_named or child.type in {"comment", "heredoc_body"}:
                 continue
             if following is not None and following.type == "&":
-                # Nobody waits for it.
+                # A background command: nobody waits for it.
                 self._succeed()
                 continue
             try:
@@ -107,7 +108,7 @@ class _Shell:
                 self._succeed()
 
     def _run(self, node: "Node", redirects: Sequence["Node"] = (), *, guarded: bool = False) -> None:
-        """Carry out a statement; a guarded one may fail under `set -e`."""
+        """Carry out a statement. A guarded one may fail under `set -e`."""
         match node.type:
             case "list":
                 self._run_list(node, redirects, guarded=guarded)
@@ -134,8 +135,8 @@ class _Shell:
                 self._succeed()
 
     def _run_list(self, node: "Node", redirects: Sequence["Node"], *, guarded: bool) -> None:
-        # The grammar nests lists to the left, and long ones deeper than Python likes to go.
-        # It puts a redirect that only the last command of a list has around the whole of it.
+        # The grammar nests lists to the left, and long lists too deeply for Python's recursion.
+        # It puts a redirect of the last command around the whole list.
         parts: list[tuple[str, Node, Sequence[Node]]] = []
         outer = redirects
         while True:
@@ -152,14 +153,14 @@ class _Shell:
         previous = node
         for index, (sign, part, behind) in enumerate(reversed(parts), 1):
             self._need_certainty(previous)
-            # A skipped command leaves the status as it was, so the next operator looks at that one.
+            # A skipped command does not change the status, so the next operator looks at that status.
             if (sign == "&&") == (self.outcome.status == 0):
                 is_last = index == len(parts)
                 self._run(part, behind, guarded=guarded or not is_last)
                 previous = part
 
     def _need_certainty(self, node: "Node") -> None:
-        """Leave a list whose course depends on a test: no image is there to be tested."""
+        """Stop reading a list whose course depends on a test: there is no image to test."""
         if node.type in {"negated_command", "redirected_statement"} and node.named_children:
             node = node.named_children[0]
         name = node.child_by_field_name("name")
@@ -170,7 +171,7 @@ class _Shell:
         body = node.child_by_field_name("body")
         redirects = [*node.children_by_field_name("redirect"), *outer]
         documents = [redirect for redirect in redirects if redirect.type == "heredoc_redirect"]
-        # What stands behind the word of a here-document, the grammar has inside it.
+        # The grammar puts what follows the word of a here-document inside the here-document.
         behind = [child for document in documents for child in document.named_children]
         files = [*redirects, *(child for child in behind if child.type == "file_redirect")]
         if body is None or any(child.type == "pipeline" for child in behind):
@@ -199,7 +200,7 @@ class _Shell:
         own = [child for child in node.children_by_field_name("redirect") if child.type == "file_redirect"]
         redirects = [*own, *redirects]
         words = list(node.children_by_field_name("argument"))
-        # The grammar takes words behind a redirection for more places to write to.
+        # The grammar takes words after a redirection for further targets.
         words += [word for each in redirects for word in each.children_by_field_name("destination")[1:]]
         before, done = self.outcome.status, len(self.outcome.output)
         self._succeed()
@@ -225,7 +226,7 @@ class _Shell:
     def _run_known(self, command: str, arguments: list[str]) -> None:
         if command == "echo":
             text = " ".join(arguments[1:] if arguments[:1] == ["-n"] else arguments)
-            # What becomes of these is another thing in each shell.
+            # Shells differ in how they treat these.
             if "\\" not in text and arguments[:1] != ["-e"]:
                 self.outcome.output.append(Output(self.outcome.duration_s, "stdout", text))
         elif command == "sleep":
@@ -256,12 +257,12 @@ class _Shell:
         self._is_certain = False
 
     def _check(self, *, guarded: bool) -> None:
-        """End the shell after a command that failed, if it was told to by `set -e`."""
+        """End the shell after a failed command, under `set -e`."""
         if self.outcome.status and self._errexit and not guarded:
             raise _Exited
 
     def _redirect(self, start: int, redirects: Sequence["Node"]) -> None:
-        """Send what was printed from `start` on to where the redirections lead."""
+        """Send the output from `start` on to the targets of the redirections."""
         if not redirects:
             return
         streams = dict(_STREAMS)
@@ -275,7 +276,7 @@ class _Shell:
 
 
 def _list_in(node: "Node") -> "Node | None":
-    """Return the list that only files are redirected around, None for any other statement."""
+    """Return the list that only file redirections surround; None for any other statement."""
     body = node.child_by_field_name("body") if node.type == "redirected_statement" else None
     if body is None or body.type != "list":
         return None
@@ -305,7 +306,7 @@ def _exit_status(arguments: list[str | None], before: int) -> int:
 
 
 def _read_word(node: "Node", *, status: int | None = None) -> str | None:  # noqa: PLR0911 - one for each kind
-    """Return what a word stands for; None if that depends on something else."""
+    """Return the text of a word; None if it depends on something else."""
     text = _source(node)
     match node.type:
         case "number":

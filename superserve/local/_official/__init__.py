@@ -1,1 +1,1 @@
-"""Serving the addresses of the real service to programs that know no other: as their HTTPS proxy, with TLS of its own."""
+"""Serving the real service's addresses, for programs that use no others: an HTTPS proxy with its own TLS."""

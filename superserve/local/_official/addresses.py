@@ -1,4 +1,4 @@
-"""Which addresses a server answers for besides its own, and what a program needs to find it there."""
+"""The service's addresses that a server answers for, and the environment in which a program finds it there."""
 
 import os
 import shutil
@@ -7,16 +7,16 @@ import tempfile
 from pathlib import Path
 
 TLS_PORT = 443
-# What takes a program around the proxy, or to another one.
+# Variables that would lead a program around the proxy, or to another one.
 _NEVER_PROXIED = "127.0.0.1,localhost"
 
 
 class OfficialAddresses:
-    """The service's own host names, once they are opened: a server answers `CONNECT` for them and ends TLS itself.
+    """The service's host names. When they are open, a server answers `CONNECT` for them and terminates TLS.
 
     Attributes:
-        context: What TLS is ended with; None while they are closed.
-        tunnels: Whether `CONNECT` for any other host leads there.
+        context: The TLS context; None while they are closed.
+        tunnels: Whether `CONNECT` works for other hosts.
     """
 
     def __init__(self) -> None:
@@ -25,15 +25,15 @@ class OfficialAddresses:
         self._folder: Path | None = None
 
     def open(self, *, tunnels: bool) -> None:
-        """Open them, with an authority of their own; `tunnels` counts from now on.
+        """Open them, with a new certificate authority. The last value of `tunnels` counts.
 
         Raises ImportError if the extra `official` is not installed.
         """
         if self._folder is None:
-            # Imported here: what makes certificates is an extra, and takes longer to load than the server.
+            # Imported here: the library for certificates is an extra, and loads more slowly than the server.
             from superserve.local._official.authority import make_authority
 
-            # For this user only.
+            # Readable for this user only.
             folder = Path(tempfile.mkdtemp(prefix="superserve-official-"))
             self.context = make_authority(folder)
             self._folder = folder
@@ -46,7 +46,7 @@ class OfficialAddresses:
             shutil.rmtree(folder, ignore_errors=True)
 
     def covers(self, host: str) -> bool:
-        """Whether a host is one of the service's."""
+        """Whether a host belongs to the service."""
         from superserve.local._official.authority import CONTROL_PLANES, DATA_PLANES
 
         return host in CONTROL_PLANES or any(
@@ -54,12 +54,12 @@ class OfficialAddresses:
         )
 
     def environment(self, base_url: str, api_key: str) -> dict[str, str]:
-        """Return the variables that lead a program with an official SDK here, once they are open."""
+        """Return the variables that lead a program with an official SDK to this server. The addresses must be open."""
         from superserve.local._official.authority import CA_FILE
 
         authority = Path(str(self._folder), CA_FILE)
         return {
-            # Some programs look at one spelling only, and some prefer the small one.
+            # Some programs read only one spelling, and some prefer the lower-case one.
             "HTTPS_PROXY": base_url,
             "https_proxy": base_url,
             "NO_PROXY": _NEVER_PROXIED,
@@ -71,11 +71,13 @@ class OfficialAddresses:
         }
 
     def _bundle(self, authority: Path) -> Path:
-        """Return a file with this authority and the usual ones: SSL_CERT_FILE takes the place of all others."""
+        """Return a file with this authority and the usual ones: SSL_CERT_FILE replaces all others."""
         import certifi
+
+        from superserve.local._official.authority import write_private
 
         usual = Path(os.environ.get("SSL_CERT_FILE") or certifi.where())
         bundle = authority.with_name("bundle.pem")
         if usual != bundle:
-            bundle.write_bytes(authority.read_bytes() + b"\n" + usual.read_bytes())
+            write_private(bundle, authority.read_bytes() + b"\n" + usual.read_bytes())
         return bundle

@@ -1,4 +1,4 @@
-"""A connection that may begin with CONNECT: then it is a client's way to one of the service's own addresses."""
+"""A connection that may start with CONNECT: then it leads to one of the service's own addresses."""
 
 import asyncio
 import logging
@@ -21,10 +21,10 @@ _log = logging.getLogger("superserve.local")
 
 
 class ProxyConnection(Connection):
-    """Serves a connection as `Connection` does; one that begins with CONNECT, inside the TLS that it ends itself."""
+    """Serves a connection like `Connection`. After a CONNECT it terminates TLS and serves what is inside."""
 
     addresses: OfficialAddresses
-    """Set in a subclass for each server: uvicorn makes connections from a class."""
+    """Set in a subclass for each server, because uvicorn makes connections from a class."""
 
     def __init__(
         self,
@@ -36,17 +36,17 @@ class ProxyConnection(Connection):
         super().__init__(config, server_state, app_state, _loop)
         self._head = b""
         self._has_begun = self.addresses.context is None
-        # What makes the way, and has to be held somewhere.
+        # The task that answers CONNECT. asyncio keeps no reference to it.
         self._opening: asyncio.Task[None] | None = None
 
     def data_received(self, data: bytes) -> None:
-        """Look at how the connection begins, and leave the rest to uvicorn."""
+        """Look at the first bytes of the connection, and leave the rest to uvicorn."""
         if self._has_begun:
             super().data_received(data)
             return
         self._head += data
         if self._opening is not None:
-            # Of the way's other end, before this one knows that it is made.
+            # Data from the other end of the tunnel, before the tunnel is ready.
             return
         if not self._head.startswith(_METHOD[: len(self._head)]):
             self._has_begun = True
@@ -56,14 +56,14 @@ class ProxyConnection(Connection):
             self.transport.pause_reading()
             self._opening = self.loop.create_task(self._connect())
             self._opening.add_done_callback(self.tasks.discard)
-            # Who stops the server waits for these.
+            # A stopping server waits for these tasks.
             self.tasks.add(self._opening)
 
     async def _connect(self) -> None:
         head, self._head = self._head, b""
         target = _TARGET.match(head)
         if target is None or not head.endswith(_END):
-            self._refuse("400 Bad Request", "expected CONNECT host:port, and nothing behind its headers yet")
+            self._refuse("400 Bad Request", "expected CONNECT host:port, and nothing after its headers yet")
             return
         host, port = target["host"].decode().lower(), int(target["port"])
         context = self.addresses.context
@@ -74,8 +74,8 @@ class ProxyConnection(Connection):
         else:
             self._refuse(
                 "403 Forbidden",
-                f"{host}:{port} is no address of Superserve's, and this server leads nowhere else; "
-                "--tunnel, or official_environment(tunnel=True), has it lead anywhere",
+                f"{host}:{port} is not an address of Superserve, and this server connects to no other host; "
+                "--tunnel, or official_environment(tunnel=True), allows all hosts",
             )
 
     async def _end_tls(self, context: ssl.SSLContext, host: str) -> None:
@@ -86,7 +86,7 @@ class ProxyConnection(Connection):
             )
         except (OSError, ssl.SSLError) as error:
             _log.warning(
-                "a client that asked for %s broke off: %s; does SSL_CERT_FILE or NODE_EXTRA_CA_CERTS lead to this "
+                "a client that asked for %s broke off: %s; does SSL_CERT_FILE or NODE_EXTRA_CA_CERTS name this "
                 "server's authority?",
                 host,
                 error,
@@ -94,7 +94,7 @@ class ProxyConnection(Connection):
             self.transport.abort()
             return
         if transport is None:
-            # The connection was lost meanwhile.
+            # The connection was lost in the meantime.
             return
         self.connection_made(transport)
         self._has_begun = True
@@ -126,7 +126,7 @@ class ProxyConnection(Connection):
 
 
 class _Relay(asyncio.Protocol):
-    """One direction of a tunnel: what comes here goes there."""
+    """One direction of a tunnel."""
 
     def __init__(self, there: asyncio.Transport, connection: Connection | None = None) -> None:
         self._there = there
@@ -138,7 +138,7 @@ class _Relay(asyncio.Protocol):
     def eof_received(self) -> bool:
         if self._there.can_write_eof():
             self._there.write_eof()
-        # The other direction may go on.
+        # The other direction may still be open.
         return True
 
     def pause_writing(self) -> None:

@@ -1,4 +1,4 @@
-"""What the API has: each resource with its operations, its rows and its checks. A new one is added to this list."""
+"""The resources of the API, each with its operations, rows and checks. A new one is added to this list."""
 
 from superserve.local._app.patterns import Operation, Operations
 from superserve.local._app.router import find_operations
@@ -19,7 +19,7 @@ RESOURCES: tuple[type[Resource], ...] = (
     SandboxResource,
     FileResource,
 )
-# The operations on one sandbox: which resource carries them out with which method. A WebSocket has a method of its own.
+# The operations on one sandbox, with the resource and method that carry them out. A WebSocket has a method of its own.
 DATA_PLANE: tuple[tuple[type[Resource], str, str, Operation], ...] = (
     (ExecResource, "run_command", "POST", Operation("execRun", "POST", "/exec", needs_key=False)),
     (

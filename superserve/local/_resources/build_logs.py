@@ -16,7 +16,7 @@ from superserve.local._machines.build_host import QUEUED_EVENTS, format_event
 from superserve.local._resources.builds import BuildResource
 
 HEARTBEAT_S = 2.0
-# asyncio warns of the fifth write to a connection that is lost.
+# asyncio warns at the fifth write to a lost connection.
 _EVENTS_A_TURN = 4
 
 
@@ -33,18 +33,18 @@ class BuildLogResource(Resource):
         streams_events=True,
     )
     async def stream_logs(self, request: ApiRequest) -> Answer:
-        """Stream the log of a build, from its start as far as it is kept."""
+        """Stream the log of a build, from its start if that is still kept."""
         return self.open(self._builds.get_own(request).id)
 
     def open(self, build_id: str, *, queue: int = QUEUED_EVENTS) -> "LogStream":
-        """Return an answer with the log of a build, for a reader whose queue takes so many events."""
+        """Return an answer with the log of a build, for a reader with a queue of this size."""
         return LogStream(build_id, self._builds, queue)
 
 
 class LogStream:
     """Answers one request with a build's log.
 
-    Nothing is sent before the first event, not even headers, and nothing is sent between events once the build was
+    Nothing is sent before the first event, not even headers, and nothing is sent between events once the build is
     dispatched.
     """
 
@@ -73,7 +73,7 @@ class LogStream:
                 with suppress(asyncio.CancelledError):
                     await task
         if sending.cancelled():
-            # The server stops, or the client has left: without a last chunk it is no end in good order.
+            # The server stops, or the client has left: without a last chunk, the client sees a broken connection.
             connection = Connection.of(scope)
             connection.abort()
             await connection.lost.wait()
@@ -88,8 +88,8 @@ class LogStream:
                 await self._start(send)
                 await send({"type": "http.response.body", "body": frame, "more_body": True})
                 sent += 1
-                # Without a turn of the loop, that the reader has left would be noticed at the end of the log only;
-                # with one for each event, builds would write as fast as readers read, and full queues stay full.
+                # Without a turn of the loop, a reader who has left would be noticed only at the end of the log. With one for each
+                # event, builds would write as fast as readers read, and full queues would stay full.
                 if sent % _EVENTS_A_TURN == 0:
                     await asyncio.sleep(0)
 
@@ -127,7 +127,7 @@ class LogStream:
 
 
 def _format_trouble(code: str, description: str) -> bytes:
-    """Return the last event of a stream that the host can't feed; it says nothing about the build."""
+    """Return the last event of a stream that the host cannot continue. It says nothing about the build."""
     text = f"log stream ended with error: recv build log: rpc error: code = {code} desc = {description}"
     return format_event(finished=True, status="failed", stream="system", text=text)
 

@@ -1,4 +1,4 @@
-"""The build queue: moves build rows along, one tick a second, and their templates' rows with them."""
+"""The build queue: it advances build rows, and their templates' rows, at one tick a second."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ PENDING_LIMIT_S = 120.0
 BUILDING_LIMIT_S = 30 * 60.0
 NO_RECORD = "vmd has no record of this build (likely vmd restarted)"
 
-# The way on newer servers of a build that the host calls ready, one tick each; the second status is in no description.
+# The states of a ready build on newer servers, one tick each. The second one is in no description.
 _NEXT_STATUS = {"building": "snapshotting", "snapshotting": "verifying"}
 _IN_FLIGHT: Final = frozenset({"pending", "building", "snapshotting", "verifying"})
 
@@ -53,11 +53,11 @@ class BuildRow(Row):
 
     @property
     def dispatched(self) -> bool:
-        """Whether it was ever handed to the host, which keeps its log."""
+        """Whether it was ever passed to the host, which keeps its log."""
         return self.started_at is not None
 
     def answer(self) -> dict[str, object]:
-        """Return the build as clients see it: what isn't set is absent."""
+        """Return the build in the form of the API: fields that are not set are left out."""
         return drop_none(
             id=self.id,
             template_id=self.template_id,
@@ -71,7 +71,7 @@ class BuildRow(Row):
 
 
 class BuildQueue:
-    """Owns every transition of a build row. Ended builds never change again."""
+    """Makes every transition of a build row. An ended build never changes again."""
 
     def __init__(
         self, templates: Table[TemplateRow], builds: Table[BuildRow], host: BuildHost, services: Services
@@ -86,28 +86,28 @@ class BuildQueue:
         self._work = asyncio.Event()
         self._began: dict[str, float] = {}
         self.overdue: set[str] = set()
-        """Builds whose time counts as over."""
+        """Builds whose time is set to be over."""
         self.reset()
 
     def reset(self) -> None:
-        """Go back to the state at the start."""
+        """Go back to the initial state."""
         self.dispatching = True
-        """Whether builds that wait are started."""
+        """Whether waiting builds are started."""
         self.frozen = False
         """Whether no row changes by itself."""
         self.overdue.clear()
         self._began.clear()
 
     def in_flight(self) -> list[BuildRow]:
-        """Return the builds that haven't ended, oldest first."""
+        """Return the builds that have not ended, oldest first."""
         return self._in_flight.of(True)
 
     def in_flight_of(self, template_id: str) -> list[BuildRow]:
-        """Return the builds of a template that haven't ended."""
+        """Return the builds of a template that have not ended."""
         return [build for build in self.in_flight() if build.template_id == template_id]
 
     async def run(self) -> None:
-        """Tick until cancelled; sleeps while there is nothing in flight."""
+        """Tick until cancelled. Sleeps while no build is in flight."""
         loop = asyncio.get_running_loop()
         started = loop.time()
         period = self._clock.real(TICK_S)
@@ -117,7 +117,7 @@ class BuildQueue:
             try:
                 self.tick()
             except Exception:
-                _logger.exception("the build queue broke down")
+                _logger.exception("the build queue failed")
             if not self.in_flight():
                 self._work.clear()
 
@@ -137,12 +137,12 @@ class BuildQueue:
         return build
 
     def fail_all(self) -> None:
-        """Fail every build in flight, as after a restart of the host: it knows none of them."""
+        """Fail every build in flight, as after a restart of the host, which then knows none of them."""
         for build in self.in_flight():
             self.end(build, "failed", NO_RECORD)
 
     def cancel(self, build: BuildRow) -> None:
-        """Cancel a build on a client's request. The real host doesn't hear of it: the build goes on there."""
+        """Cancel a build for a client. The real host is not told: the build goes on there."""
         if not build.in_flight:
             return
         self._set_ended(build, "cancelled", "cancelled by user")
@@ -155,10 +155,10 @@ class BuildQueue:
             self._host.cancel(build.id)
 
     def tick(self) -> None:
-        """Do one round: start what waits, give up what takes too long, take over what the host decided."""
+        """Do one round: start waiting builds, time out old ones, and take over the host's results."""
         if self.frozen:
             return
-        # In this order, as rounds may come late: at high speeds a moment's delay is minutes for a build that waits.
+        # In this order, because rounds may come late: at high speeds a short delay is minutes for a waiting build.
         self._dispatch()
         for build in self.in_flight():
             self._reap(build)
@@ -167,7 +167,7 @@ class BuildQueue:
                 self._poll(build)
 
     def end(self, build: BuildRow, status: str, error_message: str | None) -> None:
-        """End a build and give its template the same verdict, even if it had been ready."""
+        """End a build, and give its template the same status, even if the template was ready."""
         self._set_ended(build, status, error_message)
         template = self._templates[build.template_id]
         if status == "ready":
@@ -183,7 +183,7 @@ class BuildQueue:
         self._templates.save(template)
 
     def job(self, build: BuildRow) -> BuildJob:
-        """Return what the host has to know of a build."""
+        """Return the job for the host."""
         template = self._templates[build.template_id]
         return BuildJob(
             build_id=build.id,
@@ -198,7 +198,7 @@ class BuildQueue:
         )
 
     def _reap(self, build: BuildRow) -> None:
-        # Not by the times in the row: those are times of day, which a test may move.
+        # Not by the times in the row: a test may change the time of day.
         age = self._clock.age(self._began.setdefault(build.id, monotonic()))
         if build.started_at is None:
             if age > PENDING_LIMIT_S:

@@ -1,4 +1,4 @@
-"""Builds, steered past the API: `server.builds`."""
+"""Changing builds without the API: `server.builds`."""
 
 import asyncio
 from collections.abc import Iterable
@@ -19,14 +19,14 @@ HeldState = Literal["pending", "building"]
 
 
 class Builds(Steering[BuildResource]):
-    """Builds, steered past the API. Obtained as `server.builds`.
+    """Changes builds without the API: `server.builds`.
 
-    An id of no build or template raises KeyError, a build that the host doesn't know ValueError, and waiting for one
-    for more than 30 s TimeoutError.
+    An unknown id of a build or template raises KeyError. A build that the host does not know raises ValueError. Waiting for
+    more than 30 s raises TimeoutError.
     """
 
     def __repr__(self) -> str:
-        """Show how many there are, and the newest."""
+        """Show the number of builds, and the newest."""
         return self._describe(
             "builds", lambda builds: [f"{row.id} {row.status}" for row in list(builds.rows)]
         )
@@ -39,14 +39,14 @@ class Builds(Steering[BuildResource]):
         error_message: str | None = None,
         log: Iterable[str] | None = None,
     ) -> str:
-        """Add a build to a template and return its id; the template's row stays as it is.
+        """Add a build to a template, and return its id. The template's row does not change.
 
         Args:
             template_id: The template.
-            status: An ended status, or pending for a build that the queue takes over.
-            error_message: As a failed or cancelled build has it.
-            log: What an ended build wrote to stdout, one event each. Without it the host has lost the build, and its
-                log stream says so.
+            status: The status of an ended build, or pending for a build that the queue takes over.
+            error_message: The error message of a failed or cancelled build.
+            log: The stdout of an ended build, one event for each text. Without it the host has lost the build, and
+                its log stream says so.
 
         """
         arguments.check_one_of("status", status, get_args(AddedState))
@@ -70,7 +70,7 @@ class Builds(Steering[BuildResource]):
         return self._do(work)
 
     def hold(self, state: HeldState = "building") -> None:
-        """Keep builds that start from now on in a state until `release()`; a build held as building writes no log."""
+        """Hold new builds in a state until `release()`. A build that is held as building writes no log."""
         arguments.check_one_of("state", state, get_args(HeldState))
 
         async def work(builds: BuildResource) -> None:
@@ -80,7 +80,7 @@ class Builds(Steering[BuildResource]):
         return self._do(work)
 
     def freeze(self) -> None:
-        """Let no build's row change by itself until `release()`: the log of a build ends, and its row stays behind."""
+        """Stop all changes of rows until `release()`: the log of a build ends, and its row stays behind."""
 
         async def work(builds: BuildResource) -> None:
             builds.queue.frozen = True
@@ -88,7 +88,7 @@ class Builds(Steering[BuildResource]):
         return self._do(work)
 
     def release(self, build_id: str | None = None) -> None:
-        """Let one build go on that is held as building; or, without an id, everything that is held or frozen."""
+        """Release one build that is held as building; without an id, everything that is held or frozen."""
 
         async def work(builds: BuildResource) -> None:
             if build_id is not None:
@@ -101,14 +101,14 @@ class Builds(Steering[BuildResource]):
         return self._do(work)
 
     def write(self, build_id: str, *texts: str, stream: str = "stdout", wait: bool = True) -> None:
-        """Append events to the log of a build that runs or is held, each text one; waits for the build's dispatch.
+        """Append events to the log of a running or held build, one for each text. Waits for the build's dispatch.
 
         Args:
             build_id: The build.
             texts: The texts.
-            stream: Where they come from.
-            wait: Wait for readers of the log that fall behind. Without it they lose what their queues don't take,
-                which happens with more than 256 texts.
+            stream: Their stream.
+            wait: Whether to wait for readers of the log that fall behind. If not, they lose events that do not fit into
+                their queues, which happens with more than 256 texts.
 
         """
 
@@ -122,7 +122,7 @@ class Builds(Steering[BuildResource]):
         return self._do(work)
 
     def finish(self, build_id: str, error_message: str | None = None) -> None:
-        """Decide a build that runs or is held: ready, or failed with a message; the row follows with the next tick."""
+        """Decide a running or held build: ready, or failed with a message. The row follows at the next tick."""
 
         async def work(builds: BuildResource) -> None:
             await _wait_for_record(builds, build_id)
@@ -131,7 +131,7 @@ class Builds(Steering[BuildResource]):
         return self._do(work)
 
     def close_log(self, build_id: str) -> None:
-        """End the log stream of a build without a last event; the build goes on."""
+        """End the log stream of a build without a last event. The build goes on."""
 
         async def work(builds: BuildResource) -> None:
             (await _wait_for_record(builds, build_id)).log.close()
@@ -139,7 +139,7 @@ class Builds(Steering[BuildResource]):
         return self._do(work)
 
     def lose(self, build_id: str) -> None:
-        """Make the host forget a build, as when it restarts: the row fails with the next tick if it was in flight."""
+        """Make the host forget a build, as after a restart. A row in flight fails at the next tick."""
 
         async def work(builds: BuildResource) -> None:
             await _wait_for_record(builds, build_id)
@@ -148,7 +148,7 @@ class Builds(Steering[BuildResource]):
         return self._do(work)
 
     def set(self, build_id: str, status: BuildState, error_message: str | None = None) -> None:
-        """Set a build's row and nothing else: not its template, not its log, not what the host does."""
+        """Set only a build's row, not its template, its log, or what the host does."""
         arguments.check_one_of("status", status, get_args(BuildState))
 
         async def work(builds: BuildResource) -> None:
@@ -163,7 +163,7 @@ class Builds(Steering[BuildResource]):
         return self._do(work)
 
     def wait_for(self, build_id: str, *statuses: BuildState) -> str:
-        """Wait until a build's row has one of the statuses, and return it; TimeoutError after 30 s."""
+        """Wait until a build's row has one of the statuses, and return the status; TimeoutError after 30 s."""
 
         async def work(builds: BuildResource) -> str:
             await wait_until(lambda: _find(builds, build_id).status in statuses)
@@ -180,7 +180,7 @@ def _find(builds: BuildResource, build_id: str) -> BuildRow:
 
 
 async def _wait_for_record(builds: BuildResource, build_id: str) -> BuildRecord:
-    """Wait until the host has a build, which it gets with the next tick."""
+    """Wait until the host has a build. It gets the build at the next tick."""
     records = builds.host.records
     await wait_until(lambda: build_id in records or not _find(builds, build_id).in_flight)
     if build_id not in records:
@@ -190,6 +190,6 @@ async def _wait_for_record(builds: BuildResource, build_id: str) -> BuildRecord:
 
 async def _wait_for_room(log: BuildLog) -> None:
     if not log.has_room:
-        # Readers that keep up need no more than a turn of the loop.
+        # A reader that keeps up only needs one turn of the loop.
         await asyncio.sleep(0)
         await wait_until(lambda: log.has_room)

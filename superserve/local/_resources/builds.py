@@ -16,17 +16,17 @@ from superserve.local._faults.registry import Strike
 from superserve.local._faults.runner import FaultyRunner
 from superserve.local._machines.build_host import BuildHost
 from superserve.local._machines.jobs import BuildJob, Runner
-from superserve.local._machines.processes.scratch import Scratch
+from superserve.local._machines.scratch import Scratch
 from superserve.local._resources.build_queue import BuildQueue, BuildRow
 from superserve.local._resources.templates import TemplateResource, TemplateRow
 
 _LISTED = 20
-# What newer servers list at most.
+# The most builds that a newer server lists.
 _LISTED_NEWER = 100
 
 
 class BuildResource(Resource):
-    """Builds, from the request for one to their end."""
+    """Builds, from the request to their end."""
 
     ROWS = (BuildRow,)
 
@@ -38,7 +38,7 @@ class BuildResource(Resource):
         self.templates.builder = self
         self.templates.deletion_checks.append(self._check_none_in_flight)
         self.images: dict[str, Scratch] = {}
-        """The files that the last good build of a template left, where builds are real."""
+        """The files of the last successful build of a template, in execute mode."""
         runner = FaultyRunner(
             _make_runner(services.settings, services.clock, self.images),
             self._find_fault,
@@ -52,7 +52,7 @@ class BuildResource(Resource):
 
     @operation("listTemplateBuilds", "GET /templates/{template_id}/builds")
     async def list_builds(self, request: ApiRequest) -> Answer:
-        """List the newest builds of a template: never 404, and `limit` is ignored."""
+        """List the newest builds of a template. Never 404, and `limit` is ignored."""
         limit = _LISTED
         if self.services.settings.newer:
             limit = min(read_number(request.http.query_params, "limit", 1) or _LISTED, _LISTED_NEWER)
@@ -61,7 +61,7 @@ class BuildResource(Resource):
 
     @operation("createTemplateBuild", "POST /templates/{template_id}/builds")
     async def create_build(self, request: ApiRequest) -> Answer:
-        """Queue a build; the quota comes before the look at a build already in flight."""
+        """Queue a build. The quota is checked before looking for a build in flight."""
         template = self.templates.get_own(request)
         self.check_quota(request.team)
         in_flight = self.queue.in_flight_of(template.id)
@@ -75,14 +75,14 @@ class BuildResource(Resource):
 
     @operation("cancelTemplateBuild", "DELETE /templates/{template_id}/builds/{build_id}")
     async def cancel_build(self, request: ApiRequest) -> Answer:
-        """Cancel a build; also 204 if it had ended."""
+        """Cancel a build. Also answers 204 if it has ended."""
         self.queue.cancel(self.get_own(request))
         return Response(status_code=204)
 
-    # -- What templates need
+    # -- For templates
 
     def check_quota(self, team: TeamRow) -> None:
-        """Raise ApiError if a team can't have another build in flight."""
+        """Raise ApiError if a team cannot have another build in flight."""
         if team.limits is None:
             return
         if sum(row.team_id == team.id for row in self.queue.in_flight()) >= team.limits.builds:
@@ -90,7 +90,7 @@ class BuildResource(Resource):
             raise ApiError(429, "too_many_builds", text)
 
     def start(self, template: TemplateRow) -> str:
-        """Queue a build of a template and return its id."""
+        """Queue a build of a template, and return its id."""
         return self.queue.add(template).id
 
     def latest(self, template_id: str) -> str | None:
@@ -103,23 +103,23 @@ class BuildResource(Resource):
             text = f"template has {count} build(s) in flight: wait for them or cancel them"
             raise ApiError(409, "conflict", text)
 
-    # -- From the start to the end of the server
+    # -- Start and end of the server
 
     def populate(self) -> None:
-        """Fail the builds that were in flight when a state file's server ended: the host knows none of them."""
+        """Fail the builds that were in flight when the server of a state file ended: the host knows none of them."""
         self.queue.fail_all()
 
     def reset(self) -> None:
-        """Forget every build."""
+        """Forget all builds."""
         self.host.forget_all()
         self.queue.reset()
 
     async def run(self) -> None:
-        """Move builds along until cancelled."""
+        """Advance builds until cancelled."""
         await self.queue.run()
 
     async def aclose(self) -> None:
-        """Stop every build."""
+        """Stop all builds."""
         await self.host.aclose()
 
     # -- Faults
@@ -136,7 +136,7 @@ class BuildResource(Resource):
     # -- Look-ups
 
     def get_own(self, request: ApiRequest) -> BuildRow:
-        """Return the build that a request is for if it is the team's, even of a deleted template; raises ApiError."""
+        """Return the team's build of a request, even of a deleted template; raises ApiError."""
         row = self.rows.get(request.path["build_id"])
         if row is None or row.template_id != request.path["template_id"] or row.team_id != request.team.id:
             raise ApiError(404, "not_found", "Build not found")
@@ -145,7 +145,7 @@ class BuildResource(Resource):
     def of_template(self, template_id: str, team: TeamRow) -> list[BuildRow]:
         """Return a team's builds of a template, newest first."""
         rows = [row for row in self._of_template.of(template_id) if row.team_id == team.id]
-        rows.reverse()  # Sorting keeps the order of those with the same time, as there are where time stands still.
+        rows.reverse()  # Sorting is stable: rows with the same time, as when time is frozen, keep their order.
         rows.sort(key=lambda row: row.created_at, reverse=True)
         return rows
 
@@ -158,7 +158,7 @@ def _make_runner(settings: Settings, clock: Clock, images: dict[str, Scratch]) -
     if settings.execute:
         from superserve.local._machines.processes import ExecuteRunner
 
-        return ExecuteRunner(speed=settings.speed, images=images)
+        return ExecuteRunner(speed=settings.speed, images=images, python=settings.python)
     from superserve.local._machines.pretend import PretendRunner
 
     return PretendRunner(clock)

@@ -26,14 +26,13 @@ from superserve.local._resources.sandboxes import SandboxResource
 
 DEFAULT_LIMIT_S = 30
 KEEPALIVE_S = 15.0
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _GATEWAY_TIMEOUT = (
     "<html><head><title>504 Gateway Timeout</title></head><body>504 Gateway Timeout</body></html>\n"
 )
 
 
 class ExecResource(Resource):
-    """The tag Exec."""
+    """The operations of the tag Exec."""
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
@@ -144,10 +143,10 @@ class ExecResource(Resource):
                 listening.cancel()
                 await asyncio.wait([listening])
             if command is not None:
-                # What it left in the background goes on.
+                # Processes that it left in the background go on.
                 await (command.let_go() if is_over else command.kill())
 
-    # -- Carrying out
+    # -- Running commands
 
     async def _carry_out(
         self,
@@ -157,9 +156,9 @@ class ExecResource(Resource):
         *,
         idle_s: float | None = None,
     ) -> int:
-        """Run a command to its end, or until its client hangs up: then it is killed.
+        """Run a command to its end. If its client hangs up, the command is killed.
 
-        Where nothing is said of it for `idle_s`, whoever is in between gives up, and it goes on.
+        If the answer is silent for `idle_s`, a load balancer in between gives up, and the command goes on.
         """
         row = self.sandboxes.running(request.sandbox_id)
         command = await self._start(row, wanted, has_stdin=False)
@@ -179,7 +178,7 @@ class ExecResource(Resource):
             if finishing not in self._abandoned:
                 finishing.cancel()
                 await asyncio.wait([finishing, hanging_up])
-                # What it left in the background goes on.
+                # Processes that it left in the background go on.
                 if finishing.cancelled():
                     command.signal(signal.SIGKILL)
                 await command.let_go()
@@ -193,8 +192,13 @@ class ExecResource(Resource):
             raise _CannotStartError(guest, is_ours=True)
         home, user, workdir, env = self.sandboxes.machines.surroundings(row)
         cwd = posixpath.join(home, wanted.working_dir) if wanted.working_dir else workdir
-        path = _PATH if guest.space.is_isolated else f"{guest.space.programs}:{_PATH}"
-        layers = {"PATH": path, "HOME": guest.path(home), "USER": user, **env, **wanted.env}
+        layers = {
+            "PATH": guest.space.search_path(guest.scratch),
+            "HOME": guest.path(home),
+            "USER": user,
+            **env,
+            **wanted.env,
+        }
         argv = [wanted.command, *wanted.args] if wanted.args else ["/bin/sh", "-c", wanted.command]
         try:
             return await guest.spawn(
@@ -214,7 +218,7 @@ class ExecResource(Resource):
             await events.keep_alive()
 
     def _abandon(self, command: Command | Playing, finishing: "asyncio.Task[int]") -> None:
-        """Let a command that nobody waits for go on to its end."""
+        """Let a command that nobody waits for run to its end."""
 
         async def see_out() -> None:
             with contextlib.suppress(Lost):
@@ -228,36 +232,36 @@ class ExecResource(Resource):
         ending.add_done_callback(lambda _: self._abandoned.discard(finishing))
 
     def reset(self) -> None:
-        """Forget what was run."""
+        """Forget which commands were run."""
         self.history.clear()
 
     async def aclose(self) -> None:
-        """Wait for what was abandoned: its machines are gone."""
+        """Wait for abandoned commands: their machines are gone."""
         for finishing in self._abandoned:
             finishing.cancel()
         await asyncio.gather(*self._endings, return_exceptions=True)
 
     def _cut(self, sandbox_id: str) -> None:
-        """End the connections to a machine that is paused or gone: nothing tells them why."""
+        """End the connections to a machine that is paused or gone. Nothing tells the clients why."""
         for connection, other in list(self._connections.items()):
             if other == sandbox_id:
                 connection.abort()
 
 
 class _CannotStartError(Exception):
-    """A command that did not start.
+    """A command did not start.
 
     Args:
-        text: Why.
-        is_request: Whether it is what was asked for that makes no sense.
-        is_ours: Whether it is this server that has to be set up in another way.
+        text: The reason.
+        is_request: Whether the request is invalid.
+        is_ours: Whether this server needs another setting.
     """
 
     def __init__(self, text: str, *, is_request: bool = False, is_ours: bool = False) -> None:
         super().__init__(text)
         self.text = text
         self.is_request = is_request
-        # The real server tells nobody on a WebSocket what went wrong inside it.
+        # On a WebSocket the real server does not tell internal errors.
         self.is_told = is_request or is_ours
 
 

@@ -1,4 +1,4 @@
-"""What was run in sandboxes lately, for whoever looks at the page."""
+"""The last commands in sandboxes, for the status page."""
 
 import itertools
 from collections import OrderedDict, deque
@@ -12,7 +12,7 @@ from superserve.local._resources.exec_output import decode
 
 _KEPT_COMMANDS = 20
 _KEPT_SANDBOXES = 100
-# Of the output of each, its end.
+# The number of bytes to keep, from the end of each output.
 _KEPT_BYTES = 4096
 
 Deliver = Callable[[str, bytes], Awaitable[None]]
@@ -20,7 +20,7 @@ Deliver = Callable[[str, bytes], Awaitable[None]]
 
 @attrs.define(eq=False)
 class Ran:
-    """A command that was started, and how it goes on."""
+    """A command that was started, and its state."""
 
     number: int
     command: str
@@ -30,7 +30,7 @@ class Ran:
     output: bytes = b""
 
     def tap(self, deliver: Deliver) -> Deliver:
-        """Return what takes output instead, and keeps the end of it."""
+        """Return a function that passes output on, and keeps the end of it."""
 
         async def take(stream: str, data: bytes) -> None:
             self.output = (self.output + data)[-_KEPT_BYTES:]
@@ -39,7 +39,7 @@ class Ran:
         return take
 
     async def watch(self, finishing: Coroutine[object, object, int]) -> int:
-        """Wait for a command's end, and remember it."""
+        """Wait for the command's end, and record it."""
         try:
             self.exit_code = await finishing
             return self.exit_code
@@ -47,7 +47,7 @@ class Ran:
             self.is_over = True
 
     def describe(self) -> dict[str, object]:
-        """Return it as the page shows it."""
+        """Return it in the form of the status page."""
         return {
             "id": str(self.number),
             "command": self.command,
@@ -66,7 +66,7 @@ class History:
         self._of: OrderedDict[str, deque[Ran]] = OrderedDict()
 
     def begin(self, sandbox_id: str, command: str) -> Ran:
-        """Add a command that has begun."""
+        """Add a command that has started."""
         ran = Ran(next(self._numbers), command, datetime.now(UTC))
         self._of.setdefault(sandbox_id, deque(maxlen=_KEPT_COMMANDS)).appendleft(ran)
         self._of.move_to_end(sandbox_id)

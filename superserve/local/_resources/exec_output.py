@@ -1,4 +1,4 @@
-"""How output is answered: collected into one body, or as a stream of events."""
+"""The two forms of output in answers: collected into one body, or as a stream of events."""
 
 import asyncio
 import codecs
@@ -18,7 +18,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 
 def _replace_each_byte(error: UnicodeError) -> tuple[str, int]:
-    # As Go does; Python's own handler replaces a broken sequence as a whole.
+    # As in Go. Python's own handler replaces a whole invalid sequence once.
     if not isinstance(error, UnicodeDecodeError):
         raise error
     return "\ufffd" * (error.end - error.start), error.end
@@ -28,7 +28,7 @@ codecs.register_error(_GO, _replace_each_byte)
 
 
 class Collected:
-    """The output of a command whose answer is one body."""
+    """The output of a command that is answered with one body."""
 
     def __init__(self, most: int) -> None:
         self._texts: dict[str, list[str]] = {"stdout": [], "stderr": []}
@@ -36,7 +36,7 @@ class Collected:
         self._is_cut = False
 
     async def add(self, stream: str, data: bytes) -> None:
-        """Keep a piece, or what still fits of it."""
+        """Keep a piece, or the part of it that fits."""
         if self._is_cut:
             return
         text = data.decode("utf-8", _GO)
@@ -62,7 +62,7 @@ class Collected:
 
 
 class Events:
-    """An event stream, whose headers go with the first event."""
+    """An event stream. Its headers are sent with the first event."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -102,10 +102,10 @@ class Events:
 
 
 def decode(data: bytes) -> str:
-    """Return output as text: each byte that is none is U+FFFD."""
+    """Return output as text. Each invalid byte becomes U+FFFD."""
     return data.decode("utf-8", _GO)
 
 
 def now() -> str:
-    """Return the time as events show it."""
+    """Return the time in the form of events."""
     return format_nanoseconds(time.time_ns())

@@ -1,4 +1,4 @@
-"""One WebSocket that a command is run over."""
+"""One WebSocket with its command."""
 
 import asyncio
 import contextlib
@@ -14,14 +14,14 @@ from superserve.local._machines.sandboxes.scripts import Playing
 from superserve.local._resources.exec_spec import ExecRequest, Malformed, read_exec
 
 FIRST_FRAME_S = 10.0
-# A frame that takes longer to be taken ends the session.
+# A frame that the client does not accept within this time ends the session.
 SLOW_READER_S = 10.0
 _SIGNALS = {"SIGHUP": 1, "SIGINT": 2, "SIGQUIT": 3, "SIGTERM": 15}
 _STDIN, _STDOUT, _STDERR = b"\0", b"\x01", b"\x02"
 
 
 class GoneError(Exception):
-    """The other end of a WebSocket is gone."""
+    """The client of a WebSocket is gone."""
 
 
 class Session:
@@ -31,7 +31,7 @@ class Session:
         self.request = request
 
     async def read_first(self) -> ExecRequest | None:
-        """Return what is to be run; None if the socket was closed for want of that."""
+        """Return the command to run; None if the socket was closed because there was none."""
         try:
             async with asyncio.timeout(FIRST_FRAME_S):
                 message = await self._receive()
@@ -47,7 +47,7 @@ class Session:
             return None
 
     async def listen(self, command: Command | Playing) -> None:
-        """Do what the client says until it hangs up: one thing at a time, so a stuck input holds up what is behind it."""
+        """Do what the client says until it hangs up. One thing at a time: input that is stuck blocks all that follows it."""
         with contextlib.suppress(GoneError):
             while True:
                 message = await self._receive()
@@ -77,7 +77,7 @@ class Session:
         await self._send({"text": go_json.write(dict(value)).decode()})
 
     async def close(self, code: int, reason: str) -> None:
-        """Close it."""
+        """Close the WebSocket."""
         with contextlib.suppress(Exception):
             await self.request.send({"type": "websocket.close", "code": code, "reason": reason})
 
@@ -85,7 +85,7 @@ class Session:
         try:
             async with asyncio.timeout(SLOW_READER_S):
                 await self.request.send({"type": "websocket.send", **frame})
-        except Exception as error:  # uvicorn's own kinds, different ones by its version
+        except Exception as error:  # uvicorn's own classes, which differ between its versions
             raise GoneError from error
 
     async def _receive(self) -> Message:

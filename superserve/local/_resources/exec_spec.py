@@ -1,4 +1,4 @@
-"""What a request to run something says."""
+"""The request to run a command."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ _MILLISECONDS = 2**32
 
 @attrs.frozen
 class ExecRequest:
-    """What is to be run."""
+    """A command to run."""
 
     command: str
     args: tuple[str, ...]
@@ -20,16 +20,16 @@ class ExecRequest:
 
     @property
     def line(self) -> str:
-        """The command as one line, for whoever looks at it."""
+        """The command on one line, for people."""
         return " ".join((self.command, *self.args))
 
 
 class Malformed(Exception):  # noqa: N818 - describes the body, as its message does
-    """The body isn't a request to run something; the message says why."""
+    """The body is not a request to run a command. The message says why."""
 
 
 def read_exec(body: bytes, *, default_s: float | None) -> ExecRequest:
-    """Read a request to run something, as leniently as the machine does; raises Malformed."""
+    """Read a request to run a command, as leniently as the machine does; raises Malformed."""
     try:
         value, _ = json.JSONDecoder().raw_decode(body.decode(errors="replace").lstrip())
     except ValueError:
@@ -54,6 +54,6 @@ def read_exec(body: bytes, *, default_s: float | None) -> ExecRequest:
     if timeout == 0 or (default_s is None and timeout < 0):
         limit = default_s
     else:
-        # As the machine multiplies: a negative time is a very long one.
+        # The machine multiplies without a check: a negative timeout becomes a very long one.
         limit = timeout * 1000 % _MILLISECONDS / 1000
     return ExecRequest(command, tuple(args), env, cwd, limit)

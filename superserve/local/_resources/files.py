@@ -1,4 +1,4 @@
-"""Files of sandboxes: GET and POST /files. Each is opened inside the sandbox, and read and written here."""
+"""Files of sandboxes: GET and POST /files. Each file is opened inside the sandbox, and read and written here."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,6 @@ import posixpath
 import re
 import stat
 import threading
-import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import IO, Self
 from urllib.parse import parse_qs
@@ -34,12 +33,12 @@ _DENIED = ("/proc", "/sys", "/dev", "/sbin/init", "/usr/local/bin/boxd")
 _NO_HEADER = re.compile(r"[\s\x00\x7f]")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 _FULL = ApiError(507, "sandbox_storage_full", "no space left in the sandbox")
-# Zero where there are none, as on Windows, where no sandbox has files.
+# Zero where the flags do not exist, as on Windows, where no sandbox has files.
 _FOLDER = sum(getattr(os, name, 0) for name in ("O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC"))
 
 
 class FileResource(Resource):
-    """The tag Files."""
+    """The operations of the tag Files."""
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
@@ -55,7 +54,7 @@ class FileResource(Resource):
 
     @operation("listSandboxFiles", "GET /sandboxes/{sandbox_id}/files")
     async def list_files(self, request: ApiRequest) -> Answer:
-        """List a folder; this one wakes a paused sandbox, before it looks at the path."""
+        """List a folder. This operation wakes a paused sandbox, before it checks the path."""
         guest = await self.sandboxes.wake(request)
         path = request.http.query_params.get("path") or "/"
         if not path.startswith("/") or ".." in path.split("/"):
@@ -82,7 +81,7 @@ class FileResource(Resource):
         response.raw_headers.append((b"referrer-policy", b"no-referrer"))
         await response(request.scope, request.receive, request.send)
 
-    async def _read(self, request: DataRequest) -> Response:  # noqa: PLR0911 - one for each kind of thing that is there
+    async def _read(self, request: DataRequest) -> Response:  # noqa: PLR0911 - one for each kind of file
         guest, path = await self._guest(request), _clean(request.path)
         query = parse_qs(request.scope["query_string"].decode("latin-1"))
         form = query.get("format", [""])[0]
@@ -126,7 +125,7 @@ class FileResource(Resource):
             with _Keeper(descriptor):
                 size = await _receive_into(descriptor, request, behaviour.upload_bytes)
         except BaseException as error:
-            # What was there is gone, and half of it is worth nothing.
+            # The old content is gone, and half of the new content is useless.
             with contextlib.suppress(OSError, Lost):
                 await guest.remove(path)
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -142,7 +141,7 @@ class FileResource(Resource):
 
 
 class _RefusedError(Exception):
-    """Answers with a response."""
+    """Ends a request with this response."""
 
     def __init__(self, response: Response) -> None:
         super().__init__()
@@ -150,7 +149,7 @@ class _RefusedError(Exception):
 
 
 async def _receive_into(descriptor: int, request: DataRequest, most: int) -> int:
-    """Write the body to a file, and return its size."""
+    """Write the body of a request to a file, and return its size."""
     size = 0
     more = True
     while more:
@@ -168,7 +167,7 @@ async def _receive_into(descriptor: int, request: DataRequest, most: int) -> int
 
 
 class _Keeper:
-    """Closes a descriptor once, when its answer has been sent or given up."""
+    """Closes a descriptor once, when its answer has been sent or has failed."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor: int | None = descriptor
@@ -198,7 +197,7 @@ def _refuse(path: str) -> Response | None:
 
 
 def _error(status: int, text: str) -> Response:
-    # As the machine does: JSON that says it is text.
+    # Like the machine: JSON with the content type of text.
     return Response(
         go_json.write({"error": text}) + b"\n", status, {"content-type": "text/plain; charset=utf-8"}
     )
@@ -233,7 +232,7 @@ def _file_answer(request: DataRequest, keeper: _Keeper, facts: os.stat_result, n
 
 
 class _Streamed(StreamingResponse):
-    """An answer that lets go of its file, however it ends."""
+    """An answer that closes its file, however it ends."""
 
     def __init__(
         self, pieces: AsyncIterator[bytes], status: int, headers: dict[str, str], keeper: _Keeper
@@ -266,7 +265,7 @@ def _zip_answer(keeper: _Keeper, base: str, limits: Behaviour) -> Response:
 
 
 async def _zip_pieces(keeper: _Keeper, base: str, limits: Behaviour) -> AsyncIterator[bytes]:
-    """Pack a folder in a thread, as fast as the client takes it."""
+    """Pack a folder in a thread, as fast as the client reads."""
     loop = asyncio.get_running_loop()
     pieces: asyncio.Queue[bytes | None] = asyncio.Queue(4)
     is_over = threading.Event()
@@ -301,11 +300,11 @@ async def _zip_pieces(keeper: _Keeper, base: str, limits: Behaviour) -> AsyncIte
 
 
 class _OverError(Exception):
-    """Nobody takes the archive any more."""
+    """Nobody reads the archive any more."""
 
 
 class _Outlet:
-    """A file that can only be written to, for zipfile: it hands on what comes."""
+    """A write-only file for zipfile that passes the bytes on."""
 
     def __init__(self, put: Callable[[bytes], None], is_over: threading.Event) -> None:
         self._put = put
@@ -320,12 +319,14 @@ class _Outlet:
         return len(data)
 
     def flush(self) -> None:
-        """Do nothing: nothing is held back."""
+        """Do nothing: there is no buffer."""
 
 
 def _pack(folder: int, base: str, outlet: _Outlet, limits: Behaviour) -> None:
+    import zipfile  # Not needed at the server's start.
+
     left = limits.zip_entries
-    file: IO[bytes] = outlet  # type: ignore[assignment]  # all that zipfile needs of it
+    file: IO[bytes] = outlet  # type: ignore[assignment]  # it has all that zipfile needs
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.mkdir(f"{base}/")
         for name, descriptor in _walk(folder, f"{base}/"):
@@ -341,7 +342,7 @@ def _pack(folder: int, base: str, outlet: _Outlet, limits: Behaviour) -> None:
 
 
 def _walk(folder: int, prefix: str) -> Iterator[tuple[str, int | None]]:
-    """Yield folders, and files opened for reading, below a folder; links and what cannot be read are left out."""
+    """Yield folders, and files opened for reading, below a folder, without links and unreadable files."""
     for name in sorted(os.listdir(folder)):
         with contextlib.suppress(OSError):
             mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
@@ -374,6 +375,6 @@ def _list(folder: int, most: int) -> dict[str, object]:
 
 
 def _quote(name: str) -> str:
-    # Headers have no line breaks; the service's own server writes spaces for them.
+    # Headers cannot have line breaks; the service's own server writes spaces instead.
     line = _NO_HEADER.sub(" ", name)
     return line.replace("\\", "\\\\").replace('"', '\\"').encode("ascii", "replace").decode()

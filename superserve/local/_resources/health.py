@@ -9,9 +9,9 @@ _HEALTH = go_json.write({"status": "ok", "version": "0.1.0"})
 
 
 class HealthResource(Resource):
-    """The tag System."""
+    """The operations of the tag System."""
 
     @operation("health", "GET /health", needs_key=False)
     async def check(self, _request: ApiRequest) -> Answer:
-        """Say that the server is there."""
+        """Say that the server is running."""
         return json_answer(200, _HEALTH)

@@ -1,4 +1,4 @@
-"""How sandboxes behave where the real service can behave in more than one way: `server.sandboxes.behave(...)`."""
+"""The behaviour of sandboxes where the real service varies: `server.sandboxes.behave(...)`."""
 
 from typing import Self
 
@@ -11,41 +11,41 @@ _MIB = 1 << 20
 
 @attrs.frozen
 class Behaviour:
-    """What is so by default, and what a test can have otherwise. Seconds are real ones, whatever the server's speed."""
+    """The default behaviour, which a test can change. Seconds are real ones, whatever the server's speed."""
 
     starting_s: float = 0.0
-    """How long a sandbox's row says `starting` after its creation was answered; commands run already."""
+    """Seconds for which a sandbox's row is `starting` after its creation was answered. Commands already run."""
     resuming_s: float = 0.0
-    """How long the row says `resuming` after resume and activate were answered."""
+    """Seconds for which the row is `resuming` after resume and activate were answered."""
     pausing_s: float | None = None
-    """How long a pause takes that is answered at once, with 202; None pauses before the answer, with 204."""
+    """Seconds of a pause that is answered at once, with 202; None pauses before the answer, with 204."""
     stale_s: float = 0.0
-    """How long commands still go to a sandbox's machine after it was paused: 502."""
+    """Seconds for which commands still reach a sandbox's machine after it was paused: 502."""
     is_full: bool = False
-    """Whether files find no space left."""
+    """Whether the disk is full for files."""
     has_old_texts: bool = False
-    """Whether the edge says that a sandbox is gone or paused as text, as it did in May 2026."""
+    """Whether the edge reports a missing or paused sandbox as text, as it did in May 2026."""
     gives_hints: bool = False
     """Whether answers have a routing hint."""
     idle_s: float | None = None
-    """After so long without a byte of an answer the load balancer answers 504; what runs goes on. None for never."""
+    """Seconds without a byte of an answer after which the load balancer answers 504. The command goes on. None for never."""
     output_bytes: int = 8 * _MIB
-    """How much output POST /exec keeps, as JSON text."""
+    """The most output that POST /exec keeps, as JSON text."""
     upload_bytes: int = 4096 * _MIB
-    """The largest file that is taken."""
+    """The largest file that is accepted."""
     zip_entries: int = 100_000
-    """How many files and folders a zip holds at most; the rest is left out without a word."""
+    """The most files and folders in a zip archive. The rest is left out silently."""
     zip_bytes: int = 2048 * _MIB
-    """How large a zip gets before the rest is left out."""
+    """The size at which a zip archive is cut."""
     listed: int = 10_000
-    """How many names a listing has at most."""
+    """The most names in a listing."""
     connections: int | None = 200
-    """How many requests to one sandbox are served at a time; None for no end, as with `limits=False`."""
+    """The most requests at once to one sandbox; None for no limit, as with `limits=False`."""
     address_connections: int | None = 100
-    """How many from one address, to all sandboxes."""
+    """The most requests at once from one address, to all sandboxes."""
 
     def but(self, **changes: object) -> Self:
-        """Return this with some changes; TypeError or ValueError for what makes no sense."""
+        """Return a copy with some changes; TypeError or ValueError for invalid ones."""
         for name, value in changes.items():
             if name not in _NAMES:
                 raise TypeError(f"there is no {name!r}: choose from {', '.join(_NAMES)}")
@@ -61,7 +61,7 @@ def _check(name: str, value: object, default: object) -> None:
     if value is None and name in _MAY_BE_NONE:
         return
     if isinstance(default, bool):
-        arguments.check_flag(name, value)  # type: ignore[arg-type]  # that is what it checks
+        arguments.check_flag(name, value)  # type: ignore[arg-type]  # the function checks the type
     elif name.endswith("_s"):
         arguments.check_seconds(name, value)  # type: ignore[arg-type]
     else:

@@ -1,4 +1,4 @@
-"""The machines of sandboxes: each is made when it is first needed."""
+"""The machines of sandboxes. Each is made on first use."""
 
 import asyncio
 import contextlib
@@ -7,9 +7,10 @@ import shutil
 import sys
 from collections.abc import Mapping
 
-from superserve.local._machines.processes.scratch import Scratch, sweep
+from superserve.local._machines.interpreter import Interpreter
 from superserve.local._machines.sandboxes.guest import Guest, Lost
 from superserve.local._machines.sandboxes.spaces import Space, Unisolated, find_space, make_folders
+from superserve.local._machines.scratch import Scratch, sweep
 from superserve.local._resources.sandbox_rows import SandboxRow
 from superserve.local._resources.templates import TemplateRow
 from superserve.local._store.store import Table
@@ -20,9 +21,10 @@ class Machines:
 
     Args:
         isolation: `auto` or `none`.
-        rows: The sandboxes that there are.
-        templates: What they were made from.
-        images: The files that builds of these have left.
+        rows: The sandboxes.
+        templates: Their templates.
+        images: The files of the templates' builds.
+        python: The interpreter that their commands find as `python`.
     """
 
     def __init__(
@@ -31,21 +33,23 @@ class Machines:
         rows: Table[SandboxRow],
         templates: Table[TemplateRow],
         images: Mapping[str, Scratch],
+        python: Interpreter | None = None,
     ) -> None:
         self._isolation = isolation
         self._rows = rows
         self._templates = templates
         self._images = images
+        self._python = python
         self.env_vars: dict[str, Mapping[str, str]] = {}
-        """What `create` was given: kept in the machine's memory only, as on the real server."""
+        """The variables of `create`. They are kept in the machine's memory only, as on the real server."""
         self.space: Space | str | None = None
-        """Where they live, or why they can't; None until that was tried."""
+        """The space for the machines, or why there is none; None before the first try."""
         self._guests: dict[str, Guest] = {}
         self._making = asyncio.Lock()
         self._endings: set[asyncio.Task[None]] = set()
 
     async def of(self, row: SandboxRow) -> Guest | str:
-        """Return the machine of a sandbox, or why there can be none."""
+        """Return the machine of a sandbox, or why there is none."""
         found = self._guests.get(row.id)
         if found is not None:
             return found
@@ -53,17 +57,17 @@ class Machines:
             return "commands of sandboxes run on Linux only: elsewhere, answer them with server.commands"
         if self.space is None:
             if self._isolation == "none":
-                self.space = Unisolated()
+                self.space = Unisolated(self._python)
             else:
                 await asyncio.to_thread(sweep)
-                self.space = await asyncio.to_thread(find_space)
+                self.space = await asyncio.to_thread(find_space, self._python)
         if isinstance(self.space, str):
             return (
-                f"commands cannot be kept apart from this machine: {self.space}; install bubblewrap, or ask for "
-                "commands that are not kept apart with isolation='none' (--isolation none)"
+                f"commands cannot be isolated from this machine: {self.space}; install bubblewrap, or use "
+                "isolation='none' (--isolation none) for commands without isolation"
             )
         async with self._making:
-            # Another request may have come first.
+            # Another request may have been faster.
             if row.id not in self._guests:
                 home, _, workdir, _ = self.surroundings(row)
                 image = self._images.get(row.template_id)
@@ -89,14 +93,14 @@ class Machines:
         return home, user, workdir or home, variables | dict(self.env_vars.get(row.id, {}))
 
     async def freeze(self, sandbox_id: str) -> None:
-        """Stop what runs in a sandbox."""
+        """Stop the processes of a sandbox."""
         guest = self._guests.get(sandbox_id)
         if guest is not None:
             with contextlib.suppress(Lost):
                 await guest.freeze()
 
     async def thaw(self, sandbox_id: str) -> None:
-        """Let it go on."""
+        """Resume the processes of a sandbox."""
         guest = self._guests.get(sandbox_id)
         if guest is not None:
             with contextlib.suppress(Lost):
@@ -107,7 +111,7 @@ class Machines:
         self.env_vars.pop(sandbox_id, None)
         guest = self._guests.pop(sandbox_id, None)
         if guest is not None:
-            # A task of its own: whoever asked may hang up.
+            # In a task of its own: the client may hang up.
             await asyncio.shield(self._end_later(guest))
 
     def reset(self) -> None:
@@ -130,10 +134,10 @@ class Machines:
 
 
 def _make_files(image: Scratch | None, *folders: str) -> Scratch:
-    """Return the files of a new sandbox: what its template's build left, and what any image has."""
+    """Return the files of a new sandbox: those of its template's build, and those of any image."""
     scratch = Scratch()
     if image is not None:
-        # What cannot be copied is no file, or could not be read in there either.
+        # What cannot be copied is not a file, or could not be read in the sandbox either.
         with contextlib.suppress(OSError):
             shutil.copytree(image.root, scratch.root, symlinks=True, dirs_exist_ok=True)
     make_folders(scratch, *folders)

@@ -38,7 +38,7 @@ class SandboxRow(Row):
     memory_mib: int
     created_at: datetime
     changed_at: datetime
-    """When its status changed last."""
+    """When its status last changed."""
     template_id: str
     metadata: Mapping[str, str] = attrs.field(metadata=column(write=json.dumps, read=json.loads))
     network: Network | None = attrs.field(
@@ -48,13 +48,13 @@ class SandboxRow(Row):
     timeout_seconds: int | None = None
     auto_delete_seconds: int | None = None
     snapshot_id: str | None = None
-    # On the clock that no test moves:
+    # On the clock that a test cannot change:
     active_since: datetime | None = None
     paused_since: datetime | None = None
-    """What the window of auto_delete_seconds counts from."""
+    """The start of the time of auto_delete_seconds."""
 
     def answer(self) -> dict[str, object]:
-        """Return the sandbox as lists show it: what isn't set is absent."""
+        """Return the sandbox in the form of lists: fields that are not set are left out."""
         delete_at = None
         if self.status == "paused" and self.auto_delete_seconds is not None and self.paused_since:
             delete_at = self.paused_since + timedelta(seconds=self.auto_delete_seconds)

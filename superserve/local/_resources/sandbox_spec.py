@@ -1,4 +1,4 @@
-"""What POST and PATCH of sandboxes take: reading it, and checking it in the server's order."""
+"""The bodies of POST and PATCH of sandboxes: reading them, and checking them in the server's order."""
 
 import ipaddress
 import re
@@ -27,20 +27,20 @@ _ENV_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 @attrs.frozen
 class Network:
-    """Which addresses a sandbox may reach. Recorded, and not enforced: there is no network in it at all."""
+    """Which addresses a sandbox may reach. It is stored, but not enforced: a sandbox has no network here."""
 
     allow_out: tuple[str, ...] = ()
     deny_out: tuple[str, ...] = ()
 
     def answer(self) -> dict[str, object]:
-        """Return it as clients see it: of what is allowed, addresses come before names."""
+        """Return it in the form of the API: allowed addresses come before allowed names."""
         allow = sorted(self.allow_out, key=lambda rule: _read_network(rule) is None)
         return {"allow_out": allow, "deny_out": list(self.deny_out)}
 
 
 @attrs.frozen
 class CreateSandbox:
-    """A body of POST /sandboxes that passed every check which needs no look at the stored rows."""
+    """A body of POST /sandboxes that passed every check that does not need the stored rows."""
 
     name: str
     from_template: str | None
@@ -103,7 +103,7 @@ def read_create(body: bytes) -> CreateSandbox:
 
 
 def read_patch(body: bytes) -> dict[str, object]:
-    """Read and check a body of PATCH; return what it sets by the name of the row's field."""
+    """Read and check a body of PATCH. Return the new values by the names of the row's fields."""
     names = ("network", "metadata", "auto_delete_seconds", "timeout_seconds", "preview_access")
     try:
         value = go_json.read(body)
@@ -135,7 +135,7 @@ def read_patch(body: bytes) -> dict[str, object]:
 
 
 def check_metadata(metadata: Strings) -> None:
-    """Raise ApiError for what cannot be metadata, or a filter for it."""
+    """Raise ApiError for invalid metadata, or an invalid filter for it."""
     _check_strings("metadata", metadata, *_METADATA_BYTES)
     for key in metadata:
         if key.lower().startswith(_RESERVED):
@@ -143,7 +143,7 @@ def check_metadata(metadata: Strings) -> None:
 
 
 def refuse(message: str) -> ApiError:
-    """Return the error for a body that makes no sense."""
+    """Return the error for an invalid body."""
     return ApiError(400, "bad_request", message)
 
 
@@ -156,7 +156,7 @@ def _read_strings(value: object, where: str) -> dict[str, str]:
     if value is None:
         return {}
     if not isinstance(value, list) or not all(isinstance(item, tuple) for item in value):
-        raise go_json.Malformed(f"{where}: an object is due")
+        raise go_json.Malformed(f"{where}: expected an object")
     return {str(key): go_json.read_string(item, where) for key, item in value}
 
 

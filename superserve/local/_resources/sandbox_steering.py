@@ -1,4 +1,4 @@
-"""Sandboxes, changed past the API: `server.sandboxes`."""
+"""Changing sandboxes without the API: `server.sandboxes`."""
 
 from collections.abc import Mapping
 from typing import Literal, get_args
@@ -15,7 +15,7 @@ SandboxState = Literal["starting", "active", "pausing", "paused", "resuming", "m
 
 
 class Sandboxes(Steering[SandboxResource]):
-    """Sandboxes past the API, and how they behave. Obtained as `server.sandboxes`, and for any thread.
+    """Changes sandboxes without the API, and how they behave: `server.sandboxes`. It can be used from any thread.
 
     Example:
         >>> from superserve.local import LocalServer
@@ -26,7 +26,7 @@ class Sandboxes(Steering[SandboxResource]):
     """
 
     def __repr__(self) -> str:
-        """Show how many there are, and the newest."""
+        """Show the number of sandboxes, and the newest."""
         return self._describe(
             "sandboxes",
             lambda sandboxes: [f"{row.id} {row.name!r} {row.status}" for row in list(sandboxes.rows)],
@@ -43,16 +43,16 @@ class Sandboxes(Steering[SandboxResource]):
         auto_delete_seconds: int | None = None,
         team: Team | None = None,
     ) -> str:
-        """Add a sandbox and return its id.
+        """Add a sandbox, and return its id.
 
         Args:
             name: Any text.
-            status: The state of its row; its machine runs whatever that says.
-            template: The name or id of a template; by default what POST /sandboxes takes.
-            metadata: Its labels.
-            timeout_seconds: Seconds of the server's clock after which it is paused; never by default.
-            auto_delete_seconds: How long it is kept when it is paused; for ever by default.
-            team: Whose it is; the server's own team by default. KeyError if it is another server's.
+            status: The status of its row. Its machine runs in any case.
+            template: The name or id of a template. Default: the default of POST /sandboxes.
+            metadata: Its metadata.
+            timeout_seconds: Seconds of the server's clock after which it is paused. Default: never.
+            auto_delete_seconds: Seconds of being paused after which it is deleted. Default: never.
+            team: The id of its team; KeyError for a team of another server. Default: the server's own team.
 
         """
         arguments.check_one_of("status", status, get_args(SandboxState))
@@ -92,7 +92,7 @@ class Sandboxes(Steering[SandboxResource]):
         return self._do(work)
 
     def set(self, sandbox_id: str, *, status: SandboxState) -> None:
-        """Change what a sandbox's row says, and nothing else; KeyError if there is no such sandbox."""
+        """Change only the status in a sandbox's row; KeyError if there is no such sandbox."""
         arguments.check_one_of("status", status, get_args(SandboxState))
 
         async def work(sandboxes: SandboxResource) -> None:
@@ -101,7 +101,7 @@ class Sandboxes(Steering[SandboxResource]):
         self._do(work)
 
     def token(self, sandbox_id: str) -> str:
-        """Return a sandbox's access token as it is now; KeyError if there is no such sandbox."""
+        """Return a sandbox's current access token; KeyError if there is no such sandbox."""
 
         async def work(sandboxes: SandboxResource) -> str:
             return sandboxes.tokens.of(_find(sandboxes, sandbox_id).id)
@@ -109,7 +109,7 @@ class Sandboxes(Steering[SandboxResource]):
         return self._do(work)
 
     def expire_tokens(self) -> None:
-        """Refuse every access token that was given out so far, as when its hours are over."""
+        """Refuse every access token issued so far, as after some hours."""
 
         async def work(sandboxes: SandboxResource) -> None:
             sandboxes.tokens.expire()
@@ -117,7 +117,7 @@ class Sandboxes(Steering[SandboxResource]):
         self._do(work)
 
     def reap(self) -> None:
-        """Pause and delete now what is due, without waiting for the 30 s of the server's clock between two rounds."""
+        """Pause and delete now what is due, without waiting for the next round, which comes every 30 s of the server's clock."""
 
         async def work(sandboxes: SandboxResource) -> None:
             await sandboxes.reap()
@@ -125,24 +125,25 @@ class Sandboxes(Steering[SandboxResource]):
         self._do(work)
 
     def behave(self, **changes: object) -> None:
-        """Change how all sandboxes behave from now on; `server.reset()` takes it back.
+        """Change the behaviour of all sandboxes from now on. `server.reset()` restores the default.
 
         Args:
             **changes: Any of these. Seconds are real ones, whatever the server's speed.
 
-                - `starting_s`, `resuming_s`: for how long the row says so after the answer said `active`; none.
-                - `pausing_s`: how long a pause takes that is answered at once, with 202; None: answered when done.
-                - `stale_s`: for how long commands still go to the machine of a paused sandbox: 502; none.
-                - `is_full`: whether files find no space left: 507; False.
-                - `has_old_texts`: whether 404 and 503 of the edge are text; False.
-                - `gives_hints`: whether answers have a routing hint; False.
-                - `idle_s`: after how long without a byte the load balancer answers 504, while what runs goes on; None.
-                - `output_bytes`, `upload_bytes`, `zip_entries`, `zip_bytes`, `listed`: the caps of output, files,
-                  archives and listings.
-                - `connections`, `address_connections`: how many requests are served at a time, for one sandbox and
-                  from one address; None for no end.
+                - `starting_s`, `resuming_s`: seconds for which the row has this status after the answer said `active`. Default 0.
+                    - `pausing_s`: seconds of a pause that is answered at once, with 202. None: answered at its end.
+                    - `stale_s`: seconds for which commands still reach the machine of a paused sandbox: 502. Default 0.
+                    - `is_full`: whether the disk is full for files: 507. Default False.
+                    - `has_old_texts`: whether 404 and 503 of the edge are text. Default False.
+                    - `gives_hints`: whether answers have a routing hint. Default False.
+                    - `idle_s`: seconds without a byte after which the load balancer answers 504, while the command goes on.
+                      Default None.
+                    - `output_bytes`, `upload_bytes`, `zip_entries`, `zip_bytes`, `listed`: the limits of output, files,
+                      archives and listings.
+                    - `connections`, `address_connections`: the most requests at once, to one sandbox and from one address;
+                      None for no limit.
 
-        TypeError or ValueError for what makes no sense.
+        TypeError or ValueError for invalid values.
 
         """
 

@@ -39,10 +39,10 @@ STATUSES = ("starting", "active", "pausing", "paused", "resuming", "migrating", 
 REAPER_S = 30.0
 _PAGE_LIMIT = 200
 _METADATA_KEY = "metadata."
-# A transition that has gone on for so long is one that a crash cut short: 15 minutes of the server's clock.
+# A transition that takes longer was cut short by a crash: 15 minutes of the server's clock.
 _STALE_S = 900.0
 _UNLIMITED = {"connections": None, "address_connections": None}
-# How often, and for how long of the server's clock, activate looks whether a sandbox has settled.
+# How often, and for how many seconds of the server's clock, activate checks whether a sandbox has settled.
 _LOOK_S = 0.05
 _SETTLE_S = 6.0
 _RESUME_SETTLE_S = 2.0
@@ -62,10 +62,11 @@ class SandboxResource(Resource):
             self.rows,
             self.templates.rows,
             services.resource(BuildResource).images,
+            services.settings.python,
         )
         self.templates.deletion_checks.append(self._check_unused)
         self.on_pause: list[Callable[[str], None]] = []
-        """Each is told of a machine whose connections end."""
+        """Functions to call with a machine whose connections end."""
         self.scripts = services.commands
         self._usual = Behaviour() if services.settings.limits else Behaviour().but(**_UNLIMITED)
         self.behaviour = self._usual
@@ -92,7 +93,7 @@ class SandboxResource(Resource):
         sort = read_choice(query, "sort", "created_at", "name", "status")
         descending = read_choice(query, "order", "desc", "asc") == "desc"
         if descending:
-            rows.reverse()  # Sorting keeps the order of those with the same time, as there are where time stands still.
+            rows.reverse()  # Sorting is stable: rows with the same time, as when time is frozen, keep their order.
         rows.sort(key=lambda row: str(getattr(row, sort)), reverse=descending)
         limit = read_number(query, "limit", 1)
         offset = read_number(query, "offset", 0) or 0
@@ -115,30 +116,30 @@ class SandboxResource(Resource):
         answer = self.answer(row)
         self._change_late(row, "starting", self.behaviour.starting_s)
         if new.network is not None:
-            # The answer shows the rules as they came.
+            # The answer has the rules as they were sent.
             answer["network"] = {key: list(rules) for key, rules in attrs.asdict(new.network).items()}
         return json_answer(201, go_json.write(answer))
 
     @operation("getSandbox", "GET /sandboxes/{sandbox_id}")
     async def get_sandbox(self, request: ApiRequest) -> Answer:
-        """Return one of the team's sandboxes, and its access token; it is not woken."""
+        """Return one of the team's sandboxes with its access token. It is not woken."""
         return json_answer(200, go_json.write(self.answer(self._get(request))))
 
     @operation("patchSandbox", "PATCH /sandboxes/{sandbox_id}")
     async def patch_sandbox(self, request: ApiRequest) -> Answer:
-        """Change what is given, and nothing else."""
+        """Change only the given fields."""
         changes = read_patch(await request.http.body())
         row = self._get(request)
         if "network" in changes and row.status != "active":
             raise _conflict(row)
         if "auto_delete_seconds" in changes and row.status == "paused":
             changes["paused_since"] = self.services.clock.steady()
-        self.rows.save(attrs.evolve(row, **changes))  # type: ignore[arg-type]  # as read_patch says
+        self.rows.save(attrs.evolve(row, **changes))  # type: ignore[arg-type]  # read_patch has checked them
         return Response(status_code=204)
 
     @operation("deleteSandbox", "DELETE /sandboxes/{sandbox_id}")
     async def delete_sandbox(self, request: ApiRequest) -> Answer:
-        """Delete a sandbox, whatever runs in it."""
+        """Delete a sandbox, even while commands run in it."""
         row = self._get(request)
         is_stale = self.services.clock.age_of_wait(row.changed_at) >= _STALE_S
         if row.status in TRANSITIONS and not is_stale:
@@ -148,7 +149,7 @@ class SandboxResource(Resource):
 
     @operation("pauseSandbox", "POST /sandboxes/{sandbox_id}/pause")
     async def pause_sandbox(self, request: ApiRequest) -> Answer:
-        """Stop everything in a sandbox, to go on later."""
+        """Stop everything in a sandbox until it is resumed."""
         row = self._get(request)
         if row.status != "active":
             raise _conflict(row)
@@ -163,7 +164,7 @@ class SandboxResource(Resource):
 
     @operation("resumeSandbox", "POST /sandboxes/{sandbox_id}/resume")
     async def resume_sandbox(self, request: ApiRequest) -> Answer:
-        """Let a paused sandbox go on."""
+        """Resume a paused sandbox."""
         row = await self._settle(self._get(request), _RESUME_SETTLE_S, "pausing")
         if row.status != "paused":
             raise _conflict(row)
@@ -176,7 +177,7 @@ class SandboxResource(Resource):
 
     @operation("activateSandbox", "POST /sandboxes/{sandbox_id}/activate")
     async def activate_sandbox(self, request: ApiRequest) -> Answer:
-        """See to it that a sandbox runs, and return it with a fresh access token."""
+        """Make sure that a sandbox runs, and return it with a new access token."""
         row = await self._settle(self._get(request), _SETTLE_S, "starting", "resuming")
         if row.status == "pausing":
             refusal = error_answer(ApiError(409, "sandbox_pausing", "sandbox is pausing: try again"))
@@ -186,7 +187,7 @@ class SandboxResource(Resource):
         return json_answer(200, go_json.write(answer))
 
     async def wake(self, request: ApiRequest) -> Guest:
-        """Return the machine of the sandbox that a request is for, woken if need be; raises ApiError."""
+        """Return the machine of a request's sandbox, and wake it if necessary; raises ApiError."""
         row = await self._settle(self._get(request), _SETTLE_S, "starting", "resuming")
         guest = await self.machines.of(await self._activate(row, request.team))
         if isinstance(guest, str):
@@ -220,7 +221,7 @@ class SandboxResource(Resource):
         return row
 
     async def pause(self, row: SandboxRow) -> None:
-        """Stop all its processes, and end its connections."""
+        """Stop all processes of a sandbox, and end its connections."""
         now = self.services.clock.steady()
         self._save(
             row, status="paused", paused_since=now, active_since=None, snapshot_id=self.services.new_id()
@@ -233,7 +234,7 @@ class SandboxResource(Resource):
             await self.delete(paused)
 
     async def delete(self, row: SandboxRow) -> None:
-        """Delete it, and end everything in it."""
+        """Delete a sandbox, and end everything in it."""
         self.rows.remove(row.id)
         for tell in self.on_pause:
             tell(row.id)
@@ -255,7 +256,7 @@ class SandboxResource(Resource):
         return row
 
     def set_status(self, row: SandboxRow, status: str) -> None:
-        """Say that a sandbox is in some state, whatever is true of its machine."""
+        """Set the status of a sandbox's row, whatever the state of its machine."""
         now = self.services.clock.steady()
         self._save(
             row,
@@ -270,7 +271,7 @@ class SandboxResource(Resource):
         return row
 
     def _change_late(self, row: SandboxRow, status: str, seconds: float) -> None:
-        """Let a row say for a while what was true before."""
+        """Change the status of a row some time after it has become true."""
         if not seconds:
             return
         self._save(row, status=status)
@@ -288,7 +289,7 @@ class SandboxResource(Resource):
             await self.pause(row)
 
     async def _settle(self, row: SandboxRow, limit_s: float, *statuses: str) -> SandboxRow:
-        """Wait a while for a sandbox that is in some states to leave them; raises ApiError if it is deleted."""
+        """Wait some time for a sandbox to leave these states; raises ApiError if it is deleted."""
         looks = int(limit_s / _LOOK_S)
         while row.status in statuses and looks:
             looks -= 1
@@ -309,15 +310,15 @@ class SandboxResource(Resource):
         task.add_done_callback(self._later.discard)
 
     async def run(self) -> None:
-        """Pause and delete what has run, or been paused, for as long as it was to."""
+        """Pause and delete sandboxes whose time is over, until cancelled."""
         while True:
             await self.services.clock.sleep(REAPER_S)
             await self.reap()
 
     async def reap(self) -> None:
-        """Pause and delete what is due."""
+        """Pause and delete sandboxes whose time is over."""
         for sandbox_id in list(self.rows.keys()):
-            # It may have been deleted while others were seen to.
+            # It may have been deleted while others were paused or deleted.
             if (row := self.rows.get(sandbox_id)) is not None:
                 await self._reap(row)
 
@@ -333,23 +334,23 @@ class SandboxResource(Resource):
     # -- The data plane
 
     def running(self, sandbox_id: str) -> SandboxRow:
-        """Return a sandbox that runs; raises Lost if it was paused or deleted since its request was let in."""
+        """Return a running sandbox; raises Lost if it was paused or deleted after its request was accepted."""
         row = self.rows.get(sandbox_id)
         if row is None or row.status not in RUNNING:
             raise Lost
         return row
 
     def is_token(self, sandbox_id: str, token: str) -> bool:
-        """Whether a token opens a sandbox."""
+        """Whether a token is valid for a sandbox."""
         return self.tokens.open(sandbox_id, token)
 
     @property
     def most_connections(self) -> tuple[int | None, int | None]:
-        """How many requests are served at a time: to one sandbox, and from one address."""
+        """Return the most requests at once: to one sandbox, and from one address."""
         return self.behaviour.connections, self.behaviour.address_connections
 
     def check_running(self, sandbox_id: str) -> Response | None:
-        """Return why nothing can be done in a sandbox, or None; one that starts runs already."""
+        """Return the refusal for a sandbox that does not run, or None. A starting sandbox already runs."""
         row = self.rows.get(sandbox_id)
         has_old_texts = self.behaviour.has_old_texts
         if row is None:
@@ -364,7 +365,7 @@ class SandboxResource(Resource):
         return error_answer(ApiError(503, "sandbox_unavailable", f"sandbox is {row.status}"))
 
     def check_preview(self, sandbox_id: str) -> Response | None:
-        """Return why nothing can be seen of a sandbox, or None; looking at a paused one does not wake it."""
+        """Return the refusal for a sandbox without previews, or None. A preview does not wake a paused sandbox."""
         row = self.rows.get(sandbox_id)
         if row is None:
             return text_answer(404, "sandbox not found")
@@ -386,14 +387,14 @@ class SandboxResource(Resource):
             raise ConnectionRefusedError(port) from error
 
     def answer(self, row: SandboxRow) -> dict[str, object]:
-        """Return a sandbox as clients see it who may run commands in it."""
+        """Return a sandbox in the form for clients that may run commands in it."""
         hint = {"routing_hint": self.tokens.hint(row.id)} if self.behaviour.gives_hints else {}
         return {**row.answer(), **hint, "access_token": self.tokens.of(row.id)}
 
     # -- The rest
 
     def populate(self) -> None:
-        """Forget sandboxes that a state file has: their machines are gone."""
+        """Forget the sandboxes of a state file: their machines are gone."""
         for row in list(self.rows):
             self.rows.remove(row.id)
 
@@ -422,7 +423,7 @@ class SandboxResource(Resource):
 
     def _find_template(self, team: TeamRow, wanted: str) -> TemplateRow:
         visible = self.templates.visible(team)
-        # A team's own come before the system's of the same name.
+        # A team's own templates come before the system's with the same name.
         found = sorted(
             (row for row in visible if wanted in (row.id, row.name)), key=lambda row: row.team_id != team.id
         )

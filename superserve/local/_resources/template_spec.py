@@ -1,4 +1,4 @@
-"""What POST /templates takes: reading it, checking it in the server's order, and the build spec's canonical form."""
+"""The body of POST /templates: reading it, checking it in the server's order, and the canonical form of its build spec."""
 
 import hashlib
 import re
@@ -17,7 +17,7 @@ Ranges: TypeAlias = Mapping[str, tuple[int, int]]
 
 NAME_BYTES = 128
 SYSTEM_PREFIX = "superserve/"
-# What Go's strings.TrimSpace removes; Python's strip() would also remove some control characters.
+# The characters that Go's strings.TrimSpace removes. Python's strip() would also remove some control characters.
 SPACE = (
     "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 )
@@ -40,7 +40,7 @@ class BuildSpec:
 
     @cached_property
     def canonical(self) -> bytes:
-        """The spec as compact JSON, without what is empty: equal specs are equal bytes."""
+        """The spec as compact JSON, without empty values. Equal specs have equal bytes."""
         value: dict[str, object] = {"from": self.from_}
         if self.steps:
             value["steps"] = [_write_step(step) for step in self.steps]
@@ -61,12 +61,12 @@ class BuildSpec:
 
     @staticmethod
     def read(text: str) -> "BuildSpec":
-        """Return the spec that a text of `write` stands for."""
+        """Return the spec that `write` has turned into a text."""
         return read_spec(go_json.read(text.encode()))
 
     @property
     def has_nul(self) -> bool:
-        """Whether some string holds a NUL, which the database refuses to store."""
+        """Whether a string contains a NUL, which the database cannot store."""
         return b"\\u0000" in self.canonical.replace(b"\\\\", b"")
 
 
@@ -83,7 +83,7 @@ def _write_step(step: Step) -> dict[str, object]:
 
 @attrs.frozen
 class CreateTemplate:
-    """A body of POST /templates that passed every check which needs no look at the stored rows."""
+    """A body of POST /templates that passed every check that does not need the stored rows."""
 
     name: str
     vcpu: int
@@ -118,7 +118,7 @@ def read_create_template(
 
 
 def read_spec(value: object) -> BuildSpec:
-    """Read a build spec in the wire's form; raises Malformed for what has another form."""
+    """Read a build spec in the form of the API; raises Malformed for any other form."""
     where = "build_spec"
     texts = ("from", "start_cmd", "ready_cmd")
     spec = go_json.read_fields(value, where, "steps", *texts, kept=texts)

@@ -1,4 +1,4 @@
-"""Templates, changed past the API: `server.templates`."""
+"""Changing templates without the API: `server.templates`."""
 
 from typing import Literal, get_args
 
@@ -15,10 +15,10 @@ TemplateState = Literal["pending", "building", "ready", "failed"]
 
 
 class Templates(Steering[TemplateResource]):
-    """Template rows, set past the API: without its checks, quotas and builds. Obtained as `server.templates`."""
+    """Changes template rows without the API: without its checks, quotas and builds. This is `server.templates`."""
 
     def __repr__(self) -> str:
-        """Show how many there are without the system's and those that were deleted, and the newest."""
+        """Show the number of templates, without the system's and deleted ones, and the newest."""
 
         def list_rows(templates: TemplateResource) -> list[str]:
             return [
@@ -42,18 +42,18 @@ class Templates(Steering[TemplateResource]):
         sandboxes: int = 0,
         team: Team | None = None,
     ) -> str:
-        """Add a template and return its id.
+        """Add a template, and return its id.
 
         Args:
-            name: Any text; by default a name that no other template has.
+            name: Any text. Default: a name that no other template has.
             status: A ready template also gets the time of its build and its size.
-            error_message: As a failed build would leave it.
-            from_: The base image that a rebuild uses.
-            vcpu: Virtual CPUs, any number; 1 by default.
-            memory_mib: Memory in MiB, any number; 1024 by default.
-            disk_mib: Disk in MiB, any number; 4096 by default.
-            sandboxes: How many sandboxes use it, none by default; they forbid its deletion.
-            team: Whose it is; the server's own team by default. KeyError if it is another server's.
+            error_message: The error message of its failed build.
+            from_: The base image for a rebuild.
+            vcpu: Virtual CPUs, any number. Default 1.
+            memory_mib: Memory in MiB, any number. Default 1024.
+            disk_mib: Disk in MiB, any number. Default 4096.
+            sandboxes: The number of sandboxes that use it; with any, it cannot be deleted. Default 0.
+            team: The id of its team; KeyError for a team of another server. Default: the server's own team.
 
         """
         arguments.check_one_of("status", status, get_args(TemplateState))
@@ -77,11 +77,11 @@ class Templates(Steering[TemplateResource]):
     def add_many(
         self, count: int, *, prefix: str = "template-", status: TemplateState = "ready"
     ) -> list[str]:
-        """Add templates named `<prefix>0`, `<prefix>1` and so on; return their ids, oldest first.
+        """Add templates named `<prefix>0`, `<prefix>1` and so on. Return their ids, oldest first.
 
         Args:
-            count: How many, 0 or more.
-            prefix: What their names begin with.
+            count: The number of templates, 0 or more.
+            prefix: The beginning of their names.
             status: The status of all.
 
         """
@@ -103,7 +103,7 @@ class Templates(Steering[TemplateResource]):
         error_message: str | None = None,
         sandboxes: int | None = None,
     ) -> None:
-        """Change a template's row; with a new status, the error message is the one given or none.
+        """Change a template's row. With a new status, the error message is the given one, or none.
 
         Raises KeyError if there is no such template.
         """

@@ -1,4 +1,4 @@
-"""Templates: their rows, the operations on them, and the curated ones that every server has."""
+"""Templates: their rows, their operations, and the curated templates that every server has."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -28,10 +28,12 @@ _CATALOGUE = [
     ("base", "debian:12", 1, 1024, 4096),
     ("python-3.11", "python:3.11", 1, 1024, 4096),
     ("node-22", "node:22", 1, 1024, 4096),
+    # The one that agno's tools take.
+    ("code-interpreter", "python:3.11", 1, 1024, 4096),
     ("openclaw", "node:22", 2, 2048, 8192),
     ("desktop", "debian:12", 2, 4096, 8192),
 ]
-# The status is in no description: users of a newer server find out what their programs do then.
+# The status is in no description: with it, users see how their programs react to a newer server.
 _PAGE_LIMIT = 200
 _SORTS = ("created_at", "name", "status", "size", "built_at")
 _UNKNOWN_STATUS = "archived"
@@ -57,10 +59,10 @@ class TemplateRow(Row):
     built_at: datetime | None = None
     deleted_at: datetime | None = None
     sandboxes: int = 0
-    """How many sandboxes use it; they forbid its deletion."""
+    """The number of sandboxes that use it. With any, it cannot be deleted."""
 
     def answer(self) -> dict[str, object]:
-        """Return the template as clients see it: what isn't set is absent, and so is the build spec."""
+        """Return the template in the form of the API: fields that are not set are left out, and so is the build spec."""
         return drop_none(
             id=self.id,
             team_id=self.team_id,
@@ -77,18 +79,18 @@ class TemplateRow(Row):
 
     @cached_property
     def json(self) -> bytes:
-        """The answer, written once per state of the row: lists can be long."""
+        """The answer as JSON, made once for each state of the row: lists can be long."""
         return go_json.write(self.answer())
 
 
 class Builder(Protocol):
-    """What templates need of builds, which are made for them."""
+    """The methods of builds that templates need."""
 
     def check_quota(self, team: TeamRow) -> None:
-        """Raise ApiError if a team can't have another build in flight."""
+        """Raise ApiError if a team cannot have another build in flight."""
 
     def start(self, template: TemplateRow) -> str:
-        """Queue a build of a template and return its id."""
+        """Queue a build of a template, and return its id."""
         ...
 
     def latest(self, template_id: str) -> str | None:
@@ -96,7 +98,7 @@ class Builder(Protocol):
 
 
 class TemplateResource(Resource):
-    """Templates of teams, and the system team's, which all may read."""
+    """The templates of teams, and those of the system team, which all teams may read."""
 
     ROWS = (TemplateRow,)
 
@@ -107,7 +109,7 @@ class TemplateResource(Resource):
         self.builder: Builder
         """Set by the resource of builds."""
         self.deletion_checks: list[Callable[[TemplateRow], None]] = [_check_sandboxes]
-        """Each raises ApiError if something still needs a template that is to be deleted."""
+        """Functions that raise ApiError if something still needs a template that is to be deleted."""
 
     # -- Operations
 
@@ -155,7 +157,7 @@ class TemplateResource(Resource):
         )
         self.rows.save(row)
         answer = {**row.answer(), "build_id": self.builder.start(row)}
-        # Of all objects this one alone is in the order of the alphabet.
+        # The only object whose keys are in alphabetical order.
         return json_answer(202, go_json.write(answer, sort_keys=True))
 
     @operation("getTemplate", "GET /templates/{template_id}")
@@ -179,14 +181,14 @@ class TemplateResource(Resource):
     # -- Look-ups
 
     def get_own(self, request: ApiRequest) -> TemplateRow:
-        """Return the template that a request is for, if the team may change it; raises ApiError."""
+        """Return the template of a request, if the team may change it; raises ApiError."""
         row = self.rows.get(request.path["template_id"])
         if row is None or row.deleted_at is not None or row.team_id != request.team.id:
             raise _report_missing()
         return row
 
     def find_named(self, team_id: str, name: str) -> TemplateRow | None:
-        """Return a team's template that has a name and isn't deleted."""
+        """Return a team's template with a name, unless it is deleted."""
         found = self._by_name.of((team_id, name))
         return found[-1] if found else None
 
@@ -194,7 +196,7 @@ class TemplateResource(Resource):
         """Return the templates that a team may read, newest first."""
         matches = starts_like(prefix)
         found = [row for row in self.rows if self._is_visible(row, team) and matches(row.name)]
-        found.reverse()  # Sorting keeps the order of those with the same time, as there are where time stands still.
+        found.reverse()  # Sorting is stable: rows with the same time, as when time is frozen, keep their order.
         found.sort(key=lambda row: row.created_at, reverse=True)
         return found
 
@@ -227,7 +229,7 @@ class TemplateResource(Resource):
     # -- The curated templates
 
     def populate(self) -> None:
-        """Add the curated templates, or delete those that a state file has."""
+        """Add the curated templates, or delete those of a state file."""
         system = self.services.teams.system
         now = self.services.clock.now()
         if system is not None and not self.services.settings.system_templates:
@@ -269,7 +271,7 @@ def _report_missing() -> ApiError:
 
 
 def _cut_page(rows: list[TemplateRow], team: TeamRow, request: Request) -> tuple[list[TemplateRow], int]:
-    """Return the page of templates that the query asks for, and how many there are on all pages: newest first."""
+    """Return the page of templates for a query, and the number of all of them, newest first."""
     query = request.query_params
     owner = read_choice(query, "owner", "all", "team", "system")
     if owner != "all":

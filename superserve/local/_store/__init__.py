@@ -1,1 +1,1 @@
-"""Rows: in memory, and in a file that keeps them."""
+"""Rows, in memory and in a state file."""

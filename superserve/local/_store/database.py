@@ -1,4 +1,4 @@
-"""Rows that outlast their server: a SQLite file with a table for each row class."""
+"""Rows that are kept when their server ends: a SQLite file with a table for each row class."""
 
 import contextlib
 import os
@@ -18,9 +18,9 @@ from superserve.local._store.rows import Row
 
 R = TypeVar("R", bound=Row)
 
-# In the file's header: whose it is ("SSrv").
+# The mark of our files in the header ("SSrv").
 APPLICATION_ID = 0x53537276
-# It holds keys.
+# Readable by the owner only: the file contains keys.
 PRIVATE = 0o600
 
 
@@ -33,7 +33,7 @@ class _Column:
 
 
 class _Layout:
-    """How the rows of one class are kept."""
+    """The table of one row class."""
 
     def __init__(self, kind: type[Row]) -> None:
         first, *others = attrs.fields(kind)
@@ -50,13 +50,13 @@ class _Layout:
 
 
 class Database:
-    """A state file, which is this process's alone while it is open; for one thread.
+    """A state file. It is locked for this process while it is open. For one thread.
 
-    Logs are not in it: they are the build host's, which forgets them when it restarts.
+    It contains no logs: they belong to the build host, which forgets them when it restarts.
     """
 
     def __init__(self, path: Path, kinds: Sequence[type[Row]]) -> None:
-        """Open the file, or make it; raises StateError."""
+        """Open the file, or create it; raises StateError."""
         self._path = path
         self._layouts = {kind: _Layout(kind) for kind in kinds}
         self._connection = _open(path, [layout.create for layout in self._layouts.values()])
@@ -68,7 +68,7 @@ class Database:
                 raise ValueError("rows are missing that other rows name")
 
     def rows(self, kind: type[R]) -> Iterator[R]:
-        """Yield the rows of a class, oldest first; raises StateError if one makes no sense."""
+        """Yield the rows of a class, oldest first; raises StateError for an invalid row."""
         layout = self._layouts[kind]
         with self._checking():
             for values in self._connection.execute(layout.select):
@@ -76,7 +76,7 @@ class Database:
                 yield kind(*[None if value is None else column.read(value) for column, value in pairs])
 
     def save(self, row: Row) -> None:
-        """Insert a row, or replace the one that has its key."""
+        """Insert a row, or replace the one with the same key."""
         layout = self._layouts[type(row)]
         values = [(column, getattr(row, column.name)) for column in layout.columns]
         self._connection.execute(
@@ -84,7 +84,7 @@ class Database:
         )
 
     def remove(self, kind: type[Row], key: str) -> None:
-        """Remove the row that has a key."""
+        """Remove the row with a key."""
         self._connection.execute(self._layouts[kind].remove, (key,))
 
     def clear(self) -> None:
@@ -95,12 +95,12 @@ class Database:
                 self._connection.execute(layout.clear)
 
     def close(self) -> None:
-        """Let others have the file."""
+        """Close the file and release its lock."""
         self._connection.close()
 
     @contextlib.contextmanager
     def _checking(self) -> Iterator[None]:
-        """Call the file damaged, and close it, if what is read of it makes no sense."""
+        """Report the file as damaged, and close it, if its content is invalid."""
         try:
             yield
         except (sqlite3.DatabaseError, Malformed, ValueError, TypeError, AttributeError) as error:
@@ -131,16 +131,16 @@ def _keep(value: object) -> object:
 
 
 def _open(path: Path, layout: Sequence[str]) -> sqlite3.Connection:
-    """Open a state file for this process alone, and make it if there is none."""
+    """Open a state file and lock it for this process; create it if it does not exist."""
     _make(path)
     database = sqlite3.connect(path.absolute(), timeout=0, isolation_level=None)
     try:
-        # What is locked stays so until the connection is closed.
+        # The lock stays until the connection is closed.
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
         with database:
             database.execute("BEGIN EXCLUSIVE")
             _claim(database, path, layout)
-        # Whole rows even after a power cut, without a wait for the disk at each of them.
+        # Rows are complete even after a power failure, without waiting for the disk after each of them.
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         if os.name == "posix":
@@ -158,7 +158,7 @@ def _open(path: Path, layout: Sequence[str]) -> sqlite3.Connection:
 
 def _make(path: Path) -> None:
     try:
-        # A file that is there is not opened here: its closing would let go of the lock that this process may have.
+        # An existing file is not opened here: closing it would release a lock that this process may have.
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE))
     except FileExistsError:
         if not path.is_file():
@@ -168,8 +168,8 @@ def _make(path: Path) -> None:
 
 
 def _claim(database: sqlite3.Connection, path: Path, layout: Sequence[str]) -> None:
-    """Check that the file is ours and has this layout; lay it out if it is empty."""
-    # Any change of a row class makes another layout.
+    """Check that the file is ours and has this layout. Create the layout in an empty file."""
+    # Any change of a row class changes the layout.
     expected = zlib.crc32("\n".join(layout).encode()) & 0x7FFFFFFF
     (owner,) = database.execute("PRAGMA application_id").fetchone()
     (version,) = database.execute("PRAGMA user_version").fetchone()
@@ -189,7 +189,7 @@ def _claim(database: sqlite3.Connection, path: Path, layout: Sequence[str]) -> N
 
 
 def _report_unusable(path: Path, error: sqlite3.DatabaseError) -> StateError:
-    code = error.sqlite_errorcode & 0xFF  # without what SQLite adds to tell kinds of an error apart
+    code = error.sqlite_errorcode & 0xFF  # without the extended part of SQLite's code
     if code == sqlite3.SQLITE_BUSY:
         return StateError(f"{path} is in use by another server: stop it, or choose another file")
     if code == sqlite3.SQLITE_NOTADB:

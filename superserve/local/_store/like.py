@@ -1,4 +1,4 @@
-"""SQL's LIKE, as the server searches names with it."""
+"""SQL's LIKE, which the server uses to search for names."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Rows are values: attrs classes that resources declare, and that the store keeps in tables."""
+"""Rows are values: attrs classes that the resources declare, and the store keeps in tables."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -8,13 +8,13 @@ import attrs
 
 @attrs.frozen
 class Row:
-    """What every row class is: frozen attrs, with the key of its table as first field.
+    """The base of all row classes: frozen attrs classes, whose first field is the key of their table.
 
-    Fields are strings, integers, booleans or times of day, or have the metadata that `column` returns.
+    A field is a string, an integer, a boolean or a time of day, or has the metadata that `column` returns.
     """
 
     TABLE: ClassVar[str]
-    """The name of its table in a state file."""
+    """The name of the table in a state file."""
 
 
 def column(
@@ -23,12 +23,12 @@ def column(
     write: Callable[[Any], str] | None = None,
     read: Callable[[str], Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the metadata of a field that a state file keeps in a special way.
+    """Return the metadata of a field with a special form in a state file.
 
     Args:
-        references: The table whose keys it holds.
-        write: Turns a value that isn't None into text.
-        read: Turns the text into the value; ValueError, TypeError or AttributeError if it makes no sense.
+        references: The table whose keys it contains.
+        write: Converts a value that is not None to text.
+        read: Converts the text to the value; ValueError, TypeError or AttributeError if it is invalid.
 
     """
     return {"references": references, "write": write, "read": read}

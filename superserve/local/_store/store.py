@@ -15,7 +15,7 @@ R = TypeVar("R", bound=Row)
 
 
 class Index(Generic[R]):
-    """The rows of a table by something else than their keys; those whose value is None are not in it."""
+    """The rows of a table by another value than their keys. Rows whose value is None are not in it."""
 
     def __init__(self, table: "Table[R]", value: Callable[[R], Hashable | None]) -> None:
         self._table = table
@@ -27,7 +27,7 @@ class Index(Generic[R]):
         return [self._table[key] for key in self._keys.get(value, ())]
 
     def move(self, key: str, before: R | None, after: R | None) -> None:
-        """Take note that a row was inserted, replaced or removed."""
+        """Record that a row was inserted, replaced or removed."""
         old, new = (None if row is None else self._value(row) for row in (before, after))
         if old == new:
             return
@@ -37,7 +37,7 @@ class Index(Generic[R]):
             self._keys.setdefault(new, {})[key] = None
 
     def clear(self) -> None:
-        """Take note that all rows are gone."""
+        """Record that all rows are gone."""
         self._keys.clear()
 
 
@@ -53,7 +53,7 @@ class Table(Generic[R]):
         self._rows: dict[str, R] = {getattr(row, self._key): row for row in rows}
 
     def index(self, value: Callable[[R], Hashable | None]) -> Index[R]:
-        """Return a new index of the rows by what a function says of each."""
+        """Return a new index of the rows by the result of a function."""
         index = Index(self, value)
         for key, row in self._rows.items():
             index.move(key, None, row)
@@ -61,11 +61,11 @@ class Table(Generic[R]):
         return index
 
     def get(self, key: str) -> R | None:
-        """Return a row, if it is there."""
+        """Return a row, or None."""
         return self._rows.get(key)
 
     def save(self, row: R) -> None:
-        """Insert a row, or replace the one that has its key."""
+        """Insert a row, or replace the one with the same key."""
         if self._database is not None:
             self._database.save(row)
         key = getattr(row, self._key)
@@ -75,7 +75,7 @@ class Table(Generic[R]):
             index.move(key, before, row)
 
     def remove(self, key: str) -> None:
-        """Remove a row; KeyError if it isn't there."""
+        """Remove a row; KeyError if there is none."""
         row = self._rows[key]
         if self._database is not None:
             self._database.remove(self._kind, key)
@@ -84,7 +84,7 @@ class Table(Generic[R]):
             index.move(key, row, None)
 
     def keys(self) -> KeysView[str]:
-        """Return a view of the keys that goes on showing which there are."""
+        """Return a live view of the keys."""
         return self._rows.keys()
 
     def clear(self) -> None:
@@ -107,7 +107,7 @@ class Store:
     """All tables."""
 
     def __init__(self, kinds: Sequence[type[Row]], path: Path | None = None) -> None:
-        """Begin with the rows of a state file, or with none; raises StateError if the file can't be used."""
+        """Start with the rows of a state file, or without rows; raises StateError if the file cannot be used."""
         self.database = None if path is None else _open(path, kinds)
         self._tables: dict[type[Row], Table[Any]] = {kind: Table(kind, self.database) for kind in kinds}
 
@@ -116,7 +116,7 @@ class Store:
         return self._tables[kind]
 
     def __contains__(self, key: str) -> bool:
-        """Whether some row has a key."""
+        """Whether any row has a key."""
         return any(key in table for table in self._tables.values())
 
     def reset(self) -> None:
@@ -127,13 +127,13 @@ class Store:
             table.clear()
 
     def close(self) -> None:
-        """Let others have the file."""
+        """Close the state file and release its lock."""
         if self.database is not None:
             self.database.close()
 
 
 def _open(path: Path, kinds: Sequence[type[Row]]) -> "Database":
-    # Not needed by most, and SQLite with it.
+    # Imported here: most servers don't need it, nor SQLite.
     from superserve.local._store.database import Database
 
     return Database(path, kinds)

@@ -1,1 +1,1 @@
-"""What the server offers besides the API: the status page, and control over HTTP."""
+"""The parts of the server that the service does not have: the status page, and control over HTTP."""

@@ -1,11 +1,12 @@
-"""The routes under /_local/: what `server.faults`, `server.requests` and `server.reset()` do, for other languages.
+"""The routes under /_local/: `server.faults`, `server.requests` and `server.reset()` for other languages.
 
-They need the server's own key, and are no requests to its API: nothing limits, records or strikes them.
+They need the server's own key. They are not requests to the API: limits, the record and faults ignore them.
 """
 
 import inspect
 import json
 from collections.abc import Awaitable, Callable
+from functools import cache
 from secrets import compare_digest
 
 from starlette.requests import ClientDisconnect, Request
@@ -20,17 +21,21 @@ from superserve.local._app.recorder import Request as Recorded
 from superserve.local._faults.build_faults import BuildFaults
 from superserve.local._faults.faults import Faults
 from superserve.local._faults.registry import Fault, Registry
-from superserve.local._faults.request_faults import RequestFaults
 
 PREFIX = "/_local/"
 
-# Every fault by the name of the method that sets it, with the method that chooses what it is for.
-_FAULTS: dict[str, tuple[Callable[..., object], Callable[..., Fault]]] = {
-    name: (choose, method)
-    for choose, methods in ((Faults.on, RequestFaults), (Faults.on_build, BuildFaults))
-    for name, method in vars(methods).items()
-    if not name.startswith("_")
-}
+
+@cache
+def _kinds() -> dict[str, tuple[Callable[..., object], Callable[..., Fault]]]:
+    """Return each fault by the name of the method that sets it, with the method that selects its requests or builds."""
+    from superserve.local._faults.request_faults import RequestFaults  # Not needed at the server's start.
+
+    return {
+        name: (choose, method)
+        for choose, methods in ((Faults.on, RequestFaults), (Faults.on_build, BuildFaults))
+        for name, method in vars(methods).items()
+        if not name.startswith("_")
+    }
 
 
 class Control:
@@ -80,7 +85,7 @@ class Control:
         return Response(status_code=204)
 
     def _add(self, body: bytes) -> Fault:
-        """Call the methods of `server.faults` that the body means, with the arguments that it has."""
+        """Call the methods of `server.faults` that the body names, with its arguments."""
         try:
             given = json.loads(body)
         except ValueError as error:
@@ -88,10 +93,10 @@ class Control:
         if not isinstance(given, dict):
             raise ApiError(400, "bad_request", "a fault is a JSON object")
         kind = given.pop("fault", None)
-        if not isinstance(kind, str) or kind not in _FAULTS:
-            kinds = ", ".join(_FAULTS)
+        if not isinstance(kind, str) or kind not in _kinds():
+            kinds = ", ".join(_kinds())
             raise ApiError(400, "bad_request", f'"fault" must be one of {kinds}, not {json.dumps(kind)}')
-        choose, method = _FAULTS[kind]
+        choose, method = _kinds()[kind]
         choosing, setting = _parameters(choose), _parameters(method)
         for name in given:
             if name not in choosing | setting:

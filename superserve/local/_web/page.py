@@ -1,8 +1,8 @@
-"""The status page at /: one HTML file, and the two things that it asks the server for.
+"""The status page at /: one HTML file, and the two requests that it makes.
 
-The file holds nothing secret, so it needs no key. What it asks for does: the key comes behind the `#` of a link that the
-command prints, which browsers send nowhere, or is typed in. The policy below lets the page load nothing, send nothing
-but requests to this server, and run no script but its own; names and logs are put into it as text only.
+The file contains nothing secret, so it needs no key. Its requests need the key. The key is in the link that the command
+prints, after the `#`, which browsers send nowhere; or the user types it in. The policy below lets the page load nothing,
+send requests to this server only, and run only its own script. Names and logs are inserted as text.
 """
 
 import base64
@@ -10,7 +10,6 @@ import hashlib
 import re
 from collections.abc import Sequence
 from functools import cache
-from importlib import resources
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -35,8 +34,6 @@ PATH = "/"
 OVERVIEW = "/_local/overview"
 
 _LOGS = re.compile(r"/_local/builds/([^/]+)/logs")
-# Not a path: the package may lie in an archive (zipapp).
-_FILE = resources.files("superserve.local._web") / "page.html"
 _BUILDS = 20
 _SANDBOXES = 50
 _HEADERS = {
@@ -50,14 +47,14 @@ _HEADERS = {
 
 
 def is_for_page(method: str, path: str) -> bool:
-    """Whether a request is for the page, or comes from it."""
+    """Whether a request is for the page, or was made by it."""
     if path == PATH:
         return method in {"GET", "HEAD"}
     return method == "GET" and (path == OVERVIEW or _LOGS.fullmatch(path) is not None)
 
 
 class Page:
-    """Answers what `is_for_page`. It isn't limited, and sees what the key's team does."""
+    """Answers the requests of `is_for_page`. They have no limits, and see what the key's team sees."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -131,14 +128,14 @@ class Page:
 
 
 def _measure(build: BuildRow) -> float | None:
-    """Return how long a build took; None until it has ended. Its own answer has whole seconds only."""
+    """Return the duration of a build; None until it has ended. The API's times have only whole seconds."""
     if build.started_at is None or build.finalized_at is None:
         return None
     return (build.finalized_at - build.started_at).total_seconds()
 
 
 def _name(step: Step) -> tuple[str, str]:
-    """Return a step's kind and what it does, without the value of a variable, which may be a secret."""
+    """Return a step's kind and content, without the value of a variable, which may be a secret."""
     if step.run is not None:
         return "run", step.run
     if step.env is not None:
@@ -151,8 +148,11 @@ def _name(step: Step) -> tuple[str, str]:
 
 @cache
 def _document() -> tuple[str, str]:
-    """Return the page, and the policy that allows the script and the style in it and nothing else."""
-    text = _FILE.read_text(encoding="utf-8")
+    """Return the page, and the policy that allows only its own script and style."""
+    from importlib import resources  # Not needed at the server's start.
+
+    # Not a path: the package may be in an archive (zipapp).
+    text = (resources.files("superserve.local._web") / "page.html").read_text(encoding="utf-8")
     policy = {
         "default-src": ("'none'",),
         "script-src": _hashes(text, "script"),

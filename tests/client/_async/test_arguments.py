@@ -116,7 +116,7 @@ WRONG_STEPS = [
     ({"env": {"key": "", "value": SECRET}}, "steps[1].env.key: must not be empty, got ''"),
     (
         {"env": {"key": f"A={SECRET}", "value": ""}},
-        "steps[1].env.key: must not contain '=' or spaces; the value goes into steps[1].env.value",
+        "steps[1].env.key: must not contain '=' or spaces; put the value into steps[1].env.value",
     ),
     ({"env": {"key": "A B", "value": ""}}, "steps[1].env.key: must not contain '=' or spaces"),
     ({"env": {"key": "A", "value": 5}}, "steps[1].env.value: expected a string, got int"),
@@ -265,7 +265,7 @@ async def test_a_refused_id_comes_with_the_way_to_find_the_right_one(wire, conne
     text = await refused(lambda: AsyncTemplate.connect("my/env", client=connect(wire)))
     assert text.endswith("; Template.list(name_prefix=...) finds the id of a name")
     text = await refused(lambda: template.get_build("1/2"))
-    assert text.endswith("; list_builds() tells the ids of a template's builds")
+    assert text.endswith("; list_builds() returns the builds of a template with their ids")
 
 
 @pytest.mark.parametrize(
@@ -341,7 +341,7 @@ def yields(event):
 
 async def test_a_callback_that_would_do_nothing_is_refused(template):
     text = await refused(lambda: template.wait_until_ready(on_log=yields))
-    assert text == "on_log: is a generator function, which does nothing when it is called"
+    assert text == "on_log: is a generator function, and calling it does nothing; pass a plain function"
 
 
 async def test_who_passes_an_object_where_its_id_is_due_is_told_so(wire, connect, template):
@@ -370,7 +370,7 @@ async def test_a_client_of_the_wrong_kind_is_refused():
 async def test_a_client_comes_with_its_own_key_and_address(wire, connect):
     for options in ({"api_key": SECRET}, {"base_url": "https://example.com"}):
         text = await refused(lambda options=options: AsyncTemplate.list(client=connect(wire), **options))
-        assert text == "client: has a key and an address already; leave api_key, base_url and sandbox_url out"
+        assert text == "client: has a key and addresses already; leave api_key, base_url and sandbox_url out"
 
 
 async def test_arguments_are_checked_before_the_key():

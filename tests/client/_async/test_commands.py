@@ -91,7 +91,7 @@ async def test_input_goes_over_the_websocket(box):
     assert [request.target for request in wire.requests] == ["/exec/connect"]
 
 
-async def test_bytes_are_exact(box):
+async def test_surprise_7_bytes_are_exact(box):
     def script(talk):
         talk.send(b"\x01\xff\x00")
         talk.send(b"\x02\xfe")
@@ -113,7 +113,7 @@ async def test_surprise_21_what_may_be_silent_for_long_is_streamed(box, timeout,
 
 
 @pytest.mark.parametrize("timeout", [0, -1, 86_401, 5_000_000, math.inf, math.nan, True, "3", None])
-async def test_s16_a_timeout_that_cannot_be_meant_is_refused(box, timeout):
+async def test_s16_surprise_23_a_timeout_that_cannot_be_meant_is_refused(box, timeout):
     sandbox, wire = await box(RAN)
     with pytest.raises(ValidationError, match="timeout_seconds"):
         await sandbox.commands.run("x", timeout_seconds=timeout)
@@ -135,7 +135,7 @@ async def test_surprise_4_a_program_may_exit_with_124_itself(box):
     assert (result.exit_code, result.timed_out) == (124, False)
 
 
-async def test_what_the_server_has_cut_is_said_to_be_cut(box):
+async def test_surprise_7_what_the_server_has_cut_is_said_to_be_cut(box):
     sandbox, _ = await box(reply(json={"stdout": "a", "stderr": "b", "exit_code": 0, "truncated": True}))
     assert (await sandbox.commands.run("x")).truncated
 
@@ -155,7 +155,7 @@ async def test_a_bound_that_is_none_is_refused(box, most):
     assert wire.requests == []
 
 
-async def test_an_argv_meets_no_shell(box):
+async def test_s43_an_argv_meets_no_shell(box):
     sandbox, wire = await box(RAN)
     await sandbox.commands.run(["echo", "$HOME; rm -rf /", ""])
     await sandbox.commands.run(("pwd",))
@@ -170,7 +170,7 @@ async def test_an_argv_meets_no_shell(box):
     [
         ("", "command: must not be empty, got ''"),
         ("  ", "command: must not be empty, got '  '"),
-        ([], "command: must not be empty, got no words at all"),
+        ([], "command: must not be empty"),
         ([""], "command[0]: must not be empty, got ''"),
         (["a=b"], "command: a program with '=' in its name cannot be run without arguments"),
         (["a", 1], "command[1]: expected a string, got int"),
@@ -192,7 +192,7 @@ async def test_s25_what_cannot_be_run_is_refused(box, command, text):
 @pytest.mark.parametrize(
     ("env", "text"),
     [
-        ({"A=B": "c"}, "env: a variable's name must not contain '='; what follows it is the value"),
+        ({"A=B": "c"}, "env: a variable's name must not contain '='; pass the value separately"),
         ({"": "c"}, "env: a variable's name: must not be empty, got ''"),
         ({"A": 1}, "env['A']: expected a string, got int"),
         ({1: "a"}, "env: a variable's name: expected a string, got int"),
@@ -285,7 +285,7 @@ async def test_s14_the_end_of_the_command_is_not_waited_beyond(box):
     wire.until(lambda: wire.open_connections == 0)
 
 
-async def test_s13_keepalives_do_not_put_off_the_deadline(box, monkeypatch):
+async def test_s13_surprise_22_keepalives_do_not_put_off_the_deadline(box, monkeypatch):
     monkeypatch.setattr(commands, "MARGIN_S", -0.9)
 
     def script(peer, _request):

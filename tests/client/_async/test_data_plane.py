@@ -74,7 +74,7 @@ async def test_surprise_11_a_second_refusal_is_final(known):
 @pytest.mark.parametrize("status", ["paused", "failed", "pausing"])
 async def test_a_sandbox_that_is_not_to_be_woken_is_asked_for_and_told(known, status):
     sandbox, wire = await known(UNAVAILABLE, reply(json=sandbox_row(status)))
-    with pytest.raises(SandboxNotRunningError, match=f"it is {status}, and is not to be woken") as caught:
+    with pytest.raises(SandboxNotRunningError, match=f"it is {status}, and wake is False") as caught:
         await sandbox.commands.run("true", wake=False)
     assert caught.value.status == status
     assert asked(wire) == ["POST /exec", f"GET {PATH}"]
@@ -347,7 +347,7 @@ async def test_s26_a_token_that_was_replaced_is_not_shown_either(known):
 async def test_s26_no_handle_shows_its_token(known):
     sandbox, _ = await known(WOKEN)
     await sandbox.activate()
-    things = [sandbox, sandbox._data, sandbox._data._way, sandbox._info, sandbox.commands, sandbox.files]
+    things = [sandbox, sandbox._data, sandbox._data._route, sandbox._info, sandbox.commands, sandbox.files]
     for thing in things:
         assert FRESH not in repr(thing)
     with contextlib.suppress(AttributeError):

@@ -173,7 +173,7 @@ async def test_a_build_that_cannot_be_cancelled_is_told_with_the_reason(scripted
     script = Script(build=["building"], logs=[stall(STREAM_HEAD + EVENT)], cancel=[refusal])
     error = await interrupted(await scripted(script))
     [note] = error.__notes__
-    assert f"Whether build {BUILD_ID} was cancelled is not known: could not cancel build" in note
+    assert f"It is not known whether build {BUILD_ID} was cancelled: could not cancel build" in note
     assert "wait again with" in note
 
 
@@ -200,7 +200,9 @@ async def test_asking_what_has_become_of_the_build_takes_a_bounded_time(scripted
     monkeypatch.setattr(build_wait, "CANCEL_S", 0.3)
     script = Script(build=["building", stall()], logs=[stall(STREAM_HEAD + EVENT)])
     error = await interrupted(await scripted(script))
-    assert f"Whether build {BUILD_ID} was cancelled is not known: could not get build" in error.__notes__[0]
+    assert (
+        f"It is not known whether build {BUILD_ID} was cancelled: could not get build" in error.__notes__[0]
+    )
     # What is left of it.
     assert re.search(r"within the timeout of 0\.[0-3]\d* s", error.__notes__[0])
 

@@ -249,7 +249,7 @@ async def test_a_message_that_is_no_log_event_is_skipped_with_one_warning(read_b
     caplog.set_level(logging.WARNING, logger="superserve")
     assert texts(await read_bytes(log(HELLO, odd, WORLD, odd, READY))) == TEXTS
     [warning] = [record for record in caplog.records if record.name == "superserve"]
-    assert "no log event" in warning.getMessage()
+    assert "not a log event" in warning.getMessage()
 
 
 async def test_events_come_as_soon_as_they_are_sent(scripted):

@@ -92,8 +92,8 @@ async def test_resources_that_the_spec_leaves_open_are_not_compared(client, read
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [
-        (SPEC.resources(memory_mib=1024), "memory_mib is 2048, and 1024 is wanted"),
-        (SPEC.run("more"), "image, steps or commands are others"),
+        (SPEC.resources(memory_mib=1024), "memory_mib is 2048, the spec has 1024"),
+        (SPEC.run("more"), "image, steps or commands differ"),
     ],
 )
 async def test_what_differs_is_replaced_and_the_reasons_are_told(server, client, ready, spec, reason):
@@ -172,7 +172,9 @@ async def test_where_the_hash_cannot_be_trusted_nothing_is_replaced(server, clie
     spec = SPEC.run("echo '\b'")
     plan = await AsyncTemplate.plan(spec, client=client)
     assert (plan.action, plan.is_certain) == ("replace", False)
-    with pytest.raises(ConflictError, match=r"cannot be told: the spec holds characters .*; delete it"):
+    with pytest.raises(
+        ConflictError, match=r"it is not known .*: the spec has characters .*; delete the template"
+    ):
         await ensure(client, spec)
     # Resources tell for certain.
     assert (await AsyncTemplate.plan(spec.resources(memory_mib=1024), client=client)).is_certain
@@ -219,7 +221,7 @@ async def test_a_race_that_does_not_end_is_given_up(client):
         raise ConflictError("the name is taken")
 
     Late.create = create
-    with pytest.raises(ConflictError, match="was changed by others 5 times"):
+    with pytest.raises(ConflictError, match="other processes changed the template 'web' 5 times"):
         await Late.ensure(SPEC, client=client)
 
 

@@ -57,7 +57,7 @@ async def test_a_proxy_that_refuses_is_not_asked_again(through, caplog, status):
             await AsyncTemplate.list(client=client)
     assert len(proxy.requests) == 1
     assert f"the proxy 127.0.0.1:{proxy.port} of HTTPS_PROXY refused: {status} " in str(caught.value)
-    assert caught.value.hint == "check the proxy, and what it asks for"
+    assert caught.value.hint == "check the proxy, and what it requires"
     check_unshown(caught.value, caplog)
 
 

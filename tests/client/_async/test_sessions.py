@@ -138,7 +138,7 @@ async def test_signals_are_sent_by_their_whole_name(box, signal):
 
 
 @pytest.mark.parametrize("signal", ["KILL", "SIGKILL", "USR1", "9", "", "sigint", 9, None])
-async def test_s32_signals_that_the_server_drops_are_refused(box, signal):
+async def test_s32_surprise_15_signals_that_the_server_drops_are_refused(box, signal):
     sandbox, _ = await box(talking(waits))
     async with await sandbox.commands.spawn("x") as session:
         with pytest.raises(ValidationError, match="signal"):
@@ -187,9 +187,9 @@ async def test_s1_a_command_that_could_not_start_is_an_error_with_its_code(box):
         (lambda talk: talk.close(1011), r"the connection was closed \(1011\)"),
         (lambda talk: talk.peer.reset(), r"the connection broke: \S"),
         (lambda talk: talk.peer.close(), "the connection was closed;"),
-        (lambda talk: talk.send('{"finished":true}'), "the command's end came without an exit code"),
-        (lambda talk: talk.send("bye"), "what it says cannot be understood: "),
-        (lambda talk: talk.peer.send(b"\xff\xff\xff\xff"), "what it says cannot be understood: "),
+        (lambda talk: talk.send('{"finished":true}'), "the command ended without an exit code"),
+        (lambda talk: talk.send("bye"), "its messages cannot be understood: "),
+        (lambda talk: talk.peer.send(b"\xff\xff\xff\xff"), "its messages cannot be understood: "),
     ],
     ids=["closed in order", "closed for an error", "reset", "gone", "no exit code", "no JSON", "no frame"],
 )
@@ -246,11 +246,11 @@ async def test_a_silent_connection_is_given_up(box, monkeypatch):
     monkeypatch.setattr(exec_connection, "SILENCE_S", 0.05)
     sandbox, _ = await box(talking(waits))
     async with await sandbox.commands.spawn("x") as session:
-        with pytest.raises(OutcomeUnknownError, match="nothing has come for"):
+        with pytest.raises(OutcomeUnknownError, match="no message for"):
             await session.wait()
 
 
-async def test_callbacks_get_text_when_the_session_is_waited_for(box):
+async def test_s35_callbacks_get_text_when_the_session_is_waited_for(box):
     def script(talk):
         for frame in (b"\x01\xc3", b"\x01\xa9", b"\x02e", b"\x01\xe2\x82"):
             talk.send(frame)
@@ -286,11 +286,15 @@ async def test_s36_a_command_that_is_too_long_is_refused_before_anything_is_sent
             "404 page not found [404]; check base_url= or SUPERSERVE_BASE_URL",
         ),
         (reply(502, "<html>no</html>", content_type="text/html"), "ServerError", "Bad Gateway [502]"),
-        (reply(200, "hi"), "SandboxError", "the server's answer is not what was asked for [200]"),
+        (
+            reply(200, "hi"),
+            "SandboxError",
+            "the server sent a success with another status than this operation has [200]",
+        ),
         (
             talking(exits, accept=lambda _key: "wrong"),
             "SandboxError",
-            "the server's answer is no WebSocket",
+            "the server's answer is not a WebSocket",
         ),
     ],
 )

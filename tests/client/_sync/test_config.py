@@ -116,9 +116,12 @@ def test_slashes_at_the_end_of_the_address_are_taken_off(serve, connect):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"base_url": "ftp://example.com"}, "base_url: it has to start with https:// or http://"),
-        ({"base_url": "https://me:hunter2@example.com"}, "base_url: must not hold a user name or password"),
-        ({"api_key": f"ss_live_eu_{SECRET}"}, "api_key: its region 'eu' is not known to this version"),
+        ({"base_url": "ftp://example.com"}, "base_url: it must start with https:// or http://"),
+        (
+            {"base_url": "https://me:hunter2@example.com"},
+            "base_url: must not contain a user name or password",
+        ),
+        ({"api_key": f"ss_live_eu_{SECRET}"}, "api_key: this version does not know its region 'eu'"),
         ({"api_key": f"{SECRET} x"}, "api_key: only printable ASCII characters without spaces are allowed"),
     ],
 )

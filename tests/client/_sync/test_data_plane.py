@@ -75,7 +75,7 @@ def test_surprise_11_a_second_refusal_is_final(known):
 @pytest.mark.parametrize("status", ["paused", "failed", "pausing"])
 def test_a_sandbox_that_is_not_to_be_woken_is_asked_for_and_told(known, status):
     sandbox, wire = known(UNAVAILABLE, reply(json=sandbox_row(status)))
-    with pytest.raises(SandboxNotRunningError, match=f"it is {status}, and is not to be woken") as caught:
+    with pytest.raises(SandboxNotRunningError, match=f"it is {status}, and wake is False") as caught:
         sandbox.commands.run("true", wake=False)
     assert caught.value.status == status
     assert asked(wire) == ["POST /exec", f"GET {PATH}"]
@@ -346,7 +346,7 @@ def test_s26_a_token_that_was_replaced_is_not_shown_either(known):
 def test_s26_no_handle_shows_its_token(known):
     sandbox, _ = known(WOKEN)
     sandbox.activate()
-    things = [sandbox, sandbox._data, sandbox._data._way, sandbox._info, sandbox.commands, sandbox.files]
+    things = [sandbox, sandbox._data, sandbox._data._route, sandbox._info, sandbox.commands, sandbox.files]
     for thing in things:
         assert FRESH not in repr(thing)
     with contextlib.suppress(AttributeError):

@@ -85,7 +85,7 @@ def test_reading_is_one_request(box):
     assert "x-api-key" not in request.headers
 
 
-def test_writing_is_one_request(box):
+def test_surprise_27_writing_is_one_request(box):
     sandbox, wire = box(wrote)
     sandbox.files.write(pathlib.PurePosixPath("/home/user/x"), "é")
     [request] = wire.requests
@@ -149,15 +149,15 @@ PATHS = [
     ("", "path: must not be empty, got ''"),
     ("~/x", f"{ABSOLUTE} '~/x'"),
     ("./x", f"{ABSOLUTE} './x'"),
-    ("/a/../b", "path: must not have '..' in it, got '/a/../b'"),
-    ("/..", "path: must not have '..' in it, got '/..'"),
-    ("/a/..", "path: must not have '..' in it, got '/a/..'"),
+    ("/a/../b", "path: must not contain '..', got '/a/../b'"),
+    ("/..", "path: must not contain '..', got '/..'"),
+    ("/a/..", "path: must not contain '..', got '/a/..'"),
     ("a\0b", "path: must not contain a NUL character"),
     ("/a\0b", "path: must not contain a NUL character"),
     ("/\ud800", "path: must not contain half of a surrogate pair"),
     (5, "path: expected a string, got int"),
     (None, "path: expected a string, got None"),
-    (pathlib.PureWindowsPath("/x"), "path: a path of Windows, and sandboxes run Linux; pass a string"),
+    (pathlib.PureWindowsPath("/x"), "path: got a Windows path, but sandboxes run Linux; pass a string"),
 ]
 
 
@@ -222,7 +222,7 @@ def test_a_path_that_ends_like_a_folder_is_no_file(box):
     sandbox, wire = box(wrote)
     with pytest.raises(ValidationError) as caught:
         sandbox.files.write("/x/", b"")
-    assert str(caught.value) == ("path: expected the path of a file, got that of a folder, '/x/'")
+    assert str(caught.value) == ("path: expected the path of a file, got the path of a folder, '/x/'")
     assert wire.requests == []
 
 
@@ -281,19 +281,19 @@ def test_s42_a_file_that_breaks_off_is_told_with_its_bytes(box):
     with pytest.raises(SandboxConnectionError) as caught:
         sandbox.files.read("/x")
     assert str(caught.value) == (
-        f"could not read '/x' of {BOX}: incomplete download: 3 of 100 bytes have come: "
+        f"could not read '/x' of {BOX}: incomplete download: received 3 of 100 bytes: "
         "peer closed connection without sending complete message body (received 3 bytes, expected 100)"
     )
 
 
-def test_a_file_that_is_too_large_is_not_read(box):
+def test_s28_a_file_that_is_too_large_is_not_read(box):
     sandbox, _ = box(file(b"abcd"))
     assert sandbox.files.read("/x", max_bytes=4) == b"abcd"
     with pytest.raises(SandboxError) as caught:
         sandbox.files.read("/x", max_bytes=3)
     assert str(caught.value) == (
         f"could not read '/x' of {BOX}: it has more than 3 bytes; "
-        "raise max_bytes, or read it piece by piece with open_read()"
+        "raise max_bytes, or read it in pieces with open_read()"
     )
     sandbox, _ = box(head(200, {"Transfer-Encoding": "chunked"}) + chunk(b"abcd") + chunk(b""))
     with pytest.raises(SandboxError, match="more than 3 bytes"):
@@ -305,11 +305,11 @@ def test_s28_a_packed_file_is_not_unpacked(box):
     with pytest.raises(SandboxError) as caught:
         sandbox.files.read("/x")
     assert str(caught.value) == (
-        f"could not read '/x' of {BOX}: the server's answer is packed, and was not asked for so"
+        f"could not read '/x' of {BOX}: the server's answer is compressed, although that was not asked for"
     )
 
 
-def test_s13_bytes_that_drip_do_not_put_off_the_deadline(box):
+def test_s13_surprise_22_bytes_that_drip_do_not_put_off_the_deadline(box):
     def script(peer, _request):
         peer.send(head(200, {"Content-Length": "1000000"}))
         peer.drip(b"a" * 10_000, 0.001)
@@ -411,7 +411,7 @@ def test_what_the_callers_iterator_raises_comes_out(box):
     wire.until(lambda: wire.open_connections == 0)
 
 
-def test_a_mode_is_set_by_a_command(box):
+def test_surprise_27_a_mode_is_set_by_a_command(box):
     sandbox, wire = box(wrote, OK)
     sandbox.files.write("/x", b"", mode=0o755)
     assert wire.requests[1].json["args"] == ["--", "0755", "/x"]
@@ -420,7 +420,7 @@ def test_a_mode_is_set_by_a_command(box):
             sandbox.files.write("/x", b"", mode=mode)
 
 
-def test_an_atomic_write_is_moved_into_place(box):
+def test_s44_an_atomic_write_is_moved_into_place(box):
     sandbox, wire = box(wrote, OK)
     sandbox.files.write("/home/x", b"abc", atomic=True, mode=0o600)
     upload, chmod, move = wire.requests
@@ -461,7 +461,7 @@ def test_a_folder_is_listed_by_one_command(box):
 
 def test_what_is_no_folder_is_not_listed(box):
     sandbox, _ = box(found((b"f", *FOLDER[1:])))
-    with pytest.raises(ValidationError, match="no folder"):
+    with pytest.raises(ValidationError, match="not a folder"):
         sandbox.files.list("/x")
 
 
@@ -474,7 +474,7 @@ def test_a_folder_of_which_some_is_not_listed_is_an_error(box):
     sandbox, _ = box(talking(script))
     with pytest.raises(CommandError) as caught:
         sandbox.files.list("/x")
-    assert str(caught.value) == (f"could not list '/x' of {BOX}: some of the folder cannot be listed")
+    assert str(caught.value) == (f"could not list '/x' of {BOX}: a part of the folder cannot be listed")
 
 
 def printed(*fields, code=0):
@@ -573,7 +573,7 @@ def test_a_folder_is_downloaded_as_an_archive(box):
 )
 def test_s39_what_is_no_archive_of_the_folder_is_an_error(box, answer):
     sandbox, _ = box(answer)
-    with pytest.raises(ValidationError, match="no folder"):
+    with pytest.raises(ValidationError, match="not a folder"):
         sandbox.files.download_dir("/home/x")
 
 
@@ -671,7 +671,7 @@ def test_what_cannot_be_uploaded_is_refused_before_anything_is_sent(box, tmp_pat
     with pytest.raises(ValidationError, match="missing"):
         sandbox.files.upload(tmp_path / "x", "/home/x")
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ValidationError, match="no regular file"):
+    with pytest.raises(ValidationError, match="not a regular file"):
         sandbox.files.upload(tmp_path, "/home/x")
     assert wire.requests == []
 
@@ -709,5 +709,5 @@ def test_folders_with_odd_names_are_told_from_files(box, name):
     sandbox, _ = box(folder)
     assert zipfile.is_zipfile(io.BytesIO(sandbox.files.download_dir(f"/home/{name}")))
     sandbox, _ = box(file(b"PK", **{"Content-Disposition": f'inline; filename="{shown}"', **headers}))
-    with pytest.raises(ValidationError, match="no folder"):
+    with pytest.raises(ValidationError, match="not a folder"):
         sandbox.files.download_dir(f"/home/{name}")

@@ -23,7 +23,13 @@ from superserve import (
 from superserve.local import LocalServer
 from superserve.local._machines.sandboxes.spaces import find_space
 
-few = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+# `nox -s tests_slow` tries more.
+EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "30"))
+few = settings(
+    max_examples=max(EXAMPLES // 4, 1),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +65,7 @@ def test_all_ways_to_run_a_command_mean_the_same(sandbox):
         assert (result.truncated, result.timed_out) == (False, False)
 
 
-def test_what_is_given_reaches_the_command(sandbox):
+def test_surprise_27_what_is_given_reaches_the_command(sandbox):
     result = sandbox.commands.run('pwd; echo "$A|$HOME"', cwd="/tmp", env={"A": "b $HOME"})
     assert result.stdout.splitlines() == ["/tmp", "b $HOME|/home/user"]
     assert (sandbox.commands.run(["printf", "%s|", "$HOME", "*", "", "a b"])).stdout == "$HOME|*||a b|"
@@ -67,8 +73,13 @@ def test_what_is_given_reaches_the_command(sandbox):
 
 
 @pytest.mark.parametrize("how", [{}, {"on_stdout": str}, {"input": ""}, {"encoding": None}])
-def test_s1_what_cannot_start_is_an_error_in_all_ways(sandbox, how):
-    for command, more in ((["no-such-program", "x"], {}), ("true", {"cwd": "/nowhere"})):
+def test_s1_surprise_1_what_cannot_start_is_an_error_in_all_ways(sandbox, how):
+    sandbox.files.write("/home/user/no-program", "echo hi")
+    for command, more in (
+        (["no-such-program", "x"], {}),
+        (["/home/user/no-program", "x"], {}),
+        ("true", {"cwd": "/nowhere"}),
+    ):
         with pytest.raises(CommandStartError):
             sandbox.commands.run(command, **more, **how)
 
@@ -82,6 +93,22 @@ def test_surprise_3_what_runs_in_the_background_without_its_output_goes_on(sandb
     result = sandbox.commands.run("nohup sh -c 'sleep 0.2; echo late > /tmp/x' >/dev/null 2>&1 </dev/null &")
     assert result.ok
     assert (sandbox.commands.run("until [ -s /tmp/x ]; do sleep 0.05; done; cat /tmp/x")).stdout == "late\n"
+
+
+def test_surprise_3_what_runs_in_the_background_with_its_output_ends_with_the_timeout(sandbox):
+    line = "sleep 60 & echo $! > /tmp/pid; echo begun"
+    result = sandbox.commands.run(line, timeout_seconds=0.2)
+    assert (result.exit_code, result.timed_out, result.stdout) == (124, True, "begun\n")
+    alive = "kill -0 $(cat /tmp/pid) 2>/dev/null"
+    assert (sandbox.commands.run(f"while {alive}; do sleep 0.02; done", timeout_seconds=20)).ok
+
+
+def test_surprise_7_only_the_websocket_gives_the_bytes_that_were_written(sandbox):
+    line = r"printf 'a\342\202\377b'"
+    for how in ({}, {"on_stdout": str}):
+        # As the server says it: one for each byte that is none of UTF-8.
+        assert (sandbox.commands.run(line, **how)).stdout == "a\ufffd\ufffd\ufffdb"
+    assert (sandbox.commands.run(line, encoding=None)).stdout == b"a\xe2\x82\xffb"
 
 
 def test_signals_reach_the_command(sandbox):
@@ -130,7 +157,7 @@ def test_any_content_at_any_path_comes_back(sandbox, content, name):
     sandbox.files.remove("/home/user/odd", recursive=True)
 
 
-def test_files_and_commands_see_the_same(sandbox):
+def test_s44_files_and_commands_see_the_same(sandbox):
     files = sandbox.files
     files.write("/home/user/a/b.sh", "echo hi", mode=0o755)
     assert (sandbox.commands.run("sh a/b.sh; stat -c %a a/b.sh")).stdout == "hi\n755\n"
@@ -177,7 +204,7 @@ def test_folders_go_in_and_come_out_again(sandbox, tmp_path):
     assert (tmp_path / "c d").read_bytes() == b"\xff" * 300_000
 
 
-def test_a_port_is_waited_for(sandbox):
+def test_s44_a_port_is_waited_for(sandbox):
     server = "import socket; s = socket.create_server(('127.0.0.1', 3456)); s.accept()"
     with sandbox.commands.spawn(["python3", "-c", server]):
         sandbox.wait_for_port(3456, timeout_s=20)

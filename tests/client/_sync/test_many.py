@@ -146,7 +146,7 @@ def test_mistakes_of_all_specs_are_told_at_once_before_anything_is_sent(server, 
             [TemplateSpec(name="A", from_="a"), TemplateSpec(name="b", from_="alpine")], client=client
         )
     assert [problem.where for problem in caught.value.problems] == ["name", "from"]
-    with pytest.raises(ValidationError, match="two of them are named 't0'"):
+    with pytest.raises(ValidationError, match="two specs have the name 't0'"):
         Template.build_all([*specs(1), *specs(1)], client=client)
     assert list(server.requests) == []
 
@@ -209,9 +209,9 @@ def test_only_what_is_old_enough_is_chosen(client):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({}, "without any it would take all"),
-        ({"keep": -1}, "how many of the newest"),
-        ({"keep": True}, "how many of the newest"),
+        ({}, "without one it would delete all"),
+        ({"keep": -1}, "expected the number of newest"),
+        ({"keep": True}, "expected the number of newest"),
         ({"older_than": 5}, "expected a timedelta, got int"),
         ({"name_prefix": 5}, "name_prefix: expected a string"),
     ],

@@ -93,8 +93,8 @@ def test_resources_that_the_spec_leaves_open_are_not_compared(client, ready):
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [
-        (SPEC.resources(memory_mib=1024), "memory_mib is 2048, and 1024 is wanted"),
-        (SPEC.run("more"), "image, steps or commands are others"),
+        (SPEC.resources(memory_mib=1024), "memory_mib is 2048, the spec has 1024"),
+        (SPEC.run("more"), "image, steps or commands differ"),
     ],
 )
 def test_what_differs_is_replaced_and_the_reasons_are_told(server, client, ready, spec, reason):
@@ -173,7 +173,9 @@ def test_where_the_hash_cannot_be_trusted_nothing_is_replaced(server, client):
     spec = SPEC.run("echo '\b'")
     plan = Template.plan(spec, client=client)
     assert (plan.action, plan.is_certain) == ("replace", False)
-    with pytest.raises(ConflictError, match=r"cannot be told: the spec holds characters .*; delete it"):
+    with pytest.raises(
+        ConflictError, match=r"it is not known .*: the spec has characters .*; delete the template"
+    ):
         ensure(client, spec)
     # Resources tell for certain.
     assert (Template.plan(spec.resources(memory_mib=1024), client=client)).is_certain
@@ -220,7 +222,7 @@ def test_a_race_that_does_not_end_is_given_up(client):
         raise ConflictError("the name is taken")
 
     Late.create = create
-    with pytest.raises(ConflictError, match="was changed by others 5 times"):
+    with pytest.raises(ConflictError, match="other processes changed the template 'web' 5 times"):
         Late.ensure(SPEC, client=client)
 
 

@@ -144,7 +144,7 @@ def test_a_404_that_is_not_the_apis_own_is_success_and_a_warning_that_names_the_
     assert call(handle) is None
     (warning,) = [record for record in caplog.records if record.name == "superserve"]
     assert warning.levelname == "WARNING"
-    assert f"taken for success. Is {wire.url} the address of the API?" in warning.getMessage()
+    assert f"this counts as success. Is {wire.url} the address of the API?" in warning.getMessage()
     assert len(wire.requests) == 1
 
 
@@ -212,7 +212,7 @@ def test_a_certificate_that_is_not_trusted_is_told_at_once(serve, connect, monke
         Template.list(client=client)
     assert "self-signed certificate" in str(caught.value)
     assert str(caught.value).endswith(
-        "; where certificates of your own are needed, SSL_CERT_FILE or SSL_CERT_DIR names them"
+        "; if the server has a certificate of a private authority, set SSL_CERT_FILE or SSL_CERT_DIR"
     )
     assert len(refused) == 1
 

@@ -11,10 +11,12 @@ pytestmark = pytest.mark.usefixtures("no_backoff")
 
 BOX = f"sandbox {SANDBOX_ID}"
 MAY_HAVE_RUN = (
-    "it may have run, in part or to its end, and is not run again by itself; "
-    "get_info() tells whether the sandbox was paused or is gone"
+    "it may have run, in part or completely, and is not sent again; "
+    "get_info() shows whether the sandbox was paused or is gone"
 )
-MAY_BE_WRITTEN = "'/x' may have the new content, the old one, part of it, or be gone; look, or write it again"
+MAY_BE_WRITTEN = (
+    "'/x' may have the new content, the old content, a part of it, or be gone; check it, or write it again"
+)
 OOPS = reply(500, json=envelope("internal_error", "oops"))
 UNREACHABLE = reply(502, "sandbox unreachable\n", content_type="text/plain")
 
@@ -26,27 +28,26 @@ def test_every_operation_on_a_sandbox_says_what_was_not_done_and_what_may_be(box
             lambda it: it.update(metadata={}),
             (
                 f"could not update {BOX}: oops [500 internal_error]; some of it may be changed; "
-                "update() again does no harm"
+                "update() again is safe"
             ),
         ),
         (
             lambda it: it.pause(),
-            f"could not pause {BOX}: oops [500 internal_error]; it may be paused all the same; get_info() tells",
+            f"could not pause {BOX}: oops [500 internal_error]; it may be paused; get_info() shows its status",
         ),
         (
             lambda it: it.resume(),
-            f"could not resume {BOX}: oops [500 internal_error]; it may be active all the same; get_info() tells",
+            f"could not resume {BOX}: oops [500 internal_error]; it may be active; get_info() shows its status",
         ),
         (
             lambda it: it.activate(),
             (
-                f"could not activate {BOX}: oops [500 internal_error]; it may be active all the same; "
-                "get_info() tells"
+                f"could not activate {BOX}: oops [500 internal_error]; it may be active; get_info() shows its status"
             ),
         ),
         (
             lambda it: it.kill(),
-            f"could not kill {BOX}: oops [500 internal_error]; it may run on; kill() again",
+            f"could not kill {BOX}: oops [500 internal_error]; it may still run; kill() again",
         ),
     ):
         sandbox, _ = box(OOPS)

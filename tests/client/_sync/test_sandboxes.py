@@ -131,7 +131,7 @@ def test_a_template_starts_sandboxes(serve, connect):
         ({"name": "é" * 33}, "name: expected at most 64 bytes, got 66"),
         (
             {"from_template": "a", "from_snapshot": "b"},
-            "from_snapshot: a sandbox is started from a template or a snapshot, not from both",
+            "from_snapshot: a sandbox starts from a template or from a snapshot, not from both",
         ),
         ({"from_template": 5}, "from_template: expected a string, got int"),
         ({"from_snapshot": 5}, "from_snapshot: expected a string, got int"),
@@ -205,7 +205,7 @@ def test_s8_a_created_sandbox_that_cannot_be_understood_is_an_error_with_its_id(
 def test_s8_a_lost_create_says_how_to_find_the_sandbox_and_is_not_repeated(serve, connect, answer):
     wire = serve(answer)
     with pytest.raises(
-        SandboxError, match=r"look for one of that name, created after 20\S+Z, with Sandbox.list"
+        SandboxError, match=r"look for one with that name, created after 20\S+Z, with Sandbox.list"
     ):
         Sandbox.create(name="box", client=connect(wire))
     assert asked(wire) == ["POST /sandboxes"]
@@ -222,9 +222,10 @@ def test_surprise_12_a_lost_create_is_adopted_by_its_marker(serve, connect):
 
 
 def test_what_is_not_found_or_has_failed_is_not_adopted(serve, connect, monkeypatch):
-    monkeypatch.setattr(sandbox_life, "ADOPT_S", 0.02)
-    with pytest.raises(SandboxConnectionError):
-        Sandbox.create(name="box", adopt_lost=True, client=connect(serve(cut(), reply(json=[]))))
+    with monkeypatch.context() as hasty:
+        hasty.setattr(sandbox_life, "ADOPT_S", 0.02)
+        with pytest.raises(SandboxConnectionError):
+            Sandbox.create(name="box", adopt_lost=True, client=connect(serve(cut(), reply(json=[]))))
     wire = serve(cut(), reply(json=[sandbox_row("failed")]))
     with pytest.raises(SandboxConnectionError) as caught:
         Sandbox.create(name="box", adopt_lost=True, client=connect(wire))
@@ -424,7 +425,7 @@ def test_a_pause_that_fails_says_so(known):
 
 def test_a_pause_that_lasts_too_long_is_a_timeout(known):
     sandbox, _ = known(reply(202, json={"status": "pausing"}), reply(json=sandbox_row("pausing")))
-    with pytest.raises(SandboxTimeoutError, match="it is pausing so far"):
+    with pytest.raises(SandboxTimeoutError, match="it is still pausing"):
         sandbox.pause(timeout=0.05)
 
 
@@ -553,7 +554,7 @@ def test_s18_a_conflict_that_stays_is_borne_with_for_a_while_only(serve, connect
 # --- kill -------------------------------------------------------------------------------------------------------------
 
 
-def test_kill_is_done_when_the_sandbox_is_gone_unless_strict(known):
+def test_surprise_18_kill_is_done_when_the_sandbox_is_gone_unless_strict(known):
     sandbox, wire = known(reply(204), GONE)
     sandbox.kill()
     sandbox.kill()
@@ -675,5 +676,5 @@ def test_surprise_22_a_create_that_says_nothing_ends(serve, connect, monkeypatch
     from superserve._operations import sandboxes
 
     monkeypatch.setattr(sandboxes, "_SLOW_START_S", 0.05)
-    with pytest.raises(SandboxTimeoutError, match="look for one of that name"):
+    with pytest.raises(SandboxTimeoutError, match="look for one with that name"):
         Sandbox.create(name="box", client=connect(serve(stall()), timeout_s=0.05))

@@ -203,7 +203,7 @@ def test_a_create_without_a_build_is_an_error_that_says_that_the_template_may_ex
         Template.create(name="my-env", from_="b", client=connect(serve(reply(202, json=answer))))
     assert str(caught.value) == (
         f"could not create template 'my-env': the server's answer cannot be understood: {problem} [202]; "
-        "the template may have been created all the same; look for it with Template.list(name_prefix='my-env')"
+        "the template may have been created; look for it with Template.list(name_prefix='my-env')"
     )
 
 
@@ -264,7 +264,9 @@ def test_a_name_where_an_id_is_due_comes_back_with_the_way_to_its_id(client, tem
         ):
             call()
     for call in (lambda: handle.get_build("newest"), lambda: handle.cancel_build("newest")):
-        with pytest.raises(ValidationError, match=r"; list_builds\(\) tells the ids of a template's builds"):
+        with pytest.raises(
+            ValidationError, match=r"; list_builds\(\) returns the builds of a template with their ids"
+        ):
             call()
 
 
@@ -387,7 +389,7 @@ def test_any_404_means_that_it_is_gone_and_one_that_is_not_the_apis_is_warned_of
     warnings = [record.getMessage() for record in caplog.records if record.name == "superserve"]
     assert len(warnings) == (0 if is_the_apis else 1)
     for warning in warnings:
-        assert warning.endswith(f"; taken for success. Is {wire.url} the address of the API?")
+        assert warning.endswith(f"; this counts as success. Is {wire.url} the address of the API?")
 
 
 def test_only_404_means_that_something_is_gone(handle):

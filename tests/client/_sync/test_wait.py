@@ -369,7 +369,7 @@ def test_a_row_that_lags_behind_for_ever_is_returned_as_it_is_with_a_warning(scr
     assert time.monotonic() - began >= 0.2
     assert info.status == "building"
     assert script.count("template") > 3
-    assert told() == [f"build {BUILD_ID} is ready, and its template still says building"]
+    assert told() == [f"build {BUILD_ID} is ready, but its template still has the status building"]
 
 
 def test_a_long_poll_interval_does_not_prolong_the_time_for_a_row_that_lags_behind(scripted, monkeypatch):
@@ -405,7 +405,7 @@ def test_a_row_that_lags_behind_does_not_prolong_the_time_of_the_wait(scripted, 
     assert info.status == "building"
     assert script.count("template") > 3
     assert time.monotonic() - began < build_wait.TEMPLATE_LAG_S / 2
-    assert told() == [f"build {BUILD_ID} is ready, and its template still says building"]
+    assert told() == [f"build {BUILD_ID} is ready, but its template still has the status building"]
 
 
 # How a build goes on
@@ -425,7 +425,7 @@ def test_a_build_that_has_ended_in_a_way_not_known_is_an_error_that_says_so(scri
     with pytest.raises(SandboxError) as caught:
         wait(scripted(Script(build=["building", row])), **options)
     assert str(caught.value).startswith(
-        f"build {BUILD_ID} of template {TEMPLATE_ID} has ended as 'expired': too old; this version does not know"
+        f"build {BUILD_ID} of template {TEMPLATE_ID} has ended with the status 'expired': too old, which this version does not know"
     )
 
 
@@ -458,7 +458,9 @@ def test_what_the_server_says_of_a_build_is_shown_without_the_key_and_as_termina
 def test_a_status_that_is_the_key_is_not_shown_when_the_time_is_over(scripted, options):
     with pytest.raises(SandboxTimeoutError) as caught:
         wait(scripted(Script(build=[KEY])), timeout_s=0.3, **options)
-    assert "timed out after 0.3 s; it was ***; the build goes on; wait again" in str(caught.value)
+    assert "timed out after 0.3 s; its last status was ***; the build goes on; wait again" in str(
+        caught.value
+    )
 
 
 @pytest.mark.parametrize("where", ["id", "latest_build_id", "builds"])
@@ -470,7 +472,7 @@ def test_an_id_that_cannot_be_asked_for_is_not_shown_as_it_may_hold_the_key(scri
     )
     template = scripted(script)
     with pytest.raises(
-        SandboxError, match=r"cannot be understood: it has a (template|build)_id that is no id"
+        SandboxError, match=r"cannot be understood: it has an invalid (template|build)_id"
     ) as caught:
         wait(template)
     assert KEY not in str(caught.value) + repr(template)

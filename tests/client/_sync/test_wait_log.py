@@ -79,7 +79,7 @@ def bounds(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def _bounded(bounds):
+def _checked_body(bounds):
     """Read for ever, unless a test says how long."""
 
 
@@ -155,7 +155,7 @@ def test_a_hole_is_a_flag_on_the_event_after_it(scripted, bounds, warnings):
         ("more", True),
         ("ready", False),
     ]
-    assert warnings() == ["the build log has a hole: the server did not replay all of it"]
+    assert warnings() == ["a part of the build log is missing: the server did not replay all of it"]
 
 
 @pytest.mark.parametrize("said", ["failed", "cancelled", "exploded"])
@@ -487,8 +487,8 @@ def test_a_breakdown_of_the_reading_ends_the_log_and_not_the_wait(scripted, boun
     template = scripted(script)
     assert follow(template) == []
     [warning] = warnings()
-    assert "reading the log broke down: ZeroDivisionError: of course" in warning
-    with pytest.raises(SandboxError, match="reading the log broke down: ZeroDivisionError: of course"):
+    assert "reading the log failed: ZeroDivisionError: of course" in warning
+    with pytest.raises(SandboxError, match="reading the log failed: ZeroDivisionError: of course"):
         template.stream_build_logs(on_event=str)
 
 

@@ -108,15 +108,16 @@ def sync_detailed(
 ) -> Response[ApiError | ExecResult]:
     """Run a command to its end
 
-     Answers when the command has ended and nothing holds its output open any more; nothing is sent
-    before, so a command of more than a minute is better streamed. A command that exceeds its time is
-    killed and has exit code 124. Not idempotent: when an answer is lost, the command may have run.
+     Answers when the command has ended and no process has its output open any more. Nothing is sent
+    before that, so use the stream for a command of more than a minute. A command that exceeds its
+    timeout is killed, and has exit code 124. Not idempotent: if an answer is lost, the command may have
+    run.
 
     Args:
-        x_superserve_sandbox_id (str | Unset): The sandbox's id. Needed at an address that
+        x_superserve_sandbox_id (str | Unset): The sandbox's id. Required at an address that
             sandboxes share.
         x_superserve_routing_hint (str | Unset): The latest `routing_hint` of the sandbox. It
-            saves the server a look-up, and is ignored when it is wrong.
+            saves the server a look-up. A wrong one is ignored.
         body (ExecRequest): A command to run.
 
     Raises:
@@ -149,15 +150,16 @@ def sync(
 ) -> ApiError | ExecResult | None:
     """Run a command to its end
 
-     Answers when the command has ended and nothing holds its output open any more; nothing is sent
-    before, so a command of more than a minute is better streamed. A command that exceeds its time is
-    killed and has exit code 124. Not idempotent: when an answer is lost, the command may have run.
+     Answers when the command has ended and no process has its output open any more. Nothing is sent
+    before that, so use the stream for a command of more than a minute. A command that exceeds its
+    timeout is killed, and has exit code 124. Not idempotent: if an answer is lost, the command may have
+    run.
 
     Args:
-        x_superserve_sandbox_id (str | Unset): The sandbox's id. Needed at an address that
+        x_superserve_sandbox_id (str | Unset): The sandbox's id. Required at an address that
             sandboxes share.
         x_superserve_routing_hint (str | Unset): The latest `routing_hint` of the sandbox. It
-            saves the server a look-up, and is ignored when it is wrong.
+            saves the server a look-up. A wrong one is ignored.
         body (ExecRequest): A command to run.
 
     Raises:
@@ -185,15 +187,16 @@ async def asyncio_detailed(
 ) -> Response[ApiError | ExecResult]:
     """Run a command to its end
 
-     Answers when the command has ended and nothing holds its output open any more; nothing is sent
-    before, so a command of more than a minute is better streamed. A command that exceeds its time is
-    killed and has exit code 124. Not idempotent: when an answer is lost, the command may have run.
+     Answers when the command has ended and no process has its output open any more. Nothing is sent
+    before that, so use the stream for a command of more than a minute. A command that exceeds its
+    timeout is killed, and has exit code 124. Not idempotent: if an answer is lost, the command may have
+    run.
 
     Args:
-        x_superserve_sandbox_id (str | Unset): The sandbox's id. Needed at an address that
+        x_superserve_sandbox_id (str | Unset): The sandbox's id. Required at an address that
             sandboxes share.
         x_superserve_routing_hint (str | Unset): The latest `routing_hint` of the sandbox. It
-            saves the server a look-up, and is ignored when it is wrong.
+            saves the server a look-up. A wrong one is ignored.
         body (ExecRequest): A command to run.
 
     Raises:
@@ -224,15 +227,16 @@ async def asyncio(
 ) -> ApiError | ExecResult | None:
     """Run a command to its end
 
-     Answers when the command has ended and nothing holds its output open any more; nothing is sent
-    before, so a command of more than a minute is better streamed. A command that exceeds its time is
-    killed and has exit code 124. Not idempotent: when an answer is lost, the command may have run.
+     Answers when the command has ended and no process has its output open any more. Nothing is sent
+    before that, so use the stream for a command of more than a minute. A command that exceeds its
+    timeout is killed, and has exit code 124. Not idempotent: if an answer is lost, the command may have
+    run.
 
     Args:
-        x_superserve_sandbox_id (str | Unset): The sandbox's id. Needed at an address that
+        x_superserve_sandbox_id (str | Unset): The sandbox's id. Required at an address that
             sandboxes share.
         x_superserve_routing_hint (str | Unset): The latest `routing_hint` of the sandbox. It
-            saves the server a look-up, and is ignored when it is wrong.
+            saves the server a look-up. A wrong one is ignored.
         body (ExecRequest): A command to run.
 
     Raises:

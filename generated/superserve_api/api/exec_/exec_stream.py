@@ -42,7 +42,7 @@ def request_arguments(
     x_superserve_sandbox_id: str | Unset = UNSET,
     x_superserve_routing_hint: str | Unset = UNSET,
 ) -> dict[str, Any]:
-    """Return the request as arguments for httpx (method, url and so on). Hand it to an event-stream reader, such as
+    """Return the request as arguments for httpx (method, url and so on). Pass it to an event-stream reader, such as
     `httpx_sse.connect_sse(client.get_httpx_client(), **request_arguments(...), timeout=...)`.
     """
     return _get_kwargs(
@@ -122,17 +122,17 @@ def sync_detailed(
 ) -> Response[ApiError | str]:
     """Run a command and follow its output
 
-     Server-sent events, each with an ExecStreamEvent as its data, and a comment every 15 seconds. The
-    last event is the only one with `finished`; a stream that ends without it says nothing of how the
-    command ended. The generated function returns the whole transcript at the end; to follow a command,
-    hand `request_arguments()` to an event-stream reader. Headers come with the first event or comment.
+     Server-sent events, each with an ExecStreamEvent as its data, and a comment every 15 seconds. Only
+    the last event has `finished`; if the stream ends without it, it is not known how the command ended.
+    The generated function returns all events at the end. To follow a command, pass
+    `request_arguments()` to an event-stream reader. The headers come with the first event or comment.
     Not idempotent.
 
     Args:
-        x_superserve_sandbox_id (str | Unset): The sandbox's id. Needed at an address that
+        x_superserve_sandbox_id (str | Unset): The sandbox's id. Required at an address that
             sandboxes share.
         x_superserve_routing_hint (str | Unset): The latest `routing_hint` of the sandbox. It
-            saves the server a look-up, and is ignored when it is wrong.
+            saves the server a look-up. A wrong one is ignored.
         body (ExecRequest): A command to run.
 
     Raises:
@@ -165,17 +165,17 @@ def sync(
 ) -> ApiError | str | None:
     """Run a command and follow its output
 
-     Server-sent events, each with an ExecStreamEvent as its data, and a comment every 15 seconds. The
-    last event is the only one with `finished`; a stream that ends without it says nothing of how the
-    command ended. The generated function returns the whole transcript at the end; to follow a command,
-    hand `request_arguments()` to an event-stream reader. Headers come with the first event or comment.
+     Server-sent events, each with an ExecStreamEvent as its data, and a comment every 15 seconds. Only
+    the last event has `finished`; if the stream ends without it, it is not known how the command ended.
+    The generated function returns all events at the end. To follow a command, pass
+    `request_arguments()` to an event-stream reader. The headers come with the first event or comment.
     Not idempotent.
 
     Args:
-        x_superserve_sandbox_id (str | Unset): The sandbox's id. Needed at an address that
+        x_superserve_sandbox_id (str | Unset): The sandbox's id. Required at an address that
             sandboxes share.
         x_superserve_routing_hint (str | Unset): The latest `routing_hint` of the sandbox. It
-            saves the server a look-up, and is ignored when it is wrong.
+            saves the server a look-up. A wrong one is ignored.
         body (ExecRequest): A command to run.
 
     Raises:
@@ -203,17 +203,17 @@ async def asyncio_detailed(
 ) -> Response[ApiError | str]:
     """Run a command and follow its output
 
-     Server-sent events, each with an ExecStreamEvent as its data, and a comment every 15 seconds. The
-    last event is the only one with `finished`; a stream that ends without it says nothing of how the
-    command ended. The generated function returns the whole transcript at the end; to follow a command,
-    hand `request_arguments()` to an event-stream reader. Headers come with the first event or comment.
+     Server-sent events, each with an ExecStreamEvent as its data, and a comment every 15 seconds. Only
+    the last event has `finished`; if the stream ends without it, it is not known how the command ended.
+    The generated function returns all events at the end. To follow a command, pass
+    `request_arguments()` to an event-stream reader. The headers come with the first event or comment.
     Not idempotent.
 
     Args:
-        x_superserve_sandbox_id (str | Unset): The sandbox's id. Needed at an address that
+        x_superserve_sandbox_id (str | Unset): The sandbox's id. Required at an address that
             sandboxes share.
         x_superserve_routing_hint (str | Unset): The latest `routing_hint` of the sandbox. It
-            saves the server a look-up, and is ignored when it is wrong.
+            saves the server a look-up. A wrong one is ignored.
         body (ExecRequest): A command to run.
 
     Raises:
@@ -244,17 +244,17 @@ async def asyncio(
 ) -> ApiError | str | None:
     """Run a command and follow its output
 
-     Server-sent events, each with an ExecStreamEvent as its data, and a comment every 15 seconds. The
-    last event is the only one with `finished`; a stream that ends without it says nothing of how the
-    command ended. The generated function returns the whole transcript at the end; to follow a command,
-    hand `request_arguments()` to an event-stream reader. Headers come with the first event or comment.
+     Server-sent events, each with an ExecStreamEvent as its data, and a comment every 15 seconds. Only
+    the last event has `finished`; if the stream ends without it, it is not known how the command ended.
+    The generated function returns all events at the end. To follow a command, pass
+    `request_arguments()` to an event-stream reader. The headers come with the first event or comment.
     Not idempotent.
 
     Args:
-        x_superserve_sandbox_id (str | Unset): The sandbox's id. Needed at an address that
+        x_superserve_sandbox_id (str | Unset): The sandbox's id. Required at an address that
             sandboxes share.
         x_superserve_routing_hint (str | Unset): The latest `routing_hint` of the sandbox. It
-            saves the server a look-up, and is ignored when it is wrong.
+            saves the server a look-up. A wrong one is ignored.
         body (ExecRequest): A command to run.
 
     Raises:

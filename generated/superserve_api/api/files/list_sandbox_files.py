@@ -98,12 +98,13 @@ def sync_detailed(
 ) -> Response[ApiError | FileList]:
     """List a folder of a sandbox
 
-     One level of it. On the control plane; wakes a paused sandbox, so the key has to be allowed to
-    write.
+     The folder itself, without subfolders. On the control plane. It wakes a paused sandbox, so the key
+    needs write permission.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.
-        path (str | Unset): The folder, absolute and without `..`. The server's default is `/`.
+        path (str | Unset): The folder, as an absolute path without `..`. The server's default is
+            `/`.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -133,12 +134,13 @@ def sync(
 ) -> ApiError | FileList | None:
     """List a folder of a sandbox
 
-     One level of it. On the control plane; wakes a paused sandbox, so the key has to be allowed to
-    write.
+     The folder itself, without subfolders. On the control plane. It wakes a paused sandbox, so the key
+    needs write permission.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.
-        path (str | Unset): The folder, absolute and without `..`. The server's default is `/`.
+        path (str | Unset): The folder, as an absolute path without `..`. The server's default is
+            `/`.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -163,12 +165,13 @@ async def asyncio_detailed(
 ) -> Response[ApiError | FileList]:
     """List a folder of a sandbox
 
-     One level of it. On the control plane; wakes a paused sandbox, so the key has to be allowed to
-    write.
+     The folder itself, without subfolders. On the control plane. It wakes a paused sandbox, so the key
+    needs write permission.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.
-        path (str | Unset): The folder, absolute and without `..`. The server's default is `/`.
+        path (str | Unset): The folder, as an absolute path without `..`. The server's default is
+            `/`.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -196,12 +199,13 @@ async def asyncio(
 ) -> ApiError | FileList | None:
     """List a folder of a sandbox
 
-     One level of it. On the control plane; wakes a paused sandbox, so the key has to be allowed to
-    write.
+     The folder itself, without subfolders. On the control plane. It wakes a paused sandbox, so the key
+    needs write permission.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.
-        path (str | Unset): The folder, absolute and without `..`. The server's default is `/`.
+        path (str | Unset): The folder, as an absolute path without `..`. The server's default is
+            `/`.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

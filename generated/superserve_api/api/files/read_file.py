@@ -54,7 +54,7 @@ def request_arguments(
     x_superserve_sandbox_id: str | Unset = UNSET,
     x_superserve_routing_hint: str | Unset = UNSET,
 ) -> dict[str, Any]:
-    """Return the request as arguments for httpx (method, url and so on). Hand it to an event-stream reader, such as
+    """Return the request as arguments for httpx (method, url and so on). Pass it to an event-stream reader, such as
     `httpx_sse.connect_sse(client.get_httpx_client(), **request_arguments(...), timeout=...)`.
     """
     return _get_kwargs(
@@ -137,19 +137,19 @@ def sync_detailed(
 ) -> Response[ApiError | File]:
     """Read a file, or a folder as an archive
 
-     A regular file as it is; with `format=zip` a folder. An archive ends early, and is valid, at 100,000
-    entries or 2 GiB; it leaves out links, other special files and what cannot be read. A file is served
-    as itself in any case. The generated function returns all of it; to read it piece by piece, hand
+     A regular file, unchanged; with `format=zip` a folder. An archive ends at 100,000 entries or 2 GiB,
+    and is still valid; it does not contain links, other special files and unreadable files. A file is
+    always returned as itself. The generated function returns all of it. To read it in pieces, pass
     `request_arguments()` to httpx.
 
     Args:
         path (str): An absolute path without `..` and without NUL. `/proc`, `/sys` and `/dev` are
             refused.
         format_ (FileFormat | Unset): `zip`: a folder as an archive.
-        x_superserve_sandbox_id (str | Unset): The sandbox's id. Needed at an address that
+        x_superserve_sandbox_id (str | Unset): The sandbox's id. Required at an address that
             sandboxes share.
         x_superserve_routing_hint (str | Unset): The latest `routing_hint` of the sandbox. It
-            saves the server a look-up, and is ignored when it is wrong.
+            saves the server a look-up. A wrong one is ignored.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -183,19 +183,19 @@ def sync(
 ) -> ApiError | File | None:
     """Read a file, or a folder as an archive
 
-     A regular file as it is; with `format=zip` a folder. An archive ends early, and is valid, at 100,000
-    entries or 2 GiB; it leaves out links, other special files and what cannot be read. A file is served
-    as itself in any case. The generated function returns all of it; to read it piece by piece, hand
+     A regular file, unchanged; with `format=zip` a folder. An archive ends at 100,000 entries or 2 GiB,
+    and is still valid; it does not contain links, other special files and unreadable files. A file is
+    always returned as itself. The generated function returns all of it. To read it in pieces, pass
     `request_arguments()` to httpx.
 
     Args:
         path (str): An absolute path without `..` and without NUL. `/proc`, `/sys` and `/dev` are
             refused.
         format_ (FileFormat | Unset): `zip`: a folder as an archive.
-        x_superserve_sandbox_id (str | Unset): The sandbox's id. Needed at an address that
+        x_superserve_sandbox_id (str | Unset): The sandbox's id. Required at an address that
             sandboxes share.
         x_superserve_routing_hint (str | Unset): The latest `routing_hint` of the sandbox. It
-            saves the server a look-up, and is ignored when it is wrong.
+            saves the server a look-up. A wrong one is ignored.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -224,19 +224,19 @@ async def asyncio_detailed(
 ) -> Response[ApiError | File]:
     """Read a file, or a folder as an archive
 
-     A regular file as it is; with `format=zip` a folder. An archive ends early, and is valid, at 100,000
-    entries or 2 GiB; it leaves out links, other special files and what cannot be read. A file is served
-    as itself in any case. The generated function returns all of it; to read it piece by piece, hand
+     A regular file, unchanged; with `format=zip` a folder. An archive ends at 100,000 entries or 2 GiB,
+    and is still valid; it does not contain links, other special files and unreadable files. A file is
+    always returned as itself. The generated function returns all of it. To read it in pieces, pass
     `request_arguments()` to httpx.
 
     Args:
         path (str): An absolute path without `..` and without NUL. `/proc`, `/sys` and `/dev` are
             refused.
         format_ (FileFormat | Unset): `zip`: a folder as an archive.
-        x_superserve_sandbox_id (str | Unset): The sandbox's id. Needed at an address that
+        x_superserve_sandbox_id (str | Unset): The sandbox's id. Required at an address that
             sandboxes share.
         x_superserve_routing_hint (str | Unset): The latest `routing_hint` of the sandbox. It
-            saves the server a look-up, and is ignored when it is wrong.
+            saves the server a look-up. A wrong one is ignored.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -268,19 +268,19 @@ async def asyncio(
 ) -> ApiError | File | None:
     """Read a file, or a folder as an archive
 
-     A regular file as it is; with `format=zip` a folder. An archive ends early, and is valid, at 100,000
-    entries or 2 GiB; it leaves out links, other special files and what cannot be read. A file is served
-    as itself in any case. The generated function returns all of it; to read it piece by piece, hand
+     A regular file, unchanged; with `format=zip` a folder. An archive ends at 100,000 entries or 2 GiB,
+    and is still valid; it does not contain links, other special files and unreadable files. A file is
+    always returned as itself. The generated function returns all of it. To read it in pieces, pass
     `request_arguments()` to httpx.
 
     Args:
         path (str): An absolute path without `..` and without NUL. `/proc`, `/sys` and `/dev` are
             refused.
         format_ (FileFormat | Unset): `zip`: a folder as an archive.
-        x_superserve_sandbox_id (str | Unset): The sandbox's id. Needed at an address that
+        x_superserve_sandbox_id (str | Unset): The sandbox's id. Required at an address that
             sandboxes share.
         x_superserve_routing_hint (str | Unset): The latest `routing_hint` of the sandbox. It
-            saves the server a look-up, and is ignored when it is wrong.
+            saves the server a look-up. A wrong one is ignored.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

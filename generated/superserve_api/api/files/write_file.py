@@ -125,16 +125,16 @@ def sync_detailed(
 ) -> Response[ApiError | FileWriteResult]:
     """Write a file
 
-     Makes the folders that it needs, and takes the place of a file that is there. What was there is gone
-    when the writing begins, and the file too when the upload breaks. The most is 4 GiB.
+     Creates missing folders, and replaces an existing file. The old content is lost when writing begins.
+    If the upload breaks, there is no file. At most 4 GiB.
 
     Args:
         path (str): An absolute path without `..` and without NUL. `/proc`, `/sys` and `/dev` are
             refused.
-        x_superserve_sandbox_id (str | Unset): The sandbox's id. Needed at an address that
+        x_superserve_sandbox_id (str | Unset): The sandbox's id. Required at an address that
             sandboxes share.
         x_superserve_routing_hint (str | Unset): The latest `routing_hint` of the sandbox. It
-            saves the server a look-up, and is ignored when it is wrong.
+            saves the server a look-up. A wrong one is ignored.
         body (File):
 
     Raises:
@@ -169,16 +169,16 @@ def sync(
 ) -> ApiError | FileWriteResult | None:
     """Write a file
 
-     Makes the folders that it needs, and takes the place of a file that is there. What was there is gone
-    when the writing begins, and the file too when the upload breaks. The most is 4 GiB.
+     Creates missing folders, and replaces an existing file. The old content is lost when writing begins.
+    If the upload breaks, there is no file. At most 4 GiB.
 
     Args:
         path (str): An absolute path without `..` and without NUL. `/proc`, `/sys` and `/dev` are
             refused.
-        x_superserve_sandbox_id (str | Unset): The sandbox's id. Needed at an address that
+        x_superserve_sandbox_id (str | Unset): The sandbox's id. Required at an address that
             sandboxes share.
         x_superserve_routing_hint (str | Unset): The latest `routing_hint` of the sandbox. It
-            saves the server a look-up, and is ignored when it is wrong.
+            saves the server a look-up. A wrong one is ignored.
         body (File):
 
     Raises:
@@ -208,16 +208,16 @@ async def asyncio_detailed(
 ) -> Response[ApiError | FileWriteResult]:
     """Write a file
 
-     Makes the folders that it needs, and takes the place of a file that is there. What was there is gone
-    when the writing begins, and the file too when the upload breaks. The most is 4 GiB.
+     Creates missing folders, and replaces an existing file. The old content is lost when writing begins.
+    If the upload breaks, there is no file. At most 4 GiB.
 
     Args:
         path (str): An absolute path without `..` and without NUL. `/proc`, `/sys` and `/dev` are
             refused.
-        x_superserve_sandbox_id (str | Unset): The sandbox's id. Needed at an address that
+        x_superserve_sandbox_id (str | Unset): The sandbox's id. Required at an address that
             sandboxes share.
         x_superserve_routing_hint (str | Unset): The latest `routing_hint` of the sandbox. It
-            saves the server a look-up, and is ignored when it is wrong.
+            saves the server a look-up. A wrong one is ignored.
         body (File):
 
     Raises:
@@ -250,16 +250,16 @@ async def asyncio(
 ) -> ApiError | FileWriteResult | None:
     """Write a file
 
-     Makes the folders that it needs, and takes the place of a file that is there. What was there is gone
-    when the writing begins, and the file too when the upload breaks. The most is 4 GiB.
+     Creates missing folders, and replaces an existing file. The old content is lost when writing begins.
+    If the upload breaks, there is no file. At most 4 GiB.
 
     Args:
         path (str): An absolute path without `..` and without NUL. `/proc`, `/sys` and `/dev` are
             refused.
-        x_superserve_sandbox_id (str | Unset): The sandbox's id. Needed at an address that
+        x_superserve_sandbox_id (str | Unset): The sandbox's id. Required at an address that
             sandboxes share.
         x_superserve_routing_hint (str | Unset): The latest `routing_hint` of the sandbox. It
-            saves the server a look-up, and is ignored when it is wrong.
+            saves the server a look-up. A wrong one is ignored.
         body (File):
 
     Raises:

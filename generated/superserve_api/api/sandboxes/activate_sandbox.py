@@ -101,11 +101,11 @@ def sync_detailed(
     *,
     client: AuthenticatedClient,
 ) -> Response[ApiError | SandboxResponse]:
-    """Have a sandbox active, and get a token for it
+    """Make a sandbox active, and get a token for it
 
-     Resumes a paused sandbox, waits up to 6 seconds for one that starts, and changes nothing for an
-    active one: safe to repeat. A sandbox that is being paused is a 409 with the code `sandbox_pausing`
-    and Retry-After, a failed one a 409 with the code `conflict`.
+     Resumes a paused sandbox, waits up to 6 seconds for a starting one, and changes nothing for an
+    active one: it is safe to repeat. A pausing sandbox is a 409 with the code `sandbox_pausing` and
+    Retry-After, a failed one a 409 with the code `conflict`.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.
@@ -134,11 +134,11 @@ def sync(
     *,
     client: AuthenticatedClient,
 ) -> ApiError | SandboxResponse | None:
-    """Have a sandbox active, and get a token for it
+    """Make a sandbox active, and get a token for it
 
-     Resumes a paused sandbox, waits up to 6 seconds for one that starts, and changes nothing for an
-    active one: safe to repeat. A sandbox that is being paused is a 409 with the code `sandbox_pausing`
-    and Retry-After, a failed one a 409 with the code `conflict`.
+     Resumes a paused sandbox, waits up to 6 seconds for a starting one, and changes nothing for an
+    active one: it is safe to repeat. A pausing sandbox is a 409 with the code `sandbox_pausing` and
+    Retry-After, a failed one a 409 with the code `conflict`.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.
@@ -162,11 +162,11 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
 ) -> Response[ApiError | SandboxResponse]:
-    """Have a sandbox active, and get a token for it
+    """Make a sandbox active, and get a token for it
 
-     Resumes a paused sandbox, waits up to 6 seconds for one that starts, and changes nothing for an
-    active one: safe to repeat. A sandbox that is being paused is a 409 with the code `sandbox_pausing`
-    and Retry-After, a failed one a 409 with the code `conflict`.
+     Resumes a paused sandbox, waits up to 6 seconds for a starting one, and changes nothing for an
+    active one: it is safe to repeat. A pausing sandbox is a 409 with the code `sandbox_pausing` and
+    Retry-After, a failed one a 409 with the code `conflict`.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.
@@ -193,11 +193,11 @@ async def asyncio(
     *,
     client: AuthenticatedClient,
 ) -> ApiError | SandboxResponse | None:
-    """Have a sandbox active, and get a token for it
+    """Make a sandbox active, and get a token for it
 
-     Resumes a paused sandbox, waits up to 6 seconds for one that starts, and changes nothing for an
-    active one: safe to repeat. A sandbox that is being paused is a 409 with the code `sandbox_pausing`
-    and Retry-After, a failed one a 409 with the code `conflict`.
+     Resumes a paused sandbox, waits up to 6 seconds for a starting one, and changes nothing for an
+    active one: it is safe to repeat. A pausing sandbox is a 409 with the code `sandbox_pausing` and
+    Retry-After, a failed one a 409 with the code `conflict`.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.

@@ -109,11 +109,11 @@ def sync_detailed(
 ) -> Response[ApiError | SandboxResponse]:
     """Create a sandbox and start it
 
-     Answers when the sandbox runs, usually within a second; the server may take 90 seconds. Not
-    idempotent: when an answer is lost, look for a metadata entry of your own with listSandboxes before
-    trying again. For a few milliseconds after the answer the row may still say `starting`; calls that
-    change the sandbox are then a 409. A team at its limit gets a 429 with the code
-    `too_many_sandboxes`.
+     Answers when the sandbox is running, usually within a second; the server may take 90 seconds. Not
+    idempotent: if an answer is lost, look with listSandboxes for a metadata entry of your own before
+    you try again. For some milliseconds after the answer the row may still be `starting`; then a call
+    that changes the sandbox is refused with 409. For a team at its limit the answer is a 429 with the
+    code `too_many_sandboxes`.
 
     Args:
         body (CreateSandboxRequest): A sandbox to create.
@@ -144,11 +144,11 @@ def sync(
 ) -> ApiError | SandboxResponse | None:
     """Create a sandbox and start it
 
-     Answers when the sandbox runs, usually within a second; the server may take 90 seconds. Not
-    idempotent: when an answer is lost, look for a metadata entry of your own with listSandboxes before
-    trying again. For a few milliseconds after the answer the row may still say `starting`; calls that
-    change the sandbox are then a 409. A team at its limit gets a 429 with the code
-    `too_many_sandboxes`.
+     Answers when the sandbox is running, usually within a second; the server may take 90 seconds. Not
+    idempotent: if an answer is lost, look with listSandboxes for a metadata entry of your own before
+    you try again. For some milliseconds after the answer the row may still be `starting`; then a call
+    that changes the sandbox is refused with 409. For a team at its limit the answer is a 429 with the
+    code `too_many_sandboxes`.
 
     Args:
         body (CreateSandboxRequest): A sandbox to create.
@@ -174,11 +174,11 @@ async def asyncio_detailed(
 ) -> Response[ApiError | SandboxResponse]:
     """Create a sandbox and start it
 
-     Answers when the sandbox runs, usually within a second; the server may take 90 seconds. Not
-    idempotent: when an answer is lost, look for a metadata entry of your own with listSandboxes before
-    trying again. For a few milliseconds after the answer the row may still say `starting`; calls that
-    change the sandbox are then a 409. A team at its limit gets a 429 with the code
-    `too_many_sandboxes`.
+     Answers when the sandbox is running, usually within a second; the server may take 90 seconds. Not
+    idempotent: if an answer is lost, look with listSandboxes for a metadata entry of your own before
+    you try again. For some milliseconds after the answer the row may still be `starting`; then a call
+    that changes the sandbox is refused with 409. For a team at its limit the answer is a 429 with the
+    code `too_many_sandboxes`.
 
     Args:
         body (CreateSandboxRequest): A sandbox to create.
@@ -207,11 +207,11 @@ async def asyncio(
 ) -> ApiError | SandboxResponse | None:
     """Create a sandbox and start it
 
-     Answers when the sandbox runs, usually within a second; the server may take 90 seconds. Not
-    idempotent: when an answer is lost, look for a metadata entry of your own with listSandboxes before
-    trying again. For a few milliseconds after the answer the row may still say `starting`; calls that
-    change the sandbox are then a 409. A team at its limit gets a 429 with the code
-    `too_many_sandboxes`.
+     Answers when the sandbox is running, usually within a second; the server may take 90 seconds. Not
+    idempotent: if an answer is lost, look with listSandboxes for a metadata entry of your own before
+    you try again. For some milliseconds after the answer the row may still be `starting`; then a call
+    that changes the sandbox is refused with 409. For a team at its limit the answer is a 429 with the
+    code `too_many_sandboxes`.
 
     Args:
         body (CreateSandboxRequest): A sandbox to create.

@@ -91,8 +91,8 @@ def sync_detailed(
 ) -> Response[Any | ApiError]:
     """Delete a sandbox
 
-     Ends all that runs in it; its saved snapshots stay. The answer may take 30 seconds. Refused with 409
-    while the sandbox changes its status. A second one is a 404.
+     Ends everything that runs in the sandbox. Its saved snapshots stay. The answer may take 30 seconds.
+    Refused with 409 while the sandbox changes its status. If it is already deleted, the answer is 404.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.
@@ -123,8 +123,8 @@ def sync(
 ) -> Any | ApiError | None:
     """Delete a sandbox
 
-     Ends all that runs in it; its saved snapshots stay. The answer may take 30 seconds. Refused with 409
-    while the sandbox changes its status. A second one is a 404.
+     Ends everything that runs in the sandbox. Its saved snapshots stay. The answer may take 30 seconds.
+    Refused with 409 while the sandbox changes its status. If it is already deleted, the answer is 404.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.
@@ -150,8 +150,8 @@ async def asyncio_detailed(
 ) -> Response[Any | ApiError]:
     """Delete a sandbox
 
-     Ends all that runs in it; its saved snapshots stay. The answer may take 30 seconds. Refused with 409
-    while the sandbox changes its status. A second one is a 404.
+     Ends everything that runs in the sandbox. Its saved snapshots stay. The answer may take 30 seconds.
+    Refused with 409 while the sandbox changes its status. If it is already deleted, the answer is 404.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.
@@ -180,8 +180,8 @@ async def asyncio(
 ) -> Any | ApiError | None:
     """Delete a sandbox
 
-     Ends all that runs in it; its saved snapshots stay. The answer may take 30 seconds. Refused with 409
-    while the sandbox changes its status. A second one is a 404.
+     Ends everything that runs in the sandbox. Its saved snapshots stay. The answer may take 30 seconds.
+    Refused with 409 while the sandbox changes its status. If it is already deleted, the answer is 404.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.

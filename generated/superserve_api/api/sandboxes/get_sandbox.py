@@ -88,7 +88,7 @@ def sync_detailed(
 ) -> Response[ApiError | SandboxResponse]:
     """Get a sandbox
 
-     One of the team's sandboxes, in any status. Doesn't wake it.
+     One of the team's sandboxes, with any status. A paused sandbox is not woken.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.
@@ -119,7 +119,7 @@ def sync(
 ) -> ApiError | SandboxResponse | None:
     """Get a sandbox
 
-     One of the team's sandboxes, in any status. Doesn't wake it.
+     One of the team's sandboxes, with any status. A paused sandbox is not woken.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.
@@ -145,7 +145,7 @@ async def asyncio_detailed(
 ) -> Response[ApiError | SandboxResponse]:
     """Get a sandbox
 
-     One of the team's sandboxes, in any status. Doesn't wake it.
+     One of the team's sandboxes, with any status. A paused sandbox is not woken.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.
@@ -174,7 +174,7 @@ async def asyncio(
 ) -> ApiError | SandboxResponse | None:
     """Get a sandbox
 
-     One of the team's sandboxes, in any status. Doesn't wake it.
+     One of the team's sandboxes, with any status. A paused sandbox is not woken.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.

@@ -136,21 +136,20 @@ def sync_detailed(
 ) -> Response[ApiError | list[SandboxListItem]]:
     """List sandboxes
 
-     The team's sandboxes, whatever their status, without their tokens; newest first unless asked
-    otherwise. Deleted ones are not among them. Older servers know the metadata filters only, and always
-    answer with the whole list.
+     The team's sandboxes, with any status except deleted, without their tokens. Newest first by default.
+    Older servers know only the metadata filters, and always return the whole list.
 
     Args:
         metadata_filters (MetadataFilters | Unset): Only sandboxes whose metadata has all of these
-            entries. Each is a parameter of its own, named `metadata.` and the entry's key, such as
-            `metadata.env`.
-        q (str | Unset): Only those whose name contains this text, in any case.
-        status (str | Unset): Only those with this status, any of SandboxStatus. Newer servers
-            take several, with commas between them.
-        sort (SandboxSort | Unset): What to sort by. The server's default is `created_at`.
+            entries. Each is a separate parameter, with `metadata.` and the entry's key as its name,
+            such as `metadata.env`.
+        q (str | Unset): Only sandboxes whose name contains this text. Case is ignored.
+        status (str | Unset): Only sandboxes with this SandboxStatus. Newer servers accept
+            several, separated by commas.
+        sort (SandboxSort | Unset): The field to sort by. The server's default is `created_at`.
         order (SortOrder | Unset): The direction to sort in. The server's default is `desc`.
-        limit (int | Unset): The most sandboxes to return. All of them if not given.
-        offset (int | Unset): How many sandboxes to skip. The server's default is 0.
+        limit (int | Unset): The most sandboxes to return. Default all.
+        offset (int | Unset): The number of sandboxes to skip. The server's default is 0.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -190,21 +189,20 @@ def sync(
 ) -> ApiError | list[SandboxListItem] | None:
     """List sandboxes
 
-     The team's sandboxes, whatever their status, without their tokens; newest first unless asked
-    otherwise. Deleted ones are not among them. Older servers know the metadata filters only, and always
-    answer with the whole list.
+     The team's sandboxes, with any status except deleted, without their tokens. Newest first by default.
+    Older servers know only the metadata filters, and always return the whole list.
 
     Args:
         metadata_filters (MetadataFilters | Unset): Only sandboxes whose metadata has all of these
-            entries. Each is a parameter of its own, named `metadata.` and the entry's key, such as
-            `metadata.env`.
-        q (str | Unset): Only those whose name contains this text, in any case.
-        status (str | Unset): Only those with this status, any of SandboxStatus. Newer servers
-            take several, with commas between them.
-        sort (SandboxSort | Unset): What to sort by. The server's default is `created_at`.
+            entries. Each is a separate parameter, with `metadata.` and the entry's key as its name,
+            such as `metadata.env`.
+        q (str | Unset): Only sandboxes whose name contains this text. Case is ignored.
+        status (str | Unset): Only sandboxes with this SandboxStatus. Newer servers accept
+            several, separated by commas.
+        sort (SandboxSort | Unset): The field to sort by. The server's default is `created_at`.
         order (SortOrder | Unset): The direction to sort in. The server's default is `desc`.
-        limit (int | Unset): The most sandboxes to return. All of them if not given.
-        offset (int | Unset): How many sandboxes to skip. The server's default is 0.
+        limit (int | Unset): The most sandboxes to return. Default all.
+        offset (int | Unset): The number of sandboxes to skip. The server's default is 0.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -239,21 +237,20 @@ async def asyncio_detailed(
 ) -> Response[ApiError | list[SandboxListItem]]:
     """List sandboxes
 
-     The team's sandboxes, whatever their status, without their tokens; newest first unless asked
-    otherwise. Deleted ones are not among them. Older servers know the metadata filters only, and always
-    answer with the whole list.
+     The team's sandboxes, with any status except deleted, without their tokens. Newest first by default.
+    Older servers know only the metadata filters, and always return the whole list.
 
     Args:
         metadata_filters (MetadataFilters | Unset): Only sandboxes whose metadata has all of these
-            entries. Each is a parameter of its own, named `metadata.` and the entry's key, such as
-            `metadata.env`.
-        q (str | Unset): Only those whose name contains this text, in any case.
-        status (str | Unset): Only those with this status, any of SandboxStatus. Newer servers
-            take several, with commas between them.
-        sort (SandboxSort | Unset): What to sort by. The server's default is `created_at`.
+            entries. Each is a separate parameter, with `metadata.` and the entry's key as its name,
+            such as `metadata.env`.
+        q (str | Unset): Only sandboxes whose name contains this text. Case is ignored.
+        status (str | Unset): Only sandboxes with this SandboxStatus. Newer servers accept
+            several, separated by commas.
+        sort (SandboxSort | Unset): The field to sort by. The server's default is `created_at`.
         order (SortOrder | Unset): The direction to sort in. The server's default is `desc`.
-        limit (int | Unset): The most sandboxes to return. All of them if not given.
-        offset (int | Unset): How many sandboxes to skip. The server's default is 0.
+        limit (int | Unset): The most sandboxes to return. Default all.
+        offset (int | Unset): The number of sandboxes to skip. The server's default is 0.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -291,21 +288,20 @@ async def asyncio(
 ) -> ApiError | list[SandboxListItem] | None:
     """List sandboxes
 
-     The team's sandboxes, whatever their status, without their tokens; newest first unless asked
-    otherwise. Deleted ones are not among them. Older servers know the metadata filters only, and always
-    answer with the whole list.
+     The team's sandboxes, with any status except deleted, without their tokens. Newest first by default.
+    Older servers know only the metadata filters, and always return the whole list.
 
     Args:
         metadata_filters (MetadataFilters | Unset): Only sandboxes whose metadata has all of these
-            entries. Each is a parameter of its own, named `metadata.` and the entry's key, such as
-            `metadata.env`.
-        q (str | Unset): Only those whose name contains this text, in any case.
-        status (str | Unset): Only those with this status, any of SandboxStatus. Newer servers
-            take several, with commas between them.
-        sort (SandboxSort | Unset): What to sort by. The server's default is `created_at`.
+            entries. Each is a separate parameter, with `metadata.` and the entry's key as its name,
+            such as `metadata.env`.
+        q (str | Unset): Only sandboxes whose name contains this text. Case is ignored.
+        status (str | Unset): Only sandboxes with this SandboxStatus. Newer servers accept
+            several, separated by commas.
+        sort (SandboxSort | Unset): The field to sort by. The server's default is `created_at`.
         order (SortOrder | Unset): The direction to sort in. The server's default is `desc`.
-        limit (int | Unset): The most sandboxes to return. All of them if not given.
-        offset (int | Unset): How many sandboxes to skip. The server's default is 0.
+        limit (int | Unset): The most sandboxes to return. Default all.
+        offset (int | Unset): The number of sandboxes to skip. The server's default is 0.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -101,13 +101,13 @@ def sync_detailed(
 ) -> Response[Any | ApiError]:
     """Change a sandbox
 
-     Replaces what is given, as a whole, and leaves the rest as it is. Applied in the order network,
-    metadata, auto_delete_seconds, timeout_seconds, preview_access, and not as one: what came before a
-    failure stays changed. The network of a sandbox that isn't active is a 409.
+     Replaces the given fields as a whole, and leaves the others unchanged. They are applied in the order
+    network, metadata, auto_delete_seconds, timeout_seconds, preview_access. This is not atomic: changes
+    before a failure remain. A change of the network is refused with 409 if the sandbox is not active.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.
-        body (SandboxPatch): What to change of a sandbox; at least one field.
+        body (SandboxPatch): Changes of a sandbox; at least one field.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -137,13 +137,13 @@ def sync(
 ) -> Any | ApiError | None:
     """Change a sandbox
 
-     Replaces what is given, as a whole, and leaves the rest as it is. Applied in the order network,
-    metadata, auto_delete_seconds, timeout_seconds, preview_access, and not as one: what came before a
-    failure stays changed. The network of a sandbox that isn't active is a 409.
+     Replaces the given fields as a whole, and leaves the others unchanged. They are applied in the order
+    network, metadata, auto_delete_seconds, timeout_seconds, preview_access. This is not atomic: changes
+    before a failure remain. A change of the network is refused with 409 if the sandbox is not active.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.
-        body (SandboxPatch): What to change of a sandbox; at least one field.
+        body (SandboxPatch): Changes of a sandbox; at least one field.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -168,13 +168,13 @@ async def asyncio_detailed(
 ) -> Response[Any | ApiError]:
     """Change a sandbox
 
-     Replaces what is given, as a whole, and leaves the rest as it is. Applied in the order network,
-    metadata, auto_delete_seconds, timeout_seconds, preview_access, and not as one: what came before a
-    failure stays changed. The network of a sandbox that isn't active is a 409.
+     Replaces the given fields as a whole, and leaves the others unchanged. They are applied in the order
+    network, metadata, auto_delete_seconds, timeout_seconds, preview_access. This is not atomic: changes
+    before a failure remain. A change of the network is refused with 409 if the sandbox is not active.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.
-        body (SandboxPatch): What to change of a sandbox; at least one field.
+        body (SandboxPatch): Changes of a sandbox; at least one field.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -202,13 +202,13 @@ async def asyncio(
 ) -> Any | ApiError | None:
     """Change a sandbox
 
-     Replaces what is given, as a whole, and leaves the rest as it is. Applied in the order network,
-    metadata, auto_delete_seconds, timeout_seconds, preview_access, and not as one: what came before a
-    failure stays changed. The network of a sandbox that isn't active is a 409.
+     Replaces the given fields as a whole, and leaves the others unchanged. They are applied in the order
+    network, metadata, auto_delete_seconds, timeout_seconds, preview_access. This is not atomic: changes
+    before a failure remain. A change of the network is refused with 409 if the sandbox is not active.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.
-        body (SandboxPatch): What to change of a sandbox; at least one field.
+        body (SandboxPatch): Changes of a sandbox; at least one field.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

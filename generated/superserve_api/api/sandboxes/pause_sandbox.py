@@ -110,9 +110,9 @@ def sync_detailed(
 ) -> Response[Any | ApiError | PauseResponse]:
     """Pause a sandbox
 
-     Keeps memory, processes and disk, and frees the machine; every connection into and out of the
-    sandbox is lost, and commands that run over one end without a word. Anything but an active sandbox
-    is a 409, a paused one too. The server may take 60 seconds.
+     Keeps memory, processes and disk, and frees the machine. All connections into and out of the sandbox
+    are lost, and commands that run over one end without a message. Refused with 409 unless the sandbox
+    is active, even if it is paused. The server may take 60 seconds.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.
@@ -146,9 +146,9 @@ def sync(
 ) -> Any | ApiError | PauseResponse | None:
     """Pause a sandbox
 
-     Keeps memory, processes and disk, and frees the machine; every connection into and out of the
-    sandbox is lost, and commands that run over one end without a word. Anything but an active sandbox
-    is a 409, a paused one too. The server may take 60 seconds.
+     Keeps memory, processes and disk, and frees the machine. All connections into and out of the sandbox
+    are lost, and commands that run over one end without a message. Refused with 409 unless the sandbox
+    is active, even if it is paused. The server may take 60 seconds.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.
@@ -177,9 +177,9 @@ async def asyncio_detailed(
 ) -> Response[Any | ApiError | PauseResponse]:
     """Pause a sandbox
 
-     Keeps memory, processes and disk, and frees the machine; every connection into and out of the
-    sandbox is lost, and commands that run over one end without a word. Anything but an active sandbox
-    is a 409, a paused one too. The server may take 60 seconds.
+     Keeps memory, processes and disk, and frees the machine. All connections into and out of the sandbox
+    are lost, and commands that run over one end without a message. Refused with 409 unless the sandbox
+    is active, even if it is paused. The server may take 60 seconds.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.
@@ -211,9 +211,9 @@ async def asyncio(
 ) -> Any | ApiError | PauseResponse | None:
     """Pause a sandbox
 
-     Keeps memory, processes and disk, and frees the machine; every connection into and out of the
-    sandbox is lost, and commands that run over one end without a word. Anything but an active sandbox
-    is a 409, a paused one too. The server may take 60 seconds.
+     Keeps memory, processes and disk, and frees the machine. All connections into and out of the sandbox
+    are lost, and commands that run over one end without a message. Refused with 409 unless the sandbox
+    is active, even if it is paused. The server may take 60 seconds.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.

@@ -103,8 +103,8 @@ def sync_detailed(
 ) -> Response[ApiError | ResumeResponse]:
     """Resume a paused sandbox
 
-     Anything but a paused sandbox is a 409, an active one too; activateSandbox takes both. The server
-    may take 90 seconds.
+     Refused with 409 unless the sandbox is paused, even if it is active; activateSandbox accepts both.
+    The server may take 90 seconds.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.
@@ -135,8 +135,8 @@ def sync(
 ) -> ApiError | ResumeResponse | None:
     """Resume a paused sandbox
 
-     Anything but a paused sandbox is a 409, an active one too; activateSandbox takes both. The server
-    may take 90 seconds.
+     Refused with 409 unless the sandbox is paused, even if it is active; activateSandbox accepts both.
+    The server may take 90 seconds.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.
@@ -162,8 +162,8 @@ async def asyncio_detailed(
 ) -> Response[ApiError | ResumeResponse]:
     """Resume a paused sandbox
 
-     Anything but a paused sandbox is a 409, an active one too; activateSandbox takes both. The server
-    may take 90 seconds.
+     Refused with 409 unless the sandbox is paused, even if it is active; activateSandbox accepts both.
+    The server may take 90 seconds.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.
@@ -192,8 +192,8 @@ async def asyncio(
 ) -> ApiError | ResumeResponse | None:
     """Resume a paused sandbox
 
-     Anything but a paused sandbox is a 409, an active one too; activateSandbox takes both. The server
-    may take 90 seconds.
+     Refused with 409 unless the sandbox is paused, even if it is active; activateSandbox accepts both.
+    The server may take 90 seconds.
 
     Args:
         sandbox_id (str): The sandbox's id, with or without its region.

@@ -89,8 +89,8 @@ def sync_detailed(
 ) -> Response[Any | ApiError]:
     """Cancel a build
 
-     Ends a build that is in flight and changes nothing for one that has ended: the answer is 204 in both
-    cases, so read the build to learn which it was.
+     Cancels a build that is in flight. If it has already ended, nothing changes. The answer is 204 in
+    both cases: read the build to see how it ended.
 
     Args:
         template_id (str): The template's id; a name is not accepted.
@@ -124,8 +124,8 @@ def sync(
 ) -> Any | ApiError | None:
     """Cancel a build
 
-     Ends a build that is in flight and changes nothing for one that has ended: the answer is 204 in both
-    cases, so read the build to learn which it was.
+     Cancels a build that is in flight. If it has already ended, nothing changes. The answer is 204 in
+    both cases: read the build to see how it ended.
 
     Args:
         template_id (str): The template's id; a name is not accepted.
@@ -154,8 +154,8 @@ async def asyncio_detailed(
 ) -> Response[Any | ApiError]:
     """Cancel a build
 
-     Ends a build that is in flight and changes nothing for one that has ended: the answer is 204 in both
-    cases, so read the build to learn which it was.
+     Cancels a build that is in flight. If it has already ended, nothing changes. The answer is 204 in
+    both cases: read the build to see how it ended.
 
     Args:
         template_id (str): The template's id; a name is not accepted.
@@ -187,8 +187,8 @@ async def asyncio(
 ) -> Any | ApiError | None:
     """Cancel a build
 
-     Ends a build that is in flight and changes nothing for one that has ended: the answer is 204 in both
-    cases, so read the build to learn which it was.
+     Cancels a build that is in flight. If it has already ended, nothing changes. The answer is 204 in
+    both cases: read the build to see how it ended.
 
     Args:
         template_id (str): The template's id; a name is not accepted.

@@ -94,10 +94,10 @@ def sync_detailed(
 ) -> Response[ApiError | CreateTemplateResponse]:
     """Create a template and queue its first build
 
-     Answers as soon as the template exists; the build goes on by itself, and its row (getTemplateBuild)
-    tells how it ends. Not idempotent: when an answer is lost, look for the name with listTemplates
-    before trying again. A taken name is a 409. A team at its limit gets a 429 with the code
-    `too_many_builds` or `too_many_templates`, even for a taken name.
+     Answers as soon as the template exists. The build runs in the background; its row (getTemplateBuild)
+    says how it ends. Not idempotent: if an answer is lost, look for the name with listTemplates before
+    you try again. A name that is taken is a 409. For a team at its limit the answer is a 429 with the
+    code `too_many_builds` or `too_many_templates`, even if the name is taken.
 
     Args:
         body (CreateTemplateRequest): A template to create.
@@ -128,10 +128,10 @@ def sync(
 ) -> ApiError | CreateTemplateResponse | None:
     """Create a template and queue its first build
 
-     Answers as soon as the template exists; the build goes on by itself, and its row (getTemplateBuild)
-    tells how it ends. Not idempotent: when an answer is lost, look for the name with listTemplates
-    before trying again. A taken name is a 409. A team at its limit gets a 429 with the code
-    `too_many_builds` or `too_many_templates`, even for a taken name.
+     Answers as soon as the template exists. The build runs in the background; its row (getTemplateBuild)
+    says how it ends. Not idempotent: if an answer is lost, look for the name with listTemplates before
+    you try again. A name that is taken is a 409. For a team at its limit the answer is a 429 with the
+    code `too_many_builds` or `too_many_templates`, even if the name is taken.
 
     Args:
         body (CreateTemplateRequest): A template to create.
@@ -157,10 +157,10 @@ async def asyncio_detailed(
 ) -> Response[ApiError | CreateTemplateResponse]:
     """Create a template and queue its first build
 
-     Answers as soon as the template exists; the build goes on by itself, and its row (getTemplateBuild)
-    tells how it ends. Not idempotent: when an answer is lost, look for the name with listTemplates
-    before trying again. A taken name is a 409. A team at its limit gets a 429 with the code
-    `too_many_builds` or `too_many_templates`, even for a taken name.
+     Answers as soon as the template exists. The build runs in the background; its row (getTemplateBuild)
+    says how it ends. Not idempotent: if an answer is lost, look for the name with listTemplates before
+    you try again. A name that is taken is a 409. For a team at its limit the answer is a 429 with the
+    code `too_many_builds` or `too_many_templates`, even if the name is taken.
 
     Args:
         body (CreateTemplateRequest): A template to create.
@@ -189,10 +189,10 @@ async def asyncio(
 ) -> ApiError | CreateTemplateResponse | None:
     """Create a template and queue its first build
 
-     Answers as soon as the template exists; the build goes on by itself, and its row (getTemplateBuild)
-    tells how it ends. Not idempotent: when an answer is lost, look for the name with listTemplates
-    before trying again. A taken name is a 409. A team at its limit gets a 429 with the code
-    `too_many_builds` or `too_many_templates`, even for a taken name.
+     Answers as soon as the template exists. The build runs in the background; its row (getTemplateBuild)
+    says how it ends. Not idempotent: if an answer is lost, look for the name with listTemplates before
+    you try again. A name that is taken is a 409. For a team at its limit the answer is a 429 with the
+    code `too_many_builds` or `too_many_templates`, even if the name is taken.
 
     Args:
         body (CreateTemplateRequest): A template to create.

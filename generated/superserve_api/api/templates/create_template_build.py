@@ -99,9 +99,9 @@ def sync_detailed(
     """Build a template again
 
      Queues a build of the stored build_spec, or returns the one that is in flight. The template's status
-    doesn't change before the build ends; a build that fails makes a ready template `failed`. A team at
-    its limit gets a 429 with the code `too_many_builds`, even while a build of this template is in
-    flight.
+    changes only at the end of the build; a failed build makes a ready template `failed`. For a team at
+    its limit the answer is a 429 with the code `too_many_builds`, even while a build of this template
+    is in flight.
 
     Args:
         template_id (str): The template's id; a name is not accepted.
@@ -133,9 +133,9 @@ def sync(
     """Build a template again
 
      Queues a build of the stored build_spec, or returns the one that is in flight. The template's status
-    doesn't change before the build ends; a build that fails makes a ready template `failed`. A team at
-    its limit gets a 429 with the code `too_many_builds`, even while a build of this template is in
-    flight.
+    changes only at the end of the build; a failed build makes a ready template `failed`. For a team at
+    its limit the answer is a 429 with the code `too_many_builds`, even while a build of this template
+    is in flight.
 
     Args:
         template_id (str): The template's id; a name is not accepted.
@@ -162,9 +162,9 @@ async def asyncio_detailed(
     """Build a template again
 
      Queues a build of the stored build_spec, or returns the one that is in flight. The template's status
-    doesn't change before the build ends; a build that fails makes a ready template `failed`. A team at
-    its limit gets a 429 with the code `too_many_builds`, even while a build of this template is in
-    flight.
+    changes only at the end of the build; a failed build makes a ready template `failed`. For a team at
+    its limit the answer is a 429 with the code `too_many_builds`, even while a build of this template
+    is in flight.
 
     Args:
         template_id (str): The template's id; a name is not accepted.
@@ -194,9 +194,9 @@ async def asyncio(
     """Build a template again
 
      Queues a build of the stored build_spec, or returns the one that is in flight. The template's status
-    doesn't change before the build ends; a build that fails makes a ready template `failed`. A team at
-    its limit gets a 429 with the code `too_many_builds`, even while a build of this template is in
-    flight.
+    changes only at the end of the build; a failed build makes a ready template `failed`. For a team at
+    its limit the answer is a 429 with the code `too_many_builds`, even while a build of this template
+    is in flight.
 
     Args:
         template_id (str): The template's id; a name is not accepted.

@@ -91,9 +91,9 @@ def sync_detailed(
 ) -> Response[Any | ApiError]:
     """Delete a template
 
-     Frees the name at once; the builds stay readable. Refused with 409 while a sandbox that isn't
-    destroyed refers to the template, or a build is in flight. The answer may take 30 seconds, as stored
-    files are removed first. A template of the system is a 404.
+     Frees the name at once. The builds can still be read. Refused with 409 while a sandbox that is not
+    destroyed uses the template, or a build is in flight. The answer may take 30 seconds, because stored
+    files are removed first. For a template of the system the answer is 404.
 
     Args:
         template_id (str): The template's id; a name is not accepted.
@@ -124,9 +124,9 @@ def sync(
 ) -> Any | ApiError | None:
     """Delete a template
 
-     Frees the name at once; the builds stay readable. Refused with 409 while a sandbox that isn't
-    destroyed refers to the template, or a build is in flight. The answer may take 30 seconds, as stored
-    files are removed first. A template of the system is a 404.
+     Frees the name at once. The builds can still be read. Refused with 409 while a sandbox that is not
+    destroyed uses the template, or a build is in flight. The answer may take 30 seconds, because stored
+    files are removed first. For a template of the system the answer is 404.
 
     Args:
         template_id (str): The template's id; a name is not accepted.
@@ -152,9 +152,9 @@ async def asyncio_detailed(
 ) -> Response[Any | ApiError]:
     """Delete a template
 
-     Frees the name at once; the builds stay readable. Refused with 409 while a sandbox that isn't
-    destroyed refers to the template, or a build is in flight. The answer may take 30 seconds, as stored
-    files are removed first. A template of the system is a 404.
+     Frees the name at once. The builds can still be read. Refused with 409 while a sandbox that is not
+    destroyed uses the template, or a build is in flight. The answer may take 30 seconds, because stored
+    files are removed first. For a template of the system the answer is 404.
 
     Args:
         template_id (str): The template's id; a name is not accepted.
@@ -183,9 +183,9 @@ async def asyncio(
 ) -> Any | ApiError | None:
     """Delete a template
 
-     Frees the name at once; the builds stay readable. Refused with 409 while a sandbox that isn't
-    destroyed refers to the template, or a build is in flight. The answer may take 30 seconds, as stored
-    files are removed first. A template of the system is a 404.
+     Frees the name at once. The builds can still be read. Refused with 409 while a sandbox that is not
+    destroyed uses the template, or a build is in flight. The answer may take 30 seconds, because stored
+    files are removed first. For a template of the system the answer is 404.
 
     Args:
         template_id (str): The template's id; a name is not accepted.

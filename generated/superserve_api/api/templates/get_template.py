@@ -88,8 +88,8 @@ def sync_detailed(
 ) -> Response[ApiError | TemplateResponse]:
     """Get a template
 
-     One of the team's own templates or of the system's. Its status can stay `building` for ever when a
-    first build times out, so wait for the build (getTemplateBuild), not for the template.
+     One of the team's own templates or of the system's. After the first build times out, its status may
+    stay `building` forever. So wait for the build (getTemplateBuild), not for the template.
 
     Args:
         template_id (str): The template's id; a name is not accepted.
@@ -120,8 +120,8 @@ def sync(
 ) -> ApiError | TemplateResponse | None:
     """Get a template
 
-     One of the team's own templates or of the system's. Its status can stay `building` for ever when a
-    first build times out, so wait for the build (getTemplateBuild), not for the template.
+     One of the team's own templates or of the system's. After the first build times out, its status may
+    stay `building` forever. So wait for the build (getTemplateBuild), not for the template.
 
     Args:
         template_id (str): The template's id; a name is not accepted.
@@ -147,8 +147,8 @@ async def asyncio_detailed(
 ) -> Response[ApiError | TemplateResponse]:
     """Get a template
 
-     One of the team's own templates or of the system's. Its status can stay `building` for ever when a
-    first build times out, so wait for the build (getTemplateBuild), not for the template.
+     One of the team's own templates or of the system's. After the first build times out, its status may
+    stay `building` forever. So wait for the build (getTemplateBuild), not for the template.
 
     Args:
         template_id (str): The template's id; a name is not accepted.
@@ -177,8 +177,8 @@ async def asyncio(
 ) -> ApiError | TemplateResponse | None:
     """Get a template
 
-     One of the team's own templates or of the system's. Its status can stay `building` for ever when a
-    first build times out, so wait for the build (getTemplateBuild), not for the template.
+     One of the team's own templates or of the system's. After the first build times out, its status may
+    stay `building` forever. So wait for the build (getTemplateBuild), not for the template.
 
     Args:
         template_id (str): The template's id; a name is not accepted.

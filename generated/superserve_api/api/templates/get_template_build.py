@@ -91,8 +91,8 @@ def sync_detailed(
 ) -> Response[ApiError | TemplateBuildResponse]:
     """Get a build
 
-     The authority on whether a build has ended, and how; its log stream runs ahead of it and may
-    disagree.
+     Only this answer decides whether a build has ended, and how. Its log stream is ahead of it, and may
+    differ.
 
     Args:
         template_id (str): The template's id; a name is not accepted.
@@ -126,8 +126,8 @@ def sync(
 ) -> ApiError | TemplateBuildResponse | None:
     """Get a build
 
-     The authority on whether a build has ended, and how; its log stream runs ahead of it and may
-    disagree.
+     Only this answer decides whether a build has ended, and how. Its log stream is ahead of it, and may
+    differ.
 
     Args:
         template_id (str): The template's id; a name is not accepted.
@@ -156,8 +156,8 @@ async def asyncio_detailed(
 ) -> Response[ApiError | TemplateBuildResponse]:
     """Get a build
 
-     The authority on whether a build has ended, and how; its log stream runs ahead of it and may
-    disagree.
+     Only this answer decides whether a build has ended, and how. Its log stream is ahead of it, and may
+    differ.
 
     Args:
         template_id (str): The template's id; a name is not accepted.
@@ -189,8 +189,8 @@ async def asyncio(
 ) -> ApiError | TemplateBuildResponse | None:
     """Get a build
 
-     The authority on whether a build has ended, and how; its log stream runs ahead of it and may
-    disagree.
+     Only this answer decides whether a build has ended, and how. Its log stream is ahead of it, and may
+    differ.
 
     Args:
         template_id (str): The template's id; a name is not accepted.

@@ -106,8 +106,8 @@ def sync_detailed(
 ) -> Response[ApiError | list[TemplateBuildResponse]]:
     """List the builds of a template
 
-     The latest builds, newest first. Older servers ignore `limit`, return at most 20, and answer with an
-    empty list instead of 404 for a template that they don't know.
+     The latest builds, newest first. For an unknown template, older servers return an empty list instead
+    of 404. They also ignore `limit`, and return at most 20 builds.
 
     Args:
         template_id (str): The template's id; a name is not accepted.
@@ -141,8 +141,8 @@ def sync(
 ) -> ApiError | list[TemplateBuildResponse] | None:
     """List the builds of a template
 
-     The latest builds, newest first. Older servers ignore `limit`, return at most 20, and answer with an
-    empty list instead of 404 for a template that they don't know.
+     The latest builds, newest first. For an unknown template, older servers return an empty list instead
+    of 404. They also ignore `limit`, and return at most 20 builds.
 
     Args:
         template_id (str): The template's id; a name is not accepted.
@@ -171,8 +171,8 @@ async def asyncio_detailed(
 ) -> Response[ApiError | list[TemplateBuildResponse]]:
     """List the builds of a template
 
-     The latest builds, newest first. Older servers ignore `limit`, return at most 20, and answer with an
-    empty list instead of 404 for a template that they don't know.
+     The latest builds, newest first. For an unknown template, older servers return an empty list instead
+    of 404. They also ignore `limit`, and return at most 20 builds.
 
     Args:
         template_id (str): The template's id; a name is not accepted.
@@ -204,8 +204,8 @@ async def asyncio(
 ) -> ApiError | list[TemplateBuildResponse] | None:
     """List the builds of a template
 
-     The latest builds, newest first. Older servers ignore `limit`, return at most 20, and answer with an
-    empty list instead of 404 for a template that they don't know.
+     The latest builds, newest first. For an unknown template, older servers return an empty list instead
+    of 404. They also ignore `limit`, and return at most 20 builds.
 
     Args:
         template_id (str): The template's id; a name is not accepted.

@@ -136,20 +136,20 @@ def sync_detailed(
 ) -> Response[ApiError | list[TemplateResponse]]:
     """List templates
 
-     The team's own templates and the system's, whatever their status, newest first unless asked
-    otherwise. Older servers know `name_prefix` only, ignore the other parameters and always answer with
-    the whole list.
+     The team's own templates and the system's, with any status. Newest first by default. Older servers
+    know only `name_prefix`: they ignore the other parameters and always return the whole list.
 
     Args:
-        name_prefix (str | Unset): Only names that begin with this text, case-sensitive. `_` and
-            `%` match any one character and any text, so a caller who means them literally has to
-            filter the answer again.
-        q (str | Unset): Only names that contain this text, in any case.
-        owner (TemplateOwner | Unset): Whose templates to list. The server's default is `all`.
-        sort (TemplateSort | Unset): What to sort by. The server's default is `created_at`.
+        name_prefix (str | Unset): Only names that start with this text, case-sensitive. `_`
+            matches any character and `%` any text; to search for them literally, filter the answer
+            again.
+        q (str | Unset): Only names that contain this text. Case is ignored.
+        owner (TemplateOwner | Unset): The owner of the templates to list. The server's default is
+            `all`.
+        sort (TemplateSort | Unset): The field to sort by. The server's default is `created_at`.
         order (SortOrder | Unset): The direction to sort in. The server's default is `desc`.
-        limit (int | Unset): The most templates to return. All of them if not given.
-        offset (int | Unset): How many templates to skip. The server's default is 0.
+        limit (int | Unset): The most templates to return. Default all.
+        offset (int | Unset): The number of templates to skip. The server's default is 0.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -189,20 +189,20 @@ def sync(
 ) -> ApiError | list[TemplateResponse] | None:
     """List templates
 
-     The team's own templates and the system's, whatever their status, newest first unless asked
-    otherwise. Older servers know `name_prefix` only, ignore the other parameters and always answer with
-    the whole list.
+     The team's own templates and the system's, with any status. Newest first by default. Older servers
+    know only `name_prefix`: they ignore the other parameters and always return the whole list.
 
     Args:
-        name_prefix (str | Unset): Only names that begin with this text, case-sensitive. `_` and
-            `%` match any one character and any text, so a caller who means them literally has to
-            filter the answer again.
-        q (str | Unset): Only names that contain this text, in any case.
-        owner (TemplateOwner | Unset): Whose templates to list. The server's default is `all`.
-        sort (TemplateSort | Unset): What to sort by. The server's default is `created_at`.
+        name_prefix (str | Unset): Only names that start with this text, case-sensitive. `_`
+            matches any character and `%` any text; to search for them literally, filter the answer
+            again.
+        q (str | Unset): Only names that contain this text. Case is ignored.
+        owner (TemplateOwner | Unset): The owner of the templates to list. The server's default is
+            `all`.
+        sort (TemplateSort | Unset): The field to sort by. The server's default is `created_at`.
         order (SortOrder | Unset): The direction to sort in. The server's default is `desc`.
-        limit (int | Unset): The most templates to return. All of them if not given.
-        offset (int | Unset): How many templates to skip. The server's default is 0.
+        limit (int | Unset): The most templates to return. Default all.
+        offset (int | Unset): The number of templates to skip. The server's default is 0.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -237,20 +237,20 @@ async def asyncio_detailed(
 ) -> Response[ApiError | list[TemplateResponse]]:
     """List templates
 
-     The team's own templates and the system's, whatever their status, newest first unless asked
-    otherwise. Older servers know `name_prefix` only, ignore the other parameters and always answer with
-    the whole list.
+     The team's own templates and the system's, with any status. Newest first by default. Older servers
+    know only `name_prefix`: they ignore the other parameters and always return the whole list.
 
     Args:
-        name_prefix (str | Unset): Only names that begin with this text, case-sensitive. `_` and
-            `%` match any one character and any text, so a caller who means them literally has to
-            filter the answer again.
-        q (str | Unset): Only names that contain this text, in any case.
-        owner (TemplateOwner | Unset): Whose templates to list. The server's default is `all`.
-        sort (TemplateSort | Unset): What to sort by. The server's default is `created_at`.
+        name_prefix (str | Unset): Only names that start with this text, case-sensitive. `_`
+            matches any character and `%` any text; to search for them literally, filter the answer
+            again.
+        q (str | Unset): Only names that contain this text. Case is ignored.
+        owner (TemplateOwner | Unset): The owner of the templates to list. The server's default is
+            `all`.
+        sort (TemplateSort | Unset): The field to sort by. The server's default is `created_at`.
         order (SortOrder | Unset): The direction to sort in. The server's default is `desc`.
-        limit (int | Unset): The most templates to return. All of them if not given.
-        offset (int | Unset): How many templates to skip. The server's default is 0.
+        limit (int | Unset): The most templates to return. Default all.
+        offset (int | Unset): The number of templates to skip. The server's default is 0.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -288,20 +288,20 @@ async def asyncio(
 ) -> ApiError | list[TemplateResponse] | None:
     """List templates
 
-     The team's own templates and the system's, whatever their status, newest first unless asked
-    otherwise. Older servers know `name_prefix` only, ignore the other parameters and always answer with
-    the whole list.
+     The team's own templates and the system's, with any status. Newest first by default. Older servers
+    know only `name_prefix`: they ignore the other parameters and always return the whole list.
 
     Args:
-        name_prefix (str | Unset): Only names that begin with this text, case-sensitive. `_` and
-            `%` match any one character and any text, so a caller who means them literally has to
-            filter the answer again.
-        q (str | Unset): Only names that contain this text, in any case.
-        owner (TemplateOwner | Unset): Whose templates to list. The server's default is `all`.
-        sort (TemplateSort | Unset): What to sort by. The server's default is `created_at`.
+        name_prefix (str | Unset): Only names that start with this text, case-sensitive. `_`
+            matches any character and `%` any text; to search for them literally, filter the answer
+            again.
+        q (str | Unset): Only names that contain this text. Case is ignored.
+        owner (TemplateOwner | Unset): The owner of the templates to list. The server's default is
+            `all`.
+        sort (TemplateSort | Unset): The field to sort by. The server's default is `created_at`.
         order (SortOrder | Unset): The direction to sort in. The server's default is `desc`.
-        limit (int | Unset): The most templates to return. All of them if not given.
-        offset (int | Unset): How many templates to skip. The server's default is 0.
+        limit (int | Unset): The most templates to return. Default all.
+        offset (int | Unset): The number of templates to skip. The server's default is 0.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

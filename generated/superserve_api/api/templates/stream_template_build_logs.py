@@ -29,7 +29,7 @@ def request_arguments(
     template_id: str,
     build_id: str,
 ) -> dict[str, Any]:
-    """Return the request as arguments for httpx (method, url and so on). Hand it to an event-stream reader, such as
+    """Return the request as arguments for httpx (method, url and so on). Pass it to an event-stream reader, such as
     `httpx_sse.connect_sse(client.get_httpx_client(), **request_arguments(...), timeout=...)`.
     """
     return _get_kwargs(
@@ -102,12 +102,12 @@ def sync_detailed(
 ) -> Response[ApiError | str]:
     """Follow the log of a build
 
-     Server-sent events, each with a BuildLogEvent as its data, from the first line that the server still
-    has, then live until the build ends. The generated function returns the whole transcript at the end;
-    to follow a build, hand `request_arguments()` to an event-stream reader. Headers come with the first
-    event only, and a long step is silent for minutes: switch the read timeout off. The stream may end
-    without a finished event, and a finished event may be wrong, so ask getTemplateBuild how the build
-    ended.
+     Server-sent events, each with a BuildLogEvent as its data: first the log so far, as far as the
+    server still has it, then live events until the build ends. The generated function returns all of it
+    at the end. To follow a build, pass `request_arguments()` to an event-stream reader. The headers
+    come with the first event, and a long step is silent for minutes: turn off the read timeout. The
+    stream may end without a finished event, and a finished event may be wrong, so ask getTemplateBuild
+    how the build ended.
 
     Args:
         template_id (str): The template's id; a name is not accepted.
@@ -141,12 +141,12 @@ def sync(
 ) -> ApiError | str | None:
     """Follow the log of a build
 
-     Server-sent events, each with a BuildLogEvent as its data, from the first line that the server still
-    has, then live until the build ends. The generated function returns the whole transcript at the end;
-    to follow a build, hand `request_arguments()` to an event-stream reader. Headers come with the first
-    event only, and a long step is silent for minutes: switch the read timeout off. The stream may end
-    without a finished event, and a finished event may be wrong, so ask getTemplateBuild how the build
-    ended.
+     Server-sent events, each with a BuildLogEvent as its data: first the log so far, as far as the
+    server still has it, then live events until the build ends. The generated function returns all of it
+    at the end. To follow a build, pass `request_arguments()` to an event-stream reader. The headers
+    come with the first event, and a long step is silent for minutes: turn off the read timeout. The
+    stream may end without a finished event, and a finished event may be wrong, so ask getTemplateBuild
+    how the build ended.
 
     Args:
         template_id (str): The template's id; a name is not accepted.
@@ -175,12 +175,12 @@ async def asyncio_detailed(
 ) -> Response[ApiError | str]:
     """Follow the log of a build
 
-     Server-sent events, each with a BuildLogEvent as its data, from the first line that the server still
-    has, then live until the build ends. The generated function returns the whole transcript at the end;
-    to follow a build, hand `request_arguments()` to an event-stream reader. Headers come with the first
-    event only, and a long step is silent for minutes: switch the read timeout off. The stream may end
-    without a finished event, and a finished event may be wrong, so ask getTemplateBuild how the build
-    ended.
+     Server-sent events, each with a BuildLogEvent as its data: first the log so far, as far as the
+    server still has it, then live events until the build ends. The generated function returns all of it
+    at the end. To follow a build, pass `request_arguments()` to an event-stream reader. The headers
+    come with the first event, and a long step is silent for minutes: turn off the read timeout. The
+    stream may end without a finished event, and a finished event may be wrong, so ask getTemplateBuild
+    how the build ended.
 
     Args:
         template_id (str): The template's id; a name is not accepted.
@@ -212,12 +212,12 @@ async def asyncio(
 ) -> ApiError | str | None:
     """Follow the log of a build
 
-     Server-sent events, each with a BuildLogEvent as its data, from the first line that the server still
-    has, then live until the build ends. The generated function returns the whole transcript at the end;
-    to follow a build, hand `request_arguments()` to an event-stream reader. Headers come with the first
-    event only, and a long step is silent for minutes: switch the read timeout off. The stream may end
-    without a finished event, and a finished event may be wrong, so ask getTemplateBuild how the build
-    ended.
+     Server-sent events, each with a BuildLogEvent as its data: first the log so far, as far as the
+    server still has it, then live events until the build ends. The generated function returns all of it
+    at the end. To follow a build, pass `request_arguments()` to an event-stream reader. The headers
+    come with the first event, and a long step is silent for minutes: turn off the read timeout. The
+    stream may end without a finished event, and a finished event may be wrong, so ask getTemplateBuild
+    how the build ended.
 
     Args:
         template_id (str): The template's id; a name is not accepted.

@@ -1,11 +1,11 @@
 """The program that runs the commands of one build: one process for each build, started by `machine.py`.
 
 It reads commands from stdin and writes events to stdout, both as lines of JSON. When stdin ends, it ends every process
-below itself before it exits; as the server's death ends stdin too, not even `kill -9` of the server leaves a step
-running. On Linux it is the reaper of its descendants, so that a process that went into a session of its own is found
-as well; elsewhere only the process groups of the commands are in reach.
+below itself before it exits. The server's death ends stdin too, so not even `kill -9` of the server leaves a step
+running. On Linux it is the reaper of its descendants, so that it also finds a process with a session of its own;
+elsewhere it can only reach the process groups of the commands.
 
-Inside bwrap there is nothing in reach but the standard library: this file imports nothing else, and is run by its path.
+Inside bwrap only the standard library is available: this file imports nothing else, and is run by its path.
 """
 
 import codecs
@@ -36,7 +36,7 @@ _PR_SET_NO_NEW_PRIVS = 38
 
 
 class Process:
-    """A command that was started, and what it has written so far."""
+    """A started command, and its output so far."""
 
     def __init__(self, number: int, popen: subprocess.Popen[bytes]) -> None:
         self.number = number
@@ -46,7 +46,7 @@ class Process:
 
 
 class Output:
-    """One pipe of a process, decoded as it comes: a character cut by a read is completed by the next."""
+    """One pipe of a process, decoded in pieces: the next read completes a character that was cut."""
 
     def __init__(self, process: Process, stream: str, pipe: IO[bytes]) -> None:
         self.process = process
@@ -68,7 +68,7 @@ class Output:
 
 
 class Agent:
-    """Starts commands, passes on what they write, says how they end, and ends them all."""
+    """Starts commands, passes on their output and exit codes, and ends them all."""
 
     def __init__(self, *, grace_s: float, output_bytes: int, processes: int) -> None:
         self._grace_s = grace_s
@@ -169,7 +169,7 @@ class Agent:
     # -- Output
 
     def _read_output(self, output: Output) -> None:
-        # The end of its process, noticed in the same turn of the loop, may have closed or emptied it.
+        # The end of the process, noticed in the same turn of the loop, may have closed or emptied it.
         if not output.pipe.closed:
             with contextlib.suppress(BlockingIOError):
                 self._pass_on(output)
@@ -192,8 +192,8 @@ class Agent:
         return count
 
     def _drain(self, output: Output) -> None:
-        # What is in the pipe now was written before the process ended. Waiting for the pipe's end instead would
-        # mean waiting for every child that the process left in the background.
+        # Everything in the pipe now was written before the process ended. Waiting for the pipe's end would mean waiting for
+        # every child that the process left in the background.
         waiting = output.count_waiting()
         while waiting > 0:
             count = self._pass_on(output)
@@ -209,15 +209,15 @@ class Agent:
         for pid, code in _reap():
             process = self._running.pop(pid, None)
             if process is None:
-                continue  # An orphan that came to this process to be reaped.
+                continue  # An orphan that this process had to reap.
             process.popen.returncode = code
             for output in tuple(process.outputs):
                 self._drain(output)
-            # The guest of the real service says -1 for every signal.
+            # The guest of the real service reports -1 for every signal.
             self._send(event="exit", number=process.number, code=max(code, -1))
 
     def _check_processes(self) -> None:
-        # RLIMIT_NPROC counts all processes of the user, other containers' as well, and does not bind root.
+        # RLIMIT_NPROC counts all processes of the user, also in other containers, and does not apply to root.
         count = sum(_count_descendants().values())
         if count > self._processes:
             self._send(event="limit", number=None, reason=f"more than {self._processes} processes")
@@ -229,7 +229,7 @@ class Agent:
         self._wait_until_gone(signal.SIGKILL, wake_reader, _KILL_LIMIT_S)
 
     def _wait_until_gone(self, number: signal.Signals, wake_reader: int, limit_s: float) -> bool:
-        """Send a signal to everything below, and wait until nothing is left."""
+        """Send a signal to all processes below, and wait until none is left."""
         end = time.monotonic() + limit_s
         signalled: set[int] = set()
         with selectors.DefaultSelector() as selector:
@@ -241,14 +241,14 @@ class Agent:
                 if not groups:
                     return True
                 for group in groups:
-                    # Once is enough for SIGTERM; a process that forks may have escaped a SIGKILL by a moment.
+                    # SIGTERM is sent once. A process that forks may have escaped a SIGKILL, so SIGKILL is repeated.
                     if group not in signalled or number == signal.SIGKILL:
                         _signal_group(group, number)
                 signalled |= groups
                 left = end - time.monotonic()
                 if left <= 0:
                     return False
-                # Each process that ends wakes this up; those that SIGCHLD can't tell of are looked for again.
+                # Each ending child wakes this up. SIGCHLD does not report other processes, so they are looked for again.
                 selector.select(min(left, 0.05))
                 with contextlib.suppress(BlockingIOError):
                     os.read(wake_reader, 1 << 12)
@@ -281,7 +281,7 @@ def _signal_group(group: int, number: int) -> bool:
 
 
 def _count_descendants() -> dict[int, int]:
-    """Return the process groups below this process and how many processes each has; nothing where there is no /proc."""
+    """Return the process groups below this process, with the number of their processes; empty without /proc."""
     if not _ON_LINUX:
         return {}
     children: dict[int, list[tuple[int, int]]] = {}
@@ -290,7 +290,7 @@ def _count_descendants() -> dict[int, int]:
             continue
         try:
             with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123 - the same
-                # "pid (name) state ppid pgrp ...": the name may hold spaces and brackets.
+                # "pid (name) state ppid pgrp ...": the name may contain spaces and brackets.
                 fields = file.read().rpartition(b")")[2].split()
         except OSError:
             continue  # It ended while the others were read.
@@ -306,7 +306,7 @@ def _count_descendants() -> dict[int, int]:
 
 
 def _confine(limits: dict[str, int]) -> None:
-    """Set what every process below inherits: resource limits, no way to gain rights, and this process as reaper."""
+    """Set what every process below inherits: resource limits, no new privileges, and this process as the reaper."""
     os.umask(0o022)
     for name, value in limits.items():
         which: int = getattr(resource, name)
@@ -320,10 +320,10 @@ def _confine(limits: dict[str, int]) -> None:
 
 
 def main(settings: dict[str, Any]) -> None:
-    """Serve one build; `settings` are the arguments of Agent, and `rlimits` by the names of module resource."""
+    """Serve one build. `settings` are the arguments of Agent, and `rlimits` by the names of module resource."""
     _confine(settings.pop("rlimits"))
-    # A server in the background may have been started with these ignored, which steps would inherit. A handler is not
-    # inherited.
+    # A server in the background may have been started with these signals ignored, and steps would inherit that. A
+    # handler is not inherited.
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, lambda *_: None)

@@ -1,10 +1,11 @@
-"""The course of one build: its steps, then start_cmd and ready_cmd, with the lines that go to the log."""
+"""The course of one build: its steps, then start_cmd and ready_cmd, with the lines of the log."""
 
 import asyncio
 import posixpath
 import shlex
 
 from superserve.local._machines import jobs
+from superserve.local._machines.interpreter import USUAL_PATH
 from superserve.local._machines.jobs import (
     BuildFailed,
     BuildJob,
@@ -16,18 +17,15 @@ from superserve.local._machines.jobs import (
 from superserve.local._machines.processes.isolation import Isolation
 from superserve.local._machines.processes.limits import Limits
 from superserve.local._machines.processes.machine import Command, Exit, Machine
-from superserve.local._machines.processes.scratch import Scratch
-
-# The programs that steps find without more ado; an env step may name other folders.
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+from superserve.local._machines.scratch import Scratch
 
 
 class _StepError(Exception):
-    """A step failed; the argument is the detail of its message."""
+    """A step failed. The argument is the detail of its message."""
 
 
 class Build:
-    """Carries out one job on a machine of its own, with the user, folder and environment that its steps build up."""
+    """Carries out one job on a machine of its own. Its steps change user, folder and environment."""
 
     def __init__(
         self,
@@ -51,7 +49,7 @@ class Build:
         self._env: dict[str, str] = {}
 
     async def run(self) -> None:
-        """Return when the build is ready; raise BuildFailed when it failed."""
+        """Return when the build is ready; raise BuildFailed if it failed."""
         for line in self._isolation.describe(self._scratch):
             self._say(line)
         self._say(f"base image {self._job.from_} is not pulled: steps run with this machine's programs")
@@ -96,7 +94,7 @@ class Build:
                 raise _StepError(ended.detail)
         elif step.env is not None:
             name, value = step.env
-            # As a real environment has it: a name with "=" in it ends there.
+            # As in a real environment: a name ends at its first "=".
             name, _, value = f"{name}={value}".partition("=")
             self._env[name] = value
             self._say_done(Step(env=(name, value)))
@@ -122,7 +120,7 @@ class Build:
         if ended != Exit(0):
             raise _StepError(f"{purpose}: {ended.detail}")
 
-    # -- What a command gets
+    # -- The environment of a command
 
     def _shell(self, command: str) -> Command:
         return Command(
@@ -130,9 +128,9 @@ class Build:
         )
 
     def _base_environment(self) -> dict[str, str]:
-        # Nothing of the server's own environment: it holds keys and tokens.
+        # Nothing from the server's own environment: it contains keys and tokens.
         return {
-            "PATH": _PATH,
+            "PATH": USUAL_PATH,
             "HOME": self._path(self._home()),
             "USER": self._user,
             "TERM": "dumb",
@@ -158,7 +156,7 @@ class Build:
                 duration = format_duration(self._now() - started)
                 self._say(f"start_cmd ended after {duration} (not checked): {ended.result().detail}")
 
-        # As on the real service its end is nobody's failure: ready_cmd is what tells whether it works.
+        # As on the real service, the end of start_cmd is not a failure: ready_cmd decides whether it works.
         self._machine.launch(self._shell(command)).add_done_callback(tell)
         await asyncio.sleep(self._limits.start_wait_s)
 
@@ -176,11 +174,11 @@ class Build:
 
 
 def make_absolute(workdir: str, path: str) -> str:
-    """Return `path` as seen from `workdir`, without `..` and doubled slashes."""
+    """Return `path` relative to `workdir`, without `..` and double slashes."""
     return "/" + posixpath.normpath(posixpath.join(workdir, path)).lstrip("/")
 
 
 def list_workdirs(steps: tuple[Step, ...]) -> tuple[str, ...]:
-    """Return the absolute paths of the folders that these steps work in."""
+    """Return the absolute paths of the folders in which these steps work."""
     path = "/"
     return tuple(path := make_absolute(path, step.workdir) for step in steps if step.workdir is not None)

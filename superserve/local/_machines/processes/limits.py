@@ -1,4 +1,4 @@
-"""How long a build's parts may take, and how much of the machine it may use."""
+"""Time limits for the parts of a build, and limits for its use of the machine."""
 
 from typing import Self
 
@@ -15,7 +15,7 @@ from superserve.local._machines.jobs import (
 
 @attrs.frozen
 class Limits:
-    """Limits of one build; the time for the whole of it is the host's to limit."""
+    """The limits of one build. The host limits its total time."""
 
     boot_s: float = 30.0
     step_s: float = STEP_LIMIT_S
@@ -28,10 +28,10 @@ class Limits:
     output_bytes: int = 16 << 20
     """Of one command, stdout and stderr together."""
     processes: int = 512
-    """Of one build at a time."""
+    """Of one build at the same time."""
 
     def at_speed(self, speed: float) -> Self:
-        """Return these limits with the mere waits made shorter; what real work may take stays as it is."""
+        """Return these limits with shorter waits. The limits of real work stay unchanged."""
         return attrs.evolve(
             self,
             start_wait_s=self.start_wait_s / speed,
@@ -40,10 +40,10 @@ class Limits:
         )
 
     def rlimits(self, disk_mib: int) -> dict[str, int]:
-        """Return what each process of a build is limited to by the kernel, by the names of module resource.
+        """Return the kernel's limits for each process of a build, by the names of module resource.
 
-        Not their number: the kernel counts all that the user has, in other containers too, so the agent counts its own.
-        Memory and CPU are not limited: what a virtual machine of that size could do can't be said for one process
-        (programs reserve far more addresses than they use), and the time limits hold in any case.
+        The number of processes is not among them: the kernel counts all processes of the user, also in other containers, so
+        the agent counts its own. Memory and CPU are not limited: the limits of a virtual machine cannot be given to a single
+        process (programs reserve far more addresses than they use), and the time limits always apply.
         """
         return {"RLIMIT_CORE": 0, "RLIMIT_FSIZE": disk_mib << 20}

@@ -1,4 +1,4 @@
-"""The server's end of a build's agent process: starts commands, waits for them, ends them all."""
+"""The server's side of a build's agent process: it starts commands, waits for them, and ends them all."""
 
 import asyncio
 import contextlib
@@ -12,19 +12,19 @@ import attrs
 from superserve.local._machines.processes.isolation import read_agent_environment
 from superserve.local._machines.processes.limits import Limits
 
-# A read brings about a hundred events at most: the log's readers get their turn between two reads.
+# A read brings at most about a hundred events: the log's readers get a turn between two reads.
 _READ_SIZE = 8 * 1024
 
-# How much longer than its grace the agent may take to end before it is killed itself.
+# Seconds that the agent may take to end, in addition to its grace, before it is killed.
 _STOP_MARGIN_S = 10.0
 
-# What the guest's client says when its deadline has passed.
+# The message of the guest's client after a deadline.
 _DEADLINE = "exec stream: deadline_exceeded: context deadline exceeded"
 
 
 @attrs.frozen
 class Command:
-    """A command line, with all that its process gets from outside."""
+    """A command line, with everything that its process gets from outside."""
 
     arguments: Sequence[str]
     env: Mapping[str, str]
@@ -33,21 +33,21 @@ class Command:
 
 @attrs.frozen
 class Exit:
-    """How a command ended: its exit code, -1 for a signal; `problem` says what else ended it or kept it from starting."""
+    """The end of a command: its exit code, -1 for a signal. `problem` says what else ended it, or why it did not start."""
 
     code: int
     problem: str | None = None
 
     @property
     def detail(self) -> str:
-        """What a failed step's message says about it."""
+        """The text about it in a failed step's message."""
         return self.problem or f"exited with code {self.code}"
 
 
 class Machine:
     """The processes of one build.
 
-    It needs no thread and no child watcher: the agent's pipes are files of the event loop, and their end is its end.
+    It needs no thread and no child watcher: the event loop reads the agent's pipes, and their end is the agent's end.
     """
 
     def __init__(
@@ -91,14 +91,14 @@ class Machine:
         self._loop.add_reader(self._stdout.fileno(), self._receive)
 
     async def boot(self, limit_s: float) -> str | None:
-        """Wait until commands can be run; return None, or what is wrong."""
+        """Wait until commands can be run. Return None, or what is wrong."""
         await asyncio.wait([self._ready, self._gone], timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
         if self._ready.done():
             return None
         return self._lost or "the process that runs the steps does not answer"
 
     async def run(self, command: Command, limit_s: float) -> Exit:
-        """Run a command to its end, or until the limit: then its process group is killed."""
+        """Run a command to its end, or to the limit. Then its process group is killed."""
         ended = self.launch(command)
         number = self._count
         done, _ = await asyncio.wait([ended], timeout=limit_s)
@@ -108,7 +108,7 @@ class Machine:
         return result
 
     def launch(self, command: Command) -> asyncio.Future[Exit]:
-        """Start a command that goes on in the background; the future is cancelled if the build ends first."""
+        """Start a command in the background. The future is cancelled if the build ends first."""
         self._count += 1
         ended: asyncio.Future[Exit] = self._loop.create_future()
         if self._lost:
@@ -119,7 +119,7 @@ class Machine:
         return ended
 
     async def stop(self) -> bool:
-        """End every process of the build; return whether the agent could see to that, which it can't if it was killed."""
+        """End every process of the build. Return whether the agent did it; a killed agent cannot."""
         for ended in self._ends.values():
             ended.cancel()
         self._ends.clear()
@@ -143,7 +143,7 @@ class Machine:
         except BlockingIOError:
             pass
         except BrokenPipeError:
-            self._unsent.clear()  # The end of stdout is about to tell.
+            self._unsent.clear()  # The end of stdout will report it.
         if self._unsent:
             self._loop.add_writer(self._stdin.fileno(), self._flush)
         else:
@@ -157,7 +157,7 @@ class Machine:
         self._received += data
         *lines, self._received = self._received.split(b"\n")
         for line in lines:
-            # A step may find a way to write here; that spoils its own build at most.
+            # A step may find a way to write here. That can only harm its own build.
             with contextlib.suppress(ValueError):
                 self._handle(json.loads(line))
 
@@ -184,10 +184,10 @@ class Machine:
             ended.set_result(result)
 
     def _lose(self) -> None:
-        """Take note that the agent is gone, and with it all that it ran."""
+        """Record that the agent is gone, and with it everything that it ran."""
         self._loop.remove_reader(self._stdout.fileno())
         self._loop.remove_writer(self._stdin.fileno())
-        # The kernel closed stdout because the process has ended: there is nothing left to wait for.
+        # The kernel closed stdout because the process has ended: waiting for it does not block.
         self._agent.wait()
         last_words = b""
         with contextlib.suppress(BlockingIOError):

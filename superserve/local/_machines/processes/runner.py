@@ -1,4 +1,4 @@
-"""The runner: a scratch folder and a machine for each build, and the end of both, whatever happens."""
+"""The runner: a scratch folder and a machine for each build. Both are removed, whatever happens."""
 
 import asyncio
 import functools
@@ -7,12 +7,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from superserve.local._machines.interpreter import Interpreter
 from superserve.local._machines.jobs import BuildJob, Log
 from superserve.local._machines.processes.build import Build, list_workdirs
 from superserve.local._machines.processes.isolation import Isolation, Unisolated, find_isolation
 from superserve.local._machines.processes.limits import Limits
 from superserve.local._machines.processes.machine import Machine
-from superserve.local._machines.processes.scratch import Scratch, sweep
+from superserve.local._machines.scratch import Scratch, sweep
 
 _T = TypeVar("_T")
 
@@ -20,8 +21,9 @@ _T = TypeVar("_T")
 class ExecuteRunner:
     """Carries out builds by running their steps as processes of this user, each build in a scratch folder.
 
-    `speed` makes the waits around start_cmd and ready_cmd shorter, not the time that work may take. `isolate=False`
-    leaves bwrap unused where it would work. `images` gets what the last good build of each template left. Raises NotImplementedError where there are no POSIX processes (Windows).
+    `speed` shortens the waits around start_cmd and ready_cmd, not the time limits of real work. With `isolate=False` bwrap is
+    not used. `images` gets the files of the last successful build of each template. Steps find the interpreter
+    `python` under that name. Raises NotImplementedError without POSIX processes (Windows).
     """
 
     kills_on_cancel = True
@@ -33,17 +35,20 @@ class ExecuteRunner:
         limits: Limits | None = None,
         isolate: bool = True,
         images: dict[str, Scratch] | None = None,
+        python: Interpreter | None = None,
     ) -> None:
         if os.name != "posix":
             raise NotImplementedError("execute mode needs a POSIX system: run builds in pretend mode here")
         self._limits = (limits or Limits()).at_speed(speed)
-        self._isolation: Isolation = find_isolation() if isolate else Unisolated("bwrap is switched off")
+        self._isolation: Isolation = (
+            find_isolation(python) if isolate else Unisolated("bwrap is switched off", python)
+        )
         self._endings: set[asyncio.Task[None]] = set()
         self._images = images
         self._swept = False
 
     async def run(self, job: BuildJob, log: Log) -> None:
-        """Carry out one build: returning means ready, BuildFailed means failed; when cancelled, end everything."""
+        """Carry out one build: returning means ready, BuildFailed means failed. When cancelled, end everything."""
         if not self._swept:
             self._swept = True
             await _in_thread(sweep)
@@ -51,7 +56,7 @@ class ExecuteRunner:
         machine = None
         template_id: str | None = None
         try:
-            # In a thread, as it may copy files.
+            # In a thread, because it may copy files.
             command = await _in_thread(
                 lambda: self._isolation.agent_command(scratch, list_workdirs(job.steps))
             )
@@ -66,7 +71,7 @@ class ExecuteRunner:
             ).run()
             template_id = job.template_id
         finally:
-            # A task of its own: a second cancellation must not leave processes or files behind.
+            # In a task of its own: a second cancellation must not leave processes or files behind.
             ending = asyncio.create_task(self._end(machine, scratch, template_id))
             self._endings.add(ending)
             ending.add_done_callback(self._endings.discard)
@@ -83,7 +88,7 @@ class ExecuteRunner:
         if machine is not None and not await machine.stop():
             await _in_thread(functools.partial(self._isolation.kill_strays, scratch))
         if template_id is not None and self._images is not None:
-            # Sandboxes start from it, until there is a newer one.
+            # Sandboxes start from it until there is a newer one.
             before = self._images.get(template_id)
             self._images[template_id] = scratch
             if before is None:

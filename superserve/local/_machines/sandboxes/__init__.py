@@ -1,1 +1,1 @@
-"""What runs commands of sandboxes: an agent in a file system, process and network space of each sandbox's own."""
+"""Running commands of sandboxes: an agent in file system, process and network namespaces of each sandbox."""

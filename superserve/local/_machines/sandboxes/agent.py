@@ -1,8 +1,8 @@
-"""The process that lives inside one sandbox, and starts, signals, opens and dials there what the server asks for.
+"""The process inside one sandbox. It starts and signals commands, opens files and connects to ports for the server.
 
-A program of its own, of the standard library only: it is started with one end of a socket as its stdin. Each message is
-a packet of JSON, with file descriptors beside it: commands get the server's own pipes, and the server gets the files and
-connections that were opened here, so that nothing is copied in between.
+It is a program of its own, with the standard library only. It is started with one end of a socket as its stdin. Each
+message is a packet of JSON, with file descriptors beside it: commands get the server's own pipes, and the server gets
+the files and connections that were opened here, so that nothing is copied in between.
 """
 
 import contextlib
@@ -16,13 +16,15 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 MESSAGE_BYTES = 200_000
 MOST_DESCRIPTORS = 3
 DIAL_LIMIT_S = 5.0
 MOST_PROCESSES = 1024
-# Set to 1 where processes have a space of their own.
+_CHECK_INTERVAL_S = 0.2
+# Set to 1 if processes have a namespace of their own.
 ISOLATED = "SUPERSERVE_ISOLATED"
 
 
@@ -32,16 +34,16 @@ class Agent:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._commands: dict[int, subprocess.Popen[bytes]] = {}
-        # Of commands that the server has let go of: what they left in the background may still run.
+        # Process groups of commands that the server has forgotten. Their background processes may still run.
         self._groups: set[int] = set()
         self._forgotten: set[int] = set()
-        self._frozen: list[int] = []
+        self._frozen: set[int] = set()
         self._lost: list[int] = []
         self._lock = threading.Lock()
         self._is_alone = os.environ.get(ISOLATED) == "1"
 
     def serve(self) -> None:
-        """Do what is asked for until nobody can ask any more."""
+        """Carry out messages until the server closes the socket."""
         reading, writing = os.pipe()
         os.set_blocking(writing, False)
         os.set_blocking(reading, False)
@@ -50,8 +52,10 @@ class Agent:
         with selectors.DefaultSelector() as selector:
             selector.register(self._sock, selectors.EVENT_READ)
             selector.register(reading, selectors.EVENT_READ)
+            next_check = time.monotonic()
             while True:
-                for key, _ in selector.select():
+                has_processes = bool(self._commands or self._groups)
+                for key, _ in selector.select(_CHECK_INTERVAL_S if has_processes else None):
                     if key.fileobj is self._sock:
                         if not self._receive():
                             self._end_all()
@@ -60,6 +64,9 @@ class Agent:
                         with contextlib.suppress(BlockingIOError):
                             os.read(reading, 4096)
                         self._reap()
+                if has_processes and time.monotonic() >= next_check:
+                    self._check_processes()
+                    next_check = time.monotonic() + _CHECK_INTERVAL_S
 
     def _receive(self) -> bool:
         data, descriptors, _, _ = socket.recv_fds(self._sock, MESSAGE_BYTES, MOST_DESCRIPTORS)
@@ -128,7 +135,7 @@ class Agent:
     def _signal(self, number: int, what: int) -> None:
         command = self._commands.get(number)
         if command is not None:
-            # The group lives on as long as anything in it does, the command itself may have ended.
+            # The group exists as long as any process in it. The command itself may have ended.
             _kill(command.pid, what)
 
     def _forget(self, number: int) -> None:
@@ -139,7 +146,7 @@ class Agent:
             self._forgotten.add(number)
             return
         del self._commands[number]
-        # Gone, or not ours any more: nothing to end later.
+        # Groups that have ended, or belong to others, need not be ended later.
         self._groups = {group for group in (*self._groups, command.pid) if _is_alive(group)}
 
     def _reap(self) -> None:
@@ -154,7 +161,7 @@ class Agent:
 
     def _open(self, message: dict[str, Any]) -> None:
         path, flags = message["path"], message["flags"]
-        # What a link leads to must be as allowed as what it was asked for by.
+        # The target of a link must be allowed as well.
         real = os.path.realpath(path)
         if any(real == each or real.startswith(f"{each}/") for each in message["denied"]):
             self._answer(message, errno=errno.EACCES, text=f"access denied: {real}")
@@ -179,23 +186,34 @@ class Agent:
         self._answer(message, errno=errno.ECONNREFUSED, text=f"nothing listens on port {message['port']}")
 
     def _freeze(self, lost: list[int]) -> None:
-        """Stop every process here but this one: all of them where they have a space of their own, else the groups."""
+        """Stop every process here except this one: all in the namespace if there is one, else the groups."""
         self._lost = [self._commands[number].pid for number in lost if number in self._commands]
-        # A process that was just being made is found the next time.
+        # A process that is just being made is found in the next round.
         while found := [pid for pid in self._others() if pid not in self._frozen]:
             for pid in found:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGSTOP)
-            self._frozen += found
+            self._frozen.update(found)
+
+    def _check_processes(self) -> None:
+        """Kill all processes of the sandbox if there are too many, if it has a namespace of its own."""
+        # RLIMIT_NPROC may count everything that the user runs on the machine, and does not limit root.
+        if self._is_alone and len(self._others()) > MOST_PROCESSES:
+            # A stopped process does not fork.
+            self._freeze([])
+            for pid in self._frozen:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            self._frozen.clear()
 
     def _thaw(self) -> None:
-        """Go on, but for the commands whose connections were lost meanwhile: they are killed."""
+        """Resume all processes, and kill commands whose connections were lost in the meantime."""
         for group in self._lost:
             _kill(group, signal.SIGKILL)
         for pid in self._frozen:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGCONT)
-        self._frozen, self._lost = [], []
+        self._frozen, self._lost = set(), []
 
     def _others(self) -> list[int]:
         groups = self._groups | {command.pid for command in self._commands.values()}
@@ -227,19 +245,12 @@ def _is_alive(group: int) -> bool:
 
 
 if __name__ == "__main__":
-    # A server in the background may have been started with these ignored, which commands would inherit. A handler is not
-    # inherited.
+    # A server in the background may have been started with these signals ignored, and commands would inherit that. A
+    # handler is not inherited.
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
-    # Inside a space of its own only: elsewhere the limit would count everything that this user runs.
-    if os.environ.get(ISOLATED) == "1":
-        import resource  # Not there on Windows, where this module must still be importable.
-
-        _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
-        limit = MOST_PROCESSES if hard == resource.RLIM_INFINITY else min(hard, MOST_PROCESSES)
-        resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
-    # What a command inherits must not be the way to the server.
+    # Commands must not inherit the connection to the server.
     with socket.socket(fileno=os.dup(0)) as server:
         nothing = os.open(os.devnull, os.O_RDWR)
         os.dup2(nothing, 0)

@@ -1,7 +1,7 @@
-"""The program that makes a sandbox's root where bwrap does not work: what `unshare` starts in namespaces of its own.
+"""The program that makes a sandbox's root if bwrap does not work. `unshare` starts it in new namespaces.
 
-It mounts what the sandbox sees, makes that the root, starts the agent, and stays as the process that all others there
-belong to: when the agent ends, it ends, and the kernel ends all others.
+It mounts what the sandbox sees, makes that the root, and starts the agent. It stays as the parent of all other
+processes: when the agent ends, it ends, and the kernel ends all others.
 """
 
 import array
@@ -55,7 +55,7 @@ def _bind(source: str, target: str, *, is_read_only: bool = True) -> None:
         place.touch()
     _mount(source, target, _BIND | _REC)
     if is_read_only:
-        # What the mount was not allowed before it must not be allowed now: leaving it out would be refused.
+        # Keep the restrictions of the original mount: the kernel would refuse to remove them.
         given = os.statvfs(target).f_flag
         kept = sum(flag for mask, flag in _LOCKED.items() if given & mask)
         _mount(source, target, _BIND | _REMOUNT | _RDONLY | kept)
@@ -78,7 +78,7 @@ def _make_root(root: str, binds: list[list[str]]) -> None:
     _mount("proc", f"{root}/proc", _NOSUID | _NODEV | _NOEXEC, "proc")
     os.chdir(root)
     _check(_libc.syscall(_PIVOT_ROOT[platform.machine()], b".", b"."), "pivot_root")
-    # The old root lies over the new one: it is the one that goes.
+    # The old root is mounted over the new one, so this removes the old one.
     _check(_libc.umount2(b".", _DETACH), "umount")
     os.chdir("/")
 
@@ -89,7 +89,7 @@ def _set_up_loopback() -> None:
 
 
 def _drop_rights() -> None:
-    """Give up what would let a command make this machine's folders writable, from the next program on."""
+    """Drop the capabilities that would let a command make this machine's folders writable, from the next exec on."""
     number = 0
     while not _libc.prctl(_DROP_FROM_BOUNDS, number, 0, 0, 0):
         number += 1
@@ -97,7 +97,7 @@ def _drop_rights() -> None:
 
 
 def main(root: str, binds: list[list[str]], command: list[str]) -> int:
-    """Make the root, run the agent, and reap whatever ends before it."""
+    """Make the root, run the agent, and reap all processes that end before it."""
     _make_root(root, binds)
     _set_up_loopback()
     socket.sethostname("sandbox")

@@ -1,4 +1,4 @@
-"""One sandbox's machine, seen from the server: its folder, its agent, and the commands that run in it."""
+"""The machine of one sandbox, seen from the server: its folder, its agent, and its commands."""
 
 import asyncio
 import contextlib
@@ -13,17 +13,17 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import attrs
 
-from superserve.local._machines.processes.scratch import Scratch
 from superserve.local._machines.sandboxes.agent import MESSAGE_BYTES
 from superserve.local._machines.sandboxes.spaces import Space, start_agent
+from superserve.local._machines.scratch import Scratch
 
 PIECE_BYTES = 32 * 1024
-# So many pieces are held for a client that takes them slowly; then the command has to wait.
+# The most pieces to hold for a slow client. Then the command has to wait.
 _HELD_PIECES = 8
 _STOP_LIMIT_S = 5.0
-# What something that keeps the pipes of a killed command open may still say.
+# How long to read the pipes of a killed command that another process keeps open, in seconds.
 _PIPES_LIMIT_S = 1.0
-# When the way to the agent is full, it is tried again after so long.
+# How long to wait before writing to the full socket of the agent again, in seconds.
 _FULL_S = 0.001
 
 Output = tuple[str, bytes]
@@ -31,7 +31,7 @@ Deliver = Callable[[str, bytes], Awaitable[None]]
 
 
 class Refused(Exception):  # noqa: N818 - an answer of the sandbox, not a fault of the server
-    """A command that could not be started; the text says why, `is_missing` whether there is no such program."""
+    """A command could not be started. The text says why; `is_missing` is set if there is no such program."""
 
     def __init__(self, text: str, *, is_missing: bool = False) -> None:
         super().__init__(text)
@@ -39,17 +39,17 @@ class Refused(Exception):  # noqa: N818 - an answer of the sandbox, not a fault 
 
 
 class Lost(Exception):  # noqa: N818 - as above
-    """The machine is gone, or paused, while something was being done in it."""
+    """The machine was gone, or paused, during an operation."""
 
 
 @attrs.define(eq=False)
 class Command:
-    """One command that runs in a sandbox.
+    """A running command in a sandbox.
 
     Attributes:
-        output: Pieces of its output, in the order in which they came; None is the end of both streams.
-        ended: What the process exited with, negative for a signal; Lost if the machine is gone.
-        stdin: Where its input is written to; None without one.
+        output: Pieces of its output, in the order in which they came. None is the end of both streams.
+        ended: The exit code of the process, negative for a signal; Lost if the machine is gone.
+        stdin: The pipe for its input; None without one.
     """
 
     number: int
@@ -61,11 +61,11 @@ class Command:
     is_lost: bool = False
 
     def signal(self, number: int) -> None:
-        """Signal its whole process group."""
+        """Send a signal to its whole process group."""
         self._guest.tell(do="signal", command=self.number, number=number)
 
     async def write(self, data: bytes) -> None:
-        """Write to its input; returns when it has taken all of it, or has ended."""
+        """Write to its input. Returns when the command has read all of it, or has ended."""
         loop = asyncio.get_running_loop()
         view = memoryview(data)
         while view and self.stdin is not None:
@@ -92,7 +92,7 @@ class Command:
             self.stdin = None
 
     async def finish(self, timeout_s: float | None, deliver: Deliver) -> int:
-        """Hand over the output until both streams have ended, and return the exit code; kill it all when time is over."""
+        """Pass on the output until both streams have ended, and return the exit code. Kill the group at the timeout."""
         try:
             async with asyncio.timeout(timeout_s):
                 while (piece := await self.output.get()) is not None:
@@ -110,13 +110,13 @@ class Command:
         return code if code >= 0 else _BY_SIGNAL - code
 
     async def kill(self) -> None:
-        """End it and its group at once, and let go of its pipes."""
+        """Kill it and its group at once, and close its pipes."""
         if not self.is_lost:
             self.signal(signal.SIGKILL)
         await self.let_go()
 
     async def let_go(self) -> None:
-        """Let go of its pipes; what it left in the background goes on."""
+        """Close its pipes. Processes that it left in the background go on."""
         self.close_stdin()
         for reader in self.readers:
             reader.cancel()
@@ -130,7 +130,7 @@ _BY_SIGNAL = 128
 
 
 class Guest:
-    """The machine of one sandbox. Its agent is started when it is first needed."""
+    """The machine of one sandbox. Its agent is started on first use."""
 
     def __init__(self, space: Space, scratch: Scratch) -> None:
         self.space = space
@@ -143,7 +143,7 @@ class Guest:
         self._is_stopped = False
 
     def path(self, inside: str) -> str:
-        """Return where an absolute path of the sandbox is for its agent."""
+        """Return the agent's path for an absolute path of the sandbox."""
         return self.space.root(self.scratch) + inside
 
     async def spawn(
@@ -173,7 +173,7 @@ class Guest:
             _check_started(answer)
         except BaseException:
             if self.commands.pop(number, None) is not None:
-                # Whoever asked may have left before the answer.
+                # The caller may have left before the answer.
                 self.tell(do="signal", command=number, number=signal.SIGKILL)
                 self.tell(do="forget", command=number)
             for reading, _ in pipes:
@@ -195,10 +195,10 @@ class Guest:
         """Open a file as the sandbox sees it, and return its descriptor; raises OSError.
 
         Args:
-            path: Absolute, as seen inside.
-            flags: Of os.open.
-            parents: Whether folders on the way are made.
-            denied: What must not be opened, links followed, nor anything below it: PermissionError.
+            path: The absolute path inside the sandbox.
+            flags: The flags of os.open.
+            parents: Whether to create missing folders on the way.
+            denied: Paths that must not be opened, nor anything below them, also through links: PermissionError.
 
         """
         denied = [self.path(each) for each in denied]
@@ -213,12 +213,12 @@ class Guest:
         _check(answer)
 
     async def dial(self, port: int) -> socket.socket:
-        """Return a connection to a port inside; raises OSError if nothing listens there."""
+        """Return a connection to a port inside; raises OSError if nothing listens on it."""
         answer, descriptors = await self._ask([], None, do="dial", port=port)
         return socket.socket(fileno=_take(answer, descriptors))
 
     async def freeze(self) -> None:
-        """Stop all processes, and give up the commands that somebody is connected to."""
+        """Stop all processes, and drop the commands with a connected client."""
         if self._sock is not None:
             await self._ask([], None, do="freeze", lost=list(self.commands))
         for command in self.commands.values():
@@ -226,7 +226,7 @@ class Guest:
             _end(command)
 
     async def thaw(self) -> None:
-        """Let the processes go on, but for those commands."""
+        """Resume the processes, except those commands."""
         if self._sock is not None:
             await self._ask([], None, do="thaw")
 
@@ -242,7 +242,7 @@ class Guest:
         await asyncio.to_thread(self._remove, agent)
 
     def tell(self, **message: object) -> None:
-        """Send the agent what needs no answer."""
+        """Send a message to the agent that needs no answer."""
         if self._sock is None:
             return
         try:
@@ -275,7 +275,7 @@ class Guest:
             raise Refused("argument list too long")
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         try:
-            # The agent takes what came before within no time, and says nothing of it.
+            # The agent reads earlier messages almost at once, but does not confirm them.
             while not _send(sock, data, descriptors):  # noqa: ASYNC110
                 await asyncio.sleep(_FULL_S)
             result: tuple[dict[str, object], list[int]] = await answer
@@ -354,7 +354,7 @@ async def _read(descriptor: int, stream: str, command: Command, left: list[int])
 
 
 def _end(command: Command) -> None:
-    """Let whoever waits for a lost command go."""
+    """Wake those who wait for a lost command."""
     if not command.ended.done():
         command.ended.set_result(-signal.SIGKILL)
     for reader in command.readers:

@@ -1,4 +1,4 @@
-"""Commands whose outcome a test has written down: nothing runs for them."""
+"""Commands with a scripted result: nothing runs for them."""
 
 import asyncio
 import threading
@@ -17,7 +17,7 @@ _BY_SIGNAL = 128
 
 @attrs.frozen
 class Script:
-    """What a command does."""
+    """The scripted result of a command."""
 
     pattern: str
     stdout: bytes
@@ -27,7 +27,7 @@ class Script:
 
 
 class Playing:
-    """A command that does as told, in place of one that runs."""
+    """A command with a scripted result, in place of a running one."""
 
     def __init__(self, script: Script, clock: Clock) -> None:
         self._script = script
@@ -35,7 +35,7 @@ class Playing:
         self._signalled: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     async def finish(self, timeout_s: float | None, deliver: Callable[[str, bytes], Awaitable[None]]) -> int:
-        """Do it, and return the exit code."""
+        """Play the script, and return the exit code."""
         script = self._script
         try:
             async with asyncio.timeout(timeout_s), asyncio.timeout(self._clock.real(script.after_s)):
@@ -54,20 +54,20 @@ class Playing:
             self._signalled.set_result(number)
 
     async def write(self, data: bytes) -> None:
-        """Take input, and do nothing with it."""
+        """Accept input, and ignore it."""
 
     def close_stdin(self) -> None:
-        """Do nothing either."""
+        """Do nothing."""
 
     async def let_go(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there are no pipes."""
 
     async def kill(self) -> None:
-        """Nothing runs."""
+        """Do nothing: no process runs."""
 
 
 class Commands:
-    """Commands that don't run, but do as told; obtained as `server.commands`, and from any thread.
+    """Scripted results for commands, which then don't run: `server.commands`. It can be used from any thread.
 
     Example:
         >>> from superserve.local import LocalServer
@@ -83,7 +83,7 @@ class Commands:
         self._process.begin()
 
     def on(self, pattern: str) -> "Scripting":
-        """Name commands: by the whole line, or by what it looks like (`*` and `?` stand for any text and any character).
+        """Select commands by the whole line, or by a pattern (`*` matches any text, and `?` any character).
 
         The words of a command without a shell are joined by spaces.
         """
@@ -92,25 +92,25 @@ class Commands:
         return Scripting(self, pattern)
 
     def clear(self) -> None:
-        """Let all commands run again."""
+        """Remove all scripts: all commands run again."""
         self._process.check()
         with self._lock:
             self._scripts.clear()
 
     def add(self, script: Script) -> None:
-        """Add what a command does; the newest that fits counts."""
+        """Add a script. The newest matching one is used."""
         self._process.check()
         with self._lock:
             self._scripts.insert(0, script)
 
     def find(self, line: str) -> Script | None:
-        """Return what a command is to do, None if it runs."""
+        """Return the script for a command; None if it runs."""
         with self._lock:
             return next((script for script in self._scripts if fnmatchcase(line, script.pattern)), None)
 
 
 class Scripting:
-    """Some commands, about to be told what to do."""
+    """Some commands, to be given a result."""
 
     def __init__(self, commands: Commands, pattern: str) -> None:
         self._commands = commands
@@ -119,13 +119,13 @@ class Scripting:
     def answer(
         self, *, stdout: str | bytes = "", stderr: str | bytes = "", exit_code: int = 0, after_s: float = 0.0
     ) -> None:
-        """Let them print this and end.
+        """Make them print this, and exit.
 
         Args:
-            stdout: What they print.
-            stderr: What they print there.
-            exit_code: What they end with, 0 to 255; 0 by default.
-            after_s: Seconds of the server's clock that they take; none by default.
+            stdout: Their output on stdout.
+            stderr: Their output on stderr.
+            exit_code: Their exit code, 0 to 255. Default 0.
+            after_s: Seconds of the server's clock that they take. Default 0.
 
         """
         self._commands.add(

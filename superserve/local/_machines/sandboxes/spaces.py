@@ -1,4 +1,4 @@
-"""Where a sandbox's processes live: in a space of their own by bwrap or unshare, or, if that is asked for, nowhere else than this machine."""
+"""The namespaces of a sandbox's processes: made with bwrap or unshare, or none if the caller wants that."""
 
 import json
 import os
@@ -9,47 +9,50 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 
-from superserve.local._machines.processes.scratch import Scratch
+from superserve.local._machines.interpreter import USUAL_PATH, Interpreter
 from superserve.local._machines.program import find_program
 from superserve.local._machines.sandboxes.agent import MESSAGE_BYTES
+from superserve.local._machines.scratch import Scratch
 
-_AGENT = find_program("superserve.local._machines.sandboxes", "agent.py")
-_ENTER = find_program("superserve.local._machines.sandboxes", "enter.py")
+_PACKAGE = "superserve.local._machines.sandboxes"
 _PYTHON_OPTIONS = ("-I", "-S", "-X", "utf8")
 _INSIDE = "/run/superserve/agent.py"
-# What any image has; home/user is where commands start.
+# Folders of any image. Commands start in home/user.
 _FOLDERS = ("home/user", "root", "run/superserve", "srv", "tmp", "var/tmp", "mnt", "media")
-# This machine's programs, read-only. Not here: homes, data, and /run, whose sockets would lead out.
+# This machine's programs, read-only. Homes, data, and /run, whose sockets would lead outside, are left out.
 _PROGRAMS = ("bin", "etc", "lib", "lib32", "lib64", "libx32", "nix", "opt", "sbin", "usr")
 _PROBE_LIMIT_S = 10.0
 
 
 class Bwrap:
-    """A root, processes and a network of the sandbox's own, by bwrap."""
+    """A root, processes and a network of the sandbox's own, with bwrap."""
 
     is_isolated = True
-    programs = ""
-    """Where programs are besides the usual folders."""
 
-    def __init__(self, program: str) -> None:
+    def __init__(self, program: str, python: Interpreter | None = None) -> None:
         self._program = program
+        self._python = python
+
+    def search_path(self, scratch: Scratch) -> str:
+        """Return where commands find programs."""
+        return _list_search_path(scratch, self._python)
 
     def root(self, scratch: Scratch) -> str:  # noqa: ARG002 - processes see it as the root
-        """Return what absolute paths begin with for processes of the sandbox."""
+        """Return the prefix of absolute paths for processes of the sandbox."""
         return ""
 
     def command(self, scratch: Scratch) -> list[str]:
-        """Prepare the folder, and return the command that starts the agent there."""
+        """Prepare the folder, and return the command that starts the agent in it."""
         make_folders(scratch)
         # fmt: off
         return [
             self._program,
             "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--hostname", "sandbox",
             "--uid", "0", "--gid", "0", "--die-with-parent", "--new-session",
-            # Or a command could make this machine's folders writable.
+            # Without this, a command could make this machine's folders writable.
             "--cap-drop", "ALL",
             "--bind", str(scratch.root), "/",
-            *(word for source, target in _list_binds(scratch.root) for word in ("--ro-bind", source, target)),
+            *(word for source, target in _list_binds(scratch, self._python) for word in ("--ro-bind", source, target)),
             "--proc", "/proc", "--dev", "/dev", "--chdir", "/",
             "--setenv", "SUPERSERVE_ISOLATED", "1",
             "--", *_inner_command(),
@@ -58,52 +61,65 @@ class Bwrap:
 
 
 class Unshared:
-    """The same by namespaces of the kernel's alone, for machines that have no bwrap."""
+    """The same with the kernel's namespaces only, for machines without bwrap."""
 
     is_isolated = True
-    programs = ""
 
-    def __init__(self, program: str) -> None:
+    def __init__(self, program: str, python: Interpreter | None = None) -> None:
         self._program = program
+        self._python = python
+
+    def search_path(self, scratch: Scratch) -> str:
+        """Return where commands find programs."""
+        return _list_search_path(scratch, self._python)
 
     def root(self, scratch: Scratch) -> str:  # noqa: ARG002 - processes see it as the root
-        """Return what absolute paths begin with for processes of the sandbox."""
+        """Return the prefix of absolute paths for processes of the sandbox."""
         return ""
 
     def command(self, scratch: Scratch) -> list[str]:
-        """Prepare the folder, and return the command that starts the agent there."""
+        """Prepare the folder, and return the command that starts the agent in it."""
         make_folders(scratch)
-        binds = [list(each) for each in _list_binds(scratch.root)]
+        binds = [list(each) for each in _list_binds(scratch, self._python)]
         settings = {"root": str(scratch.root), "binds": binds, "command": _inner_command()}
         # fmt: off
         return [
             self._program, "--user", "--map-root-user", "--mount", "--pid", "--net", "--ipc", "--uts", "--fork",
-            "--kill-child", "--", sys.executable, *_PYTHON_OPTIONS, str(_ENTER), json.dumps(settings),
+            "--kill-child", "--", sys.executable, *_PYTHON_OPTIONS, str(find_program(_PACKAGE, "enter.py")), json.dumps(settings),
         ]
         # fmt: on
 
 
 class Unisolated:
-    """No space of its own: absolute paths in commands are this machine's."""
+    """No namespaces: absolute paths in commands are this machine's."""
 
     is_isolated = False
-    programs = os.environ.get("PATH", "")
+
+    def __init__(self, python: Interpreter | None = None) -> None:
+        self._python = python
+
+    def search_path(self, scratch: Scratch) -> str:
+        """Return where commands find programs: where this server does, too."""
+        own = [self._python.search_path(scratch.folder, is_isolated=False)] if self._python else []
+        return ":".join([*own, os.environ.get("PATH", ""), USUAL_PATH])
 
     def root(self, scratch: Scratch) -> str:
-        """Return what absolute paths of the files API begin with."""
+        """Return the prefix of absolute paths in the files API."""
         return str(scratch.root)
 
     def command(self, scratch: Scratch) -> list[str]:
         """Prepare the folder, and return the command that starts the agent."""
         make_folders(scratch)
-        return [sys.executable, *_PYTHON_OPTIONS, str(_AGENT)]
+        if self._python is not None:
+            list(self._python.offer(scratch.folder))
+        return [sys.executable, *_PYTHON_OPTIONS, str(find_program(_PACKAGE, "agent.py"))]
 
 
 Space = Bwrap | Unshared | Unisolated
 
 
-def find_space() -> Space | str:
-    """Return the space that works on this machine, tried once, or why none does."""
+def find_space(python: Interpreter | None = None) -> Space | str:
+    """Return a space that works on this machine (each is tried once), or why none does. Commands find `python` in it."""
     problems: list[str] = []
     kinds: dict[str, type[Bwrap | Unshared]] = {"bwrap": Bwrap, "unshare": Unshared}
     for name, kind in kinds.items():
@@ -111,7 +127,7 @@ def find_space() -> Space | str:
         if program is None:
             problems.append(f"{name} is not installed")
             continue
-        space = kind(program)
+        space = kind(program, python)
         scratch = Scratch()
         try:
             problem = _probe(space.command(scratch))
@@ -124,12 +140,12 @@ def find_space() -> Space | str:
 
 
 def start_agent(command: Sequence[str]) -> "tuple[subprocess.Popen[bytes], socket.socket]":
-    """Start an agent, and return its process and the socket to speak with it over."""
+    """Start an agent. Return its process, and the socket to talk to it."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for sock in (ours, theirs):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MESSAGE_BYTES)
     with theirs:
-        # An interpreter that was built with a shared library may need to be told where that is.
+        # An interpreter with a shared library may need the path of that library.
         names = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
         environment = {name: value for name in names if (value := os.environ.get(name))}
         try:
@@ -147,7 +163,7 @@ def start_agent(command: Sequence[str]) -> "tuple[subprocess.Popen[bytes], socke
 
 
 def make_folders(scratch: Scratch, *others: str) -> None:
-    """Make what any image has, where a template's build did not, and other folders."""
+    """Create the folders of any image that the template's build did not create, and other folders."""
     ways = [path.strip("/") for path in others]
     for name in (*_FOLDERS, *(way for way in ways if way.partition("/")[0] not in _PROGRAMS)):
         folder = scratch.root / name
@@ -177,16 +193,24 @@ def _inner_command() -> list[str]:
     return [os.path.realpath(sys.executable), *_PYTHON_OPTIONS, _INSIDE]
 
 
-def _list_binds(root: pathlib.Path) -> list[tuple[str, str]]:
-    """Return what is mounted read-only, and where; links to it are made."""
-    binds = [bind for name in _PROGRAMS for bind in _merge(pathlib.Path("/", name), root / name)]
-    prefixes = dict.fromkeys((sys.base_prefix, sys.base_exec_prefix))
-    binds += [(each, each) for each in prefixes if pathlib.Path(each).parts[1] not in _PROGRAMS]
-    return [*binds, (str(_AGENT), _INSIDE)]
+def _list_search_path(scratch: Scratch, python: Interpreter | None) -> str:
+    own = [python.search_path(scratch.folder, is_isolated=True)] if python else []
+    return ":".join([*own, USUAL_PATH])
+
+
+def _list_binds(scratch: Scratch, python: Interpreter | None) -> list[tuple[str, str]]:
+    """Return what to mount read-only, and where. Links to it are created."""
+    binds = [bind for name in _PROGRAMS for bind in _merge(pathlib.Path("/", name), scratch.root / name)]
+    own = dict.fromkeys((sys.base_prefix, sys.base_exec_prefix))
+    pythons = [*zip(own, own, strict=True), *(python.offer(scratch.folder) if python else ())]
+    binds += [
+        (source, target) for source, target in pythons if pathlib.Path(target).parts[1] not in _PROGRAMS
+    ]
+    return [*binds, (str(find_program(_PACKAGE, "agent.py")), _INSIDE)]
 
 
 def _merge(path: pathlib.Path, inside: pathlib.Path) -> Iterator[tuple[str, str]]:
-    """Yield what shows this machine's folder, but for what the template's build left in its place."""
+    """Yield mounts that show this machine's folder, except where the template's build left files."""
     if inside.is_symlink():
         return
     if path.is_symlink():
@@ -201,5 +225,5 @@ def _merge(path: pathlib.Path, inside: pathlib.Path) -> Iterator[tuple[str, str]
 
 
 def _is_stub(inside: pathlib.Path) -> bool:
-    """Whether something is only there because the build had this machine's mounted on it."""
+    """Whether a file exists only because the build had this machine's mounted on it."""
     return not any(inside.iterdir()) if inside.is_dir() else not inside.stat().st_size

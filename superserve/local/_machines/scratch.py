@@ -1,4 +1,4 @@
-"""A build's scratch folder, and the removal of those that a killed server left behind."""
+"""The scratch folder of a build, and removing those of killed servers."""
 
 import contextlib
 import os
@@ -11,9 +11,9 @@ _LOCK = "lock"
 
 
 class Scratch:
-    """A folder that only this user can enter; `root` in it is what the build's steps see as their files.
+    """A folder that only this user can enter. Its subfolder `root` contains the files that the build's steps see.
 
-    Its lock is held for as long as this process lives: a folder with a free lock has lost its owner.
+    This process holds the folder's lock as long as it lives. A folder whose lock is free has no owner any more.
     """
 
     def __init__(self) -> None:
@@ -23,13 +23,13 @@ class Scratch:
         self.root.mkdir()
 
     def remove(self) -> None:
-        """Remove the folder and all that the steps left in it."""
+        """Remove the folder with everything in it."""
         _remove(self.folder)
         os.close(self._lock)
 
 
 def sweep() -> None:
-    """Remove the scratch folders of this user's servers that were killed."""
+    """Remove the scratch folders of this user's killed servers."""
     for folder in pathlib.Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             if folder.is_symlink() or folder.stat().st_uid != os.getuid():
@@ -43,7 +43,7 @@ def sweep() -> None:
 
 
 def _lock_new(folder: pathlib.Path) -> int:
-    # Renamed when it is held: whoever sweeps can't come between creating and locking.
+    # Renamed only when locked: another process that sweeps cannot come between creating and locking.
     fresh = folder / f"{_LOCK}.new"
     descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     _lock(descriptor)
@@ -52,7 +52,7 @@ def _lock_new(folder: pathlib.Path) -> int:
 
 
 def _lock(descriptor: int) -> None:
-    import fcntl  # Not there on Windows, where this module must still be importable.
+    import fcntl  # It does not exist on Windows, where this module must still be importable.
 
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
@@ -61,7 +61,7 @@ def _remove(folder: pathlib.Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     if not folder.exists():
         return
-    # A step took away the right to list or change a folder.
+    # A step has removed the permission to list or change a folder.
     folder.chmod(0o700)
     for parent, names, _ in os.walk(folder):
         for name in names:
