@@ -22,7 +22,7 @@ from superserve import (
 )
 from superserve._async import commands
 from superserve._streams import output
-from tests.talk import TOKEN, talking
+from tests.talk import SANDBOX_ID, TOKEN, talking
 from tests.wire import STREAM_HEAD, chunk, cut, envelope, reply, sse, stall
 
 RAN = reply(json={"stdout": "hi\n", "stderr": "", "exit_code": 0})
@@ -273,7 +273,9 @@ async def test_s2_no_piece_of_output_is_lost_without_a_word(box):
 )
 async def test_surprise_2_the_end_of_the_stream_is_not_the_end_of_the_command(box, body, why):
     sandbox, wire = await box(cut(STREAM_HEAD + body))
-    with pytest.raises(OutcomeUnknownError, match=why) as caught:
+    with pytest.raises(
+        OutcomeUnknownError, match=f"^could not run 'x' in sandbox {SANDBOX_ID}: {why}"
+    ) as caught:
         await sandbox.commands.run("x", timeout_seconds=99)
     assert caught.value.stdout in ("", "so far")
     assert len(wire.requests) == 1

@@ -202,7 +202,9 @@ async def test_surprise_2_an_end_without_an_exit_code_is_no_result(box, end, why
     sandbox, wire = await box(talking(script))
     async with await sandbox.commands.spawn("x") as session:
         await session.stdin.write(b"go")
-        with pytest.raises(OutcomeUnknownError, match=why) as caught:
+        with pytest.raises(
+            OutcomeUnknownError, match=f"^could not run 'x' in sandbox {SANDBOX_ID}: {why}"
+        ) as caught:
             await session.wait()
     assert (caught.value.stdout, caught.value.stderr) == ("so far", "")
     assert len(wire.requests) == 1

@@ -201,7 +201,9 @@ def test_surprise_2_an_end_without_an_exit_code_is_no_result(box, end, why):
     sandbox, wire = box(talking(script))
     with sandbox.commands.spawn("x") as session:
         session.stdin.write(b"go")
-        with pytest.raises(OutcomeUnknownError, match=why) as caught:
+        with pytest.raises(
+            OutcomeUnknownError, match=f"^could not run 'x' in sandbox {SANDBOX_ID}: {why}"
+        ) as caught:
             session.wait()
     assert (caught.value.stdout, caught.value.stderr) == ("so far", "")
     assert len(wire.requests) == 1
