@@ -227,7 +227,8 @@ def read_coverage(state: str) -> Coverage:
     failed_file = WORK / f"failed-{state}.json"
     if not data_file.exists():
         print("running all tests once, to find out which come by where", flush=True)
-        options = ("-n", "auto", "--cov=superserve", "--cov-context=test", "--cov-report=")
+        # Nothing has been changed, so nothing goes on for ever, however slow the machine is.
+        options = ("-n", "auto", "--timeout=0", "--cov=superserve", "--cov-context=test", "--cov-report=")
         code, output = run_pytest(*options, "-m", "not slow", *TESTS, timeout_s=None)
         if code not in (0, 1):
             sys.exit(f"the tests could not be run:\n{output[-4000:]}")
