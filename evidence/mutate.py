@@ -177,12 +177,12 @@ def main() -> int:
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     PROCESSES.set_forkserver_preload(list(LOADED))
     state = copy_project()
-    coverage = read_coverage(state)
-    places = places_of(options.paths or CLIENT)
-    random.Random(options.seed).shuffle(places)
     results = known(state)
     wanted: list[str] = []
     try:
+        coverage = read_coverage(state)
+        places = places_of(options.paths or CLIENT)
+        random.Random(options.seed).shuffle(places)
         for number, (file, index) in enumerate(places[: options.sample], 1):
             mutant = make(file, index)
             wanted.append(mutant.name)
@@ -350,12 +350,14 @@ def run_pytest(*arguments: str, timeout_s: float | None = RUN_TIMEOUT_S) -> tupl
     output = WORK / "output.txt"
     process = PROCESSES.Process(target=be_pytest, args=(arguments, output))
     process.start()
-    process.join(timeout_s)
-    ended = not process.is_alive()
-    # It leads a group, in which is what its tests have started.
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.join()
+    try:
+        process.join(timeout_s)
+        ended = not process.is_alive()
+    finally:
+        # It leads a group, in which is what its tests have started.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.join()
     return process.exitcode if ended else None, output.read_text(encoding="utf-8", errors="replace")
 
 
