@@ -435,6 +435,15 @@ async def test_surprise_28_what_was_refused_for_now_is_sent_again(box, how, answ
     assert len(wire.requests) == 3
 
 
+@pytest.mark.usefixtures("no_backoff")
+@pytest.mark.parametrize("how", [{}, {"timeout_seconds": 99}, {"input": ""}])
+async def test_surprise_28_what_is_refused_for_now_five_times_is_raised(box, how):
+    sandbox, wire = await box(reply(429, "too many connections to sandbox\n", content_type="text/plain"))
+    with pytest.raises(RateLimitError):
+        await sandbox.commands.run("x", **how)
+    assert len(wire.requests) == 5
+
+
 async def test_a_port_is_waited_for_by_one_command_without_a_line_for_the_shell(box):
     sandbox, wire = await box(RAN)
     await sandbox.wait_for_port(8080, timeout_s=5)
