@@ -59,6 +59,8 @@ HOSTILE_TESTS = [
     "tests/client/_sync/test_hostile.py",
     "tests/contract/test_generated_client.py",
 ]
+# Another version makes other changes.
+MUTATION_TOOLS = ["mutmut==3.8.1", "pytest-cov>=6", "pytest-timeout>=2.3"]
 # What `nox -s wheel` runs, and all that it needs.
 MOCK_TESTS = ["conftest.py", "script.py", "wire.py", "transport/test_mocks.py"]
 MOCK_TOOLS = ["pytest>=8.3", "pytest-asyncio>=1.0", "pytest-httpx>=0.35", "respx>=0.22"]
@@ -331,8 +333,8 @@ def compat(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def mutate(session: nox.Session) -> None:
-    """Count which small changes to the SDK the tests notice; takes hours, `-- --sample 800` or `-- "superserve._polling*"` less."""
-    session.install("-e", ".[cli,dockerfile,local,official,yaml]", *TEST_TOOLS, "mutmut==3.8.1")
+    """Count which small changes to the client the tests notice; `-- --sample 400` takes an hour, all of them a day."""
+    session.install("-e", ".[cli,dockerfile,local,official,yaml]", *TEST_TOOLS, *MUTATION_TOOLS)
     session.run("python", "evidence/mutate.py", *session.posargs)
 
 
@@ -356,7 +358,6 @@ def clean(session: nox.Session) -> None:
     left = (
         "build",
         "dist",
-        "mutants",
         "evidence/benchmarks/results",
         ".coverage*",
         ".hypothesis",

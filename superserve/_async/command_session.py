@@ -10,6 +10,7 @@ import httpcore
 from superserve import _arguments
 from superserve import _clock as time
 from superserve._async.exec_connection import AsyncExecConnection
+from superserve._http.responses import reason
 from superserve._http.tasks_async import call
 from superserve._operations import exec as operations
 from superserve._redact import Redactor
@@ -220,7 +221,7 @@ class AsyncCommandSession:
         except httpcore.NetworkError as error:
             if after_the_end:
                 raise SandboxConnectionError(
-                    f"cannot write its input: {error}",
+                    f"cannot write its input: {reason(error)}",
                     action=self._action,
                     hint="wait() returns its result",
                 ) from error

@@ -14,6 +14,7 @@ from superserve import _clock as time
 from superserve._async.command_session import MARGIN_S, AsyncCommandSession, Callbacks
 from superserve._async.exec_connection import AsyncExecConnection
 from superserve._async.exec_stream import SILENCE_S, AsyncExecStream
+from superserve._http.responses import reason
 from superserve._http.tasks_async import Worker, call, check_callback, shielded
 from superserve._operations import exec as operations
 from superserve._operations.exec import LONGEST_SILENT_S
@@ -292,7 +293,7 @@ class AsyncCommands:
         except BaseException as error:
             await connection.aclose()
             if isinstance(error, httpcore.NetworkError):
-                raise operations.unknown(f"the connection broke: {error}", action, output) from error
+                raise operations.unknown(f"the connection broke: {reason(error)}", action, output) from error
             raise
         return session
 

@@ -7,6 +7,7 @@ import httpx
 
 from superserve import _clock as time
 from superserve._http import policy
+from superserve._http.responses import reason
 from superserve._http.tasks_async import messages, next_piece
 from superserve._streams import sse
 from superserve._streams.exec import Event, Exit, Failure, NoEventError, read_message
@@ -51,7 +52,7 @@ class AsyncExecStream:
         except NoEventError as error:
             yield Failure(f"its messages cannot be understood: {error}", None, has_started=True)
         except httpx.HTTPError as error:
-            yield Failure(f"the stream of its output broke: {error}", None, has_started=True)
+            yield Failure(f"the stream of its output broke: {reason(error)}", None, has_started=True)
 
     async def _checked_body(self) -> AsyncIterator[bytes]:
         """Yield the body, each piece within its deadline; raise if a message is too long."""

@@ -8,6 +8,7 @@ from typing import Any, Self
 import httpx
 
 from superserve import _clock as time
+from superserve._http.responses import reason
 from superserve._http.tasks_async import next_piece, shielded
 from superserve._operations.operation import Operation
 from superserve.errors import SandboxConnectionError, SandboxError, SandboxTimeoutError
@@ -120,7 +121,7 @@ class AsyncFileStream:
             ) from error
         except httpx.HTTPError as error:
             raise SandboxConnectionError(
-                f"incomplete download: {self._progress()}: {error}", action=self._action
+                f"incomplete download: {self._progress()}: {reason(error)}", action=self._action
             ) from error
         return piece or b""
 

@@ -180,7 +180,8 @@ class AsyncFiles:
         if not infos[0].is_dir:
             raise ValidationError(f"path: {folder!r} is a {infos[0].kind}, not a folder")
         if not result.ok or result.truncated:
-            raise CommandError("a part of the folder cannot be listed", result, action=f"list {folder!r}")
+            action = f"list {folder!r} of sandbox {self._sandbox.id}"
+            raise CommandError("a part of the folder cannot be listed", result, action=action)
         return sorted(infos[1:], key=lambda info: info.name)
 
     async def stat(self, path: RemotePath, *, follow_symlinks: bool = True, wake: bool = True) -> FileInfo:
@@ -391,7 +392,7 @@ class AsyncFiles:
             wake=how.wake,
         )
         stream = AsyncFileStream(response, operation, until=until, silence_s=silence_s)
-        problem = operations.find_problem(response, path, as_archive=as_archive)
+        problem = operations.find_problem(response, path, operation.action, as_archive=as_archive)
         if problem is not None:
             await stream.close()
             raise problem

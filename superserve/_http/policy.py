@@ -122,7 +122,10 @@ def set_timeouts(request: httpx.Request, seconds: float, silence_s: float = math
 def causes(error: BaseException) -> Iterator[BaseException]:
     """Yield an error and its causes, except errors that the caller was already handling."""
     cause: BaseException | None = error
-    while cause is not None:
+    # The chain may lead back to one of its links.
+    seen: set[int] = set()
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
         yield cause
         # httpcore's pool removes the cause of its errors; the context is the original error.
         cause = cause.__cause__ or (cause.__context__ if isinstance(cause, httpcore.ConnectError) else None)

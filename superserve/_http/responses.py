@@ -108,7 +108,7 @@ def failure(
     `handled` is the exception that the caller was already handling. It is not one of the causes.
     """
     _clean(error, plane, handled)
-    words = _reason(error).rstrip(".") or type(error).__name__
+    words = reason(error)
     never_sent = isinstance(error, NEVER_SENT)
     kind: type[SandboxError] = SandboxConnectionError
     hint = "" if never_sent else plane.redactor.hide(operation.if_lost)
@@ -136,14 +136,15 @@ def failure(
     return raised
 
 
-def _reason(error: BaseException) -> str:
-    """Return the reason of the last attempt to connect: anyio's own text only says that all attempts failed."""
+def reason(error: BaseException) -> str:
+    """Return why a connection failed or broke: the system's own text, which anyio does not repeat."""
     for cause in policy.causes(error):
         if isinstance(cause, BaseExceptionGroup):
-            return _reason(cause.exceptions[-1])
+            # Of several addresses the last one.
+            return reason(cause.exceptions[-1])
         if isinstance(cause, OSError) and cause.errno is not None:
             return str(cause)
-    return str(error)
+    return str(error).rstrip(".") or type(error).__name__
 
 
 def _error(
@@ -203,10 +204,10 @@ def _clean(error: BaseException, plane: Plane, handled: BaseException | None) ->
     """Remove the secret from an exception and its causes: their texts may quote the server, and their requests hold it."""
     hide = plane.redactor.hide
     link: BaseException | None = error
-    # The chain of causes may be a circle.
-    cleaned: list[BaseException | None] = [handled]
-    while link is not None and not any(link is other for other in cleaned):
-        cleaned.append(link)
+    # The chain of causes may contain a circle.
+    cleaned = {id(handled)}
+    while link is not None and id(link) not in cleaned:
+        cleaned.add(id(link))
         # An error that was raised before there was a request answers with a RuntimeError.
         with contextlib.suppress(RuntimeError):
             if isinstance(link, httpx.RequestError):

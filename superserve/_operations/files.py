@@ -174,13 +174,15 @@ def change_mode(path: str, permissions: str) -> list[str]:
     return ["chmod", "--", permissions, path]
 
 
-def find_problem(response: httpx.Response, path: str, *, as_archive: bool) -> SandboxError | None:
+def find_problem(
+    response: httpx.Response, path: str, action: str, *, as_archive: bool
+) -> SandboxError | None:
     """Return what is wrong with an answer whose body is to be read, or None."""
     packing = response.headers.get("content-encoding", "identity").strip().lower()
     if packing not in ("", "identity"):
         # Decompressed, it might fill the memory or the disk.
         return SandboxError(
-            "the server's answer is compressed, although that was not asked for", action=f"read {path!r}"
+            "the server's answer is compressed, although that was not asked for", action=action
         )
     if as_archive and not _names_archive(response, path):
         return ValidationError(f"path: {path!r} is not a folder; use read() or download() for a file")

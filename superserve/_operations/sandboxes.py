@@ -227,7 +227,9 @@ def write_create_request(
         raise ValidationError(
             "from_snapshot: a sandbox starts from a template or from a snapshot, not from both"
         )
-    both = sorted({*(env_vars or ())} & {*(secrets or ())})
+    variables = None if env_vars is None else _strings("env_vars", env_vars)
+    bindings = None if secrets is None else _strings("secrets", secrets)
+    both = sorted({*(variables or ())} & {*(bindings or ())})
     if both:
         raise ValidationError(f"secrets: {both[0]!r} is in env_vars, too")
     return CreateSandboxRequest(
@@ -237,8 +239,8 @@ def write_create_request(
         timeout_seconds=_optional(_arguments.count, "timeout_seconds", timeout_seconds),
         auto_delete_seconds=_optional(_window, "auto_delete_seconds", auto_delete_seconds),
         metadata=_optional(_metadata, "metadata", metadata),
-        env_vars=UNSET if env_vars is None else EnvVars.from_dict(_strings("env_vars", env_vars)),
-        secrets=UNSET if secrets is None else SecretBindings.from_dict(_strings("secrets", secrets)),
+        env_vars=UNSET if variables is None else EnvVars.from_dict(variables),
+        secrets=UNSET if bindings is None else SecretBindings.from_dict(bindings),
         network=_optional(_network, "network", network),
         preview_access=_optional(_preview_access, "preview_access", preview_access),  # type: ignore[arg-type]
     )

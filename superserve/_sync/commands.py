@@ -12,6 +12,7 @@ from superserve_api.api.exec_ import exec_run, exec_stream
 from superserve_api.models import ExecRequest
 
 from superserve import _clock as time
+from superserve._http.responses import reason
 from superserve._http.tasks_sync import Worker, call, check_callback, shielded
 from superserve._operations import exec as operations
 from superserve._operations.exec import LONGEST_SILENT_S
@@ -291,7 +292,7 @@ class Commands:
         except BaseException as error:
             connection.close()
             if isinstance(error, httpcore.NetworkError):
-                raise operations.unknown(f"the connection broke: {error}", action, output) from error
+                raise operations.unknown(f"the connection broke: {reason(error)}", action, output) from error
             raise
         return session
 

@@ -13,6 +13,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN, Protocol, Side
 
 from superserve import _clock as time
+from superserve._http.responses import reason
 from superserve._http.tasks_sync import Lock, Queue, Worker, shielded, wait_for_release
 from superserve._streams.exec import Event, Exit, Failure, NoEventError, read_frame
 from superserve.types import CommandOutput
@@ -149,7 +150,7 @@ class ExecConnection:
                 self._is_full = False
             self._events.put([Failure(self._reason(), None, has_started=True)])
         except (httpcore.NetworkError, httpcore.TimeoutException) as error:
-            self._events.put([Failure(f"the connection broke: {error}", None, has_started=True)])
+            self._events.put([Failure(f"the connection broke: {reason(error)}", None, has_started=True)])
         finally:
             # An empty batch marks the end, however the reading ended.
             self._events.put([])

@@ -8,6 +8,7 @@ import httpx
 
 from superserve import _clock as time
 from superserve._http import policy
+from superserve._http.responses import reason
 from superserve._http.tasks_sync import messages, next_piece
 from superserve._streams import sse
 from superserve._streams.exec import Event, Exit, Failure, NoEventError, read_message
@@ -52,7 +53,7 @@ class ExecStream:
         except NoEventError as error:
             yield Failure(f"its messages cannot be understood: {error}", None, has_started=True)
         except httpx.HTTPError as error:
-            yield Failure(f"the stream of its output broke: {error}", None, has_started=True)
+            yield Failure(f"the stream of its output broke: {reason(error)}", None, has_started=True)
 
     def _checked_body(self) -> Iterator[bytes]:
         """Yield the body, each piece within its deadline; raise if a message is too long."""

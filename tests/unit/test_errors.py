@@ -271,6 +271,19 @@ def test_a_failure_to_connect_says_what_the_operating_system_said(cause, words):
     assert error.message == f"cannot connect to https://api.superserve.ai: {words}"
 
 
+def test_causes_that_lead_back_to_one_of_them_are_told_all_the_same():
+    first, second = OSError("first"), OSError("second")
+    first.__cause__, second.__cause__ = second, first
+    error = failure(CREATE, raised(httpx.ReadError("broken"), first), PLANE, timeout_s=5.0)
+    assert error.message == "the connection to the server broke: broken"
+
+
+def test_the_key_is_taken_out_of_what_led_to_an_error_and_the_rest_stays():
+    cause = OSError(5, f"no route for {'k' * 20} here")
+    failure(CREATE, raised(httpx.ReadError("broken"), cause), PLANE, timeout_s=5.0)
+    assert cause.args == (5, "no route for *** here")
+
+
 def test_a_certificate_that_is_not_trusted_says_where_others_are_named():
     untrusted = ssl.SSLCertVerificationError(1, "certificate verify failed")
     error = through_a_pool(untrusted)

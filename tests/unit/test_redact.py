@@ -2,7 +2,7 @@
 
 import pytest
 
-from superserve._redact import Redactor, strip_controls
+from superserve._redact import _LONGEST_QUOTE, Redactor, strip_controls
 
 ODD = [
     "\x1b[31mred\x1b[0m",
@@ -40,3 +40,11 @@ def test_what_is_learned_later_is_hidden_as_well_and_what_was_first_always():
     for number in range(300):
         redactor.learn(f"token-{number:03}")
     assert redactor.hide("first token-000 token-299") == "*** token-000 ***"
+
+
+def test_words_that_are_too_long_are_cut_and_where_nothing_is_left_there_are_none():
+    redactor = Redactor("secret")
+    whole = "x" * _LONGEST_QUOTE
+    assert redactor.quote(whole) == whole
+    assert redactor.quote(whole + "x") == whole[:-1] + "…"
+    assert redactor.quote(" \n\x07") is None

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+import attrs
+
 from superserve import BuildLogEvent, BuildLogStream, TemplateBuildInfo, TemplateBuildStatus
 from superserve._timeline import timeline
 
@@ -47,6 +49,19 @@ def test_the_services_own_log_is_read():
     ) == [
         ("queue", 3), ("image", 7), ("environment", 2), ("step", 17.5), ("step", 1), ("start", 1), ("ready", 8), ("save", 20),
     ]  # fmt: skip
+
+
+def test_the_build_is_named_with_what_it_came_to_and_how_long_it_took():
+    made = timeline(BUILD, log())
+    assert (made.build_id, made.status, made.total_s, made.is_complete) == (
+        "b",
+        TemplateBuildStatus.READY,
+        60,
+        True,
+    )
+    running = attrs.evolve(BUILD, status=TemplateBuildStatus.BUILDING, finalized_at=None)
+    made = timeline(running, log(finished=False))
+    assert (made.status, made.total_s, made.is_complete) == (TemplateBuildStatus.BUILDING, None, False)
 
 
 def test_without_word_of_the_queue_the_builds_row_tells_how_long_it_was():

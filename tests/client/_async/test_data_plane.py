@@ -89,6 +89,41 @@ async def test_a_sandbox_that_is_not_to_be_woken_is_asked_for_and_told(known, st
     assert asked(wire) == ["POST /exec", f"GET {PATH}"]
 
 
+WROTE = reply(json={"path": "/x", "size": 0})
+# How each call is made, and what is answered before the request that finds the sandbox paused.
+CALLS = {
+    "run": (lambda sandbox, wake: sandbox.commands.run("x", wake=wake),),
+    "run streamed": (lambda sandbox, wake: sandbox.commands.run("x", timeout_seconds=99, wake=wake),),
+    "run with input": (lambda sandbox, wake: sandbox.commands.run("x", input="", wake=wake),),
+    "spawn": (lambda sandbox, wake: sandbox.commands.spawn("x", wake=wake),),
+    "wait_for_port": (lambda sandbox, wake: sandbox.wait_for_port(80, wake=wake),),
+    "read": (lambda sandbox, wake: sandbox.files.read("/x", wake=wake),),
+    "read_text": (lambda sandbox, wake: sandbox.files.read_text("/x", wake=wake),),
+    "open_read": (lambda sandbox, wake: sandbox.files.open_read("/x", wake=wake),),
+    "download": (lambda sandbox, wake: sandbox.files.download("/x", "x", wake=wake),),
+    "download_dir": (lambda sandbox, wake: sandbox.files.download_dir("/x", wake=wake),),
+    "upload": (lambda sandbox, wake: sandbox.files.upload(__file__, "/x", wake=wake),),
+    "write": (lambda sandbox, wake: sandbox.files.write("/x", "", wake=wake),),
+    "write, chmod": (lambda sandbox, wake: sandbox.files.write("/x", "", mode=0o755, wake=wake), WROTE),
+    "list": (lambda sandbox, wake: sandbox.files.list("/x", wake=wake),),
+    "stat": (lambda sandbox, wake: sandbox.files.stat("/x", wake=wake),),
+    "exists": (lambda sandbox, wake: sandbox.files.exists("/x", wake=wake),),
+    "make_dir": (lambda sandbox, wake: sandbox.files.make_dir("/x", wake=wake),),
+    "remove": (lambda sandbox, wake: sandbox.files.remove("/x", wake=wake),),
+    "move": (lambda sandbox, wake: sandbox.files.move("/x", "/y", wake=wake),),
+}
+
+
+@pytest.mark.parametrize(("call", "before"), [(call, before) for call, *before in CALLS.values()], ids=CALLS)
+async def test_every_call_wakes_the_sandbox_or_leaves_it_as_it_is(known, call, before):
+    for wake, asks in ((True, f"POST {PATH}/activate"), (False, f"GET {PATH}")):
+        # What it is woken to is refused again: so it is seen that it was asked once.
+        sandbox, wire = await known(*before, UNAVAILABLE, reply(json=sandbox_row("paused")), UNAVAILABLE)
+        with pytest.raises(SandboxNotRunningError):
+            await call(sandbox, wake)
+        assert [line for line in asked(wire) if PATH in line] == [asks]
+
+
 async def test_a_token_that_is_too_old_is_replaced_without_waking(known):
     sandbox, wire = await known(TOO_OLD, WOKEN, RAN)
     await sandbox.commands.run("true", wake=False)

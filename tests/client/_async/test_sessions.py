@@ -18,7 +18,7 @@ from superserve import (
     ValidationError,
 )
 from superserve._async import command_session, exec_connection
-from tests.talk import TOKEN, Close, talking
+from tests.talk import SANDBOX_ID, TOKEN, Close, talking
 from tests.wire import envelope, reply
 
 OUT, ERR = CommandStream.STDOUT, CommandStream.STDERR
@@ -181,19 +181,19 @@ async def test_s1_a_command_that_could_not_start_is_an_error_with_its_code(box):
 
 
 @pytest.mark.parametrize(
-    "end",
+    ("end", "why"),
     [
-        lambda talk: talk.close(1000, "bridge closed"),
-        lambda talk: talk.close(1011),
-        lambda talk: talk.peer.reset(),
-        lambda talk: talk.peer.close(),
-        lambda talk: talk.send('{"finished":true}'),
-        lambda talk: talk.send("bye"),
-        lambda talk: talk.peer.send(b"\xff\xff\xff\xff"),
+        (lambda talk: talk.close(1000, "bridge closed"), r"the connection was closed \(1000 bridge closed\)"),
+        (lambda talk: talk.close(1011), r"the connection was closed \(1011\)"),
+        (lambda talk: talk.peer.reset(), r"the connection broke: \S"),
+        (lambda talk: talk.peer.close(), "the connection was closed;"),
+        (lambda talk: talk.send('{"finished":true}'), "the command ended without an exit code"),
+        (lambda talk: talk.send("bye"), "its messages cannot be understood: "),
+        (lambda talk: talk.peer.send(b"\xff\xff\xff\xff"), "its messages cannot be understood: "),
     ],
     ids=["closed in order", "closed for an error", "reset", "gone", "no exit code", "no JSON", "no frame"],
 )
-async def test_surprise_2_an_end_without_an_exit_code_is_no_result(box, end):
+async def test_surprise_2_an_end_without_an_exit_code_is_no_result(box, end, why):
     def script(talk):
         talk.send(b"\x01so far")
         talk.receive()
@@ -202,7 +202,9 @@ async def test_surprise_2_an_end_without_an_exit_code_is_no_result(box, end):
     sandbox, wire = await box(talking(script))
     async with await sandbox.commands.spawn("x") as session:
         await session.stdin.write(b"go")
-        with pytest.raises(OutcomeUnknownError) as caught:
+        with pytest.raises(
+            OutcomeUnknownError, match=f"^could not run 'x' in sandbox {SANDBOX_ID}: {why}"
+        ) as caught:
             await session.wait()
     assert (caught.value.stdout, caught.value.stderr) == ("so far", "")
     assert len(wire.requests) == 1
@@ -272,21 +274,38 @@ async def test_s36_a_command_that_is_too_long_is_refused_before_anything_is_sent
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind"),
+    ("answer", "kind", "text"),
     [
-        (reply(400, "no\n", content_type="text/plain"), "ValidationError"),
-        (reply(403, "no\n", content_type="text/plain"), "AuthenticationError"),
-        (reply(404, "404 page not found\n", content_type="text/plain"), "NotFoundError"),
-        (reply(502, "<html>no</html>", content_type="text/html"), "ServerError"),
-        (reply(200, "hi"), "SandboxError"),
-        (talking(exits, accept=lambda _key: "wrong"), "SandboxError"),
+        (reply(400, "no\n", content_type="text/plain"), "ValidationError", "no [400]"),
+        (
+            reply(403, "no\n", content_type="text/plain"),
+            "AuthenticationError",
+            "no [403]; activate() gets another access token",
+        ),
+        (
+            reply(404, "404 page not found\n", content_type="text/plain"),
+            "NotFoundError",
+            "404 page not found [404]; check base_url= or SUPERSERVE_BASE_URL",
+        ),
+        (reply(502, "<html>no</html>", content_type="text/html"), "ServerError", "Bad Gateway [502]"),
+        (
+            reply(200, "hi"),
+            "SandboxError",
+            "the server sent a success with another status than this operation has [200]",
+        ),
+        (
+            talking(exits, accept=lambda _key: "wrong"),
+            "SandboxError",
+            "the server's answer is not a WebSocket",
+        ),
     ],
 )
-async def test_s37_a_refused_upgrade_wakes_nothing_and_has_run_nothing(box, answer, kind):
+async def test_s37_a_refused_upgrade_wakes_nothing_and_has_run_nothing(box, answer, kind, text):
     sandbox, wire = await box(answer)
     with pytest.raises(SandboxError) as caught:
         await sandbox.commands.spawn("x")
     assert type(caught.value).__name__ == kind
+    assert str(caught.value) == f"could not run 'x' in sandbox {SANDBOX_ID}: {text}"
     assert wire.activations.count == 0
     assert len(wire.requests) == 1
 

@@ -28,9 +28,10 @@ from superserve import (
     TransferProgress,
     ValidationError,
 )
-from tests.talk import talking
+from tests.talk import SANDBOX_ID, talking
 from tests.wire import chunk, cut, envelope, head, reply
 
+BOX = f"sandbox {SANDBOX_ID}"
 OK = reply(json={"stdout": "", "stderr": "", "exit_code": 0})
 MISSING = reply(404, '{"error":"file not found"}\n', content_type="text/plain; charset=utf-8")
 
@@ -144,25 +145,26 @@ def test_a_local_file_that_is_missing_is_refused_before_anything_is_sent(box, tm
     assert wire.requests == []
 
 
+ABSOLUTE = "path: expected an absolute path such as '/home/user/x', got"
 PATHS = [
-    "x",
-    "",
-    "~/x",
-    "./x",
-    "/a/../b",
-    "/..",
-    "/a/..",
-    "a\0b",
-    "/a\0b",
-    "/\ud800",
-    5,
-    None,
-    pathlib.PureWindowsPath("/x"),
+    ("x", f"{ABSOLUTE} 'x'"),
+    ("", "path: must not be empty, got ''"),
+    ("~/x", f"{ABSOLUTE} '~/x'"),
+    ("./x", f"{ABSOLUTE} './x'"),
+    ("/a/../b", "path: must not contain '..', got '/a/../b'"),
+    ("/..", "path: must not contain '..', got '/..'"),
+    ("/a/..", "path: must not contain '..', got '/a/..'"),
+    ("a\0b", "path: must not contain a NUL character"),
+    ("/a\0b", "path: must not contain a NUL character"),
+    ("/\ud800", "path: must not contain half of a surrogate pair"),
+    (5, "path: expected a string, got int"),
+    (None, "path: expected a string, got None"),
+    (pathlib.PureWindowsPath("/x"), "path: got a Windows path, but sandboxes run Linux; pass a string"),
 ]
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_paths_that_lead_elsewhere_are_refused(box, path):
+@pytest.mark.parametrize(("path", "text"), PATHS)
+def test_paths_that_lead_elsewhere_are_refused(box, path, text):
     sandbox, wire = box(wrote)
     files = sandbox.files
     for call in (
@@ -177,15 +179,52 @@ def test_paths_that_lead_elsewhere_are_refused(box, path):
         lambda: files.move("/x", path),
         lambda: files.move(path, "/x"),
     ):
-        with pytest.raises(ValidationError):
+        with pytest.raises(ValidationError) as caught:
+            call()
+        assert str(caught.value).replace("source: ", "path: ").replace("target: ", "path: ") == text
+    assert wire.requests == []
+
+
+def test_a_refused_argument_of_files_is_named(box):
+    sandbox, wire = box(wrote)
+    files = sandbox.files
+    for call, argument in (
+        (lambda: files.read(""), "path"),
+        (lambda: files.read_text(""), "path"),
+        (lambda: files.open_read(""), "path"),
+        (lambda: files.write("", b""), "path"),
+        (lambda: files.write("/x", None), "content"),
+        (lambda: files.write("/x", b"", mode="x"), "mode"),
+        (lambda: files.write("/x", b"", atomic=1), "atomic"),
+        (lambda: files.list(""), "path"),
+        (lambda: files.stat(""), "path"),
+        (lambda: files.stat("/x", follow_symlinks=1), "follow_symlinks"),
+        (lambda: files.exists(""), "path"),
+        (lambda: files.make_dir(""), "path"),
+        (lambda: files.remove(""), "path"),
+        (lambda: files.remove("/x", recursive=1), "recursive"),
+        (lambda: files.move("", "/x"), "source"),
+        (lambda: files.move("/x", ""), "target"),
+        (lambda: files.download_dir(""), "path"),
+        (lambda: files.upload("", "/x"), "local"),
+        (lambda: files.upload(__file__, ""), "remote"),
+        (lambda: files.upload(__file__, "/x", on_progress=1), "on_progress"),
+        (lambda: files.download("", "x"), "remote"),
+        (lambda: files.download("/x", ""), "local"),
+        (lambda: files.download("/x", "x", on_progress=1), "on_progress"),
+        (lambda: files.read("/x", timeout="1"), "timeout"),
+        (lambda: files.read("/x", wake=1), "wake"),
+    ):
+        with pytest.raises(ValidationError, match=f"^{argument}: "):
             call()
     assert wire.requests == []
 
 
 def test_a_path_that_ends_like_a_folder_is_no_file(box):
     sandbox, wire = box(wrote)
-    with pytest.raises(ValidationError, match="folder"):
+    with pytest.raises(ValidationError) as caught:
         sandbox.files.write("/x/", b"")
+    assert str(caught.value) == ("path: expected the path of a file, got the path of a folder, '/x/'")
     assert wire.requests == []
 
 
@@ -241,15 +280,23 @@ def test_a_stream_that_is_left_early_gives_its_connection_back(box):
 
 def test_s42_a_file_that_breaks_off_is_told_with_its_bytes(box):
     sandbox, _ = box(cut(head(200, {"Content-Length": "100"}) + b"abc"))
-    with pytest.raises(SandboxConnectionError, match="3 of 100 bytes"):
+    with pytest.raises(SandboxConnectionError) as caught:
         sandbox.files.read("/x")
+    assert str(caught.value) == (
+        f"could not read '/x' of {BOX}: incomplete download: received 3 of 100 bytes: "
+        "peer closed connection without sending complete message body (received 3 bytes, expected 100)"
+    )
 
 
 def test_s28_a_file_that_is_too_large_is_not_read(box):
     sandbox, _ = box(file(b"abcd"))
     assert sandbox.files.read("/x", max_bytes=4) == b"abcd"
-    with pytest.raises(SandboxError, match="more than 3 bytes"):
+    with pytest.raises(SandboxError) as caught:
         sandbox.files.read("/x", max_bytes=3)
+    assert str(caught.value) == (
+        f"could not read '/x' of {BOX}: it has more than 3 bytes; "
+        "raise max_bytes, or read it in pieces with open_read()"
+    )
     sandbox, _ = box(head(200, {"Transfer-Encoding": "chunked"}) + chunk(b"abcd") + chunk(b""))
     with pytest.raises(SandboxError, match="more than 3 bytes"):
         sandbox.files.read_text("/x", max_bytes=3)
@@ -257,8 +304,11 @@ def test_s28_a_file_that_is_too_large_is_not_read(box):
 
 def test_s28_a_packed_file_is_not_unpacked(box):
     sandbox, _ = box(file(b"x", **{"Content-Encoding": "gzip"}))
-    with pytest.raises(SandboxError, match="compressed"):
+    with pytest.raises(SandboxError) as caught:
         sandbox.files.read("/x")
+    assert str(caught.value) == (
+        f"could not read '/x' of {BOX}: the server's answer is compressed, although that was not asked for"
+    )
 
 
 def test_s13_surprise_22_bytes_that_drip_do_not_put_off_the_deadline(box):
@@ -466,8 +516,9 @@ def test_a_folder_of_which_some_is_not_listed_is_an_error(box):
         talk.exit(1)
 
     sandbox, _ = box(talking(script))
-    with pytest.raises(CommandError, match="cannot be listed"):
+    with pytest.raises(CommandError) as caught:
         sandbox.files.list("/x")
+    assert str(caught.value) == (f"could not list '/x' of {BOX}: a part of the folder cannot be listed")
 
 
 def printed(*fields, code=0):
@@ -498,6 +549,22 @@ def test_nonsense_instead_of_a_description_is_an_error(box):
 GONE = failed("find: '/x': No such file or directory\n")
 
 
+def test_to_look_at_files_no_folder_is_needed_but_the_root(box):
+    sandbox, wire = box(printed("f", "1", "644", "0", "root", "root", "", ""))
+    sandbox.files.stat("/x")
+    assert wire.requests[0].json["working_dir"] == "/"
+    starts = []
+
+    def script(talk):
+        starts.append(talk.start)
+        talk.send(b"\x01" + b"".join(field + b"\0" for field in FOLDER))
+        talk.exit()
+
+    sandbox, _ = box(talking(script))
+    assert sandbox.files.list("/x") == []
+    assert starts[0]["working_dir"] == "/"
+
+
 def test_whether_something_is_there_is_told(box):
     link = printed("l", "1", "777", "0", "root", "root", "", "/nowhere")
     file = printed("f", "1", "644", "0", "root", "root", "", "")
@@ -518,6 +585,8 @@ def test_commands_on_files_see_paths_and_no_shell(box):
         ["rm", "-r", "--", "/x"],
         ["mv", "-f", "-T", "--", "/a", "/b"],
     ]
+    # The folder where commands run by default may be gone.
+    assert {request.json["working_dir"] for request in wire.requests} == {"/"}
 
 
 def test_what_is_missing_or_cannot_be_done_is_told(box):

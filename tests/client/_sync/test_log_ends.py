@@ -209,10 +209,14 @@ def test_an_answer_that_is_no_event_stream_is_an_error_at_once(read, answer, wor
 def test_a_refusal_that_never_comes_to_its_end_holds_nobody_up(scripted, status):
     unfinished = stall(head(status, {"Content-Type": "text/html", "Content-Length": "100"}) + b"<html>")
     template = scripted(Script(logs=[unfinished]), timeout_s=0.2)
-    began = time.monotonic()
-    with pytest.raises(SandboxError):
+    # Whether an answer is a log is known without its body.
+    why = (
+        "not an event stream but text/html"
+        if status == 200
+        else r"no complete answer within the timeout of 0\.2 s$"
+    )
+    with pytest.raises(SandboxError, match=why):
         template.stream_build_logs(on_event=print)
-    assert time.monotonic() - began < 5
 
 
 def test_what_is_packed_in_a_way_not_asked_for_is_an_error_at_once(read):

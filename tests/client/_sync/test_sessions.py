@@ -19,7 +19,7 @@ from superserve import (
     ValidationError,
 )
 from superserve._sync import command_session, exec_connection
-from tests.talk import TOKEN, Close, talking
+from tests.talk import SANDBOX_ID, TOKEN, Close, talking
 from tests.wire import envelope, reply
 
 OUT, ERR = CommandStream.STDOUT, CommandStream.STDERR
@@ -180,19 +180,19 @@ def test_s1_a_command_that_could_not_start_is_an_error_with_its_code(box):
 
 
 @pytest.mark.parametrize(
-    "end",
+    ("end", "why"),
     [
-        lambda talk: talk.close(1000, "bridge closed"),
-        lambda talk: talk.close(1011),
-        lambda talk: talk.peer.reset(),
-        lambda talk: talk.peer.close(),
-        lambda talk: talk.send('{"finished":true}'),
-        lambda talk: talk.send("bye"),
-        lambda talk: talk.peer.send(b"\xff\xff\xff\xff"),
+        (lambda talk: talk.close(1000, "bridge closed"), r"the connection was closed \(1000 bridge closed\)"),
+        (lambda talk: talk.close(1011), r"the connection was closed \(1011\)"),
+        (lambda talk: talk.peer.reset(), r"the connection broke: \S"),
+        (lambda talk: talk.peer.close(), "the connection was closed;"),
+        (lambda talk: talk.send('{"finished":true}'), "the command ended without an exit code"),
+        (lambda talk: talk.send("bye"), "its messages cannot be understood: "),
+        (lambda talk: talk.peer.send(b"\xff\xff\xff\xff"), "its messages cannot be understood: "),
     ],
     ids=["closed in order", "closed for an error", "reset", "gone", "no exit code", "no JSON", "no frame"],
 )
-def test_surprise_2_an_end_without_an_exit_code_is_no_result(box, end):
+def test_surprise_2_an_end_without_an_exit_code_is_no_result(box, end, why):
     def script(talk):
         talk.send(b"\x01so far")
         talk.receive()
@@ -201,7 +201,9 @@ def test_surprise_2_an_end_without_an_exit_code_is_no_result(box, end):
     sandbox, wire = box(talking(script))
     with sandbox.commands.spawn("x") as session:
         session.stdin.write(b"go")
-        with pytest.raises(OutcomeUnknownError) as caught:
+        with pytest.raises(
+            OutcomeUnknownError, match=f"^could not run 'x' in sandbox {SANDBOX_ID}: {why}"
+        ) as caught:
             session.wait()
     assert (caught.value.stdout, caught.value.stderr) == ("so far", "")
     assert len(wire.requests) == 1
@@ -271,21 +273,38 @@ def test_s36_a_command_that_is_too_long_is_refused_before_anything_is_sent(box):
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind"),
+    ("answer", "kind", "text"),
     [
-        (reply(400, "no\n", content_type="text/plain"), "ValidationError"),
-        (reply(403, "no\n", content_type="text/plain"), "AuthenticationError"),
-        (reply(404, "404 page not found\n", content_type="text/plain"), "NotFoundError"),
-        (reply(502, "<html>no</html>", content_type="text/html"), "ServerError"),
-        (reply(200, "hi"), "SandboxError"),
-        (talking(exits, accept=lambda _key: "wrong"), "SandboxError"),
+        (reply(400, "no\n", content_type="text/plain"), "ValidationError", "no [400]"),
+        (
+            reply(403, "no\n", content_type="text/plain"),
+            "AuthenticationError",
+            "no [403]; activate() gets another access token",
+        ),
+        (
+            reply(404, "404 page not found\n", content_type="text/plain"),
+            "NotFoundError",
+            "404 page not found [404]; check base_url= or SUPERSERVE_BASE_URL",
+        ),
+        (reply(502, "<html>no</html>", content_type="text/html"), "ServerError", "Bad Gateway [502]"),
+        (
+            reply(200, "hi"),
+            "SandboxError",
+            "the server sent a success with another status than this operation has [200]",
+        ),
+        (
+            talking(exits, accept=lambda _key: "wrong"),
+            "SandboxError",
+            "the server's answer is not a WebSocket",
+        ),
     ],
 )
-def test_s37_a_refused_upgrade_wakes_nothing_and_has_run_nothing(box, answer, kind):
+def test_s37_a_refused_upgrade_wakes_nothing_and_has_run_nothing(box, answer, kind, text):
     sandbox, wire = box(answer)
     with pytest.raises(SandboxError) as caught:
         sandbox.commands.spawn("x")
     assert type(caught.value).__name__ == kind
+    assert str(caught.value) == f"could not run 'x' in sandbox {SANDBOX_ID}: {text}"
     assert wire.activations.count == 0
     assert len(wire.requests) == 1
 
