@@ -104,7 +104,7 @@ def test_what_came_of_a_body_is_remembered_when_its_client_leaves(server):
 
     (request,) = server.requests.wait_for()
 
-    assert (request.body, request.status) == (b"{", None)
+    assert (request.body, request.status) == (b"{", 400)
 
 
 def test_a_log_stream_is_remembered_as_soon_as_it_arrives(server, http, create):
