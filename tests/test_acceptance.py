@@ -37,6 +37,8 @@ STEPS = [
     RunStep(run='echo "$GREETING from $(pwd)" > made.txt'),
 ]
 POLL_S = 0.2
+# What a start command serves that listens on port 8000 in the working directory.
+GET = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8000/made.txt').read().decode(), end='')"
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +179,22 @@ def test_a_sandbox_has_its_own_copy_of_a_templates_files():
         stack.callback(other.kill)
         one.files.write("/srv/app/made.txt", "changed")
         assert other.files.read_text("/srv/app/made.txt") == "hello from /srv/app\n"
+
+
+def test_a_sandbox_has_its_templates_start_command_running():
+    template = Template.create(
+        name=fresh_name(),
+        from_=IMAGE,
+        steps=STEPS,
+        start_cmd="python3 -m http.server --bind 127.0.0.1 8000",
+        ready_cmd=f'python3 -c "{GET}"',
+    )
+    with contextlib.ExitStack() as stack:
+        stack.callback(template.delete)
+        template.wait_until_ready(poll_interval_s=POLL_S)
+        box = Sandbox.create(name=fresh_name(), from_template=template)
+        stack.callback(box.kill)
+        assert box.commands.run(f'python3 -c "{GET}"').stdout == "hello from /srv/app\n"
 
 
 def test_a_step_that_fails_is_a_build_error():

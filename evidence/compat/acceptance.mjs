@@ -112,6 +112,29 @@ test("a template is built, used, and kept while it is in use", async () => {
   }
 })
 
+test("a sandbox has its template's start command running", async () => {
+  const url = "http://127.0.0.1:8000/made.txt"
+  const get = `python3 -c "import urllib.request as r; print(r.urlopen('${url}').read().decode(), end='')"`
+  const template = await Template.create({
+    name: freshName(),
+    from: IMAGE,
+    steps: STEPS,
+    startCmd: "python3 -m http.server --bind 127.0.0.1 8000",
+    readyCmd: get,
+  })
+  try {
+    await template.waitUntilReady(POLL)
+    const own = await Sandbox.create({ name: freshName(), fromTemplate: template })
+    try {
+      assert.equal((await own.commands.run(get)).stdout, "hello from /srv/app\n")
+    } finally {
+      await own.kill()
+    }
+  } finally {
+    await template.delete()
+  }
+})
+
 test("a step that fails is a build error", async () => {
   const template = await Template.create({ name: freshName(), from: IMAGE, steps: [{ run: "false" }] })
   try {
