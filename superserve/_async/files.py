@@ -496,6 +496,14 @@ class _Meter:
             await call(self._on_progress, TransferProgress(self.path, self._done, self._total))
 
 
+class _StoppedError(Exception):
+    """Ends an upload whose content cannot be read on.
+
+    The content's own error could be one of httpx or of this package. That would be taken for one of this upload, which
+    might then be sent again.
+    """
+
+
 class _Upload:
     """The body of one upload.
 
@@ -523,7 +531,7 @@ class _Upload:
                 await self._meter.add(len(piece))
         except Exception as error:
             self.failure = error
-            raise
+            raise _StoppedError from error
 
 
 async def _copy(stream: AsyncFileStream, write: Callable[[bytes], object], meter: _Meter) -> None:

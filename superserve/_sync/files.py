@@ -495,6 +495,14 @@ class _Meter:
             call(self._on_progress, TransferProgress(self.path, self._done, self._total))
 
 
+class _StoppedError(Exception):
+    """Ends an upload whose content cannot be read on.
+
+    The content's own error could be one of httpx or of this package. That would be taken for one of this upload, which
+    might then be sent again.
+    """
+
+
 class _Upload:
     """The body of one upload.
 
@@ -522,7 +530,7 @@ class _Upload:
                 self._meter.add(len(piece))
         except Exception as error:
             self.failure = error
-            raise
+            raise _StoppedError from error
 
 
 def _copy(stream: FileStream, write: Callable[[bytes], object], meter: _Meter) -> None:

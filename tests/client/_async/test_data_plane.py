@@ -42,6 +42,13 @@ async def known(serve, connect):
     return known
 
 
+@pytest.fixture
+def _quick_search(monkeypatch):
+    """Look for what was perhaps created for a moment only, and try to kill it for a moment only."""
+    monkeypatch.setattr(sandbox_life, "ADOPT_S", 0.01)
+    monkeypatch.setattr(sandbox_life, "LEAVE_S", 0.01)
+
+
 def asked(wire):
     return [f"{request.method} {request.target}" for request in wire.requests]
 
@@ -243,15 +250,14 @@ EVERYTHING = {
 }
 
 
+@pytest.mark.usefixtures("_quick_search")
 @pytest.mark.parametrize(
     "base_url", ["https://api.example.test", "http://127.0.0.1:9", "http://named.test:1/v1"]
 )
 @pytest.mark.parametrize("is_given", [True, False])
 async def test_s5_surprise_9_where_the_api_is_elsewhere_nothing_of_the_service_is_asked_for(
-    looked_up, environment, monkeypatch, base_url, is_given
+    looked_up, environment, base_url, is_given
 ):
-    monkeypatch.setattr(sandbox_life, "ADOPT_S", 0.01)
-    monkeypatch.setattr(sandbox_life, "LEAVE_S", 0.01)
     if not is_given:
         environment.setenv("SUPERSERVE_BASE_URL", base_url)
     options = {"base_url": base_url} if is_given else {}
@@ -325,11 +331,9 @@ async def test_s26_tokens_are_in_no_text(known, caplog, answer):
     assert not [text for text in shown if TOKEN in text]
 
 
+@pytest.mark.usefixtures("_quick_search")
 @pytest.mark.parametrize("call", EVERYTHING)
-async def test_s26_no_secret_of_either_plane_is_shown_whoever_repeats_it(  # noqa: PLR0917 - fixtures
-    serve, connect, key, caplog, monkeypatch, call
-):
-    monkeypatch.setattr(sandbox_life, "ADOPT_S", 0.01)
+async def test_s26_no_secret_of_either_plane_is_shown_whoever_repeats_it(serve, connect, key, caplog, call):
     caplog.set_level(logging.DEBUG, "superserve")
     text = f"you sent {key} and {TOKEN}, {key!r} and {TOKEN!r}"
     for answer in (

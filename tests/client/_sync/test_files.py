@@ -9,6 +9,7 @@ import pathlib
 import shutil
 import zipfile
 
+import httpx
 import pytest
 
 from superserve import (
@@ -18,6 +19,7 @@ from superserve import (
     FileNotFoundInSandboxError,
     NotFoundError,
     OutcomeUnknownError,
+    RateLimitError,
     SandboxConnectionError,
     SandboxError,
     SandboxTimeoutError,
@@ -359,6 +361,48 @@ def test_what_the_callers_iterator_raises_comes_out(box):
         sandbox.files.write("/x", broken())
     assert caught.value is raised
     wire.until(lambda: wire.open_connections == 0)
+
+
+OF_ANOTHER = [
+    httpx.ConnectError("mine"),
+    httpx.ReadTimeout("mine"),
+    RateLimitError("mine", status_code=429),
+    ServerError("mine", status_code=503, code="sandbox_unavailable"),
+    FileNotFoundError(2, "mine"),
+]
+
+
+@pytest.mark.usefixtures("no_backoff")
+@pytest.mark.parametrize("error", OF_ANOTHER, ids=lambda error: type(error).__name__)
+def test_content_that_comes_from_elsewhere_and_fails_is_not_sent_again(box, error, tmp_path):
+    begun = []
+
+    class Content:
+        def __iter__(self):
+            begun.append(1)
+            yield b"a"
+            raise error
+
+    def fails(_progress):
+        begun.append(1)
+        raise error
+
+    (tmp_path / "x").write_bytes(b"abc")
+    sandbox, wire = box(wrote)
+    for call in (
+        lambda: sandbox.files.write("/x", Content()),
+        lambda: sandbox.files.upload(tmp_path / "x", "/x", on_progress=fails),
+    ):
+        with pytest.raises(type(error), match="mine") as caught:
+            call()
+        assert caught.value is error
+    assert (len(begun), wire.activations.count) == (2, 0)
+    sandbox, wire = box(file(b"abc"))
+    with pytest.raises(type(error), match="mine") as caught:
+        sandbox.files.download("/x", tmp_path / "y", on_progress=fails)
+    assert caught.value is error
+    assert wire.activations.count == 0
+    assert len(wire.requests) == 1
 
 
 def test_surprise_27_a_mode_is_set_by_a_command(box):
