@@ -8,6 +8,8 @@ project = "Superserve for Python"
 release = version = _version("superserve-client")
 html_title = f"{project} {release}"
 html_theme = "furo"
+# Its dark style underlines names of modules, as if they were links.
+pygments_dark_style = "github-dark"
 html_copy_source = True
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
@@ -76,12 +78,17 @@ def _resolve(app: Any, env: Any, node: Any, contnode: Any) -> Any:
     target = node["reftarget"]
     name = target.rpartition(".")[2]
     domain = env.get_domain("py")
-    # The local server has classes of the same names.
-    place = "superserve.local" if target.startswith("superserve.local") else "superserve"
-    for known, entry in domain.objects.items():
-        is_there = known.startswith(place) and known.startswith("superserve.local") == (place != "superserve")
-        if is_there and known.rpartition(".")[2] == name and entry.objtype != "module":
-            return domain.resolve_xref(env, node["refdoc"], app.builder, entry.objtype, known, node, contnode)
+    found = [
+        known
+        for known, entry in domain.objects.items()
+        if known.startswith("superserve.") and known.rpartition(".")[2] == name and entry.objtype != "module"
+    ]
+    # The local server has classes of the same names as the client: those on the side that names it come first.
+    is_local = target.startswith("superserve.local")
+    if found:
+        known = min(found, key=lambda known: known.startswith("superserve.local") != is_local)
+        objtype = domain.objects[known].objtype
+        return domain.resolve_xref(env, node["refdoc"], app.builder, objtype, known, node, contnode)
     is_private = target.startswith("superserve.") and "._" in target
     return contnode if is_private or name in _WITHOUT_PAGE else None
 

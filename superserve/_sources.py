@@ -25,6 +25,9 @@ class Readable(Protocol):
 Content = str | bytes | bytearray | memoryview | os.PathLike[str] | Readable | Iterable[bytes]
 """The content that `files.write` accepts."""
 
+AsyncContent = Content | AsyncIterable[bytes]
+"""The same in async code."""
+
 
 class Source:
     """Bytes to send. Iterate over it, in sync or async code, to get them from the start.

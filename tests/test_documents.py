@@ -230,7 +230,7 @@ def test_every_command_line_of_the_local_server_that_is_shown_is_understood():
 
 
 def test_every_source_file_that_is_named_exists():
-    folders = (".", "docs", "examples", "generated", "scripts", "superserve", "tests")
+    folders = (".", "docs", "evidence", "examples", "generated", "scripts", "superserve", "tests")
     files = [
         file.relative_to(ROOT)
         for folder in folders

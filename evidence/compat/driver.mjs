@@ -117,7 +117,7 @@ async function lifeCycle() {
       name: "compat",
       from: IMAGE,
       steps: [
-        { run: "echo hello" },
+        { run: "echo hello; sleep 20" },
         { env: { key: "A", value: "b" } },
         { workdir: "/srv/app" },
         { user: { name: "app", sudo: true } },

@@ -125,7 +125,8 @@ def life_cycle(driver: Driver) -> None:
     """From creation to deletion."""
     create, run, step, template_class = driver.create, driver.run, driver.step, driver.template_class
     steps = [
-        RunStep(run="echo hello"),
+        # Long enough that a second rebuild meets the first, also on a busy machine.
+        RunStep(run="echo hello; sleep 20"),
         EnvStep(env=EnvStepValue(key="A", value="b")),
         WorkdirStep(workdir="/srv/app"),
         UserStep(user=UserStepValue(name="app", sudo=True)),

@@ -45,6 +45,11 @@ def main() -> int:
         programs = {
             "acceptance, ours": [sys.executable, *pytest],
             "acceptance, official Python SDK": [str(options.official_python), *pytest],
+            # The control plane directly, in plain HTTP, and only sandboxes through the proxy.
+            "acceptance, official Python SDK with a base URL": [
+                *("/bin/sh", "-c", 'SUPERSERVE_BASE_URL="$HTTPS_PROXY" exec "$0" "$@"'),
+                *(str(options.official_python), *pytest),
+            ],
             "langchain-superserve": [str(options.langchain_python), str(HERE / "langchain_program.py")],
             "agno's SuperserveTools": [str(options.agno_python), str(HERE / "agno_program.py")],
         }

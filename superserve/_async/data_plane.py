@@ -78,6 +78,8 @@ class AsyncDataPlane:
         secrets = (access.token, access.hint) if access.hint else (access.token,)
         self._tokens = tuple(dict.fromkeys((*secrets, *self._tokens)))[:8]
         self.redactor = Redactor(self._client._config.api_key, *self._tokens)
+        # The control plane never gets them. But it issues them, so an answer of it may quote them.
+        self._client._plane.redactor.learn(*secrets)
         plane = data_plane(self._client._config, self._id, access, self.redactor)
         http = AsyncHTTPClient(
             plane,

@@ -25,7 +25,7 @@ from superserve._local_files import Ignore, Replacement
 from superserve._operations import files as operations
 from superserve._operations.files import RemotePath
 from superserve._operations.operation import Operation, UnreadableError
-from superserve._sources import Content, LocalFile, Source
+from superserve._sources import AsyncContent, LocalFile, Source
 from superserve.errors import (
     CommandError,
     FileNotFoundInSandboxError,
@@ -59,7 +59,7 @@ class AsyncFiles:
     async def write(
         self,
         path: RemotePath,
-        content: Content | AsyncIterable[bytes],
+        content: AsyncContent,
         *,
         atomic: bool = False,
         mode: int | None = None,

@@ -24,6 +24,7 @@ from superserve.errors import (
 from superserve.types import BuildOutcome, BuildSummary, Plan, PruneOutcome, TemplateInfo
 
 if TYPE_CHECKING:
+    from superserve._async.build import AsyncBuild
     from superserve._async.templates import AsyncTemplate
     from superserve.specs import SpecProblem, TemplateSpec
 
@@ -55,6 +56,7 @@ class AsyncBuildAll:
         concurrency: int | None,
         wait_for_slot: bool,
         slot_timeout_s: float,
+        on_build: "Callable[[AsyncBuild], object] | None",
         on_outcome: Callable[[BuildOutcome], object] | None,
         poll_interval_s: float,
     ) -> None:
@@ -64,6 +66,7 @@ class AsyncBuildAll:
         self._limit = concurrency
         self._waits = wait_for_slot
         self._slot_timeout_s = slot_timeout_s
+        self._on_build = on_build
         self._on_outcome = on_outcome
         self._poll_interval_s = poll_interval_s
         self._waiting = deque(self._specs)
@@ -118,6 +121,8 @@ class AsyncBuildAll:
                     self._running.append(
                         _Running(spec, template, build_id, made.action, began_at, time.monotonic())
                     )
+                    if self._on_build is not None:
+                        self._on_build(template.build(build_id))
             self._waiting.popleft()
 
     def _may_wait(self, error: RateLimitError) -> bool:
@@ -204,7 +209,10 @@ async def prune(
     system = {info.team_id for info in everything if info.name.startswith(SYSTEM_PREFIX)}
     own = [info for info in everything if info.team_id not in system and info.name.startswith(prefix)]
     own.sort(key=_age, reverse=True)
-    before = None if older_than is None else datetime.now(UTC) - older_than
+    try:
+        before = None if older_than is None else datetime.now(UTC) - older_than
+    except OverflowError:
+        raise ValidationError("older_than: reaches back before the year 1") from None
     chosen = [info for info in own[keep or 0 :] if before is None or _age(info) < before]
     outcomes = []
     for info in chosen:

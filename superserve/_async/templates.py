@@ -424,6 +424,7 @@ class AsyncTemplate(TemplateSnapshot):
         concurrency: int | None = None,
         wait_for_slot: bool = True,
         slot_timeout_s: float = 1800.0,
+        on_build: Callable[[AsyncBuild], object] | None = None,
         on_outcome: Callable[[BuildOutcome], object] | None = None,
         poll_interval_s: float = 2.0,
         api_key: str | None = None,
@@ -437,11 +438,12 @@ class AsyncTemplate(TemplateSnapshot):
         others. If the call is interrupted, the error's notes name the builds that are still running.
 
         Args:
-            specs: The specs. Each needs a different name.
-            concurrency: The most builds to run at once. Default: as many as the service accepts.
-            wait_for_slot: Whether to wait for a free slot when the team may run no more builds. Default True.
-            slot_timeout_s: Seconds to wait for a slot while this call has no running build. Default 1800.
-            on_outcome: A plain function, called with the outcome of each spec as it ends.
+            specs: The specs; names may not be doubled.
+            concurrency: At most so many builds at a time; by default as many as the service takes.
+            wait_for_slot: Whether to wait for a free slot where the team has no more builds at a time. Default True.
+            slot_timeout_s: Seconds to wait for a slot while none of the running builds are this call's. Default 1800.
+            on_build: Called with the handle of each build as it is started, or found to be going on, a plain function.
+            on_outcome: Called with the outcome of each spec as it ends, a plain function.
             poll_interval_s: Seconds between rounds of polls, more than 0. Default 2.
             api_key: The API key. Default: SUPERSERVE_API_KEY.
             base_url: The API's address. Default: SUPERSERVE_BASE_URL.
@@ -460,8 +462,9 @@ class AsyncTemplate(TemplateSnapshot):
         """
         from superserve._async import many
 
-        if on_outcome is not None:
-            _arguments.plain_function("on_outcome", on_outcome)
+        for argument, function in (("on_build", on_build), ("on_outcome", on_outcome)):
+            if function is not None:
+                _arguments.plain_function(argument, function)
         return await many.AsyncBuildAll(
             cls,
             client_for(client, api_key=api_key, base_url=base_url),
@@ -469,6 +472,7 @@ class AsyncTemplate(TemplateSnapshot):
             concurrency=_arguments.optional(_arguments.count, "concurrency", concurrency),
             wait_for_slot=_arguments.flag("wait_for_slot", wait_for_slot),
             slot_timeout_s=_arguments.seconds("slot_timeout_s", slot_timeout_s),
+            on_build=on_build,
             on_outcome=on_outcome,
             poll_interval_s=_arguments.seconds("poll_interval_s", poll_interval_s),
         ).run()
@@ -904,6 +908,7 @@ class AsyncTemplates:
         concurrency: int | None = None,
         wait_for_slot: bool = True,
         slot_timeout_s: float = 1800.0,
+        on_build: Callable[[AsyncBuild], object] | None = None,
         on_outcome: Callable[[BuildOutcome], object] | None = None,
         poll_interval_s: float = 2.0,
     ) -> BuildSummary:
@@ -913,6 +918,7 @@ class AsyncTemplates:
             concurrency=concurrency,
             wait_for_slot=wait_for_slot,
             slot_timeout_s=slot_timeout_s,
+            on_build=on_build,
             on_outcome=on_outcome,
             poll_interval_s=poll_interval_s,
             client=self._client,

@@ -60,7 +60,7 @@ class Files:
     def write(
         self,
         path: RemotePath,
-        content: Content | Iterable[bytes],
+        content: Content,
         *,
         atomic: bool = False,
         mode: int | None = None,

@@ -1,11 +1,16 @@
 """`superserve api`: one call of the API."""
 
-import json
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from superserve.cli._output import Output, output_options
+from superserve._redact import strip_controls
+from superserve.cli import _exits
+from superserve.cli._output import Output, dumps, output_options
+
+if TYPE_CHECKING:
+    import httpx
 
 _OF_A_STATUS = {401: 4, 403: 4, 404: 3, 409: 5, 429: 6}
 
@@ -17,7 +22,9 @@ _OF_A_STATUS = {401: 4, 403: 4, 404: 3, 409: 5, 429: 6}
 @click.option("-i", "--include", is_flag=True, help="Show status and headers, on stderr.")
 @output_options
 def api(method: str, path: str, source: str | None, include: bool, out: Output) -> int:
-    """Make one call of the API, with the SDK's key and retries. The answer's body goes to stdout.
+    """Make one call of the API.
+
+    With the key and the retries of the SDK. The body of the answer goes to stdout.
 
     \b
     Example:
@@ -42,24 +49,34 @@ def api(method: str, path: str, source: str | None, include: bool, out: Output) 
                 action=f"{method.upper()} {path}",
                 hint="superserve doctor finds out why",
             ) from error
+        except httpx.InvalidURL as error:
+            raise click.UsageError(f"PATH: {error}") from error
     if include:
         out.say(f"{answer.status_code} {answer.reason_phrase}")
         for name, value in answer.headers.items():
             out.say(f"{name}: {value}")
+    _show(answer, out)
+    if answer.is_success:
+        return 0
+    message = f"{method.upper()} {path} was answered with {answer.status_code}"
+    code = _OF_A_STATUS.get(answer.status_code, 2 if answer.is_client_error else 7)
+    out.say(dumps(_exits.usage(message, category="answer")) if out.as_json else f"superserve: {message}")
+    return code
+
+
+def _show(answer: "httpx.Response", out: Output) -> None:
     text = answer.text
     if out.as_json and text:
         # Pretty-print the body if it is JSON.
         try:
-            text = json.dumps(answer.json(), ensure_ascii=False, indent=2)
+            text = dumps(answer.json(), indent=2)
         except ValueError:
-            text = json.dumps(text, ensure_ascii=False)
+            text = dumps(text)
+    elif sys.stdout.isatty():
+        text = strip_controls(text)
     if text:
         click.echo(text, nl=not text.endswith("\n"))
     sys.stdout.flush()
-    if answer.is_success:
-        return 0
-    out.say(f"superserve: {method.upper()} {path} was answered with {answer.status_code}")
-    return _OF_A_STATUS.get(answer.status_code, 2 if answer.is_client_error else 7)
 
 
 def _read(source: str) -> bytes:

@@ -1,6 +1,7 @@
 """The tree of commands, and how errors are reported."""
 
 import contextlib
+import io
 import json
 import os
 import sys
@@ -11,11 +12,11 @@ from typing import Any, Final
 import click
 
 from superserve.cli import _exits
-from superserve.errors import BuildError, SandboxError
+from superserve.errors import SandboxError
 
 # A summary of each command, so that --help need not load the command.
 _ROOT: Final = {
-    "api": ("superserve.cli._api:api", "Make one call of the API, with the SDK's key and retries."),
+    "api": ("superserve.cli._api:api", "Make one call of the API."),
     "completion": (
         "superserve.cli._completion:completion",
         "Print a script that completes this command in a shell.",
@@ -31,8 +32,19 @@ _ROOT: Final = {
 _CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
+class _NobodyReads(Exception):  # noqa: N818 - it is no error
+    """Whoever read the output has had enough. Of a BrokenPipeError, click would make an exit with 1."""
+
+
 class Tree(click.Group):
     """A group that loads a command only to run it."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _NobodyReads from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as inherited
         """Return the names of the commands."""
@@ -108,13 +120,18 @@ def tree(group: click.Group, ctx: click.Context, before: str = "") -> list[str]:
 def root() -> None:
     """Build templates, and run sandboxes from them.
 
-    The key comes from SUPERSERVE_API_KEY, the address from SUPERSERVE_BASE_URL. Data goes to stdout, everything else to
-    stderr. Every command has --json.
+    The key comes from SUPERSERVE_API_KEY, the address from SUPERSERVE_BASE_URL.
+    Data goes to stdout, everything else to stderr; every command takes --json.
 
     \b
-    Exit codes: 0 success, 1 the build failed, 2 wrong usage or an error in a spec, 3 not found, 4 key or permission,
-    5 conflict, 6 quota or rate (try later), 7 network or server (try again), 124 timeout, 130 Ctrl-C. run and exec exit
-    with their command's code; 125 is a failure of their own.
+    Exit codes:
+      0  done                           6  quota or rate: try later
+      1  the build failed               7  network or server: try again
+      2  usage, or a mistake in a spec  74  the output cannot be written
+      3  not found                      124  out of time
+      4  key or permission              125  run and exec: a failure of their own
+      5  conflict, or not confirmed     130  Ctrl-C
+    run and exec exit as their command does.
 
     \b
     Example:
@@ -125,6 +142,8 @@ def root() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line, and return its exit code."""
     before_command = arguments[: arguments.index("--") if "--" in arguments else None]
+    as_json = "--json" in before_command
+    _prepare_streams()
     try:
         result = root.main(args=list(arguments), prog_name="superserve", standalone_mode=False)
         sys.stdout.flush()
@@ -132,22 +151,49 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
         notes = getattr(error, "__notes__", getattr(error.__context__, "__notes__", ()))
-        _tell("\n".join(notes))
+        found = _exits.usage(" ".join(("interrupted.", *notes)), category="interrupted")
+        _tell(_as_line(found) if as_json else "\n".join(notes))
         return _exits.INTERRUPTED
-    except BrokenPipeError:
-        # The reader of stdout has closed it. Without this, Python would report that again at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _exits.NOBODY_READS
     except (click.ClickException, _exits.Refused, _exits.OwnFailure, SandboxError) as error:
         code, found, text = _explain(error)
-        _tell(json.dumps(found, ensure_ascii=False, default=str) if "--json" in before_command else text)
+        _tell(_as_line(found) if as_json else text)
         return code
+    except (BrokenPipeError, _NobodyReads):
+        # Whoever read stdout has had enough.
+        _give_up_stdout()
+        return _exits.NOBODY_READS
+    except OSError as error:
+        _give_up_stdout()
+        message = f"the output cannot be written: {error.strerror or error}"
+        _tell(_as_line(_exits.usage(message, category="output")) if as_json else f"superserve: {message}")
+        return _exits.NOT_WRITTEN
     return result if isinstance(result, int) else 0
+
+
+def _prepare_streams() -> None:
+    """Let streams that were closed (`>&-`) lead nowhere, and no character be one that cannot be written."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:
+            # It gets the lowest number that is free, which is that of the stream.
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(nowhere, "w" if number else "r", closefd=False))
+        elif number and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _give_up_stdout() -> None:
+    """Drop what is left to be written to stdout: Python would complain once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _as_line(found: dict[str, Any]) -> str:
+    return json.dumps(found, ensure_ascii=False, default=str)
 
 
 def _tell(text: str) -> None:
     # stderr may be closed, too.
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(OSError):
         click.echo(text, err=True, nl=bool(text))
 
 
@@ -156,13 +202,8 @@ def _explain(error: Exception) -> tuple[int, dict[str, Any], str]:
     if isinstance(error, _exits.OwnFailure):
         return error.exit_code, *_explain(error.error)[1:]
     if isinstance(error, SandboxError):
-        if isinstance(error, BuildError) and error.code == "step_failed":
-            # The error's own hint is for Python code.
-            error.hint = (
-                f"superserve template logs {error.template_name or error.template_id} shows the whole log"
-            )
-        notes = getattr(error, "__notes__", [])
-        return _exits.exit_code(error), _exits.as_dict(error), "\n".join((f"superserve: {error}", *notes))
+        text = f"superserve: {_exits.text_of(error)}"
+        return _exits.exit_code(error), _exits.as_dict(error), text
     if isinstance(error, _exits.Refused):
         code, category, name, message, hint = (
             _exits.CONFLICT,
@@ -177,6 +218,7 @@ def _explain(error: Exception) -> tuple[int, dict[str, Any], str]:
         context = getattr(error, "ctx", None)
         code, category, name = _exits.USAGE, "usage", None
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        message = message.removesuffix(".")
         hint = f"{context.command_path} --help shows the usage" if context else None
-    text = f"superserve: {message}" + (f"; {hint}" if hint else "")
+    text = f"superserve: {message}" + (f"{' ' if message.endswith('?') else '; '}{hint}" if hint else "")
     return code, _exits.usage(message, hint=hint, category=category, code=name), text

@@ -1,4 +1,4 @@
-"""The client of a command, and telling ids from names."""
+"""The client of a command, as the environment says, and what names and ids stand for."""
 
 import re
 from collections.abc import Iterator
@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from superserve import Superserve
+    from superserve import Superserve, Template
 
+_SYSTEM_PREFIX: Final = "superserve/"
 _AN_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -23,3 +24,18 @@ def connected() -> "Iterator[Superserve]":
 def is_id(text: str) -> bool:
     """Whether a text is an id, not a name."""
     return _AN_ID.fullmatch(text) is not None
+
+
+def find_template(client: "Superserve", name: str) -> "Template":
+    """Return the template with a name or an id."""
+    return client.templates.connect(name) if is_id(name) else client.templates.get_by_name(name)
+
+
+def find_own_template(client: "Superserve", name: str) -> "Template":
+    """Return the template of a name or an id, one that the team may change."""
+    from superserve import ConflictError
+
+    found = find_template(client, name)
+    if found.name.startswith(_SYSTEM_PREFIX):
+        raise ConflictError(f"{found.name} is the system's, which no team can build, cancel or delete")
+    return found

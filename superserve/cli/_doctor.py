@@ -23,7 +23,9 @@ _USUAL_TEMPLATES: Final = 10
 @click.command()
 @output_options
 def doctor(out: Output) -> int:
-    """Find out why this machine cannot use the service: key, address, proxy, TLS, clock, versions, quotas.
+    """Find out what keeps this machine from using the service.
+
+    Looks at versions, key, address, proxy, TLS, clock, quotas, and what the local server can isolate with.
 
     \b
     Example:

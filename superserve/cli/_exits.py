@@ -1,5 +1,6 @@
 """Errors for scripts: the exit code, the category, and whether to try again."""
 
+import re
 from typing import Any, Final
 
 from superserve.errors import (
@@ -24,6 +25,7 @@ NOT_FOUND: Final = 3
 CONFLICT: Final = 5
 TIMEOUT: Final = 124
 INTERRUPTED: Final = 130
+NOT_WRITTEN: Final = 74
 NOBODY_READS: Final = 141
 
 # The first entry that matches an error is used.
@@ -41,6 +43,10 @@ _KINDS: Final[tuple[tuple[type[SandboxError], int, str, bool], ...]] = (
     (ServerError, 7, "server", True),
     (SandboxError, 7, "server", False),
 )
+
+
+# Errors of the SDK name an argument and the variable that stands for it; a command has the variable only.
+_ARGUMENT: Final = re.compile(r"\b(?:pass )?(?:api_key|base_url|sandbox_url)= or (?=(?:set )?SUPERSERVE_)")
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer
@@ -63,6 +69,18 @@ class OwnFailure(Exception):  # noqa: N818 - it carries an error
 def exit_code(error: SandboxError) -> int:
     """Return the exit code for an error."""
     return next(code for kind, code, *_ in _KINDS if isinstance(error, kind))
+
+
+def text_of(error: SandboxError) -> str:
+    """Return an error and its notes, in a command's words."""
+    if isinstance(error, BuildError):
+        # Its own hints speak of Python.
+        name = error.template_name or error.template_id
+        if error.code == "step_failed":
+            error.hint = f"superserve template logs {name} shows the whole log"
+        elif "rebuild()" in (error.hint or ""):
+            error.hint = f"superserve template rebuild {name} tries again"
+    return "\n".join((_ARGUMENT.sub("", str(error)), *getattr(error, "__notes__", ())))
 
 
 def as_dict(error: SandboxError) -> dict[str, Any]:

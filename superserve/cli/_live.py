@@ -1,31 +1,35 @@
-"""The live view of a build on a terminal: steps, times, the last line."""
+"""Builds as a terminal shows them while they go on: steps, times, the last line, and what is left."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Self
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from superserve import BuildLogEvent, BuildLogStream, _log_lines
+from superserve import BuildLogEvent, BuildLogStream, BuildOutcome, TemplateBuildInfo, _log_lines
 
 _PER_SECOND: Final = 8
 _LINES: Final = 5
+_LONGEST_NAME: Final = 24
+
+Clock = Callable[[], float]
 
 
-class Display:
-    """The state of the build, and how it is drawn."""
+class Progress:
+    """What is known of one build, and how it is drawn."""
 
-    def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, name: str, *, usual_s: float | None = None, clock: Clock = time.monotonic) -> None:
         self._name = name
+        self._usual_s = usual_s
         self._clock = clock
         self._began_at = self._part_at = clock()
         self._done: list[tuple[str, str, str]] = []
-        self._part = "waiting for the log"
         self._is_step = self._is_named = False
         self._latest: list[str] = []
+        self.part = "waiting for the log"
 
     def __call__(self, event: BuildLogEvent) -> None:
         """Read an event."""
@@ -40,27 +44,92 @@ class Display:
         elif event.finished:
             self._end("✓" if event.status == "ready" else "✗", None)
         elif self._is_step and not self._is_named:
-            self._part += f"  {text}"
+            self.part += f"  {text}"
             self._is_named = True
-        elif text != self._part:
-            if (not self._is_step and self._done) or self._part != "waiting for the log":
+        elif text != self.part:
+            if (not self._is_step and self._done) or self.part != "waiting for the log":
                 self._end("✓", None)
-            self._part, self._is_step, self._is_named = text, step is not None, False
+            self.part, self._is_step, self._is_named = text, step is not None, False
             self._latest = []
 
+    @property
+    def seconds(self) -> float:
+        """How long it has gone on."""
+        return self._clock() - self._began_at
+
     def _end(self, mark: str, duration: str | None) -> None:
-        if self._part:
-            seconds = f"{self._clock() - self._part_at:.1f}s"
-            self._done.append((mark, self._part, duration or seconds))
-        self._part, self._is_step, self._part_at = "", False, self._clock()
+        if self.part:
+            self._done.append((mark, self.part, duration or f"{self._clock() - self._part_at:.1f}s"))
+        self.part, self._is_step, self._part_at = "", False, self._clock()
 
     def __rich__(self) -> Group:
         """Return the lines to draw. Each is cut at the terminal's width."""
         rows = [_row(mark, text, took, "green" if mark == "✓" else "red") for mark, text, took in self._done]
-        if self._part:
-            rows.append(_row("·", self._part, f"{self._clock() - self._part_at:.0f}s", "bold"))
+        if self.part:
+            rows.append(_row("·", self.part, f"{self._clock() - self._part_at:.0f}s", "bold"))
         rows += [Text(f"    {line}", style="dim", no_wrap=True, overflow="ellipsis") for line in self._latest]
-        rows.append(_row(" ", self._name, f"{self._clock() - self._began_at:.0f}s", "dim"))
+        is_over = not self.part and bool(self._done)
+        rows.append(_row(" ", self._name + ("" if is_over else self._left()), f"{self.seconds:.0f}s", "dim"))
+        return Group(*rows)
+
+    def _left(self) -> str:
+        """Say how much is left, if it takes as long as it did the last time."""
+        if self._usual_s is None:
+            return ""
+        left = self._usual_s - self.seconds
+        return (
+            f", about {left:.0f}s left"
+            if left > 0
+            else f", longer than the {self._usual_s:.0f}s of last time"
+        )
+
+
+class JointProgress:
+    """What is known of several builds: those that go on, a line each, and those that wait."""
+
+    def __init__(self, names: Sequence[str], clock: Clock = time.monotonic) -> None:
+        self._waiting = list(names)
+        self._clock = clock
+        self._began_at = clock()
+        self._running: dict[str, Progress] = {}
+        self._ended = 0
+        self._width = min(max(map(len, names), default=0), _LONGEST_NAME)
+
+    def begin(self, name: str) -> Progress:
+        """Take note of a build that goes on, and return what takes its log's events."""
+        self._waiting.remove(name)
+        self._running[name] = Progress(name, clock=self._clock)
+        return self._running[name]
+
+    def end(self, outcome: BuildOutcome) -> Group:
+        """Take note of what became of a template, and return the line that says so."""
+        if self._running.pop(outcome.name, None) is None:
+            self._waiting.remove(outcome.name)
+        self._ended += 1
+        error = outcome.error
+        text = f"ready ({outcome.action})" if error is None else f"{error.code or 'failed'}: {error.message}"
+        # A text of its own would be wrapped: what it says of that is lost when it is printed.
+        return Group(self._line("✓" if error is None else "✗", outcome.name, text, outcome.seconds))
+
+    def _line(self, mark: str, name: str, text: str, seconds: float) -> Text:
+        style = {"✓": "green", "✗": "red"}.get(mark, "bold")
+        took = f"{seconds:.0f}s" if mark == "·" else f"{seconds:.1f}s"
+        shown = " ".join(_log_lines.final_text(text).split())
+        if len(name) > self._width:
+            name = f"{name[: self._width - 1]}…"
+        return _row(mark, f"{name:<{self._width}}  {shown}", took, style)
+
+    def __rich__(self) -> Group:
+        """Return the lines to draw. Each is cut at the terminal's width."""
+        rows = [
+            self._line("·", name, build.part or "ending", build.seconds)
+            for name, build in self._running.items()
+        ]
+        if self._waiting:
+            rows.append(_row(" ", f"waiting for a slot: {', '.join(self._waiting)}", "", "dim"))
+        count = self._ended + len(self._running) + len(self._waiting)
+        total = f"{self._ended} of {count} have ended"
+        rows.append(_row(" ", total, f"{self._clock() - self._began_at:.0f}s", "dim"))
         return Group(*rows)
 
 
@@ -70,9 +139,39 @@ def _row(mark: str, text: str, took: str, style: str) -> Text:
     )
 
 
+def usual_s(builds: Sequence[TemplateBuildInfo]) -> float | None:
+    """Return the seconds that the newest of a template's builds that succeeded took; None if none did."""
+    for build in builds:
+        if build.status == "ready" and build.finalized_at is not None:
+            return (build.finalized_at - build.created_at).total_seconds()
+    return None
+
+
 @contextmanager
-def display(name: str) -> Iterator[Callable[[BuildLogEvent], None]]:
+def display(name: str, usual_s: float | None) -> Iterator[Callable[[BuildLogEvent], None]]:
     """Yield a function that draws a build's events on the terminal of stderr."""
-    shown = Display(name)
+    shown = Progress(name, usual_s=usual_s)
     with Live(shown, console=Console(stderr=True), refresh_per_second=_PER_SECOND, transient=False):
         yield shown
+
+
+class JointDisplay:
+    """Draws several builds on the terminal of stderr; what has ended stays above what goes on."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._progress = JointProgress(names)
+        self._live = Live(
+            self._progress, console=Console(stderr=True), refresh_per_second=_PER_SECOND, transient=True
+        )
+        self.begin = self._progress.begin
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def end(self, outcome: BuildOutcome) -> None:
+        """Draw what became of a template."""
+        self._live.console.print(self._progress.end(outcome))

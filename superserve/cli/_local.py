@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from superserve.cli import _exits
 from superserve.cli._output import Output, output_options
 
 _FORWARD: dict[str, Any] = {
@@ -25,41 +26,55 @@ def local() -> None:
     """
 
 
-def _serve(arguments: list[str]) -> int:
-    from superserve import SandboxError
+def _serve(name: str, arguments: tuple[str, ...]) -> int:
+    from superserve import SandboxError, ValidationError
 
     try:
-        from superserve.local.__main__ import main
+        from superserve.local.__main__ import Failure, serve
     except ImportError as error:
         raise SandboxError(str(error)) from error
     try:
-        return main(arguments)
+        if name == "run":
+            return serve(["run", *arguments], program="superserve local")
+        return serve(arguments, program=f"superserve local {name}")
+    except Failure as failure:
+        if failure.exit_code == _exits.USAGE:
+            hint = f"superserve local {name} --help tells more"
+            raise ValidationError(failure.reason, hint=hint) from failure
+        # Of a command that cannot be run, its name stands before the reason.
+        text = failure.reason if failure.exit_code == 1 else str(failure)
+        raise _exits.OwnFailure(SandboxError(text), failure.exit_code) from failure
     except SystemExit as error:
-        return error.code if isinstance(error.code, int) else 2
+        # Of --help and --version.
+        return error.code if isinstance(error.code, int) else 0
 
 
 @local.command(context_settings=_FORWARD, options_metavar=None)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS]")
 def up(arguments: tuple[str, ...]) -> int:
-    """Serve until Ctrl-C. The environment to use it goes to stdout. Takes the options of python -m superserve.local.
+    """Serve until Ctrl-C.
+
+    Stdout has the environment to use the server, with --json as JSON.
 
     \b
     Example:
       superserve local up --help
     """
-    return _serve([*arguments])
+    return _serve("up", arguments)
 
 
 @local.command(context_settings=_FORWARD, options_metavar=None)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS] -- COMMAND...")
 def run(arguments: tuple[str, ...]) -> int:
-    """Run one command with a server of its own, and exit with its code. Takes the options of python -m superserve.local run.
+    """Run one command against a local server.
+
+    It has a server of its own, and exits as the command does. With --json, an error of its own is JSON.
 
     \b
     Example:
       superserve local run -- superserve template ls
     """
-    return _serve(["run", *arguments])
+    return _serve("run", arguments)
 
 
 @local.command()
@@ -67,7 +82,9 @@ def run(arguments: tuple[str, ...]) -> int:
 @click.argument("fault", required=False)
 @output_options
 def faults(action: str, fault: str | None, out: Output) -> None:
-    """List the faults of the local server that the environment names, add one (JSON), or clear them.
+    """List, add or clear faults of the local server.
+
+    The server is the one that SUPERSERVE_BASE_URL names; a fault is JSON.
 
     \b
     Example:
@@ -104,9 +121,15 @@ def faults(action: str, fault: str | None, out: Output) -> None:
     if answer.status_code == httpx.codes.NOT_FOUND:
         raise ValidationError(f"{base_url} is not a local server")
     if answer.is_error:
-        raise SandboxError(
-            f"the local server refused that: {answer.text.strip()}", status_code=answer.status_code
-        )
+        kind = ValidationError if answer.is_client_error else SandboxError
+        raise kind(f"the local server refused that: {_words(answer)}", status_code=answer.status_code)
     found = answer.json() if answer.content else []
     listed = found if isinstance(found, list) else [found]
     out.data(found, "\n".join(json.dumps(one) for one in listed), ids=[str(one.get("id")) for one in listed])
+
+
+def _words(answer: Any) -> str:
+    try:
+        return str(answer.json()["error"]["message"])
+    except (ValueError, TypeError, LookupError):
+        return str(answer.text.strip())

@@ -16,6 +16,8 @@ from superserve.cli._exits import Refused
 SCHEMA: Final = 1
 """The version of streamed JSON lines. It changes when a key is removed or changes its meaning."""
 
+_MOST_SECONDS: Final = 1e9
+
 
 class Output:
     """The output options of this run."""
@@ -32,8 +34,9 @@ class Output:
 
     @property
     def may_draw(self) -> bool:
-        """Whether there is a terminal to draw on."""
-        return sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
+        """Whether there is a terminal to draw on, and nobody has asked for less."""
+        is_wanted = not self.quiet and self.color is not False and not os.environ.get("CI")
+        return is_wanted and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
     def data(self, value: Any, text: str | None = None, *, ids: Iterable[str] = ()) -> None:
         """Write the result: as JSON, as ids only, or as text."""
@@ -71,8 +74,13 @@ class Output:
 
 
 def dumps(value: Any, indent: int | None = None) -> str:
-    """Return JSON, with times in ISO 8601."""
-    return json.dumps(value, default=_plain, ensure_ascii=False, indent=indent)
+    """Return JSON that stdout can write; times in ISO 8601."""
+    text = json.dumps(value, default=_plain, ensure_ascii=False, indent=indent)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, default=_plain, indent=indent)
+    return text
 
 
 def _plain(value: object) -> object:
@@ -96,6 +104,20 @@ def _cell(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else str(value)
+
+
+class Seconds(click.types.FloatParamType):
+    """Seconds that a clock can count, more than 0."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read them."""
+        seconds = super().convert(value, param, ctx)
+        # What is no number (nan) is not in between either.
+        if not 0 < seconds <= _MOST_SECONDS:
+            self.fail(f"{value} is not above 0 and up to {_MOST_SECONDS:.0f}", param, ctx)
+        return seconds
 
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,16 +1,21 @@
 """`superserve run`, `exec`, `sb` and `cp`: sandboxes, and commands and files in them."""
 
 import re
+import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
 from superserve.cli import _exits
 from superserve.cli._client import connected, is_id
-from superserve.cli._output import Output, output_options, table
+from superserve.cli._completion import complete_sandboxes, complete_templates
+from superserve.cli._output import Output, Seconds, output_options, table
 
 if TYPE_CHECKING:
     from superserve import CommandBytesResult, CommandResult, Sandbox, Superserve
@@ -21,7 +26,16 @@ OWN_FAILURE: Final = 125
 # As in shells.
 CANNOT_START: Final = 126
 NO_SUCH_PROGRAM: Final = 127
+_GONE: Final = "gone"
+_POLL_S: Final = 1.0
+_HOME: Final = "/home/user"
+_NOT_COPIED: Final = (".git", ".venv", "node_modules", "__pycache__")
 _AS_IT_IS: Final = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+
+
+_secret_option = click.option(
+    "--secret", multiple=True, metavar="VAR=NAME", help="A secret, in the variable VAR; may be given again."
+)
 
 
 def _find(client: "Superserve", name: str) -> "Sandbox":
@@ -40,20 +54,29 @@ def _find(client: "Superserve", name: str) -> "Sandbox":
 
 
 def _stream(
-    sandbox: "Sandbox", argv: Sequence[str], out: Output, *, cwd: str | None, env: Sequence[str], limit: float
+    sandbox: "Sandbox",
+    argv: Sequence[str],
+    out: Output,
+    *,
+    cwd: str | None,
+    env: Sequence[str],
+    limit: float,
+    interactive: bool,
 ) -> int:
     """Run a command, show its output as it comes, and return its exit code."""
     variables = _read_pairs("--env", env)
     # After the name of a sandbox, click passes `--` on as an argument.
     words = list(argv[1:] if argv[0] == "--" else argv)
-    result: CommandResult | CommandBytesResult = sandbox.commands.run(
-        words,
-        cwd=cwd,
-        env=variables or None,
-        timeout_seconds=limit,
-        on_stdout=_writer("stdout", out),
-        on_stderr=_writer("stderr", out),
+    given = sys.stdin.buffer.read() if interactive else None
+    run = partial(
+        sandbox.commands.run, words, cwd=cwd, env=variables or None, timeout_seconds=limit, input=given
     )
+    result: CommandResult | CommandBytesResult
+    if out.as_json or sys.stdout.isatty():
+        result = run(on_stdout=_writer("stdout", out), on_stderr=_writer("stderr", out))
+    else:
+        # A file or a pipe gets the bytes: not all output is text.
+        result = run(on_stdout=_copier(sys.stdout), on_stderr=_copier(sys.stderr), encoding=None)
     if out.as_json:
         out.line({"exit_code": result.exit_code, "timed_out": result.timed_out})
     return result.exit_code
@@ -67,6 +90,14 @@ def _writer(stream: str, out: Output) -> Callable[[str], None]:
             click.echo(piece, nl=False, err=stream == "stderr")
 
     return write
+
+
+def _copier(stream: TextIO) -> Callable[[bytes], None]:
+    def copy(piece: bytes) -> None:
+        stream.buffer.write(piece)
+        stream.buffer.flush()
+
+    return copy
 
 
 def _read_pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
@@ -86,8 +117,9 @@ def _command_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED),
         click.option("-w", "--cwd", metavar="DIR", help="The working directory; by default the template's."),
         click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="A variable; may be repeated."),
+        click.option("-i", "--interactive", is_flag=True, help="Read stdin to its end, and give it to the command."),
         click.option(
-            "--timeout", "limit", type=float, default=3600.0, metavar="S",
+            "--timeout", "limit", type=Seconds(), default=3600.0, metavar="S",
             help="Stop the command after this many seconds; 3600 by default.",
         ),
     ):  # fmt: skip
@@ -97,10 +129,21 @@ def _command_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command(context_settings=_AS_IT_IS)
 @click.option(
-    "-t", "--template", metavar="NAME", help="The template to start from; superserve/base by default."
+    "-t",
+    "--template",
+    metavar="NAME",
+    shell_complete=complete_templates,
+    help="What the sandbox starts from; superserve/base by default.",
 )
 @click.option("--name", default="superserve-run", show_default=True, help="The sandbox's name.")
 @click.option("--keep", is_flag=True, help="Leave the sandbox running.")
+@click.option(
+    "--sync",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False),
+    help=f"Copy a folder into the sandbox, and run there; {', '.join(_NOT_COPIED)} stay behind.",
+)
+@_secret_option
 @_command_options
 @output_options
 def run(
@@ -109,12 +152,17 @@ def run(
     template: str | None,
     name: str,
     keep: bool,
+    sync: str | None,
+    secret: tuple[str, ...],
     cwd: str | None,
     env: tuple[str, ...],
     limit: float,
+    interactive: bool,
     out: Output,
 ) -> int:
-    """Run a command in a new sandbox, which is killed afterwards. The exit code is the command's.
+    """Run a command in a sandbox of its own.
+
+    The sandbox is killed afterwards. The exit code is the command's.
 
     \b
     Example:
@@ -123,18 +171,41 @@ def run(
     from superserve import Sandbox
 
     with _own_failures(), connected() as client:
-        sandbox = Sandbox.create(name=name, from_template=template, client=client)
+        with _starting(name):
+            secrets = _read_pairs("--secret", secret) or None
+            sandbox = Sandbox.create(name=name, from_template=template, secrets=secrets, client=client)
         try:
-            return _stream(sandbox, command, out, cwd=cwd, env=env, limit=limit)
+            if sync is not None:
+                cwd = cwd or f"{_HOME}/{Path(sync).resolve().name or 'synced'}"
+                sandbox.files.upload(sync, cwd, ignore=shutil.ignore_patterns(*_NOT_COPIED))
+            return _stream(sandbox, command, out, cwd=cwd, env=env, limit=limit, interactive=interactive)
         finally:
             if keep:
-                out.say(f"the sandbox is still running: superserve sb kill {sandbox.id}")
+                out.say(f"The sandbox is left running; superserve sb kill {sandbox.id} ends it.")
             else:
-                sandbox.kill()
+                _kill(sandbox, out)
+
+
+@contextmanager
+def _starting(name: str) -> Iterator[None]:
+    """Say what may be left where Ctrl-C comes before the sandbox is known."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        error.add_note(f"A sandbox named {name} may have been started: superserve sb ls tells.")
+        raise
+
+
+def _kill(sandbox: "Sandbox", out: Output) -> None:
+    try:
+        sandbox.kill()
+    except BaseException:
+        out.say(f"The sandbox may be left running; superserve sb kill {sandbox.id} ends it.")
+        raise
 
 
 @click.command("exec", context_settings=_AS_IT_IS)
-@click.argument("sandbox")
+@click.argument("sandbox", shell_complete=complete_sandboxes)
 @_command_options
 @output_options
 def exec_(
@@ -144,16 +215,21 @@ def exec_(
     cwd: str | None,
     env: tuple[str, ...],
     limit: float,
+    interactive: bool,
     out: Output,
 ) -> int:
-    """Run a command in an existing sandbox (a name or an id). The exit code is the command's.
+    """Run a command in a sandbox that is there.
+
+    SANDBOX is its name or its id. The exit code is the command's.
 
     \b
     Example:
       superserve exec my-box -- ls -l
     """
     with _own_failures(), connected() as client:
-        return _stream(_find(client, sandbox), command, out, cwd=cwd, env=env, limit=limit)
+        return _stream(
+            _find(client, sandbox), command, out, cwd=cwd, env=env, limit=limit, interactive=interactive
+        )
 
 
 @contextmanager
@@ -175,7 +251,9 @@ def _own_failures() -> Iterator[None]:
 @click.argument("target")
 @output_options
 def cp(source: str, target: str, out: Output) -> None:
-    """Copy a file or a folder to or from a sandbox. SANDBOX:/path is in a sandbox, any other path on this machine.
+    """Copy a file or a folder to or from a sandbox.
+
+    SANDBOX:/path is there, everything else here.
 
     \b
     Example:
@@ -238,14 +316,25 @@ def ls(where: tuple[str, ...], status: str | None, out: Output) -> None:
 @sb.command()
 @click.argument("name")
 @click.option(
-    "-t", "--template", metavar="NAME", help="The template to start from; superserve/base by default."
+    "-t",
+    "--template",
+    metavar="NAME",
+    shell_complete=complete_templates,
+    help="What it starts from; superserve/base by default.",
 )
-@click.option(
-    "--timeout", "limit", type=int, metavar="S", help="Pause it after this many seconds of running."
-)
-@click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Metadata; may be repeated.")
+@click.option("--timeout", "limit", type=int, metavar="S", help="Pause it after so many seconds of running.")
+@click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Metadata; may be given again.")
+@_secret_option
 @output_options
-def create(name: str, template: str | None, limit: int | None, meta: tuple[str, ...], out: Output) -> None:
+def create(
+    *,
+    name: str,
+    template: str | None,
+    limit: int | None,
+    meta: tuple[str, ...],
+    secret: tuple[str, ...],
+    out: Output,
+) -> None:
     """Start a sandbox, and leave it running.
 
     \b
@@ -254,21 +343,22 @@ def create(name: str, template: str | None, limit: int | None, meta: tuple[str, 
     """
     from superserve import Sandbox
 
-    with connected() as client:
+    with connected() as client, _starting(name):
         sandbox = Sandbox.create(
             name=name,
             from_template=template,
             timeout_seconds=limit,
             metadata=_read_pairs("--meta", meta) or None,
+            secrets=_read_pairs("--secret", secret) or None,
             client=client,
         )
         info = sandbox.get_info()
     out.data(info, f"{info.name}  {info.id}  {info.status}", ids=[info.id])
-    out.say(f"the sandbox runs until it is killed: superserve sb kill {info.id}")
+    out.say(f"It runs until it is killed; superserve sb kill {info.id} ends it.")
 
 
 @sb.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_sandboxes)
 @output_options
 def show(name: str, out: Output) -> None:
     """Show a sandbox (a name or an id). It is not woken.
@@ -283,9 +373,70 @@ def show(name: str, out: Output) -> None:
     out.data(info, "\n".join(lines), ids=[info.id])
 
 
+@sb.command()
+@click.argument("name", shell_complete=complete_sandboxes)
+@click.option("--for", "seconds", type=int, metavar="S", help="Seconds; without it, it is never paused.")
+@output_options
+def keep(name: str, seconds: int | None, out: Output) -> None:
+    """Set when a sandbox is paused by itself.
+
+    \b
+    Example:
+      superserve sb keep my-box --for 3600
+    """
+    with connected() as client:
+        sandbox = _find(client, name)
+        sandbox.set_timeout(seconds)
+        info = sandbox.get_info()
+    when = "is never paused by itself" if seconds is None else f"is paused after {seconds} s of running"
+    out.data(info, f"{info.name}  {info.id}  {when}", ids=[info.id])
+
+
+@sb.command()
+@click.argument("name", shell_complete=complete_sandboxes)
+@click.option(
+    "--until", metavar="STATUS", help="End once it has this status; else it ends when the sandbox is gone."
+)
+@click.option("--timeout", "limit", type=Seconds(), metavar="S", help="End after so many seconds, with 124.")
+@output_options
+def watch(name: str, until: str | None, limit: float | None, out: Output) -> int:
+    """Print each status that a sandbox comes to. It is not woken.
+
+    \b
+    Example:
+      superserve sb watch my-box --until active
+    """
+    from superserve import NotFoundError
+
+    end = None if limit is None else monotonic() + limit
+    shown = None
+    with connected() as client:
+        sandbox = _find(client, name)
+        while end is None or monotonic() < end:
+            try:
+                status = str(sandbox.get_info().status)
+            except NotFoundError:
+                status = _GONE
+            if status != shown:
+                shown = status
+                _show_status(sandbox, status, out)
+            if status in {until, _GONE}:
+                return 0 if until in {None, status} else _exits.NOT_FOUND
+            sleep(_POLL_S)
+    return _exits.TIMEOUT
+
+
+def _show_status(sandbox: "Sandbox", status: str, out: Output) -> None:
+    if out.as_json:
+        out.line({"type": "status", "id": sandbox.id, "name": sandbox.name, "status": status})
+    else:
+        click.echo(status if out.quiet else f"{sandbox.name}  {sandbox.id}  {status}")
+        sys.stdout.flush()
+
+
 def _for_each(name: str, verb: str, help_text: str, *, asks: bool = False) -> None:
     @sb.command(name, help=help_text)
-    @click.argument("names", nargs=-1, required=True)
+    @click.argument("names", nargs=-1, required=True, shell_complete=complete_sandboxes)
     @click.option("--yes", is_flag=True, hidden=not asks, help="Do not ask.")
     @output_options
     def command(*, names: tuple[str, ...], yes: bool, out: Output) -> None:

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import errno
+import json
 import os
 import shlex
 import shutil
@@ -13,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import superserve
 from superserve.local import LocalServer, StateError
@@ -28,10 +29,43 @@ COMMAND_NOT_FOUND = 127
 KILLED_BY_SIGNAL = 128
 
 
+class Failure(Exception):  # noqa: N818 - it is not raised to whom calls main
+    """Nothing can be served or run.
+
+    Attributes:
+        reason: Why, for people.
+        exit_code: What the command exits with.
+    """
+
+    def __init__(self, reason: str, exit_code: int, *, about: str, usage: str = "") -> None:
+        super().__init__(f"{usage}{about}: {reason}")
+        self.reason = reason
+        self.exit_code = exit_code
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Leave it to the caller to print it."""
+        raise Failure(message, 2, about=f"{self.prog}: error", usage=self.format_usage())
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, and return the exit code."""
     _fill_streams()
-    parser = _parser()
+    try:
+        return serve(arguments)
+    except Failure as failure:
+        print(failure, file=sys.stderr)
+        return failure.exit_code
+
+
+def serve(arguments: Sequence[str] | None = None, *, program: str = PROGRAM) -> int:
+    """Run the command line under a name, and return the exit code.
+
+    Raises:
+        Failure: The arguments are wrong, or nothing can be served or run.
+    """
+    parser = _parser(program)
     options = parser.parse_args(arguments)
     if options.tunnel and not options.official:
         parser.error("--tunnel needs --official")
@@ -39,7 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--drain does not go with run: its server stops when COMMAND has ended")
     if options.action not in {None, "run"}:
         parser.error(
-            f"{options.action!r} is not a subcommand: the only one is run, as in {PROGRAM} run -- COMMAND ..."
+            f"{options.action!r} is no subcommand: the only one is run, as in {program} run -- COMMAND ..."
+            if program == PROGRAM
+            else f"{options.action!r} is no option"
         )
     try:
         server = LocalServer(
@@ -53,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             state=options.state,
         )
     except ValueError as error:
-        parser.error(str(error))  # exits with code 2
+        parser.error(str(error))
     try:
         if options.action == "run":
             return _run(server, options)
@@ -62,8 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return KILLED_BY_SIGNAL + signal.SIGINT
     except (OSError, StateError, NotImplementedError, ImportError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
-        print(f"{parser.prog}: {reason or error}", file=sys.stderr)
-        return 1
+        raise Failure(str(reason or error), 1, about=parser.prog) from error
 
 
 def _fill_streams() -> None:
@@ -76,13 +111,13 @@ def _fill_streams() -> None:
             setattr(sys, name, os.fdopen(nowhere, "w" if number else "r", closefd=False))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=PROGRAM,
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=program,
         parents=[_options()],
-        usage="%(prog)s [options] [run [options] -- COMMAND ...]",
-        description="A local server in place of the Superserve service, on 127.0.0.1. Prints its address and key as export "
-        "lines, logs requests to stderr, and serves until Ctrl-C.",
+        usage="%(prog)s [options]" + (" [run [options] -- COMMAND ...]" if program == PROGRAM else ""),
+        description="A stand-in of the Superserve server on 127.0.0.1. Prints its address and key as export lines, logs "
+        "requests to stderr, and serves until Ctrl-C.",
         allow_abbrev=False,
     )
     parser.set_defaults(
@@ -95,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
         speed=1.0,
         no_limits=False,
         state=None,
+        json=False,
         json_logs=False,
         official=False,
         tunnel=False,
@@ -132,7 +168,7 @@ class _Run(argparse.Action):
 
     def __call__(
         self,
-        parser: argparse.ArgumentParser,  # noqa: ARG002 - as inherited
+        parser: argparse.ArgumentParser,
         namespace: argparse.Namespace,
         values: str | Sequence[Any] | None,
         option_string: str | None = None,  # noqa: ARG002 - as inherited
@@ -144,7 +180,7 @@ class _Run(argparse.Action):
         # Unknown options are reported first: the word may be the value of one.
         if namespace.action != "run":
             return
-        run = _run_parser()
+        run = _run_parser(parser.prog)
         run.parse_args(words, namespace)
         if namespace.command[:1] == ["--"]:
             del namespace.command[0]
@@ -152,9 +188,9 @@ class _Run(argparse.Action):
             run.error("there is no COMMAND to run")
 
 
-def _run_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=f"{PROGRAM} run",
+def _run_parser(program: str) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=f"{program} run",
         parents=[_options()],
         usage="%(prog)s [options] [--] COMMAND ...",
         description="Start a server, run COMMAND with SUPERSERVE_BASE_URL and SUPERSERVE_API_KEY set, stop the server, "
@@ -206,6 +242,7 @@ def _options() -> argparse.ArgumentParser:
     options.add_argument(
         "--state", metavar="FILE", help="keep templates, builds and keys in FILE (default: only in memory)"
     )
+    flag("--json", "print the address and the key as a line of JSON, instead of export lines")
     flag("--json-logs", "log each request as a line of JSON")
     return options
 
@@ -226,10 +263,13 @@ def _serve(server: LocalServer, options: argparse.Namespace) -> int:
     show_log(sys.stderr, as_json=options.json_logs)
     with _handle_signals(dict.fromkeys(_ending_signals(), stop)), server:
         removed, added = _environment(server, options)
-        if removed:
-            print(f"unset {' '.join(removed)}")
-        for name, value in added.items():
-            print(f"export {name}={shlex.quote(value)}")
+        if options.json:
+            print(json.dumps({"environment": added, "unset": removed}))
+        else:
+            if removed:
+                print(f"unset {' '.join(removed)}")
+            for name, value in added.items():
+                print(f"export {name}={shlex.quote(value)}")
         if not options.json_logs:
             # A browser sends nobody the part after the #. A file that stderr goes to is not as private.
             key = f"#key={server.api_key}" if sys.stderr.isatty() else ""
@@ -267,7 +307,7 @@ def _run(server: LocalServer, options: argparse.Namespace) -> int:
     with server:
         program = shutil.which(command[0])
         if program is None:
-            return _explain_missing(command[0])
+            raise _explain_missing(command[0])
         children: list[subprocess.Popen[bytes]] = []
         early: list[int] = []
 
@@ -286,7 +326,7 @@ def _run(server: LocalServer, options: argparse.Namespace) -> int:
             try:
                 child = subprocess.Popen([program, *command[1:]], env={**inherited, **added})  # noqa: S603 - the user's own
             except OSError as error:
-                return _refuse(command[0], _reason(program, error))
+                raise Failure(_reason(program, error), COMMAND_NOT_RUNNABLE, about=command[0]) from error
             children.append(child)
             for number in early:
                 children[0].send_signal(number)
@@ -294,20 +334,13 @@ def _run(server: LocalServer, options: argparse.Namespace) -> int:
     return code if code >= 0 else KILLED_BY_SIGNAL - code
 
 
-def _explain_missing(word: str) -> int:
-    """Print why a word cannot be run as a program, and return a shell's exit code for it."""
+def _explain_missing(word: str) -> Failure:
+    """Return why a word cannot be run as a program, with the exit code that shells have for it."""
     path = Path(word)
     if path.name == word or not path.exists():
-        print(f"{word}: command not found", file=sys.stderr)
-        return COMMAND_NOT_FOUND
-    return _refuse(
-        word, "is a directory" if path.is_dir() else "is not executable; chmod +x makes it executable"
-    )
-
-
-def _refuse(word: str, reason: str) -> int:
-    print(f"{word}: {reason}", file=sys.stderr)
-    return COMMAND_NOT_RUNNABLE
+        return Failure("command not found", COMMAND_NOT_FOUND, about=word)
+    reason = "is a directory" if path.is_dir() else "is not executable; chmod +x makes it executable"
+    return Failure(reason, COMMAND_NOT_RUNNABLE, about=word)
 
 
 def _reason(program: str, error: OSError) -> str:

@@ -188,12 +188,13 @@ def _malformed(where: str, step: Mapping[Any, Any]) -> Iterator[Found]:
             yield "error", place, f"expected a table such as {example}, got {kind(value)}"
         else:
             fields = ("key", "value") if key == "env" else ("name", "sudo")
-            for field in value:
-                if str(field).lower() not in fields:
-                    yield "error", place, f"unknown key {str(field)[:40]!r}{did_you_mean(field, fields)}"
-            if key == "env":
+            unknown = [field for field in value if str(field).lower() not in fields]
+            for field in unknown:
+                yield "error", place, f"unknown key {str(field)[:40]!r}{did_you_mean(field, fields)}"
+            # An unknown key may be the one that is missing.
+            if key == "env" and not (unknown and "key" not in value):
                 yield from _variable(place, value.get("key", ""), value.get("value", ""))
-            else:
+            elif key == "user" and not (unknown and "name" not in value):
                 yield from _user(place, value.get("name", ""), value.get("sudo", False))
 
 

@@ -46,13 +46,42 @@ def load(path: str | PathLike[str], *, name: str | None = None) -> TemplateSpec:
     return specs[name]
 
 
-def load_all(path: str | PathLike[str]) -> dict[str, TemplateSpec]:
-    """Return all specs of a `superserve.toml`, or the one of a JSON or YAML file, by name.
+def load_all(path: str | PathLike[str], *more: str | PathLike[str]) -> dict[str, TemplateSpec]:
+    """Return all specs of a `superserve.toml`, or the one of a JSON, YAML or Dockerfile, by their names.
+
+    Args:
+        path: The file.
+        more: More files; no two may have a template of the same name.
 
     Raises:
-        SpecError: The file cannot be read, is malformed, or has unknown keys: all problems at once, including those that
-                `check` finds.
+        SpecError: A file cannot be read, is malformed, or has unknown keys, or two have the same template: all of it at
+            once, and then also what `check` would refuse.
     """
+    found: dict[str, TemplateSpec] = {}
+    problems: list[SpecProblem] = []
+    for one in dict.fromkeys(map(str, (path, *more))):
+        try:
+            specs = _load_all(one)
+        except SpecError as error:
+            if not error.problems:
+                raise
+            problems += error.problems
+            continue
+        for name, spec in specs.items():
+            first = found.setdefault(name, spec)
+            if first is not spec:
+                message = f"the template {name!r} is in {_first_place(first)} too: name one of the files, or rename one"
+                problems.append(SpecProblem(message, place=_first_place(spec)))
+    if problems:
+        raise SpecError.of(problems)
+    return found
+
+
+def _first_place(spec: TemplateSpec) -> Place | None:
+    return spec.place_of("") or spec.place_of("from")
+
+
+def _load_all(path: str) -> dict[str, TemplateSpec]:
     if is_dockerfile(Path(path)):
         spec = load(path)
         return {spec.name: spec}

@@ -1,15 +1,15 @@
 """The command, run as a shell runs it but within this process, against the local server."""
 
+import asyncio
 import io
 import json
 import sys
-import time
 
 import attrs
 import pytest
 
+from superserve._async import many
 from superserve._polling import Pace
-from superserve._sync import many
 from superserve.cli import main
 from superserve.local import LocalServer
 from superserve.local._machines.sandboxes.spaces import find_space
@@ -54,11 +54,19 @@ def _server():
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, cache, monkeypatch):
     """The folder that the command is run in; it has a spec file."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "superserve.toml").write_text(SPEC)
     return tmp_path
+
+
+@pytest.fixture
+def cache(tmp_path, environment):
+    """The folder in which the command keeps what it completes."""
+    (tmp_path / "cache").mkdir()
+    environment.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "superserve"
 
 
 @pytest.fixture
@@ -68,7 +76,7 @@ def run(folder, server, environment, monkeypatch, capsys):
     environment.setenv("SUPERSERVE_API_KEY", server.api_key)
     for name in ("CI", "GITHUB_ACTIONS"):
         environment.delenv(name, raising=False)
-    monkeypatch.setattr(many, "sleep", lambda seconds: time.sleep(seconds / 100))
+    monkeypatch.setattr(many, "sleep", lambda seconds: asyncio.sleep(seconds / 100))
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     next_delay = Pace.next_delay
     monkeypatch.setattr(Pace, "next_delay", lambda pace, outage: next_delay(pace, outage) / 100)

@@ -43,6 +43,8 @@ def test_every_command_that_is_shown_is_understood(line):
 def test_the_commands_of_the_page_work_one_after_another(run, folder, environment):
     (folder / "superserve.toml").unlink()  # `init` writes it
     (folder / "Dockerfile").write_text("FROM python:3.11\n")
+    (folder / "api").mkdir()
+    (folder / "api" / "Dockerfile").write_text("FROM python:3.11\n")
     (folder / "report.txt").write_text("a report")
     (folder / "program.py").write_text("print('it ran')")
     lines = DOCUMENT.partition("## Commands")[2].partition("```sh\n")[2].partition("```")[0].splitlines()
@@ -60,4 +62,4 @@ def test_the_commands_of_the_page_work_one_after_another(run, folder, environmen
 
 def test_every_exit_code_is_explained():
     explained = {int(code) for code in re.findall(r"^\| (\d+) \|", DOCUMENT, re.MULTILINE)}
-    assert explained == {0, 130, *(code for _, code, *_ in _exits._KINDS)}
+    assert explained == {0, 74, 130, *(code for _, code, *_ in _exits._KINDS)}

@@ -87,6 +87,18 @@ def test_the_list_of_commands_and_the_tree_are_the_commands_there_are(run):
     assert all(re.search(rf"^  {name}\b", text, re.MULTILINE) for name in {path[0] for path in COMMANDS})
 
 
+GROUPS = [(), *sorted({path[:1] for path in COMMANDS if len(path) > 1})]
+
+
+@pytest.mark.parametrize("path", [*GROUPS, *COMMANDS], ids=" ".join)
+def test_every_help_fits_into_80_columns_and_nothing_in_it_is_cut(path, run):
+    if path in PASSED_ON:
+        return
+    lines = run(*path, "--help").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert not [line for line in lines if line.endswith("...") and "Usage" not in line]
+
+
 def test_a_slip_is_answered_with_what_was_meant(run):
     ran = run("template", "buil")
     assert (ran.code, ran.stdout) == (2, "")
@@ -184,10 +196,53 @@ def completed(words, incomplete):
 
 def test_names_are_completed_from_the_file_and_from_the_service(run, environment):
     assert completed(["template", "build"], "w") == ["web"]
+    assert completed(["template", "build", "-f", "superserve.toml", "-f", "none.toml"], "w") == []
     assert run("template", "build", "web").code == 0
     assert completed(["template", "show"], "w") == ["web"]
     environment.setenv("SUPERSERVE_BASE_URL", "http://127.0.0.1:9")
     assert completed(["template", "show"], "w") == []
+
+
+def test_names_of_the_service_are_asked_for_once_in_30_seconds(run, server, environment, cache):
+    server.templates.add("web")
+    other = server.templates.add("other")
+    assert completed(["template", "show"], "") == ["other", "web"]
+    assert completed(["template", "rm", "web"], "o") == ["other"]
+    assert completed(["template", "logs"], other[:8]) == [other]
+    assert len(server.requests.to("listTemplates")) == 1
+    [file] = cache.iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert server.api_key not in file.name + file.read_text()
+    for age in (31, -5):
+        os.utime(file, (time.time() - age,) * 2)
+        assert completed(["template", "show"], "w") == ["web"]
+    assert len(server.requests.to("listTemplates")) == 3
+    # Another key may see other names.
+    environment.setenv("SUPERSERVE_API_KEY", server.add_team().api_key)
+    assert completed(["template", "show"], "") == []
+
+
+@pytest.mark.parametrize("spoil", [lambda cache: cache.write_text(""), lambda cache: cache.mkdir(0o500)])
+def test_names_are_completed_where_nothing_can_be_kept(run, server, cache, spoil):
+    server.templates.add("web")
+    spoil(cache)
+    assert completed(["template", "show"], "") == ["web"]
+
+
+def test_what_is_kept_and_cannot_be_read_is_asked_for_again(run, server, cache):
+    server.templates.add("web")
+    completed(["template", "show"], "")
+    [file] = cache.iterdir()
+    file.write_text("{")
+    assert completed(["template", "show"], "") == ["web"]
+
+
+def test_names_of_sandboxes_and_of_what_they_start_from_are_completed(run, server):
+    server.templates.add("superserve/base")
+    assert run("sb", "create", "my-box").code == 0
+    for words in (["exec"], ["sb", "show"], ["sb", "kill", "x"], ["sb", "pause"]):
+        assert completed(words, "my") == ["my-box"]
+    assert completed(["run", "-t"], "superserve/") == ["superserve/base"]
 
 
 # With a terminal
@@ -283,11 +338,79 @@ def test_a_terminal_is_asked_before_something_is_deleted(run, server):
     assert run("template", "ls", "--json").json == []
 
 
-def test_a_reader_that_has_had_enough_is_no_error(run):
-    done = subprocess.run(
-        ["/bin/sh", "-c", f"{sys.executable} -m superserve api GET /templates | true"],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+def test_ctrl_c_twice_cancels_several(run, server):
+    server.builds.hold()
+    terminal = Terminal("template", "build", "--all")
+    terminal.read_until("0 of 2 have ended")
+    terminal.read_until("broken +waiting for the log")
+    terminal.type("\x03")
+    terminal.read_until("Ctrl-C again now cancels")
+    terminal.type("\x03")
+    assert terminal.wait() == 130
+    assert "is cancelled" in terminal.text
+    server.builds.release()
+
+
+def test_several_are_drawn_together_and_failures_told_in_full(run):
+    terminal = Terminal("template", "build", "--all", columns=60)
+    terminal.read_until("1 of 2 templates are ready")
+    assert terminal.wait() == 1
+    assert "ready (create)" in terminal.text
+    assert "superserve template logs broken shows the whole log" in terminal.text.replace("\r\n", "")
+
+
+# Streams that are not what they should be
+
+
+def shell(line, **environment):
+    program = f"{sys.executable} -m superserve"
+    return subprocess.run(
+        ["/bin/sh", "-c", line.replace("superserve ", f"{program} ", 1)],
+        check=False, capture_output=True, text=True, env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "stderr"),
+    [
+        ("superserve api GET /templates | true", 0, ""),
+        ("superserve template ls >&-", 0, ""),
+        ("superserve template show nobody 2>&-", 3, ""),
+        ("superserve template rm web <&-", 5, "superserve: this would delete template web"),
+        ("superserve template ls >/dev/full", 74, "superserve: the output cannot be written: No space left"),
+        ("superserve --help >/dev/full", 74, "superserve: the output cannot be written: No space left"),
+        ("superserve template ls --json >/dev/full", 74, '{"error": {"category": "output"'),
+        ("superserve template show nobody 2>/dev/full", 3, ""),
+    ],
+)
+def test_streams_that_are_closed_or_full_are_no_traceback(run, server, line, code, stderr):
+    server.templates.add("web")
+    done = shell(line)
+    assert (done.returncode, done.stderr[: len(stderr)] or "") == (code, stderr)
     assert "Traceback" not in done.stderr
+    if not stderr:
+        assert done.stderr == ""
+
+
+def test_a_reader_that_has_had_enough_ends_the_command_as_in_a_shell(run, server):
+    server.templates.add("superserve/base")
+    # More than a pipe holds; the exit code of the first part is told on stderr.
+    line = "{ superserve run -- seq 1 100000; echo $? >&2; } | head -n 1"
+    done = shell(line)
+    assert (done.stdout, done.stderr) == ("1\n", "141\n")
+    assert run("sb", "ls", "--json").json == []
+
+
+def test_what_stdout_has_no_character_for_is_written_all_the_same(run, folder):
+    (folder / "superserve.toml").write_text("[templates.web]\nfrom = 'a'\nsteps = [{run = 'echo ✓'}]\n")
+    assert run("template", "build", "web").code == 0
+    narrow = {"PYTHONIOENCODING": "ascii"}
+    assert "$ echo ?" in shell("superserve template logs web", **narrow).stdout
+    assert '"text": "$ echo \\u2713"' in shell("superserve template logs web --json", **narrow).stdout
+
+
+def test_an_argument_of_the_sdk_is_not_what_a_command_has(run, environment):
+    environment.setenv("SUPERSERVE_API_KEY", "wrong")
+    assert "check SUPERSERVE_API_KEY" in run("template", "ls").stderr
+    environment.setenv("SUPERSERVE_API_KEY", "")
+    assert run("template", "ls").stderr == "superserve: no API key: set SUPERSERVE_API_KEY\n"

@@ -1,10 +1,13 @@
 """What a terminal shows of a build, drawn at 80 and at 120 columns."""
 
+import io
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from rich.console import Console
 
-from superserve import BuildLogEvent, BuildLogStream
-from superserve.cli._live import Display
+from superserve import BuildLogEvent, BuildLogStream, BuildOutcome, SandboxError, TemplateBuildInfo
+from superserve.cli._live import JointProgress, Progress, usual_s
 
 LONG = "x" * 200
 EVENTS = [
@@ -22,18 +25,21 @@ EVENTS = [
 ]
 
 
-def drawn(events, columns, *, status=None):
+def shown(display, columns):
+    console = Console(width=columns, record=True, file=io.StringIO())
+    console.print(display)
+    return console.export_text().splitlines()
+
+
+def drawn(events, columns, *, status=None, usual=None):
     now = [0.0]
-    display = Display("web", clock=lambda: now[0])
+    display = Progress("web", usual_s=usual, clock=lambda: now[0])
     for stream, text, at in events:
         now[0] = at
         display(BuildLogEvent(BuildLogStream(stream), text))
     if status:
         display(BuildLogEvent(BuildLogStream.SYSTEM, status, finished=True, status=status))
-    console = Console(width=columns, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
-    console.print(display)
-    console.file.close()
-    return console.export_text().splitlines()
+    return shown(display, columns)
 
 
 @pytest.mark.parametrize("columns", [80, 120])
@@ -59,3 +65,51 @@ def test_the_newest_lines_of_a_step_are_shown_as_a_terminal_shows_them():
 @pytest.mark.parametrize(("status", "mark"), [("ready", "✓"), ("failed", "✗"), ("cancelled", "✗")])
 def test_the_end_marks_what_was_going_on(status, mark):
     assert drawn(EVENTS, 80, status=status)[4].startswith(mark)
+
+
+@pytest.mark.parametrize(
+    ("usual", "text"),
+    [(None, "web"), (30.0, "web, about 18s left"), (10.0, "web, longer than the 10s of last time")],
+)
+def test_what_is_left_is_estimated_from_the_last_build(usual, text):
+    assert drawn(EVENTS, 80, usual=usual)[-1].split(maxsplit=1) == ["12s", text]
+
+
+def test_nothing_is_left_of_what_has_ended():
+    assert drawn(EVENTS, 80, status="ready", usual=30.0)[-1].split() == ["12s", "web"]
+
+
+def test_the_last_build_that_succeeded_tells_how_long_one_takes():
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def build(status, seconds):
+        ended = None if seconds is None else began + timedelta(seconds=seconds)
+        return TemplateBuildInfo(
+            id="b", template_id="t", status=status, build_spec_hash="", created_at=began, finalized_at=ended
+        )
+
+    assert usual_s([build("building", None), build("failed", 3), build("ready", 9), build("ready", 99)]) == 9
+    assert usual_s([build("building", None)]) is None
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_several_builds_have_a_line_each_and_what_has_ended_one_that_stays(columns):
+    now = [0.0]
+    long_name = "n" * 40
+    joint = JointProgress(["web", "api", long_name, "last"], clock=lambda: now[0])
+    assert shown(joint, columns)[0].split(":")[0].strip() == "waiting for a slot"
+    joint.begin("web")(BuildLogEvent(BuildLogStream.SYSTEM, "Step 1/2"))
+    joint.begin(long_name)
+    now[0] = 3.0
+    ready = joint.end(BuildOutcome("api", "reuse", seconds=0.25))
+    failed = joint.end(
+        BuildOutcome(long_name, "create", error=SandboxError("x\n" + LONG, code="odd"), seconds=3)
+    )
+    assert shown(ready, columns) == [f"✓     0.2s  {'api':<24}  ready (reuse)"]
+    assert shown(failed, columns)[0].startswith(f"✗     3.0s  {'n' * 23}…  odd: x xxx")
+    lines = shown(joint, columns)
+    assert lines[0] == f"·       3s  {'web':<24}  Step 1/2"
+    assert [line.split() for line in lines[1:]] == [
+        ["waiting", "for", "a", "slot:", "last"], ["3s", "2", "of", "4", "have", "ended"],
+    ]  # fmt: skip
+    assert max(map(len, [*lines, *shown(failed, columns)])) <= columns

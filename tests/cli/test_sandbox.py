@@ -1,8 +1,18 @@
 """`superserve run`, `exec`, `sb` and `cp`, on the local server."""
 
 import json
+import subprocess
+import sys
 
 import pytest
+
+from superserve import Sandbox
+from superserve.cli import _sandbox
+
+
+def _one(name):
+    [info] = Sandbox.list(q=name)
+    return Sandbox.get(info.id)
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +31,54 @@ def test_run_shows_the_output_exits_as_its_command_and_leaves_nothing(run):
 def test_run_keeps_the_arguments_as_they_are(run):
     assert run("run", "-e", "A=b", "--", "printf", "%s|", "a b", "--json", "*").stdout == "a b|--json|*|"
     assert run("run", "-e", "A=b", "-w", "/tmp", "--", "sh", "-c", "echo $A").stdout == "b\n"
+
+
+@pytest.mark.usefixtures("run")
+def test_what_goes_through_pipes_stays_as_it_is():
+    given = b"\x00\xff\xfe text\r\n" * 10_000
+    command = [sys.executable, "-m", "superserve", "run", "-i", "--", "sh", "-c", "cat; printf '\\377' >&2"]
+    done = subprocess.run(command, check=False, input=given, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, given, b"\xff")
+
+
+def test_a_folder_comes_along_and_the_command_runs_in_it(run, tmp_path):
+    for path in ("job/a.txt", "job/.git/config"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(path)
+    assert run("run", "--sync", "job", "--", "ls", "-A").stdout == "a.txt\n"
+    assert run("run", "--sync", "job", "-w", "/tmp/there", "--", "pwd").stdout == "/tmp/there\n"
+    assert run("run", "--sync", "nothing", "--", "true").code == 2
+
+
+def test_keep_sets_when_a_sandbox_is_paused(run):
+    run("sb", "create", "box")
+    assert run("sb", "keep", "box", "--for", "90", "--json").json["timeout_seconds"] == 90
+    assert "is never paused" in run("sb", "keep", "box").stdout
+    assert run("sb", "keep", "box", "--for", "0").code == 2
+
+
+def test_watch_prints_each_status_until_the_one_that_is_waited_for(run, monkeypatch):
+    run("sb", "create", "box")
+    assert run("sb", "watch", "box", "--until", "active", "-q").stdout == "active\n"
+    changes = iter([lambda box: box.pause(), lambda box: box.kill()])
+    monkeypatch.setattr(_sandbox, "sleep", lambda _seconds: next(changes)(_one("box")))
+    lines = [json.loads(line) for line in run("sb", "watch", "box", "--json").stdout.splitlines()]
+    assert [line["status"] for line in lines] == ["active", "paused", "gone"]
+    assert {(line["schema"], line["type"], line["name"]) for line in lines} == {(1, "status", "box")}
+
+
+def test_watch_ends_when_the_sandbox_can_no_longer_become_what_is_waited_for(run, monkeypatch):
+    run("sb", "create", "box")
+    monkeypatch.setattr(_sandbox, "sleep", lambda _seconds: _one("box").kill())
+    assert run("sb", "watch", "box", "--until", "paused").code == 3
+    run("sb", "create", "box")
+    monkeypatch.setattr(_sandbox, "sleep", lambda _seconds: None)
+    assert run("sb", "watch", "box", "--until", "paused", "--timeout", "0.2").code == 124
+
+
+def test_an_unknown_secret_is_the_services_to_refuse(run):
+    assert run("run", "--secret", "TOKEN", "--", "true").code == 2
+    assert run("sb", "create", "box", "--secret", "TOKEN=none").code not in {0, 130}
 
 
 def test_a_kept_sandbox_is_told_of_with_the_command_that_ends_it(run):
@@ -102,4 +160,26 @@ def test_a_command_in_a_sandbox_that_is_known_by_its_id_takes_two_requests(run, 
     sandbox_id = run("sb", "create", "box", "-q").stdout.strip()
     server.requests.clear()
     assert run("exec", sandbox_id, "--", "true").code == 0
-    assert [request.operation for request in server.requests] == ["getSandbox", "execStream"]
+    assert [request.operation for request in server.requests] == ["getSandbox", "execConnect"]
+
+
+@pytest.mark.parametrize("arguments", [["run", "--name", "box", "--", "true"], ["sb", "create", "box"]])
+def test_an_interruption_before_the_sandbox_is_known_says_what_may_be_left(run, monkeypatch, arguments):
+    def interrupt(*_arguments, **_more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Sandbox, "create", interrupt)
+    ran = run(*arguments)
+    assert (ran.code, ran.stdout) == (130, "")
+    assert "A sandbox named box may have been started: superserve sb ls tells." in ran.stderr
+
+
+def test_a_sandbox_that_cannot_be_killed_is_told_of_with_the_command_that_ends_it(run, server, monkeypatch):
+    def fail(_self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Sandbox, "kill", fail)
+    ran = run("run", "--", "true")
+    assert ran.code == 130
+    [info] = run("sb", "ls", "--json").json
+    assert f"superserve sb kill {info['id']}" in ran.stderr

@@ -1,8 +1,11 @@
 """`superserve template`: what each command does, prints and exits with."""
 
+import asyncio
+import signal
+
 import pytest
 
-from superserve import Template, TemplateSpec
+from superserve import AsyncTemplate, Template, TemplateSpec
 from superserve.specs import load_all
 
 NOBODYS = "7a3f2b8c-0000-4000-8000-00000000000f"
@@ -54,6 +57,17 @@ def test_check_tells_all_problems_and_sends_nothing(run, folder, server):
     assert list(server.requests) == []
 
 
+def test_what_is_wrong_with_the_file_itself_is_data_of_check(run, folder):
+    (folder / "superserve.toml").write_text("[templates.web]\nfrom = 'a'\nvcpus = 3\nsteps = [{rum = 'x'}]\n")
+    ran = run("template", "check")
+    assert (ran.code, ran.stderr) == (2, "2 errors, 0 warnings\n")
+    assert ran.stdout == (
+        "superserve.toml:3:1: error: templates.web.vcpus: unknown key 'vcpus'; did you mean 'vcpu'?\n"
+        "superserve.toml:4:10: error: steps[0]: unknown key 'rum'; did you mean 'run'?\n"
+    )
+    assert run("template", "check", "-f", "none.toml", "--json").json[0]["place"]["file"] == "none.toml"
+
+
 def test_warnings_fail_a_strict_check(run, folder):
     (folder / "superserve.toml").write_text("[templates.web]\nfrom = 'a'\nvcpu = 4\n")
     assert run("template", "check").code == 0
@@ -92,6 +106,13 @@ def test_a_failed_build_exits_1_with_the_steps_own_text_on_stderr(run):
     error = run("template", "build", "broken", "--json").error
     assert (error["category"], error["code"], error["build"]["command"]) == ("build", "step_failed", "exit 3")
     assert error["build"]["log_tail"] == ["fine"]
+
+
+def test_hints_of_a_failed_build_name_commands(run, server):
+    server.faults.on_build("web").fail("boot_failed")
+    assert "superserve template rebuild web tries again" in run("template", "build", "web").stderr
+    ran = run("template", "build", "--all")
+    assert "superserve template logs broken shows the whole log\nIt printed last:\n  fine" in ran.stderr
 
 
 def test_several_are_built_together_and_summed_up(run):
@@ -156,7 +177,7 @@ def test_an_unknown_template_exits_3_with_nothing_on_stdout(run, command, name):
 def test_a_name_that_the_file_does_not_have_exits_3_too(run):
     ran = run("template", "build", "wep")
     assert (ran.code, ran.stdout) == (3, "")
-    assert "it has web, broken" in ran.stderr
+    assert "known are web, broken" in ran.stderr
 
 
 def test_logs_print_the_log_to_stdout(run, web):
@@ -249,13 +270,117 @@ def test_one_template_is_planned_once(run, server):
 
 
 def test_an_interruption_of_several_names_what_goes_on(run, server, monkeypatch):
-    def interrupt(_self, _build_id):
-        raise KeyboardInterrupt
+    async def interrupt(_self, _build_id):
+        signal.raise_signal(signal.SIGINT)
+        await asyncio.Event().wait()
 
-    monkeypatch.setattr(Template, "get_build", interrupt)
+    monkeypatch.setattr(AsyncTemplate, "get_build", interrupt)
     server.builds.hold()
     ran = run("template", "build", "--all")
     assert (ran.code, ran.stdout) == (130, "")
     assert ran.stderr.count("goes on.") == 2
     assert "superserve template cancel NAME ends it." in ran.stderr
+    error = run("template", "build", "--all", "--json").error
+    assert error["category"] == "interrupted"
+    assert "The build of template web goes on." in error["message"]
     server.builds.release()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "method"),
+    [
+        (["build", "web"], "create"),
+        (["build", "web", "--no-wait"], "create"),
+        (["build", "web", "broken", "--no-wait"], "create"),
+        (["rebuild", "web"], "rebuild"),
+    ],
+)
+def test_an_interruption_before_the_build_is_known_says_what_may_be_left(
+    run, server, monkeypatch, arguments, method
+):
+    def interrupt(*_arguments, **_more):
+        raise KeyboardInterrupt
+
+    if method == "rebuild":
+        server.templates.add("web")
+    monkeypatch.setattr(Template, method, interrupt)
+    ran = run("template", *arguments)
+    assert (ran.code, ran.stdout) == (130, "")
+    assert "A build of template web may have been started: superserve template show web tells." in ran.stderr
+
+
+def test_a_limit_of_time_holds_for_several(run, server):
+    server.builds.hold()
+    ran = run("template", "build", "--all", "--timeout", "0.2")
+    assert (ran.code, ran.stdout) == (124, "")
+    assert "the builds of web, broken go on: superserve template logs NAME shows it" in ran.stderr
+    server.builds.release()
+
+
+def test_several_can_be_started_without_waiting(run, server):
+    server.builds.hold()
+    ran = run("template", "build", "--all", "--no-wait")
+    assert (ran.code, len(ran.stdout.splitlines())) == (0, 2)
+    assert "Builds go on: web, broken; superserve template logs NAME shows it" in ran.stderr
+    server.builds.release()
+
+
+def test_what_was_started_is_told_where_the_next_is_refused(run, folder, server):
+    server.builds.hold()
+    (folder / "superserve.toml").write_text(
+        "[templates.web]\nfrom = 'a'\n[templates.second]\nfrom = 'a'\n[templates.third]\nfrom = 'a'\n"
+    )
+    refusal = {"error": {"code": "too_many_builds", "message": "no more builds at a time"}}
+    server.faults.on("createTemplate", skip=1).answer(429, json=refusal)
+    ran = run("template", "build", "--all", "--no-wait")
+    assert (ran.code, ran.stdout.split()[0]) == (6, "web")
+    assert "Builds go on: web;" in ran.stderr
+    assert "Not started: second, third." in ran.stderr
+    server.builds.release()
+
+
+def test_several_files_are_read_as_one(run, folder):
+    (folder / "more.json").write_text('{"name": "more", "build_spec": {"from": "python:3.11"}}')
+    ran = run("template", "plan", "-f", "superserve.toml", "-f", "more.json", "-q")
+    assert ran.stdout == "web create\nbroken create\nmore create\n"
+    assert (
+        "in superserve.toml, more.json"
+        in run("template", "plan", "x", "-f", "superserve.toml", "-f", "more.json").stderr
+    )
+
+
+def test_a_template_that_two_files_have_is_refused_with_both_places(run, folder, server):
+    (folder / "web").mkdir()
+    (folder / "web" / "Dockerfile").write_text("FROM python:3.11\n")
+    ran = run("template", "build", "web", "-f", "superserve.toml", "-f", "web/Dockerfile")
+    assert (ran.code, ran.stdout) == (2, "")
+    assert "web/Dockerfile:1: error: the template 'web' is in superserve.toml:1:1 too" in ran.stderr
+    assert list(server.requests) == []
+
+
+def test_what_is_wrong_with_several_files_is_told_at_once(run, folder):
+    (folder / "a.toml").write_text("[templates.a]\nfrm = 'x'\n")
+    error = run("template", "plan", "-f", "a.toml", "-f", "none.toml", "--json").error
+    assert {problem["place"]["file"] for problem in error["problems"]} == {"a.toml", "none.toml"}
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "0", "-1", "1e300", "soon"])
+def test_a_time_that_no_clock_counts_is_refused_before_anything_is_done(run, server, seconds):
+    assert run("template", "build", "web", "--timeout", seconds).code == 2
+    assert list(server.requests) == []
+
+
+@pytest.mark.parametrize("command", ["rebuild", "cancel", "rm"])
+def test_what_is_the_systems_is_not_changed(run, server, command):
+    server.templates.add("superserve/base")
+    ran = run("template", command, "superserve/base", *(["--yes"] if command == "rm" else []))
+    assert (ran.code, ran.stdout) == (5, "")
+    assert "is the system's" in ran.stderr
+
+
+def test_rm_takes_a_template_that_is_named_twice_once(run, web):
+    assert run("template", "rm", "web", web.id, "--yes").stdout == f"web  {web.id}  deleted\n"
+
+
+def test_an_age_before_all_time_is_refused(run):
+    assert run("template", "prune", "--older-than", "999999w").code == 2

@@ -158,7 +158,7 @@ def is_served(exported):
     [
         (["--drain", "-1"], "must be 0 or more seconds"),
         (["--drain", "soon"], "could not convert"),
-        (["--drain", "15", "run", "true"], "--drain is for"),
+        (["--drain", "15", "run", "true"], "--drain does not go with run"),
     ],
 )
 def test_a_drain_that_makes_no_sense_is_refused(start, arguments, text):

@@ -10,7 +10,9 @@ import pytest
 from superserve import RunStep, Superserve, Template
 from superserve.local import LocalServer
 from superserve.local.__main__ import main
-from superserve.local._machines.sandboxes.spaces import find_space
+from superserve.local._machines.interpreter import Interpreter
+from superserve.local._machines.sandboxes.spaces import Unshared, find_space
+from superserve.local._resources.sandboxes import SandboxResource
 from tests.local.box import Box
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="commands of sandboxes run on Linux only")
@@ -65,6 +67,21 @@ def test_programs_without_a_shell_are_found_too(box, environment):
 def test_scripts_are_run_by_it(box, environment):
     script = f"printf '#!/usr/bin/env python\\n{TELL}\\n' > s.py && chmod +x s.py && ./s.py"
     assert box.run(script)["stdout"] == f"{environment}\n"
+
+
+def test_commands_find_it_without_bwrap_too(environment, monkeypatch):
+    program = shutil.which("unshare")
+    if program is None or isinstance(find_space(), str):
+        pytest.skip("unshare does not work here")
+    python = environment / "bin" / "python"
+    with LocalServer(limits=False, python=python) as server:
+        machines = server._running().services.resource(SandboxResource).machines
+        monkeypatch.setattr(machines, "space", Unshared(program, Interpreter.find(python)))
+        with httpx.Client(base_url=server.base_url, headers={"X-API-Key": server.api_key}) as http:
+            box = Box(server, http)
+            with box.http:
+                assert box.run(f'python -c "{TELL}"')["stdout"] == f"{environment}\n"
+                assert "Read-only file system" in box.run("echo x >> $(command -v python)")["stderr"]
 
 
 @pytest.mark.parametrize("server", ["auto"], indirect=True)

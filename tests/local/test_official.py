@@ -357,8 +357,7 @@ def test_a_command_is_run_with_what_it_needs():
 def test_a_tunnel_without_official_addresses_is_refused(capsys):
     from superserve.local.__main__ import main
 
-    with pytest.raises(SystemExit):
-        main(["--tunnel"])
+    assert main(["--tunnel"]) == 2
     assert "--tunnel needs --official" in capsys.readouterr().err
 
 

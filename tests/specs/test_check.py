@@ -111,6 +111,12 @@ def test_a_slip_in_a_key_is_answered_with_the_key_that_was_meant():
     assert problem.message == "unknown key 'rum'; did you mean 'run'?"
 
 
+@pytest.mark.parametrize("step", [{"user": {"nme": "x"}}, {"env": {"kye": "A", "value": "1"}}])
+def test_a_slip_in_an_inner_key_is_one_mistake(step):
+    [problem] = TemplateSpec(name="web", from_="a", steps=[step]).check()
+    assert "did you mean" in problem.message
+
+
 def test_secrets_are_never_shown():
     problems = spec(
         steps=[

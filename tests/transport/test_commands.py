@@ -91,6 +91,14 @@ async def test_callbacks_run_in_the_callers_own_task(async_box):
     assert tasks == {asyncio.current_task()}
 
 
+@pytest.mark.parametrize(("answer", "how"), [(TWO, {}), (talking(says_two), {"input": ""})])
+def test_callbacks_run_in_the_callers_own_thread(box, answer, how):
+    sandbox, _ = box(answer)
+    threads = []
+    sandbox.commands.run("x", on_stdout=lambda _text: threads.append(threading.current_thread()), **how)
+    assert threads == [threading.current_thread()] * 2
+
+
 def test_s12_sync_code_refuses_coroutine_functions(box):
     sandbox, wire = box(TWO)
 
@@ -254,6 +262,27 @@ def test_sync_code_refuses_what_has_to_be_awaited(box):
     with pytest.raises(ValidationError, match="content: expected"):
         sandbox.files.write("/x", Written(b"abc"))
     assert wire.requests == []
+
+
+def test_s23_a_hundred_threads_stream_at_once_and_no_connection_is_waited_for(box):
+    everybody = threading.Barrier(100)
+
+    def answer(peer, _request):
+        peer.send(STREAM_HEAD + chunk(sse({"stdout": "a"})))
+        everybody.wait(20)
+        peer.send(chunk(sse(END)) + chunk(b""))
+
+    sandbox, _ = box(answer)
+    codes = []
+    threads = [
+        threading.Thread(target=lambda: codes.append(sandbox.commands.run("x", on_stdout=str).exit_code))
+        for _ in range(100)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert codes == [0] * 100
 
 
 def test_an_interrupted_command_is_hung_up_on(box):

@@ -89,6 +89,16 @@ def test_specs_and_the_printing_of_logs_come_without_an_http_library():
     }
 
 
+def test_websockets_is_loaded_by_the_first_command_alone():
+    code = """
+from superserve import AsyncSandbox, AsyncSuperserve, Sandbox, Superserve
+Superserve(api_key="key", base_url="http://127.0.0.1:1").sandboxes
+"""
+    loaded = loaded_by(code)
+    assert "httpx" in loaded
+    assert "websockets" not in loaded
+
+
 def test_asynchronous_use_does_not_load_the_synchronous_half():
     loaded = loaded_by("from superserve import AsyncSuperserve, AsyncTemplate")
     assert "superserve._async.templates" in loaded

@@ -39,3 +39,12 @@ def test_words_that_are_too_long_are_cut_and_where_nothing_is_left_there_are_non
     assert redactor.quote(whole) == whole
     assert redactor.quote(whole + "x") == whole[:-1] + "…"
     assert redactor.quote(" \n\x07") is None
+
+
+def test_what_is_learned_later_is_hidden_as_well_and_what_was_first_always():
+    redactor = Redactor("first")
+    redactor.learn("a'b")
+    assert redactor.hide("first, a'b, " + repr("a'b\"")) == "***, ***, '***\"'"
+    for number in range(300):
+        redactor.learn(f"token-{number:03}")
+    assert redactor.hide("first token-000 token-299") == "*** token-000 ***"

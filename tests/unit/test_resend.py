@@ -1,5 +1,8 @@
 """The table that decides whether a request to a sandbox is sent again, row by row (sandbox-behaviour 15)."""
 
+import socket
+import ssl
+
 import httpx
 import pytest
 
@@ -27,11 +30,21 @@ def envelope(code):
     return f'{{"error": {{"code": "{code}", "message": "m"}}}}'
 
 
+def by(error, cause):
+    error.__cause__ = cause
+    return error
+
+
 ROWS = [
     # Connect refused, DNS, TLS, waiting for a connection: not sent.
     (httpx.ConnectError("refused"), Verdict.BACK_OFF),
     (httpx.ConnectTimeout("slow"), Verdict.BACK_OFF),
     (httpx.PoolTimeout("full"), Verdict.BACK_OFF),
+    (by(httpx.ConnectError("no such host"), socket.gaierror(socket.EAI_NONAME, "unknown")), Verdict.BACK_OFF),
+    (by(httpx.ConnectError("hung up"), ssl.SSLEOFError("in the handshake")), Verdict.BACK_OFF),
+    # This side has refused the certificate, and would again.
+    (by(httpx.ConnectError("untrusted"), ssl.SSLCertVerificationError("expired")), Verdict.RAISE),
+    (httpx.ProxyError("403 Forbidden"), Verdict.RAISE),
     (httpx.InvalidURL("odd"), Verdict.RAISE),
     (OutOfTurnError(5.0, REQUEST), Verdict.RAISE),
     # 401 text.
@@ -65,9 +78,16 @@ ROWS = [
     ((503, JSON, envelope("service_unavailable")), Verdict.UNKNOWN),
     ((504, {}, ""), Verdict.UNKNOWN),
     ((520, {}, ""), Verdict.UNKNOWN),
+    # A proxy that has waited long enough.
+    ((408, {}, ""), Verdict.UNKNOWN),
+    ((499, {}, ""), Verdict.UNKNOWN),
+    # The server's own, of what it has tried.
+    ((500, TEXT, "internal: no such file or directory\n"), Verdict.RAISE),
+    ((500, JSON, envelope("sandbox_filesystem_error")), Verdict.RAISE),
     # Lost after it was sent, and this side's own timeout.
     (httpx.ReadError("broken"), Verdict.UNKNOWN),
     (httpx.WriteError("broken"), Verdict.UNKNOWN),
+    (httpx.WriteTimeout("stuck"), Verdict.UNKNOWN),
     (httpx.RemoteProtocolError("hung up"), Verdict.UNKNOWN),
     (httpx.ReadTimeout("silent"), Verdict.UNKNOWN),
     (httpx.DecodingError("packed"), Verdict.UNKNOWN),

@@ -50,6 +50,11 @@ class Connection(H11Protocol):
         self.lost.set()
 
     @property
+    def is_whole(self) -> bool:
+        """Whether the request has arrived to the end of its body."""
+        return not self.cycle.more_body
+
+    @property
     def has_answered(self) -> bool:
         """Whether the answer to the request has begun."""
         return self.cycle.response_started

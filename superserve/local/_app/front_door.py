@@ -58,12 +58,17 @@ class FrontDoor:
             if isinstance(found, Response):
                 await found(scope, receive, send)
                 return
-            await self._serve_http(found, receive, send)
-        else:
-            await self._serve(scope, receive, send)
+            scope = found
+            connection = Connection.of(scope)
+            if not connection.is_whole:
+                await self._serve_arriving(connection, scope, receive, send)
+                return
+        await self._serve(scope, receive, send)
 
-    async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        connection = Connection.of(scope)
+    async def _serve_arriving(
+        self, connection: Connection, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Serve a request whose body is still to come, or will never come as a whole."""
 
         async def receive_if_whole() -> Message:
             message = await receive()

@@ -498,6 +498,14 @@ async def test_errors_name_the_command_and_no_more_of_it(box):
         assert "secret" not in str(caught.value)
 
 
+async def test_a_port_cannot_be_waited_for_without_a_shell(box):
+    sandbox, _ = await box(
+        reply(500, "internal: fork/exec /bin/sh: no such file or directory\n", content_type="text/plain")
+    )
+    with pytest.raises(CommandStartError, match="/bin/sh"):
+        await sandbox.wait_for_port(80)
+
+
 async def test_a_port_cannot_be_waited_for_where_the_shell_cannot_look(box):
     sandbox, _ = await box(reply(json={"stdout": "", "stderr": "no sleep", "exit_code": 1}))
     with pytest.raises(CommandError, match="no sleep"):

@@ -5,6 +5,7 @@ import logging
 import socket
 import traceback
 
+import httpx
 import pytest
 
 from superserve import (
@@ -18,6 +19,7 @@ from superserve import (
     SandboxNotRunningError,
     ValidationError,
 )
+from superserve._async import sandbox_life
 from tests.talk import SANDBOX_ID, TOKEN, handle, sandbox_row
 from tests.wire import cut, envelope, reply
 
@@ -244,6 +246,62 @@ async def test_s5_surprise_9_only_the_host_that_belongs_to_the_address_is_asked_
     )
 
 
+EVERYTHING = {
+    "create": lambda client, _: client.sandboxes.create(name="box"),
+    "create and look for it": lambda client, _: client.sandboxes.create(name="box", adopt_lost=True),
+    "connect": lambda client, _: client.sandboxes.connect(SANDBOX_ID),
+    "get": lambda client, _: client.sandboxes.get(SANDBOX_ID),
+    "list": lambda client, _: client.sandboxes.list(),
+    "kill by id": lambda client, _: client.sandboxes.kill_by_id(SANDBOX_ID),
+    "update by id": lambda client, _: client.sandboxes.update_by_id(SANDBOX_ID, timeout_seconds=5),
+    "get info": lambda _, sandbox: sandbox.get_info(),
+    "pause": lambda _, sandbox: sandbox.pause(),
+    "resume": lambda _, sandbox: sandbox.resume(),
+    "activate": lambda _, sandbox: sandbox.activate(),
+    "kill": lambda _, sandbox: sandbox.kill(),
+    "set timeout": lambda _, sandbox: sandbox.set_timeout(5),
+    "wait for port": lambda _, sandbox: sandbox.wait_for_port(8080),
+    "run": lambda _, sandbox: sandbox.commands.run("true"),
+    "stream": lambda _, sandbox: sandbox.commands.run("true", on_stdout=str),
+    "talk": lambda _, sandbox: sandbox.commands.run("true", input=""),
+    "spawn": lambda _, sandbox: sandbox.commands.spawn("true"),
+    "read": lambda _, sandbox: sandbox.files.read("/a"),
+    "open": lambda _, sandbox: sandbox.files.open_read("/a"),
+    "write": lambda _, sandbox: sandbox.files.write("/a", b""),
+    "write in one step": lambda _, sandbox: sandbox.files.write("/a", b"", atomic=True),
+    "stat": lambda _, sandbox: sandbox.files.stat("/a"),
+    "list files": lambda _, sandbox: sandbox.files.list("/a"),
+    "download folder": lambda _, sandbox: sandbox.files.download_dir("/a"),
+    "download": lambda _, sandbox: sandbox.files.download("/a", "a"),
+    "upload": lambda _, sandbox: sandbox.files.upload(__file__, "/a"),
+    "templates": lambda client, _: client.templates.list(),
+}
+
+
+@pytest.mark.parametrize(
+    "base_url", ["https://api.example.test", "http://127.0.0.1:9", "http://named.test:1/v1"]
+)
+@pytest.mark.parametrize("is_given", [True, False])
+async def test_s5_surprise_9_where_the_api_is_elsewhere_nothing_of_the_service_is_asked_for(
+    looked_up, environment, monkeypatch, base_url, is_given
+):
+    monkeypatch.setattr(sandbox_life, "ADOPT_S", 0.01)
+    monkeypatch.setattr(sandbox_life, "LEAVE_S", 0.01)
+    if not is_given:
+        environment.setenv("SUPERSERVE_BASE_URL", base_url)
+    options = {"base_url": base_url} if is_given else {}
+    async with AsyncSuperserve(api_key="key", timeout_s=5, **options) as client:
+        sandbox = handle(AsyncSandbox, client)
+        for call in EVERYTHING.values():
+            with pytest.raises(SandboxConnectionError):
+                await call(client, sandbox)
+        async with sandbox:
+            assert "superserve.ai" not in sandbox.get_preview_url(8080)
+    host = httpx.URL(base_url).host
+    # An address needs no looking up.
+    assert set(looked_up) - {"127.0.0.1"} == {host} - {"127.0.0.1"}
+
+
 async def test_the_address_of_sandboxes_is_an_argument_then_the_environment_then_what_belongs_to_the_api(
     environment, key
 ):
@@ -300,6 +358,32 @@ async def test_s26_tokens_are_in_no_text(known, caplog, answer):
     shown = [str(error), repr(error), repr(error.headers), repr(error.__dict__), caplog.text]
     shown += traceback.format_exception(error)
     assert not [text for text in shown if TOKEN in text]
+
+
+@pytest.mark.parametrize("call", EVERYTHING)
+async def test_s26_no_secret_of_either_plane_is_shown_whoever_repeats_it(  # noqa: PLR0917 - fixtures
+    serve, connect, key, caplog, monkeypatch, call
+):
+    monkeypatch.setattr(sandbox_life, "ADOPT_S", 0.01)
+    caplog.set_level(logging.DEBUG, "superserve")
+    text = f"you sent {key} and {TOKEN}, {key!r} and {TOKEN!r}"
+    for answer in (
+        reply(400, text, content_type="text/plain"),
+        reply(403, json={"error": text}, headers={"X-Echo": text}),
+        reply(500, json=envelope("internal_error", text)),
+        reply(429, json=envelope("too_many_sandboxes", text)),
+        reply(200, json={"problem": text}),
+        b"HTTP/1.1 200 " + text.encode() + b"\r\nbroken " + text.encode() + b"\r\n\r\n",
+    ):
+        client = connect(serve(answer), max_attempts=1)
+        try:
+            await EVERYTHING[call](client, handle(AsyncSandbox, client))
+        except SandboxError as error:
+            shown = [str(error), repr(error), repr(error.headers), repr(error.__dict__)]
+            shown += traceback.format_exception(error)
+            assert not [said for said in shown if key in said or TOKEN in said]
+    assert key not in caplog.text
+    assert TOKEN not in caplog.text
 
 
 FAILURES = {

@@ -58,6 +58,15 @@ async def test_surprise_2_an_end_in_good_order_without_a_last_event_is_no_result
     assert server.requests.count(operation) == 1
 
 
+async def test_surprise_5_a_disk_that_is_full_is_told(server, made):
+    sandbox = await made()
+    server.sandboxes.behave(is_full=True)
+    with pytest.raises(StorageFullError):
+        await sandbox.files.write("/home/user/x", "abc")
+    server.sandboxes.behave(is_full=False)
+    await sandbox.files.write("/home/user/x", "abc")
+
+
 async def test_surprise_7_output_at_the_servers_cap_is_said_to_be_cut_and_streams_have_none(server, made):
     server.sandboxes.behave(output_bytes=100)
     sandbox = await made(stdout="x" * 200)

@@ -375,7 +375,12 @@ async def test_an_end_counts_although_nothing_can_be_answered_any_more(box, monk
 
 
 async def test_a_command_that_does_not_want_its_input_has_a_result(box):
-    sandbox, _ = await box(talking(exits))
+    def script(talk):
+        exits(talk)
+        # A connection that is closed before its input has been read is reset, and the end may be lost with it.
+        waits(talk)
+
+    sandbox, _ = await box(talking(script))
     result = await sandbox.commands.run(["true", "-"], input=b"x" * 10_000_000)
     assert result.exit_code == 3
 

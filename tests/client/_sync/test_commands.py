@@ -497,6 +497,14 @@ def test_errors_name_the_command_and_no_more_of_it(box):
         assert "secret" not in str(caught.value)
 
 
+def test_a_port_cannot_be_waited_for_without_a_shell(box):
+    sandbox, _ = box(
+        reply(500, "internal: fork/exec /bin/sh: no such file or directory\n", content_type="text/plain")
+    )
+    with pytest.raises(CommandStartError, match="/bin/sh"):
+        sandbox.wait_for_port(80)
+
+
 def test_a_port_cannot_be_waited_for_where_the_shell_cannot_look(box):
     sandbox, _ = box(reply(json={"stdout": "", "stderr": "no sleep", "exit_code": 1}))
     with pytest.raises(CommandError, match="no sleep"):

@@ -47,6 +47,24 @@ def test_all_are_built_and_each_is_told_of_as_it_ends(client):
     assert str(summary).startswith("3 of 4 templates are ready\n  broken: BuildError: build ")
 
 
+def test_each_build_is_handed_over_as_it_begins(server, client):
+    begun = []
+    server.builds.hold()
+    going_on = Template.create(spec=specs(1)[0], client=client)
+
+    def begin(build):
+        begun.append((build.template.name, build.id))
+        if len(begun) == 2:
+            server.builds.release()
+
+    Template.build_all(specs(2), on_build=begin, client=client, **QUICK)
+    assert begun[0] == ("t0", going_on.build().id)
+    Template.build_all(specs(2), on_build=begin, client=client, **QUICK)
+    assert [name for name, _ in begun] == ["t0", "t1"]
+    with pytest.raises(ValidationError, match="on_build"):
+        Template.build_all(specs(1), on_build="x", client=client)
+
+
 def test_what_is_ready_is_not_built_again(server, client):
     Template.build_all(specs(2), client=client, **QUICK)
     server.requests.clear()
@@ -213,6 +231,7 @@ def test_only_what_is_old_enough_is_chosen(client):
         ({"keep": -1}, "expected the number of newest"),
         ({"keep": True}, "expected the number of newest"),
         ({"older_than": 5}, "expected a timedelta, got int"),
+        ({"older_than": timedelta.max}, "before the year 1"),
         ({"name_prefix": 5}, "name_prefix: expected a string"),
     ],
 )

@@ -2,6 +2,7 @@
 """The life of a sandbox: what each method sends, what it makes of the answers, and what it does when they are lost."""
 
 import gc
+import inspect
 import logging
 import pickle
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from superserve import (
     ValidationError,
 )
 from superserve._sync import sandbox_life
+from superserve._sync.sandbox_life import LEAVE_S, SETTLE_S
 from tests.script import TEMPLATE_ID, template_row
 from tests.talk import SANDBOX_ID, TOKEN, handle, sandbox_row
 from tests.wire import cut, envelope, reply, stall
@@ -408,6 +410,29 @@ def test_s20_surprise_19_a_pause_that_goes_on_is_waited_for_over_bad_polls(known
     sandbox.pause()
     assert asked(wire) == [f"POST {PATH}/pause", *[f"GET {PATH}"] * 4]
     assert sandbox.status == "paused"
+
+
+def test_a_pause_is_polled_as_often_as_is_asked_for(known, monkeypatch):
+    delays = []
+
+    def sleep(seconds):
+        delays.append(round(seconds, 3))
+
+    monkeypatch.setattr(sandbox_life, "sleep", sleep)
+    pausing = reply(json=sandbox_row("pausing"))
+    sandbox, _ = known(reply(202, json={"status": "pausing"}), pausing, pausing, PAUSED)
+    sandbox.pause(poll_interval_s=0.3)
+    assert delays == [0.3] * 3
+    for seconds in (0, -1, "1", True):
+        with pytest.raises(ValidationError, match="poll_interval_s"):
+            sandbox.pause(poll_interval_s=seconds)
+
+
+def test_waits_and_bounds_are_those_of_the_documents():
+    for call in (Sandbox.pause, Sandbox.resume):
+        defaults = {name: one.default for name, one in inspect.signature(call).parameters.items()}
+        assert (defaults["timeout"], defaults["poll_interval_s"], defaults["strict"]) == (300.0, None, False)
+    assert (LEAVE_S, SETTLE_S) == (10.0, 5.0)
 
 
 def test_surprise_19_a_sandbox_that_is_deleted_with_the_pause_is_paused(known):
