@@ -333,7 +333,7 @@ def compat(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def mutate(session: nox.Session) -> None:
-    """Count which small changes to the client the tests notice; `-- --sample 400` takes an hour, all of them a day."""
+    """Count which small changes to the client the tests notice; `-- --sample 400` takes an hour or more."""
     session.install("-e", ".[cli,dockerfile,local,official,yaml]", *TEST_TOOLS, *MUTATION_TOOLS)
     session.run("python", "evidence/mutate.py", *session.posargs)
 

@@ -33,6 +33,14 @@ def test_controls_are_taken_out_of_output_and_tabs_stay():
     assert strip_controls("\x1b[1mbold\x1b[0m\tx\x07") == "bold\tx"
 
 
+def test_words_that_are_too_long_are_cut_and_where_nothing_is_left_there_are_none():
+    redactor = Redactor("secret")
+    whole = "x" * _LONGEST_QUOTE
+    assert redactor.quote(whole) == whole
+    assert redactor.quote(whole + "x") == whole[:-1] + "…"
+    assert redactor.quote(" \n\x07") is None
+
+
 def test_what_is_learned_later_is_hidden_as_well_and_what_was_first_always():
     redactor = Redactor("first")
     redactor.learn("a'b")
@@ -40,11 +48,3 @@ def test_what_is_learned_later_is_hidden_as_well_and_what_was_first_always():
     for number in range(300):
         redactor.learn(f"token-{number:03}")
     assert redactor.hide("first token-000 token-299") == "*** token-000 ***"
-
-
-def test_words_that_are_too_long_are_cut_and_where_nothing_is_left_there_are_none():
-    redactor = Redactor("secret")
-    whole = "x" * _LONGEST_QUOTE
-    assert redactor.quote(whole) == whole
-    assert redactor.quote(whole + "x") == whole[:-1] + "…"
-    assert redactor.quote(" \n\x07") is None

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import attrs
 
 from superserve import BuildLogEvent, BuildLogStream, TemplateBuildInfo, TemplateBuildStatus
-from superserve._timeline import timeline
+from superserve._timeline import _LONGEST_LABEL, timeline
 
 START = datetime(2026, 5, 1, 12, tzinfo=UTC)
 BUILD = TemplateBuildInfo(
@@ -62,6 +62,16 @@ def test_the_build_is_named_with_what_it_came_to_and_how_long_it_took():
     running = attrs.evolve(BUILD, status=TemplateBuildStatus.BUILDING, finalized_at=None)
     made = timeline(running, log(finished=False))
     assert (made.status, made.total_s, made.is_complete) == (TemplateBuildStatus.BUILDING, None, False)
+
+
+def test_a_step_is_labelled_with_its_commands_first_line_cut_to_a_bound():
+    def label(command):
+        return timeline(BUILD, log((12, "Step 1/1"), (12, f"$ {command}"))).parts[-1].label
+
+    assert label("make\nall") == "Step 1/1  $ make"
+    whole = "x" * (_LONGEST_LABEL - len("Step 1/1  $ "))
+    assert label(whole) == f"Step 1/1  $ {whole}"
+    assert label(whole + "x") == f"Step 1/1  $ {whole[:-1]}…"
 
 
 def test_without_word_of_the_queue_the_builds_row_tells_how_long_it_was():
