@@ -222,7 +222,7 @@ def test_every_extra_that_is_mentioned_exists():
 
 def test_every_command_line_of_the_local_server_that_is_shown_is_understood():
     shown = mentioned(r"python -m superserve\.local\b([^\n`#&]*)")
-    parser = command_line._parser()
+    parser = command_line._parser("python -m superserve.local")
 
     assert shown
     for arguments in shown:

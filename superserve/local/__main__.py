@@ -73,7 +73,7 @@ def serve(arguments: Sequence[str] | None = None, *, program: str = PROGRAM) -> 
         parser.error("--drain does not go with run: its server stops when COMMAND has ended")
     if options.action not in {None, "run"}:
         parser.error(
-            f"{options.action!r} is no subcommand: the only one is run, as in {program} run -- COMMAND ..."
+            f"{options.action!r} is not a subcommand: the only one is run, as in {program} run -- COMMAND ..."
             if program == PROGRAM
             else f"{options.action!r} is no option"
         )

@@ -97,9 +97,7 @@ def own_addresses():
 
 def test_it_cannot_be_told_to_listen_elsewhere():
     for option in (["--host", "0.0.0.0"], ["--bind", "0.0.0.0"], ["--port", "0.0.0.0:8080"]):
-        with pytest.raises(SystemExit) as ended:
-            command_line.main(["--execute", *option])
-        assert ended.value.code == 2
+        assert command_line.main(["--execute", *option]) == 2
     with pytest.raises(TypeError):
         LocalServer(execute=True, host="0.0.0.0")
 
