@@ -148,7 +148,7 @@ def test_sigterm_lets_requests_go_on_for_a_while_if_it_is_told_to(serve):
 def is_served(exported):
     try:
         get(exported, "/health")
-    except httpx.ConnectError:
+    except (httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError):
         return False
     return True
 

@@ -247,11 +247,18 @@ class _Uvicorn(uvicorn.Server):
             await server.wait_closed()
 
     async def _refuse_connections(self) -> None:
+        loop = asyncio.get_running_loop()
         for server in self.servers:
-            server.close()
-        # A newly accepted connection reaches its protocol, and our list, within three turns of the loop.
+            for listener in server.sockets:
+                # Windows' event loop has no readers.
+                with contextlib.suppress(NotImplementedError):
+                    loop.remove_reader(listener.fileno())
+        # A newly accepted connection reaches its protocol, and our list, within three turns of the loop. asyncio would
+        # forget it, open, if its server were closed before that.
         for _ in range(3):
             await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()
 
     async def _wait_for_requests(self) -> None:
         if self.server_state.tasks:
