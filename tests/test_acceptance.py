@@ -54,7 +54,7 @@ def variables():
 
     if not isinstance(find_isolation(), Bwrap):
         pytest.skip("needs bubblewrap: steps would write to this machine's folders")
-    with LocalServer(execute=True, speed=100, python=sys.executable) as server:
+    with LocalServer(execute=True, speed=100, limits=False, python=sys.executable) as server:
         yield {"SUPERSERVE_BASE_URL": server.base_url, "SUPERSERVE_API_KEY": server.api_key}
         forget_shared(server.api_key)
         forget_shared_async(server.api_key)
