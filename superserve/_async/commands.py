@@ -117,7 +117,7 @@ class AsyncCommands:
                 the result has `truncated` set. Callbacks get all output. Default 10 MiB; without callbacks and `input`,
                 and up to 60 s, the server keeps at most 8 MiB, counted as JSON.
             encoding: By default output is text, with U+FFFD for bytes that are not UTF-8. None returns bytes.
-            wake: Whether to wake the sandbox if it is paused.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             CommandStartError: The command could not be started.
@@ -183,7 +183,7 @@ class AsyncCommands:
             on_stdout: Called with each piece of output, as text, while the session is iterated or waited for.
             on_stderr: The same for stderr.
             max_output_bytes: As for `run`, for the result of `wait`.
-            wake: Whether to wake the sandbox if it is paused.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             SandboxNotRunningError: The sandbox cannot be woken, or `wake` is False.

@@ -78,7 +78,7 @@ class AsyncFiles:
             atomic: Whether to write to a temporary file first, and replace the file with a command, `mv`.
             mode: Permissions, such as 0o755, set with a command, `chmod`. Default: unchanged.
             timeout: See the class.
-            wake: See the class.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             StorageFullError: The sandbox's disk is full.
@@ -106,7 +106,7 @@ class AsyncFiles:
             path: The file.
             timeout: See the class.
             max_bytes: The most bytes to read. Default: no limit.
-            wake: See the class.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             FileNotFoundInSandboxError: The file does not exist.
@@ -132,7 +132,7 @@ class AsyncFiles:
             encoding: The encoding of the text. Default UTF-8.
             timeout: See the class.
             max_bytes: The most bytes to read. Default: no limit.
-            wake: See the class.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             FileNotFoundInSandboxError: The file does not exist.
@@ -154,7 +154,7 @@ class AsyncFiles:
         Args:
             path: The file.
             timeout: See the class. It runs from now until the end of reading.
-            wake: See the class.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             FileNotFoundInSandboxError: The file does not exist.
@@ -166,6 +166,10 @@ class AsyncFiles:
         """Return the files and folders in a folder, without those in its subfolders, sorted by name.
 
         Runs one command, `find`, over the WebSocket, because names may contain any bytes.
+
+        Args:
+            path: The folder.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             FileNotFoundInSandboxError: The folder does not exist.
@@ -190,7 +194,7 @@ class AsyncFiles:
         Args:
             path: The path.
             follow_symlinks: Whether to describe the target of a link. A link without a target is described itself.
-            wake: See the class.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             FileNotFoundInSandboxError: There is nothing at the path.
@@ -203,7 +207,12 @@ class AsyncFiles:
         return self._read_infos(checked, result, result.stderr)[0]
 
     async def exists(self, path: RemotePath, *, wake: bool = True) -> bool:
-        """Whether there is something at a path. False for a link without a target. Runs one command, `find`."""
+        """Whether there is something at a path. False for a link without a target. Runs one command, `find`.
+
+        Args:
+            path: The path.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
+        """
         try:
             return not (await self.stat(path, wake=wake)).is_symlink
         except FileNotFoundInSandboxError:
@@ -211,6 +220,10 @@ class AsyncFiles:
 
     async def make_dir(self, path: RemotePath, *, wake: bool = True) -> None:
         """Create a folder, and missing folders above it. It is not an error if it exists. Runs one command, `mkdir`.
+
+        Args:
+            path: The folder.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             CommandError: The folder cannot be created, for example because there is a file in its place.
@@ -224,7 +237,7 @@ class AsyncFiles:
         Args:
             path: What to remove.
             recursive: Whether to remove a folder with everything in it.
-            wake: See the class.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             FileNotFoundInSandboxError: There is nothing at the path.
@@ -236,6 +249,11 @@ class AsyncFiles:
 
     async def move(self, source: RemotePath, target: RemotePath, *, wake: bool = True) -> None:
         """Move a file or a folder to another path. An existing file is replaced. Runs one command, `mv`.
+
+        Args:
+            source: What to move.
+            target: Its new path.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             FileNotFoundInSandboxError: There is nothing at `source`, or `target` is in no folder.
@@ -262,7 +280,7 @@ class AsyncFiles:
             path: The folder.
             timeout: See the class.
             max_bytes: The most bytes to read. Default: no limit.
-            wake: See the class.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             FileNotFoundInSandboxError: The folder does not exist.
@@ -298,7 +316,7 @@ class AsyncFiles:
                 `shutil.ignore_patterns(".git", "*.pyc")`.
             on_progress: Called after each piece that was sent. An exception ends the upload and is raised.
             timeout: For each file; see the class.
-            wake: See the class.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             ValidationError: `local` does not exist, cannot be read, or contains something other than files and folders.
@@ -344,7 +362,7 @@ class AsyncFiles:
                 folders above it are created.
             on_progress: Called after each piece that was received. An exception ends the download and is raised.
             timeout: See the class.
-            wake: See the class.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             FileNotFoundInSandboxError: There is nothing at `remote`.

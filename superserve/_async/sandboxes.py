@@ -678,7 +678,7 @@ class AsyncSandbox:
         Args:
             port: 1 to 65535.
             timeout_s: Seconds after which to give up, more than 0; rounded up to whole seconds. Default 30.
-            wake: Whether to wake the sandbox if it is paused.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             SandboxTimeoutError: Nothing listens on the port within `timeout_s`.

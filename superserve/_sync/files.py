@@ -79,7 +79,7 @@ class Files:
             atomic: Whether to write to a temporary file first, and replace the file with a command, `mv`.
             mode: Permissions, such as 0o755, set with a command, `chmod`. Default: unchanged.
             timeout: See the class.
-            wake: See the class.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             StorageFullError: The sandbox's disk is full.
@@ -107,7 +107,7 @@ class Files:
             path: The file.
             timeout: See the class.
             max_bytes: The most bytes to read. Default: no limit.
-            wake: See the class.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             FileNotFoundInSandboxError: The file does not exist.
@@ -133,7 +133,7 @@ class Files:
             encoding: The encoding of the text. Default UTF-8.
             timeout: See the class.
             max_bytes: The most bytes to read. Default: no limit.
-            wake: See the class.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             FileNotFoundInSandboxError: The file does not exist.
@@ -153,7 +153,7 @@ class Files:
         Args:
             path: The file.
             timeout: See the class. It runs from now until the end of reading.
-            wake: See the class.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             FileNotFoundInSandboxError: The file does not exist.
@@ -165,6 +165,10 @@ class Files:
         """Return the files and folders in a folder, without those in its subfolders, sorted by name.
 
         Runs one command, `find`, over the WebSocket, because names may contain any bytes.
+
+        Args:
+            path: The folder.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             FileNotFoundInSandboxError: The folder does not exist.
@@ -189,7 +193,7 @@ class Files:
         Args:
             path: The path.
             follow_symlinks: Whether to describe the target of a link. A link without a target is described itself.
-            wake: See the class.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             FileNotFoundInSandboxError: There is nothing at the path.
@@ -202,7 +206,12 @@ class Files:
         return self._read_infos(checked, result, result.stderr)[0]
 
     def exists(self, path: RemotePath, *, wake: bool = True) -> bool:
-        """Whether there is something at a path. False for a link without a target. Runs one command, `find`."""
+        """Whether there is something at a path. False for a link without a target. Runs one command, `find`.
+
+        Args:
+            path: The path.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
+        """
         try:
             return not (self.stat(path, wake=wake)).is_symlink
         except FileNotFoundInSandboxError:
@@ -210,6 +219,10 @@ class Files:
 
     def make_dir(self, path: RemotePath, *, wake: bool = True) -> None:
         """Create a folder, and missing folders above it. It is not an error if it exists. Runs one command, `mkdir`.
+
+        Args:
+            path: The folder.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             CommandError: The folder cannot be created, for example because there is a file in its place.
@@ -223,7 +236,7 @@ class Files:
         Args:
             path: What to remove.
             recursive: Whether to remove a folder with everything in it.
-            wake: See the class.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             FileNotFoundInSandboxError: There is nothing at the path.
@@ -235,6 +248,11 @@ class Files:
 
     def move(self, source: RemotePath, target: RemotePath, *, wake: bool = True) -> None:
         """Move a file or a folder to another path. An existing file is replaced. Runs one command, `mv`.
+
+        Args:
+            source: What to move.
+            target: Its new path.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             FileNotFoundInSandboxError: There is nothing at `source`, or `target` is in no folder.
@@ -261,7 +279,7 @@ class Files:
             path: The folder.
             timeout: See the class.
             max_bytes: The most bytes to read. Default: no limit.
-            wake: See the class.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             FileNotFoundInSandboxError: The folder does not exist.
@@ -297,7 +315,7 @@ class Files:
                 `shutil.ignore_patterns(".git", "*.pyc")`.
             on_progress: Called after each piece that was sent. An exception ends the upload and is raised.
             timeout: For each file; see the class.
-            wake: See the class.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             ValidationError: `local` does not exist, cannot be read, or contains something other than files and folders.
@@ -343,7 +361,7 @@ class Files:
                 folders above it are created.
             on_progress: Called after each piece that was received. An exception ends the download and is raised.
             timeout: See the class.
-            wake: See the class.
+            wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             FileNotFoundInSandboxError: There is nothing at `remote`.
