@@ -23,13 +23,16 @@ nox.options.sessions = ["lint", "types", "generated", "docs", "demo", "tests", "
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
 
-# What writes files that are committed is pinned to the digit: another version writes other bytes.
+# Workers of the quick tests, which wait more than they compute: one more than there are cores.
+WORKERS = str((os.cpu_count() or 1) + 1)
+
+# Tools that write committed files are pinned exactly: another version writes other bytes.
 RUFF = "ruff==0.17.6"
 CODESPELL = "codespell==2.4.3"
-# It writes a file too: scripts/surface.txt.
+# It writes scripts/surface.txt.
 GRIFFE = "griffe==2.4.1"
 GENERATORS = ["openapi-python-client==0.29.1", RUFF]
-# The site; Sphinx follows docstrings and annotations, so another version finds other slips.
+# The site. Sphinx checks docstrings and annotations, so another version may find other mistakes.
 SITE_TOOLS = [
     "furo==2025.12.19",
     "myst-parser==5.2.0",
@@ -177,7 +180,7 @@ def tests(session: nox.Session) -> None:
         session.run("pytest", *session.posargs)
         return
     session.run(
-        "coverage", "run", "-m", "pytest", "-n", "auto", "-m", "not slow", f"--ignore={INTERRUPTION_TESTS}"
+        "coverage", "run", "-m", "pytest", "-n", WORKERS, "-m", "not slow", f"--ignore={INTERRUPTION_TESTS}"
     )
     # A signal that raises while coverage holds its own lock leaves it locked: those tests run without it.
     session.run("pytest", "-m", "not slow", INTERRUPTION_TESTS)
