@@ -203,7 +203,7 @@ def recovery_hint(sandbox_id: str, status: SandboxStatus | None) -> str:
         case SandboxStatus.PAUSED:
             return "it is paused: resume() it"
         case SandboxStatus.FAILED:
-            return "it has failed for good: kill() it, and create another"
+            return "it does not run again: kill() it, and create another"
         case SandboxStatus.DELETED:
             return "it is gone: create another"
     return f"get_info() shows the status of sandbox {sandbox_id}"
