@@ -253,6 +253,12 @@ async def test_s5_surprise_9_only_the_host_that_belongs_to_the_address_is_asked_
     )
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch, tmp_path):
+    """What `download` writes is not to lie in the project."""
+    monkeypatch.chdir(tmp_path)
+
+
 EVERYTHING = {
     "create": lambda client, _: client.sandboxes.create(name="box"),
     "create and look for it": lambda client, _: client.sandboxes.create(name="box", adopt_lost=True),
