@@ -75,8 +75,8 @@ def ignores_newer_parameters(case: schemathesis.Case, _response: schemathesis.Re
 
 
 def takes_empty_for_absent(_case: schemathesis.Case, response: schemathesis.Response) -> bool:
-    """An empty parameter counts as one that isn't given."""
-    return any(not value for _, value in sent_query(response))
+    """A parameter without a value, or without a name, counts as one that isn't given."""
+    return any(not (name and value) for name, value in sent_query(response))
 
 
 def lowers_limits(_case: schemathesis.Case, response: schemathesis.Response) -> bool:
