@@ -84,11 +84,9 @@ class FrontDoor:
             # The request for an upgrade is a GET. The page and the API have no WebSockets.
             scope = {**scope, "method": "GET"}
             app = self._log_and_answer
-        elif self._preview.takes(scope):
-            app = self._log_and_answer
-        elif is_for_page(scope["method"], scope["path"]):
+        elif is_for_page(scope["method"], scope["path"]) and not self._preview.takes(scope):
             app = self._page if _is_local(scope) else _refuse_host()
-        elif scope["path"].startswith(PREFIX):
+        elif scope["path"].startswith(PREFIX) and not self._preview.takes(scope):
             app = self._control if self._is_allowed(scope) else _refuse_host()
         else:
             app = self._log_and_answer
