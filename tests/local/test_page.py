@@ -771,7 +771,8 @@ def test_the_keyboard_reaches_everything_in_the_order_of_the_page(server, browse
 
 
 @in_browser
-def test_it_tells_what_programs_with_an_official_sdk_need(browser, look, picture):
+def test_it_tells_what_programs_with_an_official_sdk_need(server, browser, look, picture):
+    # `server` is named before `browser`, so that it stops after the browser has left it.
     look()
     browser.click("#official summary")
     text = browser.run("return document.querySelector('#official').innerText")
