@@ -179,11 +179,25 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
-    session.run(
-        "coverage", "run", "-m", "pytest", "-n", WORKERS, "-m", "not slow", f"--ignore={INTERRUPTION_TESTS}"
-    )
+    _pytest(session, "-n", WORKERS, "-m", "not slow", f"--ignore={INTERRUPTION_TESTS}", coverage=True)
     # A signal that raises while coverage holds its own lock leaves it locked: those tests run without it.
-    session.run("pytest", "-m", "not slow", INTERRUPTION_TESTS)
+    _pytest(session, "-m", "not slow", INTERRUPTION_TESTS)
+
+
+def _pytest(session: nox.Session, *arguments: str, coverage: bool = False, **env: str) -> None:
+    """Run tests; those that fail run once more, alone. Decision 36 says why.
+
+    Many tests wait for threads and processes, and a busy machine may stop those for seconds.
+    """
+    program = ("coverage", "run", "-m", "pytest") if coverage else ("pytest",)
+    try:
+        session.run(*program, "--cache-clear", *arguments, env=env)
+    except CommandFailed:
+        # If it was not a test that failed, nothing is left to run: that is exit code 5, and an error.
+        session.warn("Tests failed. Those that pass now are unsteady, and have to be mended:")
+        session.run(
+            *program, "--last-failed", "--last-failed-no-failures=none", *arguments, "-n", "0", env=env
+        )
 
 
 @nox.session
@@ -193,15 +207,13 @@ def tests_slow(session: nox.Session) -> None:
     if session.posargs:
         session.run("pytest", "-m", "slow", *session.posargs)
         return
-    session.run(
-        "coverage", "run", "-m", "pytest", "-n", "auto", "-m", "slow", f"--ignore={INTERRUPTION_TESTS}"
-    )
-    session.run("pytest", "-m", "slow", INTERRUPTION_TESTS)
+    _pytest(session, "-n", "auto", "-m", "slow", f"--ignore={INTERRUPTION_TESTS}", coverage=True)
+    _pytest(session, "-m", "slow", INTERRUPTION_TESTS)
     session.run("coverage", "combine", "--quiet")
     # `nox -s tests` leaves its part of the data.
     session.run("coverage", "report", "--fail-under=95")
     # More made-up answers than `nox -s tests` has time for.
-    session.run("pytest", "-n", "auto", *HOSTILE_TESTS, env={"HOSTILE_EXAMPLES": "150"})
+    _pytest(session, "-n", "auto", *HOSTILE_TESTS, HOSTILE_EXAMPLES="150")
     session.notify("wheel")
 
 

@@ -342,7 +342,7 @@ def test_ctrl_c_twice_cancels_several(run, server):
     server.builds.hold()
     terminal = Terminal("template", "build", "--all")
     terminal.read_until("0 of 2 have ended")
-    terminal.read_until("broken +waiting for the log")
+    terminal.read_until("broken +(waiting for the log|build queued)")
     terminal.type("\x03")
     terminal.read_until("Ctrl-C again now cancels")
     terminal.type("\x03")
