@@ -161,6 +161,6 @@ async def test_s29_a_fork_of_an_event_loop_that_asks_for_a_token_leaves_nobody_w
         api.go.set()
         assert await asyncio.to_thread(os.read, reading, 1) == b"0"
         os.close(reading)
-        os.waitpid(child, 0)
+        await asyncio.to_thread(os.waitpid, child, 0)
         assert (await first).exit_code == 0
     assert api.activations == 2
