@@ -163,6 +163,26 @@ def test_connections_are_counted_by_the_address_that_a_proxy_names(server, http)
         assert [status("192.0.2.1"), status("192.0.2.2"), status("10.0.0.1")] == [429, 200, 200]
 
 
+def test_a_pause_frees_the_connections_that_it_cuts(server, http):
+    server.commands.on("wait").answer(after_s=1_000_000)
+    server.sandboxes.behave(connections=1)
+    sandbox_id = server.sandboxes.add()
+    headers = {"X-Superserve-Sandbox-Id": sandbox_id, "X-Access-Token": server.sandboxes.token(sandbox_id)}
+    path = f"{server.base_url}/sandboxes/{sandbox_id}"
+    key = {"X-API-Key": server.api_key}
+    with http.stream(
+        "POST", f"{server.base_url}/exec/stream", json={"command": "wait"}, headers=headers
+    ) as held:
+        pieces = held.iter_raw()
+        next(pieces)
+        assert http.post(f"{path}/pause", headers=key).status_code == 204
+        with pytest.raises(httpx.TransportError):
+            list(pieces)
+    http.post(f"{path}/resume", headers=key)
+    ran = http.post(f"{server.base_url}/exec", json={"command": "true"}, headers=headers)
+    assert ran.status_code == 200
+
+
 def refusal(server, sandbox_id, *protocols):
     with pytest.raises(InvalidStatus) as refused:
         connect(

@@ -196,7 +196,8 @@ class ExecResource(Resource):
         around = self.sandboxes.machines.surroundings(row)
         cwd = posixpath.join(around.home, wanted.working_dir) if wanted.working_dir else around.cwd
         layers = {**around.layers(guest), **wanted.env}
-        argv = [wanted.command, *wanted.args] if wanted.args else ["/bin/sh", "-c", wanted.command]
+        given = [wanted.command, *wanted.args]
+        argv = guest.argv(given) if wanted.args else ["/bin/sh", "-c", wanted.command]
         try:
             return await guest.spawn(
                 argv, executable=None, env=layers, cwd=guest.path(cwd), has_stdin=has_stdin
