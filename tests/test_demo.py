@@ -14,6 +14,7 @@ import pytest
 
 from superserve import Template
 from superserve.local import LocalServer
+from superserve.local._machines.sandboxes.spaces import find_space
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = "examples/build_template.py"
@@ -105,7 +106,11 @@ def commands_of_session(name: str) -> list[list[str]]:
         for node in ast.walk(sessions[name])
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "session.run"
     ]
-    return [[ast.literal_eval(argument) for argument in call.args] for call in calls]
+    # What is starred is for machines that isolate nothing.
+    return [
+        [ast.literal_eval(argument) for argument in call.args if not isinstance(argument, ast.Starred)]
+        for call in calls
+    ]
 
 
 @pytest.fixture
@@ -136,8 +141,13 @@ def test_the_demo_shows_a_template_from_its_creation_to_its_end_in_100_columns()
     assert [line for line in done.stdout.splitlines() if len(line) > 100 and line[0] == " "] == []
 
 
-def test_the_demo_goes_on_with_a_sandbox_from_its_start_to_its_end():
-    done = run(*commands_of_session("demo")[1])
+@pytest.mark.parametrize("isolation", ["auto", pytest.param("none", marks=pytest.mark.slow)])
+def test_the_demo_goes_on_with_a_sandbox_from_its_start_to_its_end(isolation):
+    if isolation == "auto" and isinstance(find_space(), str):
+        pytest.skip("nothing keeps commands apart here")
+    command = commands_of_session("demo")[1]
+    options = command.index("--")
+    done = run(*command[:options], "--isolation", isolation, *command[options:])
 
     assert (done.returncode, done.stderr) == (0, "")
     lines = iter(done.stdout.splitlines())

@@ -29,12 +29,15 @@ from superserve import (
     ConflictError,
     FileNotFoundInSandboxError,
     NotFoundError,
+    OutcomeUnknownError,
     RateLimitError,
     Sandbox,
+    SandboxError,
     SandboxNotRunningError,
     Superserve,
 )
 from superserve._async import sandbox_life as async_life
+from superserve._http import retry
 from superserve._sync import sandbox_life
 from superserve.local import LocalServer, TeamLimits
 from superserve.local._app.clock import Clock
@@ -47,6 +50,40 @@ WINDOWS = [None, 1000, 3000]
 AUTO = [None, 0, 1000]
 NAMES = st.sampled_from(["a", "b b", "é"])
 NOTES = st.dictionaries(st.sampled_from(["env", "who"]), st.sampled_from(["", "x", "y z"]), max_size=2)
+
+
+# What becomes of a request to a sandbox, by the table that says what is sent again (tests/unit/test_resend.py).
+TEXT = {"Content-Type": "text/plain"}
+SENT_AGAIN = {
+    "a token that is too old": lambda on: on.answer(401, body="invalid access token\n", headers=TEXT),
+    "it has moved": lambda on: on.answer(404, json=refusal("sandbox_route_stale")),
+    "it sleeps": lambda on: on.answer(503, json=refusal("sandbox_unavailable")),
+    "it sleeps, in the old words": lambda on: on.answer(503, body="sandbox is paused\n", headers=TEXT),
+    "too many connections": lambda on: on.answer(429, body="too many connections to sandbox\n", headers=TEXT),
+}
+REFUSED = {
+    status: lambda on, status=status: on.answer(status, body="no\n", headers=TEXT)
+    for status in (400, 403, 404, 405, 413)
+}
+IN_DOUBT = {
+    "unreachable": lambda on: on.answer(
+        502, body="sandbox unreachable\n", headers={**TEXT, "Retry-After": "0"}
+    ),
+    "no upstream": lambda on: on.answer(503, body="no healthy upstream", headers=TEXT),
+    "a gateway that gave up": lambda on: on.answer(504, body="<html>", headers={"Content-Type": "text/html"}),
+    "done, and its answer lost": lambda on: on.answer(503, body="no healthy upstream", handled=True),
+    "cut": lambda on: on.cut(),
+    "done, and cut": lambda on: on.cut(handled=True),
+}
+LATE = {
+    "cut after its output": lambda on: on.cut(after_events=1),
+    "ended in good order after its output": lambda on: on.cut(after_events=1, clean=True),
+}
+WAYS = {"execRun": {}, "execStream": {"on_stdout": str}, "execConnect": {"input": ""}}
+
+
+def refusal(code):
+    return {"error": {"code": code, "message": "no"}}
 
 
 class Plain:
@@ -181,7 +218,8 @@ class Life(RuleBasedStateMachine):
         if wakes:
             sandbox = self.active_after(box, lambda: sandboxes.connect(box.id))
         elif box.status is None:
-            sandbox = self.fails(NotFoundError, lambda: sandboxes.get(box.id))
+            self.fails(NotFoundError, lambda: sandboxes.get(box.id))
+            sandbox = None
         else:
             sandbox = self.do(sandboxes.get(box.id))
         if sandbox is None:
@@ -353,6 +391,72 @@ class Life(RuleBasedStateMachine):
         else:
             self.inside(box, read, wake=wake, error=FileNotFoundInSandboxError)
 
+    # --- what goes wrong on the way there
+
+    @rule(
+        handle=handles,
+        operation=st.sampled_from(sorted(WAYS)),
+        row=st.sampled_from([*SENT_AGAIN.values(), *REFUSED.values(), *IN_DOUBT.values()]),
+        wake=st.booleans(),
+    )
+    def run_and_be_refused(self, handle, operation, row, wake):
+        sandbox, box = handle
+        if box.status is None:
+            return
+
+        def run():
+            return sandbox.commands.run("exit 3", wake=wake, **WAYS[operation])
+
+        before = self.server.requests.count(operation)
+        with row(self.server.faults.on(operation)):
+            if row in SENT_AGAIN.values():
+                result = self.inside(box, run, wake=wake)
+                assert result is None or (result.exit_code, result.stdout) == (3, "ran\n")
+                return
+            error = self.fails(SandboxError, run)
+        # Before a WebSocket is one, nothing has run.
+        may_have_run = row in IN_DOUBT.values() and operation != "execConnect"
+        assert isinstance(error, OutcomeUnknownError) is may_have_run
+        assert self.server.requests.count(operation) == before + 1
+
+    @rule(
+        handle=handles,
+        operation=st.sampled_from(["execStream", "execConnect"]),
+        row=st.sampled_from([*LATE.values()]),
+    )
+    def run_and_lose_the_end(self, handle, operation, row):
+        sandbox, box = handle
+        if box.status != "active":
+            return
+        with row(self.server.faults.on(operation)) as fault:
+            try:
+                told = self.do(sandbox.commands.run("exit 3", **WAYS[operation])).exit_code
+            except OutcomeUnknownError as error:
+                told = error.stdout
+            # Otherwise it was a token that was too old that the fault was for.
+            assert told == ("ran\n" if fault.struck else 3)
+
+    @rule(handle=handles, content=st.binary(max_size=100), row=st.sampled_from([*IN_DOUBT.values()]))
+    def write_and_lose_the_answer(self, handle, content, row):
+        sandbox, box = handle
+        if box.status != "active":
+            return
+        before = self.server.requests.count("writeFile")
+        with row(self.server.faults.on("writeFile")):
+            self.fails(OutcomeUnknownError, lambda: sandbox.files.write("/home/user/x", content))
+        assert self.server.requests.count("writeFile") == before + 1
+        old = box.files.pop("x", None)
+        if self.do(sandbox.files.exists("/home/user/x")):
+            box.files["x"] = self.do(sandbox.files.read("/home/user/x"))
+        assert box.files.get("x") in (old, content)
+
+    @rule(handle=handles, row=st.sampled_from([*SENT_AGAIN.values(), *IN_DOUBT.values()]))
+    def read_again(self, handle, row):
+        sandbox, box = handle
+        if box.status == "active" and "x" in box.files:
+            with row(self.server.faults.on("readFile")):
+                assert self.do(sandbox.files.read("/home/user/x")) == box.files["x"]
+
     # --- what is told
 
     @rule(handle=handles)
@@ -403,8 +507,9 @@ class Life(RuleBasedStateMachine):
         return self.colour.do(result)
 
     def fails(self, kind, call):
-        with pytest.raises(kind):
+        with pytest.raises(kind) as caught:
             self.do(call())
+        return caught.value
 
     def is_full(self):
         return sum(box.status == "active" for box in self.boxes) >= MOST_ACTIVE
@@ -417,7 +522,8 @@ class Life(RuleBasedStateMachine):
     def active_after(self, box, call):
         """Do what has a sandbox active; return what that returns, or None if it cannot be."""
         if box.status is None:
-            return self.fails(SandboxNotRunningError, call)
+            self.fails(SandboxNotRunningError, call)
+            return None
         if box.status == "paused":
             if self.is_full():
                 return self.is_refused_for_the_quota(call)
@@ -427,7 +533,8 @@ class Life(RuleBasedStateMachine):
     def inside(self, box, call, *, wake, error=None):
         """Do something inside a sandbox, which wakes it or not; return what that returns, or None if it cannot be."""
         if box.status != "active" and (box.status is None or not wake):
-            return self.fails(SandboxNotRunningError, call)
+            self.fails(SandboxNotRunningError, call)
+            return None
         if error is None:
             return self.active_after(box, call)
         if box.status == "paused" and self.is_full():
@@ -480,6 +587,8 @@ def _moved(monkeypatch):
     monkeypatch.setattr(Clock, "steady", lambda self: steady(self) + timedelta(seconds=Time.moved_s))
     for life in (async_life, sandbox_life):
         monkeypatch.setattr(life, "SETTLE_S", 0.0)
+    monkeypatch.setattr(retry, "FIRST_DELAY_S", 0.0)
+    monkeypatch.setattr(retry, "LONGEST_DELAY_S", 0.01)
 
 
 def live(server, colour_type, *, examples, steps):

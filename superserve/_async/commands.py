@@ -21,7 +21,13 @@ from superserve._operations.exec import LONGEST_SILENT_S
 from superserve._streams import exec as messages
 from superserve._streams.exec import Exit, Failure
 from superserve._streams.output import TIMED_OUT, BytesOutput, TextOutput
-from superserve.errors import CommandError, SandboxConnectionError, SandboxTimeoutError
+from superserve.errors import (
+    CommandError,
+    CommandStartError,
+    OutcomeUnknownError,
+    SandboxConnectionError,
+    SandboxTimeoutError,
+)
 from superserve.types import CommandBytesResult, CommandResult, CommandStream
 
 if TYPE_CHECKING:
@@ -198,10 +204,17 @@ class AsyncCommands:
 
     async def _wait_for_port(self, port: int, timeout_s: float, *, wake: bool) -> None:
         number = operations.port(port)
-        result = await self.run(
-            operations.wait_for_port(number), timeout_seconds=timeout_s, wake=wake, cwd="/"
-        )
         action = f"wait for port {number} of sandbox {self._sandbox.id}"
+        try:
+            result = await self.run(
+                operations.wait_for_port(number), timeout_seconds=timeout_s, wake=wake, cwd="/"
+            )
+        except CommandStartError as error:
+            error.action, error.hint = action, operations.IF_NO_SHELL
+            raise
+        except OutcomeUnknownError as error:
+            error.action, error.hint = action, "waiting again is safe"
+            raise
         if result.exit_code == TIMED_OUT:
             # The loop itself never ends with this code.
             raise SandboxTimeoutError(f"nothing listens on it within {timeout_s:g} s", action=action)

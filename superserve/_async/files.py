@@ -19,6 +19,7 @@ from superserve_api.types import UNSET, File, Response
 from superserve import _archives, _arguments, _local_files, _sources
 from superserve import _clock as time
 from superserve._async.client import Send
+from superserve._async.commands import DEFAULT_TIMEOUT_S
 from superserve._async.file_stream import AsyncFileStream
 from superserve._http.tasks_async import call, check_callback, shielded
 from superserve._local_files import Ignore, Replacement
@@ -50,7 +51,8 @@ class AsyncFiles:
     renews an access token that is too old. With `wake=False`, SandboxNotRunningError is raised instead.
 
     `timeout` limits a whole call, in seconds, more than 0. Without it a call may take any time while its bytes keep moving;
-    it ends when none have moved for the client's `timeout_s`.
+    it ends when none have moved for the client's `timeout_s`. A command that a method runs gets what is left of it as its
+    `timeout_seconds`, by default 30; if that passes, SandboxTimeoutError is raised.
     """
 
     def __init__(self, sandbox: "AsyncSandbox") -> None:
@@ -162,13 +164,16 @@ class AsyncFiles:
         """
         return await self._open(operations.remote_path("path", path), _How(timeout, wake))
 
-    async def list(self, path: RemotePath, *, wake: bool = True) -> builtins.list[FileInfo]:
+    async def list(
+        self, path: RemotePath, *, timeout: float | None = None, wake: bool = True
+    ) -> builtins.list[FileInfo]:
         """Return the files and folders in a folder, without those in its subfolders, sorted by name.
 
         Runs one command, `find`, over the WebSocket, because names may contain any bytes.
 
         Args:
             path: The folder.
+            timeout: See the class.
             wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
@@ -177,9 +182,15 @@ class AsyncFiles:
             CommandError: The folder cannot be read.
         """
         folder = operations.remote_path("path", path)
+        how = _How(timeout, wake)
         result = await self._sandbox.commands.run(
-            operations.list_directory(folder), cwd="/", encoding=None, wake=wake
+            operations.list_directory(folder),
+            cwd="/",
+            encoding=None,
+            timeout_seconds=how.command_s(),
+            wake=how.wake,
         )
+        self._check_time("find", folder, result)
         infos = self._read_infos(folder, result, result.stderr.decode(errors="replace"))
         if not infos[0].is_dir:
             raise ValidationError(f"path: {folder!r} is a {infos[0].kind}, not a folder")
@@ -188,12 +199,20 @@ class AsyncFiles:
             raise CommandError("a part of the folder cannot be listed", result, action=action)
         return sorted(infos[1:], key=lambda info: info.name)
 
-    async def stat(self, path: RemotePath, *, follow_symlinks: bool = True, wake: bool = True) -> FileInfo:
+    async def stat(
+        self,
+        path: RemotePath,
+        *,
+        follow_symlinks: bool = True,
+        timeout: float | None = None,
+        wake: bool = True,
+    ) -> FileInfo:
         """Return a description of what is at a path. Runs one command, `find`.
 
         Args:
             path: The path.
             follow_symlinks: Whether to describe the target of a link. A link without a target is described itself.
+            timeout: See the class.
             wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
@@ -203,40 +222,46 @@ class AsyncFiles:
         command = operations.stat(
             checked, follow_symlinks=_arguments.flag("follow_symlinks", follow_symlinks)
         )
-        result = await self._sandbox.commands.run(command, cwd="/", wake=wake)
+        how = _How(timeout, wake)
+        result = await self._run(command, checked, how)
         return self._read_infos(checked, result, result.stderr)[0]
 
-    async def exists(self, path: RemotePath, *, wake: bool = True) -> bool:
+    async def exists(self, path: RemotePath, *, timeout: float | None = None, wake: bool = True) -> bool:
         """Whether there is something at a path. False for a link without a target. Runs one command, `find`.
 
         Args:
             path: The path.
+            timeout: See the class.
             wake: Whether to wake a paused sandbox, with one POST activate. Default True.
         """
         try:
-            return not (await self.stat(path, wake=wake)).is_symlink
+            return not (await self.stat(path, timeout=timeout, wake=wake)).is_symlink
         except FileNotFoundInSandboxError:
             return False
 
-    async def make_dir(self, path: RemotePath, *, wake: bool = True) -> None:
+    async def make_dir(self, path: RemotePath, *, timeout: float | None = None, wake: bool = True) -> None:
         """Create a folder, and missing folders above it. It is not an error if it exists. Runs one command, `mkdir`.
 
         Args:
             path: The folder.
+            timeout: See the class.
             wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
             CommandError: The folder cannot be created, for example because there is a file in its place.
         """
         checked = operations.remote_path("path", path)
-        await self._command(operations.make_dir(checked), checked, wake=wake)
+        await self._command(operations.make_dir(checked), checked, _How(timeout, wake))
 
-    async def remove(self, path: RemotePath, *, recursive: bool = False, wake: bool = True) -> None:
+    async def remove(
+        self, path: RemotePath, *, recursive: bool = False, timeout: float | None = None, wake: bool = True
+    ) -> None:
         """Remove a file, a link or an empty folder. Runs one command, `rm`.
 
         Args:
             path: What to remove.
             recursive: Whether to remove a folder with everything in it.
+            timeout: See the class.
             wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
@@ -245,14 +270,17 @@ class AsyncFiles:
         """
         checked = operations.remote_path("path", path)
         command = operations.remove(checked, recursive=_arguments.flag("recursive", recursive))
-        await self._command(command, checked, wake=wake)
+        await self._command(command, checked, _How(timeout, wake))
 
-    async def move(self, source: RemotePath, target: RemotePath, *, wake: bool = True) -> None:
+    async def move(
+        self, source: RemotePath, target: RemotePath, *, timeout: float | None = None, wake: bool = True
+    ) -> None:
         """Move a file or a folder to another path. An existing file is replaced. Runs one command, `mv`.
 
         Args:
             source: What to move.
             target: Its new path.
+            timeout: See the class.
             wake: Whether to wake a paused sandbox, with one POST activate. Default True.
 
         Raises:
@@ -261,7 +289,7 @@ class AsyncFiles:
         """
         checked = operations.remote_path("source", source)
         command = operations.move(checked, operations.remote_path("target", target))
-        await self._command(command, checked, wake=wake)
+        await self._command(command, checked, _How(timeout, wake))
 
     async def download_dir(
         self,
@@ -336,7 +364,7 @@ class AsyncFiles:
         meter = _Meter(target, sum(file.size or 0 for _, file in files), on_progress)
         if empty:
             for command in operations.make_dirs([operations.join(target, path) for path in empty]):
-                await self._command(command, target, wake=wake)
+                await self._command(command, target, how)
         for path, file in files:
             meter.path = operations.join(target, path)
             await self._write(meter.path, file, None, how, meter=meter)
@@ -440,9 +468,9 @@ class AsyncFiles:
         try:
             await self._send(send, operation, body, target, wake=how.wake)
             if permissions is not None:
-                await self._command(operations.change_mode(place, permissions), target, wake=how.wake)
+                await self._command(operations.change_mode(place, permissions), target, how)
             if atomic:
-                await self._command(operations.move(place, target), target, wake=how.wake)
+                await self._command(operations.move(place, target), target, how)
         except BaseException:
             if atomic:
                 await self._discard(place)
@@ -472,10 +500,21 @@ class AsyncFiles:
         with shielded(), contextlib.suppress(SandboxError):
             await self._sandbox.commands.run(operations.discard(path), timeout_seconds=5, wake=False)
 
-    async def _command(self, command: Sequence[str], path: str, *, wake: bool) -> None:
-        result = await self._sandbox.commands.run(command, cwd="/", wake=wake)
+    async def _command(self, command: Sequence[str], path: str, how: "_How") -> None:
+        result = await self._run(command, path, how)
         if not result.ok:
             raise operations.failed(command[0], path, result, result.stderr, self._sandbox.id)
+
+    async def _run(self, command: Sequence[str], path: str, how: "_How") -> CommandResult:
+        result = await self._sandbox.commands.run(
+            command, cwd="/", timeout_seconds=how.command_s(), wake=how.wake
+        )
+        self._check_time(command[0], path, result)
+        return result
+
+    def _check_time(self, program: str, path: str, result: CommandResult | CommandBytesResult) -> None:
+        if result.timed_out:
+            raise operations.timed_out(program, path, self._sandbox.id)
 
     def _read_infos(
         self, path: str, result: CommandResult | CommandBytesResult, stderr: str
@@ -498,6 +537,13 @@ class _How:
     def __init__(self, timeout: float | None, wake: bool) -> None:
         self.timeout_s = _arguments.optional(_arguments.seconds, "timeout", timeout)
         self.wake = _arguments.flag("wake", wake)
+        self._began_at = time.monotonic()
+
+    def command_s(self) -> float:
+        """Return the timeout of a command that begins now. The server kills it after a second at the earliest."""
+        if self.timeout_s is None:
+            return DEFAULT_TIMEOUT_S
+        return max(1.0, self.timeout_s - (time.monotonic() - self._began_at))
 
 
 class _Meter:

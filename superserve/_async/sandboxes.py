@@ -682,7 +682,9 @@ class AsyncSandbox:
 
         Raises:
             SandboxTimeoutError: Nothing listens on the port within `timeout_s`.
-            CommandStartError: The sandbox has no `/bin/sh`.
+            CommandStartError: The sandbox has no `/bin/sh`, or the user of its commands may not run it.
+            CommandError: The shell cannot look, for example because there is no `sleep`.
+            OutcomeUnknownError: The connection broke meanwhile. Waiting again is safe.
         """
         await self.commands._wait_for_port(port, timeout_s, wake=wake)
 

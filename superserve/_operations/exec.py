@@ -44,6 +44,9 @@ IF_UNKNOWN: Final = (
 )
 """The hint of an error after which it is not known whether a command has run."""
 
+IF_NO_SHELL: Final = "waiting takes a /bin/sh in the sandbox that the user of its commands may run; without one, try the port from a program"
+"""The hint of an error after which a port cannot be waited for."""
+
 STREAM_HEADERS: Final = {"Accept": sse.KIND, "Accept-Encoding": "identity", "Cache-Control": "no-store"}
 """The headers of a request for an event stream."""
 

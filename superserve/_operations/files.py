@@ -20,6 +20,7 @@ from superserve.errors import (
     NotFoundError,
     OutcomeUnknownError,
     SandboxError,
+    SandboxTimeoutError,
     ValidationError,
 )
 from superserve.types import CommandBytesResult, CommandResult, FileInfo, FileKind
@@ -223,6 +224,15 @@ def failed(
     if is_not_there(stderr):
         return not_found(path, action=action)
     return CommandError(stderr.strip() or f"it exited with {result.exit_code}", result, action=action)
+
+
+def timed_out(program: str, path: str, sandbox_id: str) -> SandboxTimeoutError:
+    """Return the error for a command on a file that the server killed at its timeout."""
+    return SandboxTimeoutError(
+        "the command did not end in time",
+        action=f"run {program} on {path!r} in sandbox {sandbox_id}",
+        hint="it was killed, and may have done a part; pass a longer timeout",
+    )
 
 
 def not_found(path: str, **details: Any) -> FileNotFoundInSandboxError:

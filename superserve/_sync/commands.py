@@ -22,7 +22,13 @@ from superserve._streams.output import TIMED_OUT, BytesOutput, TextOutput
 from superserve._sync.command_session import MARGIN_S, Callbacks, CommandSession
 from superserve._sync.exec_connection import ExecConnection
 from superserve._sync.exec_stream import SILENCE_S, ExecStream
-from superserve.errors import CommandError, SandboxConnectionError, SandboxTimeoutError
+from superserve.errors import (
+    CommandError,
+    CommandStartError,
+    OutcomeUnknownError,
+    SandboxConnectionError,
+    SandboxTimeoutError,
+)
 from superserve.types import CommandBytesResult, CommandResult, CommandStream
 
 if TYPE_CHECKING:
@@ -199,8 +205,15 @@ class Commands:
 
     def _wait_for_port(self, port: int, timeout_s: float, *, wake: bool) -> None:
         number = operations.port(port)
-        result = self.run(operations.wait_for_port(number), timeout_seconds=timeout_s, wake=wake, cwd="/")
         action = f"wait for port {number} of sandbox {self._sandbox.id}"
+        try:
+            result = self.run(operations.wait_for_port(number), timeout_seconds=timeout_s, wake=wake, cwd="/")
+        except CommandStartError as error:
+            error.action, error.hint = action, operations.IF_NO_SHELL
+            raise
+        except OutcomeUnknownError as error:
+            error.action, error.hint = action, "waiting again is safe"
+            raise
         if result.exit_code == TIMED_OUT:
             # The loop itself never ends with this code.
             raise SandboxTimeoutError(f"nothing listens on it within {timeout_s:g} s", action=action)

@@ -248,6 +248,8 @@ def test_faults_need_a_running_server_and_start_with_it(open_client):
         ("delay", [LIST, float("inf")], {}, "seconds must be 0 or more"),
         ("delay", [LIST, 1], {"after_events": 1}, "only event streams have events"),
         ("delay", [LOGS, 1], {"after_events": 1, "after_bytes": 1}, "after_bytes and after_events can't be given together"),
+        ("drip", [LIST, -1], {}, "every_s must be 0 or more"),
+        ("drip", [LIST, 1], {"count": 0}, "count must be at least 1"),
         ("cut", [LIST], {"after_bytes": -1}, "after_bytes must be at least 0"),
         ("cut", [LIST], {"head_bytes": 1, "after_bytes": 1}, "head_bytes and after_bytes can't be given together"),
         ("cut", [LIST], {"clean": True}, "clean needs a place"),

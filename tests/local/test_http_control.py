@@ -30,6 +30,7 @@ def test_a_fault_is_set_told_and_removed(http):
         {"fault": "answer", "on": "createTemplate", "status": 504, "body": "<html>", "handled": True},
         {"fault": "garble", "on": "GET /templates", "how": "html"},
         {"fault": "delay", "on": "/templates", "seconds": 2, "after_bytes": 0},
+        {"fault": "drip", "on": "execRun", "every_s": 0.5, "count": 10},
         {"fault": "cut", "on": "GET /templates", "after_bytes": 10, "clean": True},
         {"fault": "reset", "on": "GET /templates/{id}", "head_bytes": 3, "skip": 1},
         {"fault": "stall", "on": "streamTemplateBuildLogs", "after_events": 1, "share": 0.5, "seed": 1},

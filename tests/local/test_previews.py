@@ -1,5 +1,6 @@
 """Previews: servers that run in sandboxes, reached through the local server."""
 
+import socket
 import time
 
 import httpx
@@ -108,12 +109,23 @@ def test_the_head_of_an_answer_is_passed_on_before_its_body(server, box):
         assert answer.read().startswith(b"GET /later")
 
 
-def test_sockets_are_passed_on(server, box):
-    url = server.base_url.replace("http", "ws") + "/socket"
+def by_headers(server, box):
     headers = {"X-Superserve-Sandbox-Id": box.id, "X-Superserve-Preview-Port": str(PORT)}
-    with connect(url, additional_headers=headers) as socket:
-        socket.send(b"ping")
-        assert socket.recv() == b"ping"
+    return connect(server.base_url.replace("http", "ws") + "/socket", additional_headers=headers)
+
+
+def by_name(server, box):
+    # Python does not resolve names below localhost, so the connection is made first.
+    port = httpx.URL(server.base_url).port
+    sock = socket.create_connection(("127.0.0.1", port))
+    return connect(f"ws://{PORT}-{box.id}.localhost:{port}/socket", sock=sock, proxy=None)
+
+
+@pytest.mark.parametrize("dial", [by_headers, by_name])
+def test_sockets_are_passed_on(server, box, dial):
+    with dial(server, box) as websocket:
+        websocket.send(b"ping")
+        assert websocket.recv() == b"ping"
 
 
 @pytest.mark.parametrize(("port", "status"), [(80, 403), (49983, 400), (70000, 400), (PORT + 1, 502)])
@@ -139,3 +151,24 @@ def test_looking_at_a_paused_sandbox_does_not_wake_it(server, http, box):
         )
         http.delete(paused.path)
         assert look(server, paused).status_code == 404
+
+
+def test_the_edge_looks_at_the_port_then_at_connections_then_at_who_may_look_then_at_the_status(server, http):
+    private = Box(server, http, preview_access="private")
+    with private.http:
+        http.post(f"{private.path}/pause")
+        server.sandboxes.behave(connections=0)
+        assert (look(server, private, port=80).status_code, look(server, private, port=80).text) == (
+            403,
+            "port not allowed\n",
+        )
+        assert look(server, private, port=49983).text == "invalid sandbox URL\n"
+        assert look(server, private).text == "too many connections to sandbox\n"
+        server.sandboxes.behave(connections=None, address_connections=0)
+        assert look(server, private).text == "too many connections from this IP\n"
+        server.sandboxes.behave(address_connections=None)
+        assert (look(server, private).status_code, look(server, private).text) == (
+            401,
+            "missing preview token\n",
+        )
+    http.delete(private.path)

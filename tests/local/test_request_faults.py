@@ -281,6 +281,28 @@ def test_events_of_a_log_can_be_late(server, http, talk, ended_build):
     assert talk.is_silent()
 
 
+def test_a_body_can_come_a_few_bytes_at_a_time(server, http, talk, body):
+    server.faults.on(LIST).drip(0, count=100)
+    assert http.get("/templates").content == body
+    server.faults.on(LIST).drip(600, count=5)
+    talk.send(LIST).head()
+    assert talk.is_silent()
+
+
+def test_events_of_a_log_can_drip(server, http, ended_build):
+    fault = server.faults.on(LOGS).drip(0, count=7)
+    assert texts(http.get(ended_build).text)[:5] == ["one", "two", "three", "four", "five"]
+    assert fault.struck == 1
+
+
+def test_a_client_that_leaves_ends_its_drip(server, http):
+    fault = server.faults.on(LIST).drip(600)
+    with pytest.raises(httpx.ReadTimeout):
+        http.get("/templates", timeout=0.1)
+    fault.wait_for()
+    assert http.get("/templates").status_code == 200
+
+
 def test_a_client_that_leaves_ends_its_delay(server, http):
     server.faults.on(LIST).delay(600)
     with pytest.raises(httpx.ReadTimeout):

@@ -1,5 +1,6 @@
 """What tests can make sandboxes do: `server.sandboxes`, `server.commands`, and faults of the data plane."""
 
+import base64
 import json
 import time
 
@@ -52,7 +53,7 @@ def code(response):
 
 
 def test_a_row_can_lag_behind_the_answer_of_a_creation(server, http, box):
-    server.sandboxes.behave(starting_s=60)
+    server.sandboxes.behave(starting_s=6000)
     server.commands.on("true").answer()
     late = Box(server, http)
     with late.http:
@@ -60,14 +61,14 @@ def test_a_row_can_lag_behind_the_answer_of_a_creation(server, http, box):
         assert late.run("true")["exit_code"] == 0
         assert code(http.post(f"{late.path}/pause")) == (409, "conflict")
         assert code(http.delete(late.path)) == (409, "conflict")
-    server.sandboxes.behave(starting_s=0.01)
+    server.sandboxes.behave(starting_s=1)
     soon = Box(server, http)
     with soon.http:
         wait_for(lambda: status(http, soon) == "active")
 
 
 def test_a_pause_can_be_answered_before_it_is_done(server, http, box):
-    server.sandboxes.behave(pausing_s=60)
+    server.sandboxes.behave(pausing_s=6000)
     answer = http.post(f"{box.path}/pause", headers={"Prefer": "respond-async"})
     assert (answer.status_code, answer.json()) == (202, {"status": "pausing"})
     assert answer.headers["retry-after"] == "1"
@@ -75,14 +76,14 @@ def test_a_pause_can_be_answered_before_it_is_done(server, http, box):
     refused = http.post(f"{box.path}/activate")
     assert (code(refused), refused.headers["retry-after"]) == ((409, "sandbox_pausing"), "1")
     server.sandboxes.set(box.id, status="active")
-    server.sandboxes.behave(pausing_s=0.01)
+    server.sandboxes.behave(pausing_s=1)
     assert http.post(f"{box.path}/pause").status_code == 202
     wait_for(lambda: status(http, box) == "paused")
 
 
 def test_a_row_can_lag_behind_the_answer_of_a_resumption(server, http, box):
     http.post(f"{box.path}/pause")
-    server.sandboxes.behave(resuming_s=60)
+    server.sandboxes.behave(resuming_s=6000)
     assert http.post(f"{box.path}/resume").json()["status"] == "active"
     assert status(http, box) == "resuming"
 
@@ -118,11 +119,22 @@ def test_due_sandboxes_can_be_reaped_at_once(server, http, box):
     )
 
 
+def test_the_length_of_a_state_is_divided_by_the_speed():
+    with LocalServer(speed=10_000, limits=False) as fast:
+        fast.sandboxes.behave(starting_s=200, pausing_s=200)
+        with httpx.Client(base_url=fast.base_url, headers={"X-API-Key": fast.api_key}, verify=False) as http:
+            path = f"/sandboxes/{http.post('/sandboxes', json={'name': 'box'}).json()['id']}"
+            # The test would give up long before 200 real seconds.
+            wait_for(lambda: http.get(path).json()["status"] == "active")
+            assert http.post(f"{path}/pause").status_code == 202
+            wait_for(lambda: http.get(path).json()["status"] == "paused")
+
+
 # The edge
 
 
 def test_a_resolver_can_lag_behind_a_pause(server, http, box):
-    server.sandboxes.behave(stale_s=60)
+    server.sandboxes.behave(stale_s=6000)
     http.post(f"{box.path}/pause")
     answer = box.http.post("/exec", json={"command": "true"})
     assert (answer.status_code, answer.text, answer.headers["retry-after"]) == (
@@ -166,15 +178,23 @@ def test_the_api_key_has_no_business_on_the_data_plane(server, box):
     assert server.api_key not in answer.text
 
 
+def expiry(http, box):
+    claims = http.get(box.path).json()["routing_hint"].split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["e"]
+
+
 def test_answers_can_have_a_routing_hint(server, http, box):
     server.sandboxes.behave(gives_hints=True)
     assert http.get(box.path).json()["routing_hint"].count(".") == 2
+    assert expiry(http, box) > time.time()
+    server.sandboxes.behave(hint_s=0)
+    assert expiry(http, box) <= time.time()
     http.post(f"{box.path}/pause")
     assert "routing_hint" in http.post(f"{box.path}/resume").json()
 
 
 def test_a_load_balancer_gives_up_on_a_silent_command_which_goes_on(server, box):
-    server.sandboxes.behave(idle_s=0.05)
+    server.sandboxes.behave(idle_s=5)
     answer = box.http.post("/exec", json={"command": "sleep 0.5; echo done > /tmp/mark"})
     assert (answer.status_code, answer.headers["content-type"]) == (504, "text/html; charset=utf-8")
     server.sandboxes.behave(idle_s=None)

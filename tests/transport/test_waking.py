@@ -138,3 +138,29 @@ def test_s29_a_fork_while_a_token_is_asked_for_leaves_nobody_waiting(serve, key)
         os.waitpid(child, 0)
         thread.join(PATIENCE_S)
     assert api.activations == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+async def test_s29_a_fork_of_an_event_loop_that_asks_for_a_token_leaves_nobody_waiting(serve, key):
+    api = Api()
+    api._refused = threading.Barrier(1)
+    async with AsyncSuperserve(api_key=key, base_url=serve(api).url) as client:
+        sandbox = handle(AsyncSandbox, client)
+        first = asyncio.create_task(sandbox.commands.run("true"))
+        assert await asyncio.to_thread(api.has_begun.wait, 20)
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                signal.alarm(30)
+                result = asyncio.run(sandbox.commands.run("true"))
+                os.write(writing, b"%d" % result.exit_code)
+            finally:
+                os._exit(0)
+        os.close(writing)
+        api.go.set()
+        assert await asyncio.to_thread(os.read, reading, 1) == b"0"
+        os.close(reading)
+        await asyncio.to_thread(os.waitpid, child, 0)
+        assert (await first).exit_code == 0
+    assert api.activations == 2

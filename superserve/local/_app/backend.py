@@ -30,10 +30,11 @@ class Backend:
             raise
         self._api = Api(Router(resources), services.teams, settings.limits)
         self._record = record
+        data_plane = _data_plane(services)
         self.app = FrontDoor(
             self._api,
-            _data_plane(services),
-            Preview(services.resource(SandboxResource)),
+            data_plane,
+            Preview(services.resource(SandboxResource), data_plane.counting),
             Control(faults, record, key=services.teams.api_key, reset=self.reset),
             Page(services),
             keys=services.teams.keys,

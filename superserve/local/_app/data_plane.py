@@ -83,8 +83,7 @@ class DataPlane:
         if sandbox_id is None:
             await text_answer(400, "invalid sandbox URL")(scope, receive, send)
             return
-        address = _find_address(scope, headers)
-        with self._counting(sandbox_id, address) as refusal:
+        with self.counting(sandbox_id, scope) as refusal:
             request = refusal or self._admit(sandbox_id, headers, scope, receive, send)
             if isinstance(request, Response):
                 await request(scope, receive, send)
@@ -93,8 +92,9 @@ class DataPlane:
                 await self._routes[_method(scope), scope["path"]](request)
 
     @contextlib.contextmanager
-    def _counting(self, sandbox_id: str, address: str) -> Iterator[Response | None]:
+    def counting(self, sandbox_id: str, scope: Scope) -> Iterator[Response | None]:
         """Count a request while it is served. Yields the refusal if there are too many."""
+        address = _find_address(scope)
         of_sandbox, of_address = self._gatekeeper.most_connections
         if of_sandbox is not None and self._to_sandbox[sandbox_id] >= of_sandbox:
             yield text_answer(429, "too many connections to sandbox")
@@ -179,6 +179,6 @@ def _method(scope: Scope) -> str:
     return "WEBSOCKET" if scope["type"] == "websocket" else str(scope["method"])
 
 
-def _find_address(scope: Scope, headers: Headers) -> str:
-    forwarded = headers.get("x-forwarded-for", "").partition(",")[0].strip()
+def _find_address(scope: Scope) -> str:
+    forwarded = Headers(scope=scope).get("x-forwarded-for", "").partition(",")[0].strip()
     return forwarded or (scope["client"][0] if scope["client"] else "")

@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import re
 import socket
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from typing import Protocol, TypeAlias
 
 import h11
 from starlette.requests import ClientDisconnect
@@ -30,6 +31,10 @@ _DROPPED = {
 _OF_SOCKETS = b"sec-websocket-"
 
 
+Counting: TypeAlias = Callable[[str, Scope], AbstractContextManager[Response | None]]
+"""Counts a request to a sandbox while it is served, and yields the refusal if there are too many."""
+
+
 class Dialler(Protocol):
     """Connects to ports inside sandboxes."""
 
@@ -45,8 +50,9 @@ class Dialler(Protocol):
 class Preview:
     """The ASGI application that passes requests on to servers in sandboxes."""
 
-    def __init__(self, dialler: Dialler) -> None:
+    def __init__(self, dialler: Dialler, counting: Counting) -> None:
         self._dialler = dialler
+        self._counting = counting
 
     def takes(self, headers: Mapping[bytes, bytes]) -> bool:
         """Whether a request with these headers is for a server in a sandbox."""
@@ -55,9 +61,16 @@ class Preview:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, and its answer back."""
         port, sandbox_id = _find_target(read_headers(scope)) or (0, "")
-        if refusal := _check_port(port) or self._dialler.check_preview(sandbox_id):
+        if refusal := _check_port(port):
             await refusal(scope, receive, send)
             return
+        with self._counting(sandbox_id, scope) as too_many:
+            if refusal := too_many or self._dialler.check_preview(sandbox_id):
+                await refusal(scope, receive, send)
+            else:
+                await self._pass_on(port, sandbox_id, scope, receive, send)
+
+    async def _pass_on(self, port: int, sandbox_id: str, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             sock = await self._dialler.dial(sandbox_id, port)
         except OSError:

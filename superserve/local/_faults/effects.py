@@ -141,6 +141,33 @@ class Delay:
 
 
 @attrs.frozen
+class Drip:
+    """An answer whose body comes a few bytes at a time."""
+
+    every_s: float
+    count: int
+
+    async def strike(self, exchange: Exchange) -> None:
+        """Let the API answer, and send its body slowly."""
+
+        async def send(message: Message) -> None:
+            body = message.get("body", b"")
+            if message["type"] != "http.response.body" or not body:
+                await exchange.send(message)
+                return
+            for start in range(0, len(body), self.count):
+                exchange.land()
+                await exchange.pause(self.every_s)
+                if exchange.connection.lost.is_set():
+                    return
+                piece = body[start : start + self.count]
+                more = message.get("more_body", False) or start + self.count < len(body)
+                await exchange.send({**message, "body": piece, "more_body": more})
+
+        await exchange.answer(send)
+
+
+@attrs.frozen
 class End:
     """An answer that stops at a place. The connection is closed, reset or left open, or all seems well."""
 

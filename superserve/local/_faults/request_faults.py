@@ -9,6 +9,7 @@ from superserve.local._faults.arguments import NOT_GIVEN, read_body, read_header
 from superserve.local._faults.effects import (
     Answer,
     Delay,
+    Drip,
     Duplicate,
     Effect,
     End,
@@ -101,6 +102,17 @@ class RequestFaults:
         effect = Delay(arguments.check_seconds("seconds", seconds), place)
         options = {"seconds": seconds, "after_bytes": after_bytes, "after_events": after_events}
         return self._add("delay", effect, options)
+
+    def drip(self, every_s: float, *, count: int = 1) -> Fault:
+        """Send the body a few bytes at a time, each after a pause. Frames of a WebSocket are not slowed down.
+
+        Args:
+            every_s: Real seconds between pieces, 0 or more, whatever the server's speed.
+            count: The number of bytes in a piece. Default 1.
+
+        """
+        effect = Drip(arguments.check_seconds("every_s", every_s), arguments.check_whole("count", count, 1))
+        return self._add("drip", effect, {"every_s": every_s, "count": count})
 
     def cut(
         self,

@@ -167,8 +167,11 @@ class ExecResource(Resource):
         seen = self.history.begin(row.id, wanted.line)
         finishing = asyncio.create_task(seen.watch(command.finish(wanted.limit_s, seen.tap(deliver))))
         hanging_up = asyncio.create_task(_wait_for_disconnect(request))
+        idle_real_s = None if idle_s is None else self.services.clock.real(idle_s)
         try:
-            await asyncio.wait([finishing, hanging_up], timeout=idle_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                [finishing, hanging_up], timeout=idle_real_s, return_when=asyncio.FIRST_COMPLETED
+            )
             if not finishing.done() and not hanging_up.done():
                 self._abandon(command, finishing)
             return _read_result(finishing, hanging_up)
@@ -193,7 +196,8 @@ class ExecResource(Resource):
         around = self.sandboxes.machines.surroundings(row)
         cwd = posixpath.join(around.home, wanted.working_dir) if wanted.working_dir else around.cwd
         layers = {**around.layers(guest), **wanted.env}
-        argv = [wanted.command, *wanted.args] if wanted.args else ["/bin/sh", "-c", wanted.command]
+        given = [wanted.command, *wanted.args]
+        argv = guest.argv(given) if wanted.args else ["/bin/sh", "-c", wanted.command]
         try:
             return await guest.spawn(
                 argv, executable=None, env=layers, cwd=guest.path(cwd), has_stdin=has_stdin

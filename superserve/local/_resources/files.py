@@ -97,6 +97,9 @@ class FileResource(Resource):
         keeper, name = _Keeper(descriptor), posixpath.basename(path)
         facts = os.fstat(descriptor)
         if stat.S_ISDIR(facts.st_mode) and form == "zip":
+            if await _is_link(guest, path):
+                keeper.close()
+                return _error(400, "path is a symbolic link")
             return _zip_answer(keeper, name, self.sandboxes.behaviour)
         if stat.S_ISREG(facts.st_mode):
             return _file_answer(request, keeper, facts, name)
@@ -139,6 +142,14 @@ class FileResource(Resource):
         if isinstance(guest, str):
             raise _RefusedError(_error(500, guest))
         return guest
+
+
+async def _is_link(guest: Guest, path: str) -> bool:
+    try:
+        os.close(await guest.open(path, os.O_RDONLY | _FOLDER))
+    except OSError as error:
+        return error.errno in (errno.ELOOP, errno.ENOTDIR)
+    return False
 
 
 class _RefusedError(Exception):

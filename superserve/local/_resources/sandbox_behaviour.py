@@ -12,7 +12,7 @@ _MIB = 1 << 20
 
 @attrs.frozen
 class Behaviour:
-    """The default behaviour, which a test can change. Seconds are real ones, whatever the server's speed."""
+    """The default behaviour, which a test can change. Seconds are those of the server's clock."""
 
     starting_s: float = 0.0
     """Seconds for which a sandbox's row is `starting` after its creation was answered. Commands already run."""
@@ -32,6 +32,8 @@ class Behaviour:
     """Whether the edge reports a missing or paused sandbox as text, as it did in May 2026."""
     gives_hints: bool = False
     """Whether answers have a routing hint."""
+    hint_s: float = 3600.0
+    """Seconds from an answer to the expiry in its routing hint; 0 for a hint that has already expired."""
     idle_s: float | None = None
     """Seconds without a byte of an answer after which the load balancer answers 504. The command goes on. None for never."""
     output_bytes: int = 8 * _MIB

@@ -95,7 +95,7 @@ class Machines:
             if isinstance(self.space, str):
                 return (
                     f"commands cannot be isolated from this machine: {self.space}; install bubblewrap, or use "
-                    "isolation='none' (--isolation none) for commands without isolation"
+                    "isolation='none' (--isolation none) for commands without isolation, whose absolute paths are this machine's"
                 )
             image = self._images.get(row.template_id)
             surroundings = self.surroundings(row)

@@ -128,7 +128,7 @@ class Sandboxes(Steering[SandboxResource]):
         """Change the behaviour of all sandboxes from now on. `server.reset()` restores the default.
 
         Args:
-            **changes: Any of these. Seconds are real ones, whatever the server's speed.
+            **changes: Any of these. Seconds are those of the server's clock.
 
                 - `starting_s`, `resuming_s`: seconds for which the row has this status after the answer said `active`. Default 0.
                     - `pausing_s`: seconds of a pause that is answered at once, with 202. None: answered at its end.
@@ -137,7 +137,8 @@ class Sandboxes(Steering[SandboxResource]):
                     - `disk_bytes`: how many bytes a sandbox's files may take. None: the `disk_mib` of its template.
                     - `processes`: how many may run in a sandbox that is started from then on.
                     - `has_old_texts`: whether 404 and 503 of the edge are text. Default False.
-                    - `gives_hints`: whether answers have a routing hint. Default False.
+                    - `gives_hints`, `hint_s`: whether answers have a routing hint, and for how many seconds it is valid (0:
+                      it has already expired). Default False and 3600.
                     - `idle_s`: seconds without a byte after which the load balancer answers 504, while the command goes on.
                       Default None.
                     - `output_bytes`, `upload_bytes`, `zip_entries`, `zip_bytes`, `listed`: the limits of output, files,

@@ -33,8 +33,8 @@ class Tokens:
         """Refuse all tokens issued so far."""
         self._epoch += 2
 
-    def hint(self, sandbox_id: str) -> str:
+    def hint(self, sandbox_id: str, life_s: float) -> str:
         """Return a routing hint. It is optional, and has an expiry that clients look at."""
-        expiry = int(self._clock.now().timestamp() + self._clock.real(_LIFE_S))
+        expiry = int(self._clock.now().timestamp() + self._clock.real(life_s))
         claims = base64.urlsafe_b64encode(json.dumps({"s": sandbox_id, "e": expiry}).encode())
         return f"h1.{claims.decode().rstrip('=')}.{self.of(sandbox_id)[:16]}"

@@ -304,7 +304,7 @@ class SandboxResource(Resource):
 
     def _do_later(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         async def wait() -> None:
-            await asyncio.sleep(seconds)
+            await self.services.clock.sleep(seconds)
             await work()
 
         task = asyncio.create_task(wait())
@@ -360,7 +360,7 @@ class SandboxResource(Resource):
             return text_answer(404, "sandbox not found") if has_old_texts else error_answer(gone)
         if row.status in RUNNING:
             return None
-        if (self.services.clock.steady() - row.changed_at).total_seconds() < self.behaviour.stale_s:
+        if self.services.clock.age_of_wait(row.changed_at) < self.behaviour.stale_s:
             return text_answer(502, "sandbox unreachable", **{"retry-after": "2"})
         if has_old_texts:
             return text_answer(503, "sandbox is paused" if row.status == "paused" else "sandbox unavailable")
@@ -371,11 +371,11 @@ class SandboxResource(Resource):
         row = self.rows.get(sandbox_id)
         if row is None:
             return text_answer(404, "sandbox not found")
+        if row.preview_access == "private":
+            return text_answer(401, "missing preview token")
         if row.status not in RUNNING:
             text = "sandbox is paused" if row.status == "paused" else "sandbox unavailable"
             return text_answer(503, text, **{"retry-after": "5"})
-        if row.preview_access == "private":
-            return text_answer(401, "missing preview token")
         return None
 
     async def dial(self, sandbox_id: str, port: int) -> socket.socket:
@@ -390,7 +390,8 @@ class SandboxResource(Resource):
 
     def answer(self, row: SandboxRow) -> dict[str, object]:
         """Return a sandbox in the form for clients that may run commands in it."""
-        hint = {"routing_hint": self.tokens.hint(row.id)} if self.behaviour.gives_hints else {}
+        behaviour = self.behaviour
+        hint = {"routing_hint": self.tokens.hint(row.id, behaviour.hint_s)} if behaviour.gives_hints else {}
         return {**row.answer(), **hint, "access_token": self.tokens.of(row.id)}
 
     # -- The rest

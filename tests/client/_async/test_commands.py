@@ -498,12 +498,25 @@ async def test_errors_name_the_command_and_no_more_of_it(box):
         assert "secret" not in str(caught.value)
 
 
-async def test_a_port_cannot_be_waited_for_without_a_shell(box):
-    sandbox, _ = await box(
-        reply(500, "internal: fork/exec /bin/sh: no such file or directory\n", content_type="text/plain")
+@pytest.mark.parametrize("timeout_s", [30, 90])
+@pytest.mark.parametrize("why", ["no such file or directory", "permission denied"])
+async def test_a_port_cannot_be_waited_for_without_a_shell(box, why, timeout_s):
+    text = f"internal: fork/exec /bin/sh: {why}\n"
+    sandbox, _ = await box(reply(500, text, content_type="text/plain"))
+    with pytest.raises(CommandStartError) as caught:
+        await sandbox.wait_for_port(80, timeout_s)
+    assert str(caught.value).startswith(
+        f"could not wait for port 80 of sandbox {SANDBOX_ID}: internal: fork/exec /bin/sh: {why}"
     )
-    with pytest.raises(CommandStartError, match="/bin/sh"):
+    assert "takes a /bin/sh" in caught.value.hint
+
+
+async def test_a_port_whose_waiting_was_cut_short_may_be_waited_for_again(box):
+    sandbox, _ = await box(cut())
+    with pytest.raises(OutcomeUnknownError) as caught:
         await sandbox.wait_for_port(80)
+    assert str(caught.value).startswith(f"could not wait for port 80 of sandbox {SANDBOX_ID}")
+    assert caught.value.hint == "waiting again is safe"
 
 
 async def test_a_port_cannot_be_waited_for_where_the_shell_cannot_look(box):

@@ -402,7 +402,7 @@ async def test_s4_a_file_that_another_server_has_taken_is_not_written(server, ma
 
 
 async def test_s20_one_bad_poll_ends_no_wait(server, made):
-    server.sandboxes.behave(pausing_s=0.05)
+    server.sandboxes.behave(pausing_s=5)
     sandbox = await made()
     server.faults.on("getSandbox").answer(500, json=envelope("internal_error", "oops"))
     await sandbox.pause(poll_interval_s=0.01)

@@ -56,7 +56,7 @@ async def test_a_template_starts_a_sandbox(server, client):
 
 @pytest.mark.parametrize("change", ["pause", "kill", "update"])
 async def test_s21_surprise_17_a_row_that_says_starting_is_borne_with(server, made, change):
-    server.sandboxes.behave(starting_s=0.15)
+    server.sandboxes.behave(starting_s=15)
     sandbox = await made()
     await getattr(sandbox, change)(**({"network": {"deny_out": []}} if change == "update" else {}))
 
@@ -64,21 +64,21 @@ async def test_s21_surprise_17_a_row_that_says_starting_is_borne_with(server, ma
 async def test_s21_surprise_17_a_row_that_says_resuming_is_borne_with(server, made):
     sandbox = await made()
     await sandbox.pause()
-    server.sandboxes.behave(resuming_s=0.15)
+    server.sandboxes.behave(resuming_s=15)
     await sandbox.resume()
     await sandbox.pause()
     assert sandbox.status == "paused"
 
 
 async def test_surprise_19_a_pause_that_takes_its_time_is_waited_for(server, made):
-    server.sandboxes.behave(pausing_s=0.15)
+    server.sandboxes.behave(pausing_s=15)
     sandbox = await made()
     await sandbox.pause()
     assert (await sandbox.get_info()).status == "paused"
 
 
 async def test_s21_a_command_right_after_a_pause_wakes_the_sandbox(server, made):
-    server.sandboxes.behave(pausing_s=0.15)
+    server.sandboxes.behave(pausing_s=15)
     sandbox = await made()
     await sandbox.pause(wait=False)
     assert (await sandbox.commands.run("make")).exit_code == 0
@@ -119,7 +119,7 @@ async def test_surprise_11_a_token_that_is_too_old_is_replaced(server, made):
 
 
 async def test_surprise_20_a_command_to_a_machine_that_was_just_paused_is_in_doubt(server, made):
-    server.sandboxes.behave(stale_s=60)
+    server.sandboxes.behave(stale_s=6000)
     sandbox = await made()
     await sandbox.pause()
     with pytest.raises(OutcomeUnknownError):

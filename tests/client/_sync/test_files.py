@@ -28,6 +28,7 @@ from superserve import (
     TransferProgress,
     ValidationError,
 )
+from superserve._streams import output
 from tests.talk import SANDBOX_ID, talking
 from tests.wire import chunk, cut, envelope, head, reply
 
@@ -587,6 +588,51 @@ def test_commands_on_files_see_paths_and_no_shell(box):
     ]
     # The folder where commands run by default may be gone.
     assert {request.json["working_dir"] for request in wire.requests} == {"/"}
+
+
+COMMANDS = {
+    "stat": lambda files, timeout: files.stat("/x", timeout=timeout),
+    "exists": lambda files, timeout: files.exists("/x", timeout=timeout),
+    "make_dir": lambda files, timeout: files.make_dir("/x", timeout=timeout),
+    "remove": lambda files, timeout: files.remove("/x", timeout=timeout),
+    "move": lambda files, timeout: files.move("/x", "/y", timeout=timeout),
+}
+
+
+@pytest.mark.parametrize("call", COMMANDS.values(), ids=COMMANDS)
+def test_a_command_on_a_file_has_a_timeout(box, monkeypatch, call):
+    killed = reply(json={"stdout": "", "stderr": "", "exit_code": 124})
+    for timeout, least, most in ((None, 30, 30), (40.5, 1, 41), (0.1, 1, 1)):
+        sandbox, wire = box(killed)
+        # As if its time had passed.
+        monkeypatch.setattr(output, "_SLACK_S", 1000)
+        with pytest.raises(SandboxTimeoutError, match="did not end in time"):
+            call(sandbox.files, timeout)
+        assert least <= wire.requests[0].json["timeout_s"] <= most
+    sandbox, wire = box(killed)
+    with pytest.raises(ValidationError, match="timeout"):
+        call(sandbox.files, 0)
+    assert wire.requests == []
+
+
+def test_a_listing_has_a_timeout(box, monkeypatch):
+    monkeypatch.setattr(output, "_SLACK_S", 1000)
+    asked = []
+
+    def script(talk):
+        asked.append(talk.start)
+        talk.exit(124)
+
+    sandbox, _ = box(talking(script))
+    with pytest.raises(SandboxTimeoutError, match="did not end in time"):
+        sandbox.files.list("/x", timeout=5)
+    assert 1 <= asked[0]["timeout_s"] <= 5
+
+
+def test_what_follows_a_write_has_what_is_left_of_its_timeout(box):
+    sandbox, wire = box(wrote, OK, OK)
+    sandbox.files.write("/x", b"", mode=0o755, atomic=True, timeout=20)
+    assert [1 <= request.json["timeout_s"] <= 20 for request in wire.requests[1:]] == [True, True]
 
 
 def test_what_is_missing_or_cannot_be_done_is_told(box):

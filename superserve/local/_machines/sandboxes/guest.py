@@ -161,6 +161,10 @@ class Guest:
         """Return the agent's path for an absolute path of the sandbox."""
         return self.space.root(self.scratch) + inside
 
+    def argv(self, words: Sequence[str]) -> list[str]:
+        """Return a command without a shell as the agent needs it."""
+        return [self.space.argument(self.scratch, word) for word in words]
+
     async def spawn(
         self,
         argv: Sequence[str],

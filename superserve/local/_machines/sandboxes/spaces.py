@@ -41,6 +41,10 @@ class Bwrap:
         """Return the prefix of absolute paths for processes of the sandbox."""
         return ""
 
+    def argument(self, scratch: Scratch, word: str) -> str:  # noqa: ARG002 - processes see it as the root
+        """Return an argument of a command without a shell as its process needs it."""
+        return word
+
     def command(self, scratch: Scratch) -> list[str]:
         """Prepare the folder, and return the command that starts the agent in it."""
         make_folders(scratch)
@@ -77,6 +81,10 @@ class Unshared:
         """Return the prefix of absolute paths for processes of the sandbox."""
         return ""
 
+    def argument(self, scratch: Scratch, word: str) -> str:  # noqa: ARG002 - processes see it as the root
+        """Return an argument of a command without a shell as its process needs it."""
+        return word
+
     def command(self, scratch: Scratch) -> list[str]:
         """Prepare the folder, and return the command that starts the agent in it."""
         make_folders(scratch)
@@ -106,6 +114,18 @@ class Unisolated:
     def root(self, scratch: Scratch) -> str:
         """Return the prefix of absolute paths in the files API."""
         return str(scratch.root)
+
+    def argument(self, scratch: Scratch, word: str) -> str:
+        """Return an argument of a command without a shell as its process needs it.
+
+        An absolute path below a folder of the sandbox is the sandbox's, unless only this machine has it. Otherwise `rm` and
+        `mv`, which clients use for files, would change this machine's.
+        """
+        top = word.removeprefix("/").partition("/")[0]
+        if not word.startswith("/") or not top or not os.path.lexists(scratch.root / top):
+            return word
+        own = f"{scratch.root}{word}"
+        return word if os.path.lexists(word) and not os.path.lexists(own) else own
 
     def command(self, scratch: Scratch) -> list[str]:
         """Prepare the folder, and return the command that starts the agent."""
