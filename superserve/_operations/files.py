@@ -1,5 +1,6 @@
 """Files: checks of paths, the commands that inspect files, and reading their output."""
 
+import io
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -112,6 +113,24 @@ def mode(value: object) -> str:
     if not 0 <= value <= _LARGEST_MODE:
         raise ValidationError(f"mode: expected an integer from 0 to 0o7777, got {oct(value)}")
     return f"{value:04o}"
+
+
+def text_encoding(value: object) -> None:
+    """Refuse what is not the name of a text encoding that Python knows."""
+    try:
+        io.TextIOWrapper(io.BytesIO(), encoding=_arguments.text("encoding", value))
+    except LookupError:
+        raise ValidationError(
+            f"encoding: expected a text encoding that Python knows, such as 'utf-8', got {value!r}"
+        ) from None
+
+
+def check_ignore(value: object) -> None:
+    """Refuse what cannot choose the names to leave out."""
+    if not callable(value):
+        raise ValidationError(
+            f"ignore: expected a function such as shutil.ignore_patterns('*.pyc'), got {type(value).__name__}"
+        )
 
 
 def local_path(argument: str, value: object) -> str:
