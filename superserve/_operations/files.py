@@ -57,6 +57,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME: Final = re.compile(r"(?P<seconds>-?\d{1,12})(?:\.(?P<fraction>\d{1,30}))?")
 _NOT_THERE: Final = ("No such file or directory", "Not a directory")
 _LARGEST_MODE: Final = 0o7777
+# Linux's limit for a path is 4096 bytes, with a NUL at the end.
+_LONGEST_PATH: Final = 4095
 
 
 def read(path: str, sandbox_id: str) -> Operation[object, None]:
@@ -95,6 +97,8 @@ def remote_path(argument: str, value: object) -> str:
         raise ValidationError(f"{argument}: expected an absolute path such as '/home/user/x', got {path!r}")
     if ".." in path.split("/"):
         raise ValidationError(f"{argument}: must not contain '..', got {path!r}")
+    if len(path.encode()) > _LONGEST_PATH:
+        raise ValidationError(f"{argument}: expected at most {_LONGEST_PATH} bytes, got {len(path.encode())}")
     return path
 
 

@@ -272,9 +272,9 @@ def write_patch(
 
 def write_filters(metadata: Mapping[str, str] | None) -> MetadataFilters | Unset:
     """Return the metadata filters of a list as parameters of the request."""
-    if not metadata:
+    entries = {} if metadata is None else _strings("metadata", metadata)
+    if not entries:
         return UNSET
-    entries = _strings("metadata", metadata)
     return MetadataFilters.from_dict({f"metadata.{key}": value for key, value in entries.items()})
 
 

@@ -235,6 +235,16 @@ async def test_a_refused_argument_of_files_is_named(box):
     assert wire.requests == []
 
 
+async def test_a_path_that_linux_cannot_take_is_refused(box):
+    sandbox, wire = await box(file(b""))
+    await sandbox.files.read("/" + "x" * 4094)
+    for call in (sandbox.files.read, sandbox.files.list, sandbox.files.remove):
+        with pytest.raises(ValidationError) as caught:
+            await call("/" + "é" * 2048)
+        assert str(caught.value) == "path: expected at most 4095 bytes, got 4097"
+    assert len(wire.requests) == 1
+
+
 async def test_a_path_that_ends_like_a_folder_is_no_file(box):
     sandbox, wire = await box(wrote)
     with pytest.raises(ValidationError) as caught:

@@ -320,7 +320,15 @@ def test_a_list_is_one_request_with_what_was_given(serve, connect):
 
 @pytest.mark.parametrize(
     "options",
-    [{"status": []}, {"limit": 0}, {"offset": -1}, {"q": 5}, {"metadata": {"a": None}}, {"sort": ""}],
+    [
+        {"status": []},
+        {"limit": 0},
+        {"offset": -1},
+        {"q": 5},
+        {"metadata": {"a": None}},
+        {"metadata": []},
+        {"sort": ""},
+    ],
 )
 def test_s25_a_list_that_cannot_be_meant_is_refused(serve, connect, options):
     wire = serve(reply(json=[]))
