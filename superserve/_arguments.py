@@ -128,6 +128,16 @@ def integer(argument: str, value: object) -> int:
     return number
 
 
+def strings(argument: str, value: object) -> dict[str, str]:
+    """Return `value` as a dict if it is a mapping of strings to strings."""
+    if not isinstance(value, Mapping):
+        raise ValidationError(f"{argument}: expected a dict of strings, got {_kind(value)}")
+    return {
+        text(f"{argument}: a key", key): text(f"{argument}[{_show(key)}]", entry, may_be_empty=True)
+        for key, entry in value.items()
+    }
+
+
 def count(argument: str, value: object) -> int:
     """Return `value` if it is a 32-bit integer of at least 1. The server checks closer limits."""
     number = integer(argument, value)
