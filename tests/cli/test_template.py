@@ -7,6 +7,7 @@ import pytest
 
 from superserve import AsyncTemplate, Template, TemplateSpec
 from superserve.specs import load_all
+from tests.patience import given_time
 
 NOBODYS = "7a3f2b8c-0000-4000-8000-00000000000f"
 
@@ -309,9 +310,11 @@ def test_an_interruption_before_the_build_is_known_says_what_may_be_left(
     assert "A build of template web may have been started: superserve template show web tells." in ran.stderr
 
 
-def test_a_limit_of_time_holds_for_several(run, server):
+@given_time
+def test_a_limit_of_time_holds_for_several(run, server, longer):
+    server.reset()
     server.builds.hold()
-    ran = run("template", "build", "--all", "--timeout", "0.2")
+    ran = run("template", "build", "--all", "--timeout", 0.2 * longer)
     assert (ran.code, ran.stdout) == (124, "")
     assert "the builds of web, broken go on: superserve template logs NAME shows it" in ran.stderr
     server.builds.release()

@@ -139,7 +139,7 @@ def test_nothing_is_sent_before_the_first_event_not_even_headers(server, running
     assert answers == []
 
     server.builds.write(running[1], "hello")
-    reader.join(10)
+    reader.join(60)
 
     assert answers[0].status_code == 200
     answers[0].close()

@@ -33,7 +33,7 @@ def leaves_nothing():
 
 def connect(server, request):
     """Send a request over a socket of its own and leave it open."""
-    connection = socket.create_connection(("127.0.0.1", httpx.URL(server.base_url).port), timeout=10)
+    connection = socket.create_connection(("127.0.0.1", httpx.URL(server.base_url).port), timeout=60)
     connection.sendall(request)
     return connection
 
@@ -593,7 +593,7 @@ def test_a_thread_that_waits_is_told_when_the_server_stops():
         calls = server._thread._calls
         while not calls:
             pass
-    waiting.join(10)
+    waiting.join(60)
 
     assert told == ["the server was stopped during the call"]
 

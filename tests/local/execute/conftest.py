@@ -19,7 +19,7 @@ from superserve.local._machines.jobs import BuildFailed, BuildJob, Step
 from superserve.local._machines.processes import ExecuteRunner, isolation
 
 # Every wait for something that must happen ends in failure after this.
-WAIT_S = 30
+WAIT_S = 60
 
 # In the environment of every process of a build, to find it among the machine's.
 MARKER = f"superserve-test-{os.getpid()}"
