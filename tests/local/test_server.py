@@ -615,3 +615,27 @@ def test_what_the_environment_says_to_other_servers_changes_nothing(monkeypatch,
 
     assert answer.status_code == 200
     assert (config.workers, config.forwarded_allow_ips) == (1, "")
+
+
+def test_what_the_environment_says_to_other_servers_changes_no_websocket():
+    program = """if True:
+        import os, socket
+        from superserve.local import LocalServer
+        with LocalServer() as server:
+            with socket.create_connection(("127.0.0.1", int(server.base_url.rpartition(":")[2])), timeout=30) as sock:
+                sock.sendall(b"GET /exec/connect HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: Upgrade\\r\\n"
+                    b"Upgrade: websocket\\r\\nSec-WebSocket-Version: 13\\r\\nSec-WebSocket-Key: " + b"A" * 22 + b"==\\r\\n\\r\\n")
+                print(sock.makefile("rb").readline().split()[1].decode(), os.environ["WEBSOCKETS_MAX_LINE_LENGTH"])
+    """
+    limits = {"WEBSOCKETS_MAX_NUM_HEADERS": "2", "WEBSOCKETS_MAX_LINE_LENGTH": "many"}
+
+    told = subprocess.run(
+        [sys.executable, "-c", program],
+        check=False,
+        env={**os.environ, **limits},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert told.stdout == "400 many\n", told.stderr
