@@ -20,6 +20,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from superserve.local import LocalServer
 from superserve.local._machines.sandboxes.spaces import Bwrap, Unshared, find_space
+from superserve.local._resources import exec as exec_resource
+from superserve.local._resources import exec_session
 from superserve.local._resources.sandboxes import SandboxResource
 from tests.local.box import Box
 
@@ -274,6 +276,51 @@ def test_a_socket_begins_with_what_is_to_be_run(shared, first, code):
         with pytest.raises(ConnectionClosed) as closed:
             ws.recv()
         assert closed.value.rcvd.code == code
+
+
+def closing(ws):
+    """Read all that comes, and return how it ends: None if it breaks off."""
+    try:
+        while True:
+            ws.recv(timeout=20)
+    except ConnectionClosed as closed:
+        return closed.rcvd and (closed.rcvd.code, closed.rcvd.reason)
+
+
+def test_a_socket_on_which_nothing_begins_is_closed(shared, monkeypatch):
+    monkeypatch.setattr(exec_session, "FIRST_FRAME_S", 0.01)
+    with shared.connect() as ws:
+        assert closing(ws) == (1008, "expected start message")
+
+
+@pytest.mark.parametrize(("size", "code"), [((4 << 20) - 1, 1000), (4 << 20, 1009)])
+def test_a_frame_has_four_mebibytes_at_most(shared, size, code):
+    with shared.connect() as ws:
+        ws.send('{"command": "head -c 1 > /dev/null"}')
+        with contextlib.suppress(ConnectionClosed):
+            ws.send(b"\0" * (size + 1))
+        assert closing(ws)[0] == code
+
+
+def test_a_session_ends_after_half_a_day_without_saying_how_its_command_ended(shared, monkeypatch):
+    assert exec_resource.LONGEST_SESSION_S == 12 * 3600
+    monkeypatch.setattr(exec_resource, "LONGEST_SESSION_S", 0.2)
+    shared.run("rm -f leader")
+    with shared.connect() as ws:
+        ws.send('{"command": "echo $$ > leader; sleep 60"}')
+        assert closing(ws) == (1000, "bridge closed")
+    gone = "while test -s leader && kill -0 $(cat leader) 2>/dev/null; do sleep 0.02; done; echo gone"
+    assert shared.run(gone, timeout_s=20)["stdout"] == "gone\n"
+
+
+def test_a_client_that_does_not_read_has_its_command_killed(shared, monkeypatch):
+    shared.run("rm -f leader")
+    monkeypatch.setattr(exec_session, "SLOW_READER_S", 0.1)
+    with shared.connect() as ws:
+        ws.send('{"command": "echo $$ > leader; yes"}')
+        gone = "while ! test -s leader || kill -0 $(cat leader) 2>/dev/null; do sleep 0.02; done; echo gone"
+        assert shared.run(gone, timeout_s=20)["stdout"] == "gone\n"
+        assert closing(ws) != (1000, "command exited")
 
 
 def test_a_command_that_cannot_start_closes_the_socket_with_a_reason(shared):

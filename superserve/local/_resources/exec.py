@@ -26,6 +26,7 @@ from superserve.local._resources.sandboxes import SandboxResource
 
 DEFAULT_LIMIT_S = 30
 KEEPALIVE_S = 15.0
+LONGEST_SESSION_S = 12 * 3600.0
 _GATEWAY_TIMEOUT = (
     "<html><head><title>504 Gateway Timeout</title></head><body>504 Gateway Timeout</body></html>\n"
 )
@@ -121,10 +122,14 @@ class ExecResource(Resource):
                 seen.watch(command.finish(wanted.limit_s, seen.tap(session.output)))
             )
             self._connections[Connection.of(request.scope)] = row.id
-            await asyncio.wait([listening, finishing], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                [listening, finishing], timeout=LONGEST_SESSION_S, return_when=asyncio.FIRST_COMPLETED
+            )
             if not finishing.done():
                 finishing.cancel()
                 await asyncio.wait([finishing])
+                # To a client that is still there, this looks like a session that ended well.
+                await session.close(1000, "bridge closed")
                 return
             code = finishing.result()
             is_over = True
