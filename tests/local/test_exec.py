@@ -67,6 +67,14 @@ def test_a_command_runs_and_tells_what_it_printed(shared):
     assert ran == {"stdout": "out\n", "stderr": "err\n", "exit_code": 3}
 
 
+def test_the_answer_is_a_line_of_json_and_says_how_long_it_took(shared):
+    answer = shared.http.post("/exec", json={"command": "true"})
+    assert answer.content == b'{"stdout":"","stderr":"","exit_code":0}\n'
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["x-boxd-spawn-ms"].isdecimal()
+    assert answer.headers["x-boxd-run-ms"].isdecimal()
+
+
 def test_a_command_without_a_shell_gets_its_arguments_as_they_are(shared):
     assert shared.run("printf", args=["%s|", "a b", "$HOME", "*"])["stdout"] == "a b|$HOME|*|"
 
