@@ -3,7 +3,6 @@
 import inspect
 import operator
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
@@ -117,8 +116,8 @@ def text(argument: str, value: object, *, may_be_empty: bool = False) -> str:
     return value
 
 
-def count(argument: str, value: object, *, least: int = 1, most: int = _MOST) -> int:
-    """Return `value` if it is an integer within bounds, by default those of 32 bits. The server checks closer limits."""
+def count(argument: str, value: object) -> int:
+    """Return `value` if it is a 32-bit integer of at least 1. The server checks closer limits."""
     try:
         # NumPy's integers are accepted, too.
         number = operator.index(value)  # type: ignore[arg-type]  # raises TypeError if it isn't one
@@ -126,14 +125,9 @@ def count(argument: str, value: object, *, least: int = 1, most: int = _MOST) ->
         number = None
     if number is None or isinstance(value, bool):
         raise ValidationError(f"{argument}: expected an integer, got {_kind(value)}")
-    if not least <= number <= most:
-        raise ValidationError(f"{argument}: expected an integer from {least} to {most}, got {_show(value)}")
+    if not 1 <= number <= _MOST:
+        raise ValidationError(f"{argument}: expected an integer from 1 to {_MOST}, got {_show(value)}")
     return number
-
-
-def size(argument: str, value: object) -> int:
-    """Return `value` if it can be a number of bytes."""
-    return count(argument, value, least=0, most=sys.maxsize)
 
 
 def seconds(argument: str, value: object) -> float:

@@ -10,7 +10,6 @@ import httpcore
 from superserve_api.api.exec_ import exec_run, exec_stream
 from superserve_api.models import ExecRequest
 
-from superserve import _arguments
 from superserve import _clock as time
 from superserve._async.command_session import MARGIN_S, AsyncCommandSession, Callbacks
 from superserve._async.exec_connection import AsyncExecConnection
@@ -144,8 +143,6 @@ class AsyncCommands:
         timeout_s = operations.timeout(timeout_seconds)
         request = operations.write_request(command, cwd=cwd, env=env, timeout_s=timeout_s)
         is_text = operations.encoding(encoding)
-        _arguments.flag("check", check)
-        _arguments.flag("wake", wake)
         most = operations.max_output_bytes(max_output_bytes)
         callbacks = _callbacks(on_stdout, on_stderr)
         action = f"run {operations.describe(command)} in sandbox {self._sandbox.id}"
@@ -202,7 +199,6 @@ class AsyncCommands:
         request = operations.write_request(command, cwd=cwd, env=env, timeout_s=timeout_s)
         output = TextOutput(operations.max_output_bytes(max_output_bytes))
         callbacks = _callbacks(on_stdout, on_stderr)
-        _arguments.flag("wake", wake)
         action = f"run {operations.describe(command)} in sandbox {self._sandbox.id}"
         return await self._connect(request, action, output, callbacks, timeout_s, wake=wake)
 

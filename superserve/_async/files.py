@@ -24,7 +24,6 @@ from superserve._async.file_stream import AsyncFileStream
 from superserve._http.tasks_async import call, check_callback, shielded
 from superserve._local_files import Ignore, Replacement
 from superserve._operations import files as operations
-from superserve._operations.exec import LONGEST_TIMEOUT_S
 from superserve._operations.files import RemotePath
 from superserve._operations.operation import Operation, UnreadableError
 from superserve._sources import AsyncContent, LocalFile, Source
@@ -116,9 +115,8 @@ class AsyncFiles:
             SandboxError: The file is larger than `max_bytes`.
             ValidationError: It is not a regular file.
         """
-        most = _arguments.optional(_arguments.size, "max_bytes", max_bytes)
         async with await self.open_read(path, timeout=timeout, wake=wake) as stream:
-            return await stream._read_all(most)
+            return await stream._read_all(max_bytes)
 
     async def read_text(
         self,
@@ -142,13 +140,12 @@ class AsyncFiles:
             FileNotFoundInSandboxError: The file does not exist.
             SandboxError: The file has another encoding, or is larger than `max_bytes`.
         """
-        name = operations.encoding(encoding)
         data = await self.read(path, timeout=timeout, max_bytes=max_bytes, wake=wake)
         try:
-            return data.decode(name)
-        except (UnicodeError, LookupError) as error:
+            return data.decode(encoding)
+        except (UnicodeDecodeError, LookupError) as error:
             raise SandboxError(
-                f"{path} is not text in {name}: {error}", hint="read() returns its bytes"
+                f"{path} is not text in {encoding}: {error}", hint="read() returns its bytes"
             ) from error
 
     async def open_read(
@@ -319,9 +316,8 @@ class AsyncFiles:
             SandboxError: The archive is not complete, or larger than `max_bytes`.
         """
         folder = operations.remote_path("path", path)
-        most = _arguments.optional(_arguments.size, "max_bytes", max_bytes)
         async with await self._open(folder, _How(timeout, wake), as_archive=True) as stream:
-            data = await stream._read_all(most)
+            data = await stream._read_all(max_bytes)
         _archives.check(io.BytesIO(data))
         return data
 
@@ -358,8 +354,6 @@ class AsyncFiles:
         source, how = Path(operations.local_path("local", local)), _How(timeout, wake)
         if on_progress is not None:
             check_callback("on_progress", on_progress)
-        if ignore is not None and not callable(ignore):
-            raise ValidationError("ignore: expected a function as for shutil.copytree")
         if not source.is_dir():
             file = LocalFile("local", source)
             meter = _Meter(operations.file_path("remote", remote), file.size, on_progress)
@@ -549,8 +543,7 @@ class _How:
         """Return the timeout of a command that begins now. The server kills it after a second at the earliest."""
         if self.timeout_s is None:
             return DEFAULT_TIMEOUT_S
-        left_s = self.timeout_s - (time.monotonic() - self._began_at)
-        return min(max(1.0, left_s), LONGEST_TIMEOUT_S)
+        return max(1.0, self.timeout_s - (time.monotonic() - self._began_at))
 
 
 class _Meter:

@@ -175,7 +175,9 @@ def encoding(value: object) -> bool:
 
 def max_output_bytes(value: object) -> int:
     """Return the number of bytes of output to keep."""
-    return MOST_KEPT if value is None else _arguments.size("max_output_bytes", value)
+    if value is None:
+        return MOST_KEPT
+    return 0 if value == 0 and not isinstance(value, bool) else _arguments.count("max_output_bytes", value)
 
 
 def check_result(result: CommandResult | CommandBytesResult, action: str, *, check: bool) -> None:

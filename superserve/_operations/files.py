@@ -1,6 +1,5 @@
 """Files: checks of paths, the commands that inspect files, and reading their output."""
 
-import codecs
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -105,16 +104,6 @@ def file_path(argument: str, value: object) -> str:
     if path.endswith("/"):
         raise ValidationError(f"{argument}: expected the path of a file, got the path of a folder, {path!r}")
     return path
-
-
-def encoding(value: object) -> str:
-    """Return the name of an encoding that Python knows."""
-    name = _arguments.text("encoding", value)
-    try:
-        codecs.lookup(name)
-    except LookupError:
-        raise ValidationError(f"encoding: Python does not know {name!r}") from None
-    return name
 
 
 def mode(value: object) -> str:

@@ -388,7 +388,7 @@ def _identifier(argument: str, value: object) -> str:
 
 
 def _window(argument: str, value: object) -> int:
-    return _arguments.count(argument, value, least=0)
+    return 0 if value == 0 and not isinstance(value, bool) else _arguments.count(argument, value)
 
 
 def _metadata(argument: str, value: object) -> Metadata:

@@ -2,14 +2,12 @@
 """A file of a sandbox, read in pieces."""
 
 import math
-import sys
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
-from superserve import _arguments
 from superserve import _clock as time
 from superserve._http.responses import reason
 from superserve._http.tasks_sync import next_piece, shielded
@@ -75,7 +73,6 @@ class FileStream:
             SandboxConnectionError: The connection broke before the end.
             SandboxTimeoutError: The call's `timeout` has passed, or no byte came for the client's `timeout_s`.
         """
-        size = _arguments.count("size", size, least=-1, most=sys.maxsize)
         wanted = math.inf if size < 0 else size
         pieces = [self._rest]
         length = len(self._rest)

@@ -22,7 +22,6 @@ from superserve import _clock as time
 from superserve._http.tasks_sync import call, check_callback, shielded
 from superserve._local_files import Ignore, Replacement
 from superserve._operations import files as operations
-from superserve._operations.exec import LONGEST_TIMEOUT_S
 from superserve._operations.files import RemotePath
 from superserve._operations.operation import Operation, UnreadableError
 from superserve._sources import Content, LocalFile, Source
@@ -117,9 +116,8 @@ class Files:
             SandboxError: The file is larger than `max_bytes`.
             ValidationError: It is not a regular file.
         """
-        most = _arguments.optional(_arguments.size, "max_bytes", max_bytes)
         with self.open_read(path, timeout=timeout, wake=wake) as stream:
-            return stream._read_all(most)
+            return stream._read_all(max_bytes)
 
     def read_text(
         self,
@@ -143,13 +141,12 @@ class Files:
             FileNotFoundInSandboxError: The file does not exist.
             SandboxError: The file has another encoding, or is larger than `max_bytes`.
         """
-        name = operations.encoding(encoding)
         data = self.read(path, timeout=timeout, max_bytes=max_bytes, wake=wake)
         try:
-            return data.decode(name)
-        except (UnicodeError, LookupError) as error:
+            return data.decode(encoding)
+        except (UnicodeDecodeError, LookupError) as error:
             raise SandboxError(
-                f"{path} is not text in {name}: {error}", hint="read() returns its bytes"
+                f"{path} is not text in {encoding}: {error}", hint="read() returns its bytes"
             ) from error
 
     def open_read(self, path: RemotePath, *, timeout: float | None = None, wake: bool = True) -> FileStream:
@@ -318,9 +315,8 @@ class Files:
             SandboxError: The archive is not complete, or larger than `max_bytes`.
         """
         folder = operations.remote_path("path", path)
-        most = _arguments.optional(_arguments.size, "max_bytes", max_bytes)
         with self._open(folder, _How(timeout, wake), as_archive=True) as stream:
-            data = stream._read_all(most)
+            data = stream._read_all(max_bytes)
         _archives.check(io.BytesIO(data))
         return data
 
@@ -357,8 +353,6 @@ class Files:
         source, how = Path(operations.local_path("local", local)), _How(timeout, wake)
         if on_progress is not None:
             check_callback("on_progress", on_progress)
-        if ignore is not None and not callable(ignore):
-            raise ValidationError("ignore: expected a function as for shutil.copytree")
         if not source.is_dir():
             file = LocalFile("local", source)
             meter = _Meter(operations.file_path("remote", remote), file.size, on_progress)
@@ -546,8 +540,7 @@ class _How:
         """Return the timeout of a command that begins now. The server kills it after a second at the earliest."""
         if self.timeout_s is None:
             return DEFAULT_TIMEOUT_S
-        left_s = self.timeout_s - (time.monotonic() - self._began_at)
-        return min(max(1.0, left_s), LONGEST_TIMEOUT_S)
+        return max(1.0, self.timeout_s - (time.monotonic() - self._began_at))
 
 
 class _Meter:

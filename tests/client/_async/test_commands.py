@@ -337,16 +337,6 @@ async def test_what_cannot_be_called_is_refused(box, callback):
     assert wire.requests == []
 
 
-@pytest.mark.parametrize("flag", ["check", "wake"])
-async def test_a_flag_that_is_none_is_refused(box, flag):
-    sandbox, wire = await box(RAN)
-    with pytest.raises(ValidationError, match=f"^{flag}: expected True or False"):
-        await sandbox.commands.run("x", **{flag: 1})
-    with pytest.raises(ValidationError, match=r"^wake: "):
-        await sandbox.commands.spawn("x", wake=None)
-    assert wire.requests == []
-
-
 async def test_check_raises_what_a_failed_command_came_to(box):
     sandbox, _ = await box(reply(json={"stdout": "a", "stderr": "no such thing", "exit_code": 3}))
     with pytest.raises(CommandError) as caught:

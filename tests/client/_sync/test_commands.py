@@ -338,16 +338,6 @@ def test_what_cannot_be_called_is_refused(box, callback):
     assert wire.requests == []
 
 
-@pytest.mark.parametrize("flag", ["check", "wake"])
-def test_a_flag_that_is_none_is_refused(box, flag):
-    sandbox, wire = box(RAN)
-    with pytest.raises(ValidationError, match=f"^{flag}: expected True or False"):
-        sandbox.commands.run("x", **{flag: 1})
-    with pytest.raises(ValidationError, match=r"^wake: "):
-        sandbox.commands.spawn("x", wake=None)
-    assert wire.requests == []
-
-
 def test_check_raises_what_a_failed_command_came_to(box):
     sandbox, _ = box(reply(json={"stdout": "a", "stderr": "no such thing", "exit_code": 3}))
     with pytest.raises(CommandError) as caught:

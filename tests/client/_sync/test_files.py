@@ -30,7 +30,7 @@ from superserve import (
 )
 from superserve._streams import output
 from tests.talk import SANDBOX_ID, talking
-from tests.wire import chunk, cut, envelope, head, log, reply
+from tests.wire import chunk, cut, envelope, head, reply
 
 BOX = f"sandbox {SANDBOX_ID}"
 OK = reply(json={"stdout": "", "stderr": "", "exit_code": 0})
@@ -213,14 +213,6 @@ def test_a_refused_argument_of_files_is_named(box):
         (lambda: files.download("", "x"), "remote"),
         (lambda: files.download("/x", ""), "local"),
         (lambda: files.download("/x", "x", on_progress=1), "on_progress"),
-        (lambda: files.upload(__file__, "/x", ignore=1), "ignore"),
-        (lambda: files.read("/x", max_bytes="1"), "max_bytes"),
-        (lambda: files.read("/x", max_bytes=-1), "max_bytes"),
-        (lambda: files.read_text("/x", max_bytes=1.5), "max_bytes"),
-        (lambda: files.read_text("/x", encoding=None), "encoding"),
-        (lambda: files.read_text("/x", encoding="a\0b"), "encoding"),
-        (lambda: files.read_text("/x", encoding="nonsense"), "encoding"),
-        (lambda: files.download_dir("/x", max_bytes=True), "max_bytes"),
         (lambda: files.read("/x", timeout="1"), "timeout"),
         (lambda: files.read("/x", wake=1), "wake"),
     ):
@@ -264,9 +256,8 @@ def test_text_is_decoded(box):
     assert sandbox.files.read_text("/x", encoding="latin-1") == "é"
     with pytest.raises(SandboxError, match="utf-8"):
         sandbox.files.read_text("/x")
-    for no_text in ("hex", "undefined"):
-        with pytest.raises(SandboxError, match=f"is not text in {no_text}"):
-            sandbox.files.read_text("/x", encoding=no_text)
+    with pytest.raises(SandboxError, match="nonsense"):
+        sandbox.files.read_text("/x", encoding="nonsense")
 
 
 def test_a_file_can_be_read_piece_by_piece(box):
@@ -275,9 +266,6 @@ def test_a_file_can_be_read_piece_by_piece(box):
         assert stream.size == 6
         assert stream.read(2) == b"ab"
         assert stream.read(0) == b""
-        for no_size in ("x", None, 1.5):
-            with pytest.raises(ValidationError, match=r"^size: "):
-                stream.read(no_size)
         assert b"".join([piece for piece in stream]) == b"cdef"
         assert stream.read() == b""
     stream.close()
@@ -614,7 +602,7 @@ COMMANDS = {
 @pytest.mark.parametrize("call", COMMANDS.values(), ids=COMMANDS)
 def test_a_command_on_a_file_has_a_timeout(box, monkeypatch, call):
     killed = reply(json={"stdout": "", "stderr": "", "exit_code": 124})
-    for timeout, least, most in ((None, 30, 30), (40.5, 1, 41), (0.1, 1, 1), (0.001, 1, 1)):
+    for timeout, least, most in ((None, 30, 30), (40.5, 1, 41), (0.1, 1, 1)):
         sandbox, wire = box(killed)
         # As if its time had passed.
         monkeypatch.setattr(output, "_SLACK_S", 1000)
@@ -639,12 +627,6 @@ def test_a_listing_has_a_timeout(box, monkeypatch):
     with pytest.raises(SandboxTimeoutError, match="did not end in time"):
         sandbox.files.list("/x", timeout=5)
     assert 1 <= asked[0]["timeout_s"] <= 5
-
-
-def test_a_long_timeout_is_that_of_the_bytes_and_its_command_has_a_day(box):
-    sandbox, wire = box(wrote, log({"exit_code": 0, "finished": True}))
-    sandbox.files.write("/x", b"", mode=0o755, timeout=1e9)
-    assert wire.requests[1].json["timeout_s"] == 86_400
 
 
 def test_what_follows_a_write_has_what_is_left_of_its_timeout(box):
