@@ -116,8 +116,8 @@ def text(argument: str, value: object, *, may_be_empty: bool = False) -> str:
     return value
 
 
-def count(argument: str, value: object) -> int:
-    """Return `value` if it is a 32-bit integer of at least 1. The server checks closer limits."""
+def integer(argument: str, value: object) -> int:
+    """Return `value` if it is an integer."""
     try:
         # NumPy's integers are accepted, too.
         number = operator.index(value)  # type: ignore[arg-type]  # raises TypeError if it isn't one
@@ -125,8 +125,32 @@ def count(argument: str, value: object) -> int:
         number = None
     if number is None or isinstance(value, bool):
         raise ValidationError(f"{argument}: expected an integer, got {_kind(value)}")
+    return number
+
+
+def strings(argument: str, value: object) -> dict[str, str]:
+    """Return `value` as a dict if it is a mapping of strings to strings."""
+    if not isinstance(value, Mapping):
+        raise ValidationError(f"{argument}: expected a dict of strings, got {_kind(value)}")
+    return {
+        text(f"{argument}: a key", key): text(f"{argument}[{_show(key)}]", entry, may_be_empty=True)
+        for key, entry in value.items()
+    }
+
+
+def count(argument: str, value: object) -> int:
+    """Return `value` if it is a 32-bit integer of at least 1. The server checks closer limits."""
+    number = integer(argument, value)
     if not 1 <= number <= _MOST:
         raise ValidationError(f"{argument}: expected an integer from 1 to {_MOST}, got {_show(value)}")
+    return number
+
+
+def size(argument: str, value: object) -> int:
+    """Return `value` if it is a number of bytes."""
+    number = integer(argument, value)
+    if number < 0:
+        raise ValidationError(f"{argument}: expected a number of bytes, got {_show(value)}")
     return number
 
 

@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
@@ -85,7 +85,8 @@ def source(argument: str, content: object, kind: type = Iterable) -> Source:
         # This includes arrays. Iterating over an array would give numbers.
         view = memoryview(content)  # type: ignore[arg-type]  # raises TypeError without a buffer
     except TypeError:
-        if isinstance(content, Iterable):
+        # Iterating over a dict would send its keys.
+        if isinstance(content, Iterable) and not isinstance(content, Mapping):
             return _Pieces(argument, content)
         raise ValidationError(f"{argument}: expected {_KINDS}, got {type(content).__name__}") from None
     return _Buffer(view)

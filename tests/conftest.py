@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from superserve._http import retry
-from tests.wire import Answer, Deaf, Sipping, Wire
+from tests.wire import PATIENCE_S, Answer, Deaf, Sipping, Wire
 
 if TYPE_CHECKING:
     from superserve.local import LocalServer
@@ -175,8 +175,15 @@ class Belongings:
             names += [task.get_name() for task in asyncio.all_tasks()]
         return {name for name in names if name.startswith("superserve-log")}
 
-    def left(self, *, patience_s: float = 2.0) -> set[str]:
-        until = time.monotonic() + patience_s
+    def wait_for_readers(self) -> None:
+        """Wait until nothing reads logs: what is interrupted while its thread starts does not wait for that."""
+        until = time.monotonic() + PATIENCE_S
+        while readers := self.readers():
+            assert time.monotonic() < until, readers
+            time.sleep(0.005)
+
+    def left(self) -> set[str]:
+        until = time.monotonic() + PATIENCE_S
         while (left := self._now() - self._before) and time.monotonic() < until:
             time.sleep(0.005)
         return left

@@ -12,7 +12,7 @@ import time
 
 from superserve import Superserve, Template
 from tests.script import BUILD_ID, LINE, TEMPLATE_ID, Script
-from tests.wire import STREAM_HEAD, Peer, Request, Wire, chunk, reset, sse, stall
+from tests.wire import PATIENCE_S, STREAM_HEAD, Peer, Request, Wire, chunk, reset, sse, stall
 
 EVENT = chunk(sse(LINE))
 GO_ON = (
@@ -41,7 +41,7 @@ def main(what: str, times: int) -> None:
             template = Template.connect(TEMPLATE_ID, client=client)
             for _ in range(times):
                 error = interrupted(what, template, moments.uniform(0.0005, 0.03))
-                until = time.monotonic() + 2
+                until = time.monotonic() + PATIENCE_S
                 while readers() and time.monotonic() < until:
                     time.sleep(0.001)
                 assert not readers(), f"still reading after {error!r}"
@@ -61,8 +61,8 @@ def interrupt(_number: int, _frame: object) -> None:
 def interrupted(what: str, template: Template, seconds: float) -> InterruptError:
     """Do it until the signal comes; return what the signal's handler has raised."""
     try:
-        # Again after a second: Python loses what is raised while it runs the call-back of a weak reference.
-        signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+        # Again some time later: Python loses what is raised while it runs the call-back of a weak reference.
+        signal.setitimer(signal.ITIMER_REAL, seconds, 10.0)
         if what == "iterate":
             with contextlib.closing(template.iter_build_logs(build_id=BUILD_ID)) as events:
                 for _event in events:

@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import attrs
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 """How long a condition is waited for before the test fails: only a failing test takes so long."""
 
 _NO_JSON = object()

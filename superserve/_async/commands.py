@@ -10,6 +10,7 @@ import httpcore
 from superserve_api.api.exec_ import exec_run, exec_stream
 from superserve_api.models import ExecRequest
 
+from superserve import _arguments
 from superserve import _clock as time
 from superserve._async.command_session import MARGIN_S, AsyncCommandSession, Callbacks
 from superserve._async.exec_connection import AsyncExecConnection
@@ -144,16 +145,18 @@ class AsyncCommands:
         request = operations.write_request(command, cwd=cwd, env=env, timeout_s=timeout_s)
         is_text = operations.encoding(encoding)
         most = operations.max_output_bytes(max_output_bytes)
+        _arguments.flag("check", check)
+        _arguments.flag("wake", wake)
         callbacks = _callbacks(on_stdout, on_stderr)
+        data = None if input is None else operations.input_bytes("input", input)
         action = f"run {operations.describe(command)} in sandbox {self._sandbox.id}"
         result: CommandResult | CommandBytesResult
         if not is_text:
             output = BytesOutput(most)
             session = await self._connect(request, action, output, callbacks, timeout_s, wake=wake)
-            end = await _talk(session, operations.input_bytes("input", input or b""))
+            end = await _talk(session, data or memoryview(b""))
             result = output.result(end, timeout_s=timeout_s, duration_s=session._lasted_s)
-        elif input is not None:
-            data = operations.input_bytes("input", input)
+        elif data is not None:
             session = await self._connect(request, action, TextOutput(most), callbacks, timeout_s, wake=wake)
             await _talk(session, data)
             result = await session.wait()
@@ -198,6 +201,7 @@ class AsyncCommands:
         timeout_s = None if timeout_seconds is None else operations.timeout(timeout_seconds)
         request = operations.write_request(command, cwd=cwd, env=env, timeout_s=timeout_s)
         output = TextOutput(operations.max_output_bytes(max_output_bytes))
+        _arguments.flag("wake", wake)
         callbacks = _callbacks(on_stdout, on_stderr)
         action = f"run {operations.describe(command)} in sandbox {self._sandbox.id}"
         return await self._connect(request, action, output, callbacks, timeout_s, wake=wake)

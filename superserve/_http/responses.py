@@ -114,6 +114,9 @@ def failure(
     hint = "" if never_sent else plane.redactor.hide(operation.if_lost)
     if isinstance(error, policy.OutOfTurnError):
         kind, message, hint = RateLimitError, f"not sent: {words}", "make fewer calls, or raise timeout_s"
+    elif isinstance(error, httpx.InvalidURL):
+        # The address itself was checked: a value in the path or the query is too long.
+        kind, message, hint = ValidationError, f"not sent: {words}", "pass a shorter value"
     elif isinstance(error, httpx.TimeoutException):
         phase = "no connection" if never_sent else "no complete answer"
         via = f" through {proxy}" if never_sent and proxy else ""

@@ -1,5 +1,6 @@
 """Files: checks of paths, the commands that inspect files, and reading their output."""
 
+import io
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -57,6 +58,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME: Final = re.compile(r"(?P<seconds>-?\d{1,12})(?:\.(?P<fraction>\d{1,30}))?")
 _NOT_THERE: Final = ("No such file or directory", "Not a directory")
 _LARGEST_MODE: Final = 0o7777
+# Linux's limit for a path is 4096 bytes, with a NUL at the end.
+_LONGEST_PATH: Final = 4095
 
 
 def read(path: str, sandbox_id: str) -> Operation[object, None]:
@@ -95,6 +98,8 @@ def remote_path(argument: str, value: object) -> str:
         raise ValidationError(f"{argument}: expected an absolute path such as '/home/user/x', got {path!r}")
     if ".." in path.split("/"):
         raise ValidationError(f"{argument}: must not contain '..', got {path!r}")
+    if len(path.encode()) > _LONGEST_PATH:
+        raise ValidationError(f"{argument}: expected at most {_LONGEST_PATH} bytes, got {len(path.encode())}")
     return path
 
 
@@ -113,6 +118,24 @@ def mode(value: object) -> str:
     if not 0 <= value <= _LARGEST_MODE:
         raise ValidationError(f"mode: expected an integer from 0 to 0o7777, got {oct(value)}")
     return f"{value:04o}"
+
+
+def text_encoding(value: object) -> None:
+    """Refuse what is not the name of a text encoding that Python knows."""
+    try:
+        io.TextIOWrapper(io.BytesIO(), encoding=_arguments.text("encoding", value))
+    except LookupError:
+        raise ValidationError(
+            f"encoding: expected a text encoding that Python knows, such as 'utf-8', got {value!r}"
+        ) from None
+
+
+def check_ignore(value: object) -> None:
+    """Refuse what cannot choose the names to leave out."""
+    if not callable(value):
+        raise ValidationError(
+            f"ignore: expected a function such as shutil.ignore_patterns('*.pyc'), got {type(value).__name__}"
+        )
 
 
 def local_path(argument: str, value: object) -> str:

@@ -227,8 +227,8 @@ def write_create_request(
         raise ValidationError(
             "from_snapshot: a sandbox starts from a template or from a snapshot, not from both"
         )
-    variables = None if env_vars is None else _strings("env_vars", env_vars)
-    bindings = None if secrets is None else _strings("secrets", secrets)
+    variables = None if env_vars is None else _arguments.strings("env_vars", env_vars)
+    bindings = None if secrets is None else _arguments.strings("secrets", secrets)
     both = sorted({*(variables or ())} & {*(bindings or ())})
     if both:
         raise ValidationError(f"secrets: {both[0]!r} is in env_vars, too")
@@ -272,9 +272,9 @@ def write_patch(
 
 def write_filters(metadata: Mapping[str, str] | None) -> MetadataFilters | Unset:
     """Return the metadata filters of a list as parameters of the request."""
-    if not metadata:
+    entries = {} if metadata is None else _arguments.strings("metadata", metadata)
+    if not entries:
         return UNSET
-    entries = _strings("metadata", metadata)
     return MetadataFilters.from_dict({f"metadata.{key}": value for key, value in entries.items()})
 
 
@@ -392,7 +392,7 @@ def _window(argument: str, value: object) -> int:
 
 
 def _metadata(argument: str, value: object) -> Metadata:
-    return Metadata.from_dict(_strings(argument, value))
+    return Metadata.from_dict(_arguments.strings(argument, value))
 
 
 def _network(argument: str, value: object) -> RawNetwork:
@@ -415,17 +415,6 @@ def _entries(argument: str, value: object) -> list[str]:
     if isinstance(value, str | bytes) or not isinstance(value, Sequence):
         raise ValidationError(f"{argument}: expected a list of strings, got {type(value).__name__}")
     return [_arguments.text(f"{argument}[{index}]", entry) for index, entry in enumerate(value)]
-
-
-def _strings(argument: str, value: object) -> dict[str, str]:
-    if not isinstance(value, Mapping):
-        raise ValidationError(f"{argument}: expected a dict of strings, got {type(value).__name__}")
-    return {
-        _arguments.text(f"{argument}: a key", key): _arguments.text(
-            f"{argument}[{key!r}]", entry, may_be_empty=True
-        )
-        for key, entry in value.items()
-    }
 
 
 def _preview_access(argument: str, value: object) -> str:

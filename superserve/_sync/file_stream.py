@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import httpx
 
+from superserve import _arguments
 from superserve import _clock as time
 from superserve._http.responses import reason
 from superserve._http.tasks_sync import next_piece, shielded
@@ -70,9 +71,11 @@ class FileStream:
         """Return the next bytes: at most `size`, and fewer only at the end. By default all the rest.
 
         Raises:
+            ValidationError: `size` is not an integer.
             SandboxConnectionError: The connection broke before the end.
             SandboxTimeoutError: The call's `timeout` has passed, or no byte came for the client's `timeout_s`.
         """
+        size = _arguments.integer("size", size)
         wanted = math.inf if size < 0 else size
         pieces = [self._rest]
         length = len(self._rest)

@@ -116,8 +116,9 @@ class Files:
             SandboxError: The file is larger than `max_bytes`.
             ValidationError: It is not a regular file.
         """
+        most = _arguments.optional(_arguments.size, "max_bytes", max_bytes)
         with self.open_read(path, timeout=timeout, wake=wake) as stream:
-            return stream._read_all(max_bytes)
+            return stream._read_all(most)
 
     def read_text(
         self,
@@ -139,12 +140,14 @@ class Files:
 
         Raises:
             FileNotFoundInSandboxError: The file does not exist.
+            ValidationError: It is not a regular file, or Python does not know the encoding.
             SandboxError: The file has another encoding, or is larger than `max_bytes`.
         """
+        operations.text_encoding(encoding)
         data = self.read(path, timeout=timeout, max_bytes=max_bytes, wake=wake)
         try:
             return data.decode(encoding)
-        except (UnicodeDecodeError, LookupError) as error:
+        except UnicodeError as error:
             raise SandboxError(
                 f"{path} is not text in {encoding}: {error}", hint="read() returns its bytes"
             ) from error
@@ -315,8 +318,9 @@ class Files:
             SandboxError: The archive is not complete, or larger than `max_bytes`.
         """
         folder = operations.remote_path("path", path)
+        most = _arguments.optional(_arguments.size, "max_bytes", max_bytes)
         with self._open(folder, _How(timeout, wake), as_archive=True) as stream:
-            data = stream._read_all(max_bytes)
+            data = stream._read_all(most)
         _archives.check(io.BytesIO(data))
         return data
 
@@ -351,6 +355,8 @@ class Files:
             OutcomeUnknownError: It is not known whether a file was written.
         """
         source, how = Path(operations.local_path("local", local)), _How(timeout, wake)
+        if ignore is not None:
+            operations.check_ignore(ignore)
         if on_progress is not None:
             check_callback("on_progress", on_progress)
         if not source.is_dir():

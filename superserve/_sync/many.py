@@ -171,6 +171,8 @@ class BuildAll:
 
 def checked(specs: "Iterable[TemplateSpec]") -> "list[TemplateSpec]":
     """Return the specs if they have no errors and different names; else raise one error with everything that is wrong."""
+    if not isinstance(specs, Iterable):
+        raise ValidationError(f"specs: expected a list of TemplateSpecs, got {type(specs).__name__}")
     found = list(specs)
     problems: list[SpecProblem] = []
     for spec in found:
@@ -197,7 +199,9 @@ def prune(
     dry_run: bool,
 ) -> list[PruneOutcome]:
     """Delete the team's templates that match, or only return them."""
-    if name_prefix is None and keep is None and older_than is None:
+    prefix = _arguments.text("name_prefix", "" if name_prefix is None else name_prefix, may_be_empty=True)
+    # An empty prefix is often a variable that was not set.
+    if not prefix and keep is None and older_than is None:
         raise ValidationError(
             "prune: pass name_prefix=, keep= or older_than= to choose templates; without one it would delete all"
         )
@@ -205,7 +209,6 @@ def prune(
         raise ValidationError(f"keep: expected the number of newest templates to keep, got {keep!r}")
     if older_than is not None and not isinstance(older_than, timedelta):
         raise ValidationError(f"older_than: expected a timedelta, got {type(older_than).__name__}")
-    prefix = _arguments.text("name_prefix", name_prefix or "", may_be_empty=True)
     everything = kind.list(client=client)
     system = {info.team_id for info in everything if info.name.startswith(SYSTEM_PREFIX)}
     own = [info for info in everything if info.team_id not in system and info.name.startswith(prefix)]

@@ -8,7 +8,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
-from superserve.errors import SpecError
+from superserve import _arguments
+from superserve.errors import SpecError, ValidationError
 from superserve.specs import _locate
 from superserve.specs._check import did_you_mean, kind
 from superserve.specs._places import Place
@@ -31,7 +32,8 @@ Spots = Mapping[_locate.Path, _locate.Spot]
 
 def load(path: str | PathLike[str], *, name: str | None = None) -> TemplateSpec:
     """Return one spec from a file; see `TemplateSpec.load`."""
-    if is_dockerfile(Path(path)):
+    _arguments.optional(_arguments.text, "name", name)
+    if is_dockerfile(local_path(path)):
         from superserve.specs import dockerfile
 
         return dockerfile.load(path, name=name)
@@ -59,6 +61,8 @@ def load_all(path: str | PathLike[str], *more: str | PathLike[str]) -> dict[str,
     """
     found: dict[str, TemplateSpec] = {}
     problems: list[SpecProblem] = []
+    for each in (path, *more):
+        local_path(each)
     for one in dict.fromkeys(map(str, (path, *more))):
         try:
             specs = _load_all(one)
@@ -111,9 +115,17 @@ def is_dockerfile(path: Path) -> bool:
     return name.startswith(("dockerfile", "containerfile")) or name.endswith(".dockerfile")
 
 
+def local_path(path: str | PathLike[str]) -> Path:
+    """Return a path on this machine."""
+    try:
+        return Path(path)
+    except TypeError:
+        raise ValidationError(f"path: expected a path, got {type(path).__name__}") from None
+
+
 def read(path: str | PathLike[str]) -> str:
     """Return the text of a file; raise if there is none."""
-    file = Path(path)
+    file = local_path(path)
     try:
         with file.open("rb") as opened:
             data = opened.read(LARGEST_FILE + 1)

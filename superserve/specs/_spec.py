@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
+from superserve import _arguments
+from superserve.errors import ValidationError
 from superserve.specs import _canonical
 from superserve.specs._places import Place, caller
 from superserve.types import (
@@ -129,6 +131,8 @@ class TemplateSpec(Value):
 
     def env(self, variables: Mapping[str, str] | None = None, /, **more: str) -> Self:
         """Add an `env` step for each variable: `env(DEBUG="1")`, `env({"a.b": "1"})`."""
+        if not isinstance(variables, Mapping | None):
+            raise ValidationError(f"variables: expected a dict of strings, got {type(variables).__name__}")
         given = {**(variables or {}), **more}
         return self._add(*(EnvStep(EnvStepValue(key, value)) for key, value in given.items()))
 
@@ -142,14 +146,14 @@ class TemplateSpec(Value):
 
     def pip_install(self, *requirements: str) -> Self:
         """Add a `run` step that installs Python packages, such as `pip_install("numpy", "flask>=3")`."""
-        return self._add(RunStep(f"pip install --no-cache-dir {shlex.join(requirements)}"))
+        return self._add(RunStep(f"pip install --no-cache-dir {_words('requirements', requirements)}"))
 
     def apt_install(self, *packages: str) -> Self:
         """Add a `run` step that installs Debian packages, without recommended ones, and removes the package lists."""
         return self._add(
             RunStep(
                 "apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "
-                f"{shlex.join(packages)} && rm -rf /var/lib/apt/lists/*"
+                f"{_words('packages', packages)} && rm -rf /var/lib/apt/lists/*"
             )
         )
 
@@ -188,6 +192,7 @@ class TemplateSpec(Value):
 
     def place_of(self, where: str) -> Place | None:
         """Return where a part was written: `steps[2].env`, `from`, or an empty string for the spec itself."""
+        where = _arguments.text("where", where, may_be_empty=True)
         while where and where not in self._places:
             cut = max(where.rfind("."), where.rfind("["))
             where = where[:cut] if cut > 0 else ""
@@ -258,6 +263,7 @@ class TemplateSpec(Value):
 
         Raises:
             SpecError: The file cannot be read, is malformed, or has unknown keys: all problems at once.
+            ValidationError: An argument has the wrong type.
         """
         from superserve.specs._files import load
 
@@ -280,6 +286,12 @@ class TemplateSpec(Value):
         from superserve.specs._files import write_yaml
 
         return write_yaml(self)
+
+
+def _words(argument: str, words: tuple[str, ...]) -> str:
+    if not words:
+        raise ValidationError(f"{argument}: expected at least one")
+    return shlex.join(_arguments.text(f"{argument}[{index}]", word) for index, word in enumerate(words))
 
 
 def _plain(step: Any) -> Any:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from superserve import _arguments
 from superserve.errors import SpecError
 from superserve.specs import _canonical
 from superserve.specs._files import read
@@ -67,7 +68,10 @@ def read_dockerfile(
 
     Raises:
         SpecError: The file cannot be read, or has something that cannot be converted: all problems at once.
+        ValidationError: An argument has the wrong type.
     """
+    _arguments.optional(_arguments.text, "name", name)
+    given = _arguments.strings("args", {} if args is None else args)
     text = read(path)
     try:
         from e2b_dockerfile_utils import DockerfileSyntaxError, parse_dockerfile_ast
@@ -82,7 +86,7 @@ def read_dockerfile(
         raise SpecError.of([SpecProblem(message, place=Place(str(path), error.line))]) from None
     except RecursionError:
         raise SpecError.of([SpecProblem("is nested too deeply", place=Place(str(path)))]) from None
-    importer = _Importer(Path(path), ast.escape_token, args or {})
+    importer = _Importer(Path(path), ast.escape_token, given)
     for instruction in ast.instructions:
         importer.take(instruction)
     spec = importer.finish(name or Path(path).resolve().parent.name.lower())

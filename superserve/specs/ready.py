@@ -9,10 +9,12 @@ import shlex
 from typing import Final
 from urllib.parse import urlsplit
 
+from superserve import _arguments
 from superserve.errors import ValidationError
 
 _HIGHEST_PORT: Final = 65535
 _LISTENING: Final = "0A"
+_PORTS: Final = {"http": 80, "https": 443}
 _PLAIN: Final = re.compile(r"[\x21-\x7e]+")
 
 
@@ -36,21 +38,27 @@ def port(number: int) -> str:
 def file(path: str) -> str:
     """Return a command that succeeds once a file exists and is not empty.
 
+    Raises:
+        ValidationError: `path` is not a string, or is empty.
+
     Example:
         >>> ready.file("/run/app.pid")
         'test -s /run/app.pid'
     """
-    return f"test -s {shlex.quote(path)}"
+    return f"test -s {shlex.quote(_arguments.text('path', path))}"
 
 
 def process(name: str) -> str:
     """Return a command that succeeds once a process with that name runs. Only the first 15 characters count.
 
+    Raises:
+        ValidationError: `name` is not a string, or is empty.
+
     Example:
         >>> ready.process("nginx")
         'for f in /proc/[0-9]*/comm; do read -r n < "$f" && [ "$n" = nginx ] && exit 0; done 2>/dev/null; test -n ""'
     """
-    short = shlex.quote(name[:15])
+    short = shlex.quote(_arguments.text("name", name)[:15])
     return f'for f in /proc/[0-9]*/comm; do read -r n < "$f" && [ "$n" = {short} ] && exit 0; done 2>/dev/null; test -n ""'
 
 
@@ -67,11 +75,16 @@ def url(address: str) -> str:
         >>> ready.url("http://localhost:8080/health").startswith("if command -v curl")
         True
     """
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not _PLAIN.fullmatch(address):
+    _arguments.text("address", address)
+    try:
+        parts = urlsplit(address)
+        number = (parts.port or _PORTS[parts.scheme]) if parts.scheme in _PORTS else 0
+    except ValueError:
+        # The host or the port is malformed.
+        number = 0
+    if not number or not parts.hostname or not _PLAIN.fullmatch(address):
         raise ValidationError(f"address: expected one such as http://localhost:8080/health, got {address!r}")
     quoted = shlex.quote(address)
-    number = parts.port or {"http": 80, "https": 443}[parts.scheme]
     python = f"import urllib.request as r; r.urlopen({address!r}, timeout=1.5)"
     return (
         f"if command -v curl >/dev/null; then curl -fsS -m 1.5 -o /dev/null {quoted}; "

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import attrs
 
+from superserve.errors import ValidationError
 from superserve.types._open_enum import OpenStrEnum
 from superserve.types._value import Value
 
@@ -38,6 +39,11 @@ class PreviewAccess(OpenStrEnum):
 
 
 def _as_tuple(entries: Sequence[str] | None) -> tuple[str, ...] | None:
+    # A string is a sequence, too, of single characters.
+    if isinstance(entries, str | bytes) or not isinstance(entries, Sequence | None):
+        raise ValidationError(
+            f"network: expected lists such as allow_out=['pypi.org'], got {type(entries).__name__}"
+        )
     return None if entries is None else tuple(entries)
 
 

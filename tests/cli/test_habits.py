@@ -1,6 +1,6 @@
 """The habits of the command: what goes where, what it exits with, what it never does."""
 
-import contextlib
+import codecs
 import os
 import re
 import select
@@ -19,6 +19,8 @@ from superserve.cli._app import root
 pty = pytest.importorskip("pty", reason="terminals are those of POSIX")
 
 COMMAND = [sys.executable, "-m", "superserve"]
+# How long a terminal is waited for: only a failing test takes so long.
+PATIENCE_S = 60
 
 
 def commands(group=root, path=()):
@@ -257,16 +259,24 @@ class Terminal:
             os.environ.update(COLUMNS=str(columns), TERM="xterm")
             os.execv(sys.executable, [*COMMAND, *arguments])
         self.text = ""
+        self._decode = codecs.getincrementaldecoder("utf-8")().decode
 
-    def read_until(self, pattern, timeout_s=20):
+    def _read(self):
+        """Read what is there, or wait for a moment; return False once the command has ended and all is read."""
+        if not select.select([self._end], [], [], 0.05)[0]:
+            return True
+        try:
+            found = os.read(self._end, 65536)
+        except OSError:
+            return False
+        self.text += self._decode(found)
+        return bool(found)
+
+    def read_until(self, pattern):
         """Read until a pattern is there, and return the text so far."""
-        end = time.monotonic() + timeout_s
+        end = time.monotonic() + PATIENCE_S
         while not re.search(pattern, self.text) and time.monotonic() < end:
-            if not select.select([self._end], [], [], 0.1)[0]:
-                continue
-            try:
-                self.text += os.read(self._end, 65536).decode()
-            except OSError:
+            if not self._read():
                 break
         assert re.search(pattern, self.text), self.text
         return self.text
@@ -276,17 +286,15 @@ class Terminal:
 
     def wait(self):
         """Return what the command exits with."""
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
-            found, status = os.waitpid(self.process, os.WNOHANG)
-            if found:
-                os.close(self._end)
-                return os.waitstatus_to_exitcode(status)
-            if select.select([self._end], [], [], 0.05)[0]:
-                with contextlib.suppress(OSError):
-                    self.text += os.read(self._end, 65536).decode()
-        os.kill(self.process, signal.SIGKILL)
-        raise AssertionError(self.text)
+        end = time.monotonic() + PATIENCE_S
+        while (has_more := self._read()) and time.monotonic() < end:
+            pass
+        if has_more:
+            os.kill(self.process, signal.SIGKILL)
+        _, status = os.waitpid(self.process, 0)
+        os.close(self._end)
+        assert not has_more, self.text
+        return os.waitstatus_to_exitcode(status)
 
 
 def test_a_terminal_shows_the_build_while_it_goes_on(run):

@@ -44,6 +44,10 @@ class Talk:
             data += piece
         return data
 
+    def receive(self) -> bytes:
+        """Return what has come, once something has."""
+        return self._socket.recv(65536)
+
     def head(self) -> bytes:
         data = b""
         while not data.endswith(b"\r\n\r\n"):

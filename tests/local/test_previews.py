@@ -15,18 +15,23 @@ from tests.local.box import Box
 PORT = 8123
 # Of the standard library, as any image with Python has it: says what it was asked, echoes lines once upgraded.
 PROGRAM = """
-import base64, hashlib, socketserver, http.server
+import base64, hashlib, socketserver, threading, http.server
+has_asked = threading.Event()
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
         if self.headers.get("Upgrade"):
             return self.upgrade()
+        if self.path == "/go":
+            has_asked.set()
         body = f"{self.command} {self.path} {self.headers['Host']} {self.headers.get('X-Access-Token')}".encode()
         body += self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.send_response(201)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Mine", "yes")
         self.end_headers()
+        if self.path == "/later":
+            has_asked.wait(60)
         self.wfile.write(body)
     do_POST = do_GET
     def upgrade(self):
@@ -92,6 +97,16 @@ def test_a_server_in_a_sandbox_is_reached_by_headers(server, box):
 
 def test_bodies_are_passed_on(server, box):
     assert look(server, box, method="POST", content=b"body").text.endswith("body")
+
+
+def test_the_head_of_an_answer_is_passed_on_before_its_body(server, box):
+    headers = {"Host": f"{PORT}-{box.id}.localhost"}
+
+    with httpx.stream("GET", f"{server.base_url}/later", headers=headers, timeout=30) as answer:
+        look(server, box, "/go")
+
+        assert answer.status_code == 201
+        assert answer.read().startswith(b"GET /later")
 
 
 def by_headers(server, box):

@@ -201,6 +201,14 @@ def test_one_connection_serves_many_requests(server):
             assert lines.read(33) == b'{"status":"ok","version":"0.1.0"}'
 
 
+def test_head_and_body_of_an_answer_are_sent_together(server):
+    with Talk(server) as talk:
+        for _ in range(20):
+            talk.send("GET /health")
+
+            assert talk.receive().endswith(b"}")
+
+
 def test_a_body_that_nobody_reads_does_no_harm(server, http):
     template_id = server.templates.add("demo")
 

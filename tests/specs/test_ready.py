@@ -119,7 +119,17 @@ def test_what_is_no_port_is_refused(number):
         ready.port(number)
 
 
-@pytest.mark.parametrize("address", ["localhost:80", "ftp://a", "http://", "http://a b", "http://a/\n"])
+@pytest.mark.parametrize(
+    "address",
+    ["localhost:80", "ftp://a", "http://", "http://a b", "http://a/\n", "http://[a", "http://a:99999"],
+)
 def test_what_is_no_address_is_refused(address):
     with pytest.raises(ValidationError, match="expected one such as"):
         ready.url(address)
+
+
+@pytest.mark.parametrize("probe", [ready.file, ready.process, ready.url])
+@pytest.mark.parametrize("value", [None, 5, b"x", ["x"], "", "a\0b"])
+def test_what_is_no_text_is_refused(probe, value):
+    with pytest.raises(ValidationError, match=r"^(path|name|address): "):
+        probe(value)

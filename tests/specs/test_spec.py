@@ -15,10 +15,13 @@ from superserve import (
     TemplateSpec,
     UserStep,
     UserStepValue,
+    ValidationError,
     WorkdirStep,
 )
 from superserve.local._app import go_json
 from superserve.local._resources.template_spec import read_spec
+from superserve.specs import load_all
+from superserve.specs.dockerfile import read_dockerfile
 
 DICTS = [
     {"run": "make"},
@@ -37,6 +40,31 @@ WHOLE = TemplateSpec(
     start_cmd="serve",
     ready_cmd="up",
 )
+
+
+@pytest.mark.parametrize(
+    ("build", "told"),
+    [
+        (lambda: BASE.pip_install(5), "requirements[0]: expected a string, got int"),
+        (lambda: BASE.pip_install("a", ["b"]), "requirements[1]: expected a string, got list"),
+        (BASE.pip_install, "requirements: expected at least one"),
+        (lambda: BASE.apt_install(None), "packages[0]: expected a string, got None"),
+        (BASE.apt_install, "packages: expected at least one"),
+        (lambda: BASE.env([("A", "b")]), "variables: expected a dict of strings, got list"),
+        (lambda: BASE.place_of(5), "where: expected a string, got int"),
+        (lambda: TemplateSpec.load(None), "path: expected a path, got NoneType"),
+        (lambda: TemplateSpec.load("x.toml", name=5), "name: expected a string, got int"),
+        (lambda: load_all("x.toml", b"y.toml"), "path: expected a path, got bytes"),
+        (lambda: read_dockerfile(5), "path: expected a path, got int"),
+        (lambda: read_dockerfile("Dockerfile", name=5), "name: expected a string, got int"),
+        (lambda: read_dockerfile("Dockerfile", args=["A=1"]), "args: expected a dict of strings, got list"),
+        (lambda: read_dockerfile("Dockerfile", args={"A": 1}), "args['A']: expected a string, got int"),
+    ],
+)
+def test_an_argument_of_the_wrong_type_is_refused_by_its_name(build, told):
+    with pytest.raises(ValidationError) as caught:
+        build()
+    assert str(caught.value) == told
 
 
 def here():

@@ -10,7 +10,7 @@ from superserve import AsyncSuperserve, AsyncTemplate
 from superserve._async import reader
 from superserve._http import retry
 from tests.script import LINE, TEMPLATE_ID, Script
-from tests.wire import STREAM_HEAD, chunk, reply, sse, stall
+from tests.wire import PATIENCE_S, STREAM_HEAD, chunk, reply, sse, stall
 
 EVENT = chunk(sse(LINE))
 
@@ -29,14 +29,14 @@ PHASES = {
 @pytest.fixture(params=PHASES)
 async def reading(request, serve, key, monkeypatch):
     """Read a log that is in a certain phase, and see that nothing is left of that afterwards."""
-    monkeypatch.setattr(retry, "delay_s", lambda *_: 60.0)
+    monkeypatch.setattr(retry, "delay_s", lambda *_: 10 * PATIENCE_S)
     monkeypatch.setattr(reader, "READ_AHEAD", 1000)
     wire = serve(Script(logs=[PHASES[request.param]]))
     is_in_callback = asyncio.Event()
 
     async def hang(_event):
         is_in_callback.set()
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()
 
     async with AsyncSuperserve(api_key=key, base_url=wire.url) as client:
         template = await AsyncTemplate.connect(TEMPLATE_ID, client=client)
@@ -64,7 +64,7 @@ async def test_a_cancelled_task_stops_reading(reading):
     task = asyncio.create_task(read())
     await has_begun()
     task.cancel()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(asyncio.CancelledError):
             await task
 
@@ -98,7 +98,7 @@ async def test_an_iterator_that_is_left_without_being_closed_leaves_nothing_for_
         before = asyncio.all_tasks()
         async for _event in template.iter_build_logs():
             break
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while asyncio.all_tasks() - before:  # noqa: ASYNC110 - nobody tells when it ends
                 await asyncio.sleep(0.001)
         await asyncio.to_thread(wire.until, lambda: wire.open_connections <= 1)
@@ -140,7 +140,7 @@ async def test_two_tasks_read_one_log_and_one_of_them_is_cancelled(serve, key):
         for event in seen:
             await event.wait()
         tasks[0].cancel()
-        await asyncio.wait(tasks, timeout=0.1)
+        await asyncio.wait(tasks, timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
         assert [task.done() for task in tasks] == [True, False]
         tasks[1].cancel()
         with contextlib.suppress(asyncio.CancelledError):

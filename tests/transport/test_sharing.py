@@ -26,7 +26,7 @@ from superserve import (
 )
 from superserve._async import client as async_client
 from superserve._sync import client as sync_client
-from tests.wire import STREAM_HEAD, chunk, reply, sse, stall
+from tests.wire import PATIENCE_S, STREAM_HEAD, chunk, reply, sse, stall
 
 ID = "7a3f2b8c-0000-4000-8000-000000000001"
 TEMPLATE = {
@@ -96,7 +96,7 @@ def test_threads_that_come_at_once_get_one_client_and_one_pool(key):
     barrier = threading.Barrier(16)
 
     def work(_):
-        barrier.wait(10)
+        barrier.wait(PATIENCE_S)
         client = sync_client.client_for(None, api_key=key, base_url="http://127.0.0.1:1")
         return client, client._connections.pool()
 
@@ -148,7 +148,7 @@ def test_event_loops_that_come_and_go_in_many_threads_do_not_disturb_each_other(
     at_once = threading.Barrier(threads_at_once)
 
     async def main():
-        at_once.wait(20)
+        at_once.wait(PATIENCE_S)
         client._connections.pool()
 
     def work(_):
@@ -260,7 +260,7 @@ def test_closing_a_client_during_a_call_ends_the_call_with_an_error_of_ours(serv
         for peer in wire._peers:
             peer.close()
         with pytest.raises(SandboxError):
-            call.result(20)
+            call.result(PATIENCE_S)
 
 
 def test_a_client_closed_between_two_attempts_says_so(serve, key):
@@ -288,7 +288,7 @@ def test_an_asynchronous_client_closed_between_two_attempts_says_so(serve, key):
         client = AsyncSuperserve(api_key=key, base_url=wire.url)
 
         def refuse(peer, _request):
-            asyncio.run_coroutine_threadsafe(client.aclose(), loop).result(10)
+            asyncio.run_coroutine_threadsafe(client.aclose(), loop).result(PATIENCE_S)
             peer.send(reply(503))
 
         wire.then(refuse)
@@ -302,17 +302,22 @@ def test_an_asynchronous_client_closed_between_two_attempts_says_so(serve, key):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="this system has no alarms")
 def test_what_a_signal_handler_raises_comes_out_of_a_call_as_it_is(serve, key):
-    wire = serve(stall())
-
     def interrupt(_signal, _frame):
+        signal.setitimer(signal.ITIMER_REAL, 0)
         raise RuntimeError("mine")
 
+    def answer(peer, _request):
+        signal.setitimer(signal.ITIMER_REAL, 0.01, 10.0)
+        peer.stall()
+
+    wire = serve(answer)
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        with Superserve(api_key=key, base_url=wire.url) as client:
-            signal.setitimer(signal.ITIMER_REAL, 0.1)
-            with pytest.raises(RuntimeError, match=r"^mine$"):
-                Template.list(client=client)
+        with (
+            Superserve(api_key=key, base_url=wire.url) as client,
+            pytest.raises(RuntimeError, match=r"^mine$"),
+        ):
+            Template.list(client=client)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

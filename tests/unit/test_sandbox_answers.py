@@ -5,7 +5,13 @@ from datetime import UTC, datetime
 import pytest
 from superserve_api.models import ResumeResponse, SandboxListItem, SandboxResponse
 
-from superserve import NetworkConfig, PreviewAccess, SandboxSecretBinding, SandboxStatus
+from superserve import (
+    NetworkConfig,
+    PreviewAccess,
+    SandboxSecretBinding,
+    SandboxStatus,
+    ValidationError,
+)
 from superserve._operations.operation import UnreadableError
 from superserve._operations.sandboxes import list_sandboxes, lost_id, read_sandbox, resume_sandbox
 from tests.talk import SANDBOX_ID, TOKEN, sandbox_row
@@ -121,3 +127,11 @@ def test_a_resume_without_a_token_cannot_be_used():
 )
 def test_the_id_of_a_sandbox_is_found_in_whatever_was_answered(content, found):
     assert lost_id(content) == found
+
+
+@pytest.mark.parametrize("entries", ["a.com", b"a.com", 5, {"a.com"}])
+def test_a_network_takes_lists_and_never_a_text_as_a_list_of_its_letters(entries):
+    with pytest.raises(ValidationError, match=r"expected lists such as allow_out=\['pypi.org'\], got "):
+        NetworkConfig(allow_out=entries)
+    with pytest.raises(ValidationError):
+        NetworkConfig(deny_out=entries)

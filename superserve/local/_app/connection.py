@@ -14,12 +14,34 @@ from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 from uvicorn.server import ServerState
 
+from superserve.local._app.targets import HEADER_BYTES
+
 KEY = "superserve_connection"
 """The key of the connection in the state of a request."""
+
+BEGIN: Message = {"type": "http.response.body", "body": b"", "more_body": True}
+"""Sends the head of an answer at once, if it comes after it."""
 
 # With a linger time of zero, closing a connection resets it.
 _LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
+
+
+class _Wire(h11.Connection):
+    """Sends the head of an answer together with the first piece of its body, as Go does. The piece may be empty."""
+
+    def __init__(self) -> None:
+        super().__init__(h11.SERVER, HEADER_BYTES)
+        self._head: list[bytes] = []
+
+    def send_with_data_passthrough(self, event: h11.Event) -> list[bytes] | None:
+        """Return the bytes of an event: none for a head, which comes with the event after it."""
+        data = super().send_with_data_passthrough(event)
+        head, self._head = self._head, []
+        if isinstance(event, h11.Response):
+            self._head = data or []
+            return []
+        return None if data is None else [*head, *data]
 
 
 class Connection(H11Protocol):
@@ -34,6 +56,7 @@ class Connection(H11Protocol):
     ) -> None:
         # uvicorn puts the content of this dictionary into the scope of each request.
         super().__init__(config, server_state, {**app_state, KEY: self}, _loop)
+        self.conn = _Wire()
         self.lost = asyncio.Event()
         """Set when the connection has ended, from either side."""
         self.has_broken_body = False
@@ -111,7 +134,8 @@ class Connection(H11Protocol):
             status = message["status"]
             headers = [*self.server_state.default_headers, *message["headers"]]
             response = h11.Response(status_code=status, headers=headers, reason=STATUS_PHRASES[status])
-            return self.conn.send(response) or b"", 0
+            self.conn.send(response)
+            return self.conn.send(h11.Data(data=b"")) or b"", 0
         body = b"" if self.scope["method"] == "HEAD" else message.get("body", b"")
         data = self.conn.send(h11.Data(data=body)) or b""
         # A chunk starts with its size, on a line of its own.

@@ -71,10 +71,10 @@ class DataPlane:
         self._to_sandbox: Counter[str] = Counter()
         self._from_address: Counter[str] = Counter()
 
-    def takes(self, scope: Scope) -> bool:
+    def takes(self, path: str, headers: Mapping[bytes, bytes]) -> bool:
         """Whether a request is for this plane: by its path, or by a host name that starts with a sandbox id."""
-        label = dict(scope["headers"]).get(b"host", b"").partition(b".")[0].decode("latin-1")
-        return scope["path"] in self._paths or _LABEL.fullmatch(label) is not None
+        label = headers.get(b"host", b"").partition(b".")[0].decode("latin-1")
+        return path in self._paths or _LABEL.fullmatch(label) is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -9,12 +9,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from superserve.local._app.access_log import AccessLog
-from superserve.local._app.connection import Connection
+from superserve.local._app.connection import BEGIN, Connection
 from superserve.local._app.data_plane import DataPlane
 from superserve.local._app.preview import Preview
 from superserve.local._app.recorder import Recorder
 from superserve.local._app.streams import Streams
-from superserve.local._app.targets import read_target, refuse
+from superserve.local._app.targets import read_headers, read_target, refuse
 from superserve.local._faults.registry import Registry, Strike
 from superserve.local._web.control import PREFIX
 from superserve.local._web.page import is_for_page
@@ -84,9 +84,9 @@ class FrontDoor:
             # The request for an upgrade is a GET. The page and the API have no WebSockets.
             scope = {**scope, "method": "GET"}
             app = self._log_and_answer
-        elif is_for_page(scope["method"], scope["path"]) and not self._preview.takes(scope):
+        elif is_for_page(scope["method"], scope["path"]) and not self._preview.takes(read_headers(scope)):
             app = self._page if _is_local(scope) else _refuse_host()
-        elif scope["path"].startswith(PREFIX) and not self._preview.takes(scope):
+        elif scope["path"].startswith(PREFIX) and not self._preview.takes(read_headers(scope)):
             app = self._control if self._is_allowed(scope) else _refuse_host()
         else:
             app = self._log_and_answer
@@ -103,16 +103,17 @@ class FrontDoor:
             return
         receive, send = await self._recorder.record(scope, receive, send, is_file=scope["path"] == "/files")
         strike = self._faults.strike_request(scope["method"], scope["path"])
-        app = self._choose(scope)
+        app = self._find_plane(scope)
         if strike is None:
             await app(scope, receive, send)
         else:
             await self._answer_wrong(strike, app, scope, receive, send)
 
-    def _choose(self, scope: Scope) -> ASGIApp:
-        if self._preview.takes(scope):
+    def _find_plane(self, scope: Scope) -> ASGIApp:
+        headers = read_headers(scope)
+        if self._preview.takes(headers):
             return self._preview
-        if scope["type"] == "websocket" or self._data_plane.takes(scope):
+        if scope["type"] == "websocket" or self._data_plane.takes(scope["path"], headers):
             return self._data_plane
         return self._api
 
@@ -121,8 +122,14 @@ class FrontDoor:
     ) -> None:
         from superserve.local._faults.effects import Exchange  # Whatever strikes has loaded it.
 
+        async def send_head_alone(message: Message) -> None:
+            await send(message)
+            if message["type"] == "http.response.start":
+                await send(BEGIN)
+
         connection = Connection.of(scope)
-        exchange = Exchange(app, scope, receive, send, connection, strike.random, strike.land)
+        # The fault may strike between head and body.
+        exchange = Exchange(app, scope, receive, send_head_alone, connection, strike.random, strike.land)
         # In a task of its own, so that a stopping server can end it.
         striking = asyncio.create_task(strike.effect.strike(exchange))
         self._streams.add(striking)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import re
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeAlias
 
@@ -13,8 +13,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from superserve.local._app.connection import BEGIN
 from superserve.local._app.data_plane import ID_HEADER, text_answer
 from superserve.local._app.sandbox_ids import drop_region
+from superserve.local._app.targets import read_headers
 
 PORT_HEADER = b"x-superserve-preview-port"
 FIRST_PORT, LAST_PORT, AGENT_PORT = 1024, 65_535, 49_983
@@ -52,13 +54,13 @@ class Preview:
         self._dialler = dialler
         self._counting = counting
 
-    def takes(self, scope: Scope) -> bool:
-        """Whether a request is for a server in a sandbox."""
-        return _find_target(scope) is not None
+    def takes(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether a request with these headers is for a server in a sandbox."""
+        return _find_target(headers) is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, and its answer back."""
-        port, sandbox_id = _find_target(scope) or (0, "")
+        port, sandbox_id = _find_target(read_headers(scope)) or (0, "")
         if refusal := _check_port(port):
             await refusal(scope, receive, send)
             return
@@ -83,9 +85,7 @@ class Preview:
                 await _pass_request(sock, scope, receive, send)
 
 
-def _find_target(scope: Scope) -> tuple[int, str] | None:
-    # Asked for every request, and faster than with Headers. The first of equal names counts.
-    headers = dict(reversed(scope["headers"]))
+def _find_target(headers: Mapping[bytes, bytes]) -> tuple[int, str] | None:
     match = _LABEL.fullmatch(headers.get(b"host", b"").partition(b".")[0])
     if match is not None:
         port, sandbox_id = match["port"].decode(), match["id"].decode()
@@ -169,6 +169,8 @@ async def _receive_answer(connection: h11.Connection, reader: asyncio.StreamRead
             headers = [(name, value) for name, value in event.headers if name not in _DROPPED]
             headers = [each for each in headers if each[0] != b"transfer-encoding"]
             await send({"type": "http.response.start", "status": event.status_code, "headers": headers})
+            # The body may come much later.
+            await send(BEGIN)
         elif isinstance(event, h11.Data):
             await send({"type": "http.response.body", "body": bytes(event.data), "more_body": True})
         elif isinstance(event, h11.EndOfMessage):

@@ -61,18 +61,18 @@ class Router:
     """The operations of some resources, with their handlers."""
 
     def __init__(self, resources: Iterable[object]) -> None:
-        self._routes: list[tuple[Operation, Handler]] = [
-            (operation, getattr(resource, name))
-            for resource in resources
-            for name, operation in find_operations(type(resource))
-        ]
+        self._routes: dict[str, list[tuple[Operation, Handler]]] = {}
+        for resource in resources:
+            for name, operation in find_operations(type(resource)):
+                self._routes.setdefault(operation.method, []).append((operation, getattr(resource, name)))
 
     def find(self, method: str, path: str) -> tuple[Operation, Handler] | None:
         """Return the operation of a request and its handler, or None."""
         if path.endswith("/"):
             # An id in the middle of a path may be empty, but no path ends with a slash.
             return None
-        return next((route for route in self._routes if route[0].pattern.matches(method, path)), None)
+        parts = path.split("/")[1:]
+        return next((route for route in self._routes.get(method, ()) if route[0].pattern.fits(parts)), None)
 
     def redirect(self, method: str, path: str, query: bytes) -> Response | None:
         """Redirect a path with a superfluous slash, if the rest is a route of the same method."""

@@ -18,7 +18,6 @@ from superserve.local._app.clock import UnfrozenLoop
 from superserve.local._app.recorder import Record
 from superserve.local._app.services import Services
 from superserve.local._app.settings import Settings
-from superserve.local._app.targets import HEADER_BYTES
 from superserve.local._faults.registry import Registry
 from superserve.local._official.addresses import OfficialAddresses
 from superserve.local._official.connection import ProxyConnection
@@ -188,7 +187,6 @@ class _Uvicorn(uvicorn.Server):
                 # Without these arguments, uvicorn would read the environment, which is meant for another server.
                 workers=1,
                 forwarded_allow_ips="",
-                h11_max_incomplete_event_size=HEADER_BYTES,
                 server_header=False,
                 headers=headers,
                 timeout_keep_alive=KEEP_ALIVE_S,

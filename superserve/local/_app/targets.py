@@ -14,10 +14,15 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://(?P<host>[^/?#]*)(?P<path>[^?#]*)")
 
 
+def read_headers(scope: Scope) -> dict[bytes, bytes]:
+    """Return the headers of a request by name; of equal names the first. Faster than Starlette's `Headers`."""
+    return dict(reversed(scope["headers"]))
+
+
 def read_target(scope: Scope) -> Scope | Response:  # noqa: PLR0911 - one for each kind
     """Return the request with a path as its target, or the answer if no handler gets it."""
     method, target = scope["method"], scope["raw_path"]
-    headers = dict(scope["headers"])
+    headers = read_headers(scope)
     if not scope["http_version"].startswith("1.") and (method, target) != ("PRI", b"*"):
         return refuse(505, "HTTP Version Not Supported: unsupported protocol version")
     lines = b"\t".join([part for header in scope["headers"] for part in header])

@@ -280,6 +280,13 @@ async def test_a_wrong_prefix_is_refused(wire, connect, prefix, message):
     assert await refused(lambda: AsyncTemplate.list(name_prefix=prefix, client=connect(wire))) == message
 
 
+async def test_what_is_too_long_for_a_url_is_refused(wire, connect):
+    message = "could not list templates: not sent: URL component 'query' too long; pass a shorter value"
+    assert (
+        await refused(lambda: AsyncTemplate.list(name_prefix="x" * 70_000, client=connect(wire))) == message
+    )
+
+
 @pytest.mark.parametrize(
     ("limit", "message"),
     [

@@ -338,6 +338,25 @@ def test_what_cannot_be_called_is_refused(box, callback):
     assert wire.requests == []
 
 
+@pytest.mark.parametrize("how", [{}, {"encoding": None}])
+@pytest.mark.parametrize(
+    "wrong", [{"check": 1}, {"check": "no"}, {"wake": None}, {"wake": []}, {"input": 5}, {"input": False}]
+)
+def test_a_wrong_option_of_a_command_is_refused_before_it_is_sent(box, how, wrong):
+    sandbox, wire = box(RAN)
+    with pytest.raises(ValidationError, match=f"^{next(iter(wrong))}: expected"):
+        sandbox.commands.run("x", **how, **wrong)
+    assert wire.requests == []
+
+
+def test_a_wrong_flag_of_a_session_or_a_wait_is_refused(box):
+    sandbox, wire = box(RAN)
+    for call in (lambda: sandbox.commands.spawn("x", wake=1), lambda: sandbox.wait_for_port(80, wake=1)):
+        with pytest.raises(ValidationError, match=r"^wake: expected True or False, got int"):
+            call()
+    assert wire.requests == []
+
+
 def test_check_raises_what_a_failed_command_came_to(box):
     sandbox, _ = box(reply(json={"stdout": "a", "stderr": "no such thing", "exit_code": 3}))
     with pytest.raises(CommandError) as caught:

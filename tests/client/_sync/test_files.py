@@ -215,10 +215,36 @@ def test_a_refused_argument_of_files_is_named(box):
         (lambda: files.download("/x", "x", on_progress=1), "on_progress"),
         (lambda: files.read("/x", timeout="1"), "timeout"),
         (lambda: files.read("/x", wake=1), "wake"),
+        (lambda: files.read("/x", max_bytes=True), "max_bytes"),
+        (lambda: files.read("/x", max_bytes="1"), "max_bytes"),
+        (lambda: files.read_text("/x", max_bytes=-1), "max_bytes"),
+        (lambda: files.read_text("/x", encoding=None), "encoding"),
+        (lambda: files.read_text("/x", encoding="a\0"), "encoding"),
+        (lambda: files.read_text("/x", encoding="nonsense"), "encoding"),
+        (lambda: files.read_text("/x", encoding="base64"), "encoding"),
+        (lambda: files.download_dir("/x", max_bytes=1.5), "max_bytes"),
+        (lambda: files.list("/x", wake=1), "wake"),
+        (lambda: files.stat("/x", wake=None), "wake"),
+        (lambda: files.exists("/x", wake=[]), "wake"),
+        (lambda: files.make_dir("/x", wake=1), "wake"),
+        (lambda: files.remove("/x", wake=1), "wake"),
+        (lambda: files.move("/x", "/y", wake=1), "wake"),
+        (lambda: files.upload(__file__, "/x", ignore=".git"), "ignore"),
+        (lambda: files.write("/x", {"a": 1}), "content"),
     ):
         with pytest.raises(ValidationError, match=f"^{argument}: "):
             call()
     assert wire.requests == []
+
+
+def test_a_path_that_linux_cannot_take_is_refused(box):
+    sandbox, wire = box(file(b""))
+    sandbox.files.read("/" + "x" * 4094)
+    for call in (sandbox.files.read, sandbox.files.list, sandbox.files.remove):
+        with pytest.raises(ValidationError) as caught:
+            call("/" + "é" * 2048)
+        assert str(caught.value) == "path: expected at most 4095 bytes, got 4097"
+    assert len(wire.requests) == 1
 
 
 def test_a_path_that_ends_like_a_folder_is_no_file(box):
@@ -256,8 +282,8 @@ def test_text_is_decoded(box):
     assert sandbox.files.read_text("/x", encoding="latin-1") == "é"
     with pytest.raises(SandboxError, match="utf-8"):
         sandbox.files.read_text("/x")
-    with pytest.raises(SandboxError, match="nonsense"):
-        sandbox.files.read_text("/x", encoding="nonsense")
+    with pytest.raises(SandboxError, match="undefined"):
+        sandbox.files.read_text("/x", encoding="undefined")
 
 
 def test_a_file_can_be_read_piece_by_piece(box):
@@ -270,6 +296,15 @@ def test_a_file_can_be_read_piece_by_piece(box):
         assert stream.read() == b""
     stream.close()
     assert len(wire.requests) == 1
+
+
+@pytest.mark.parametrize("size", [None, "1", 1.5, True])
+def test_a_wrong_size_is_refused_and_the_stream_goes_on(box, size):
+    sandbox, _ = box(file(b"abc"))
+    with sandbox.files.open_read("/x") as stream:
+        with pytest.raises(ValidationError, match=r"^size: expected an integer"):
+            stream.read(size)
+        assert stream.read() == b"abc"
 
 
 def test_a_stream_that_is_left_early_gives_its_connection_back(box):

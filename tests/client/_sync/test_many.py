@@ -166,6 +166,8 @@ def test_mistakes_of_all_specs_are_told_at_once_before_anything_is_sent(server, 
     assert [problem.where for problem in caught.value.problems] == ["name", "from"]
     with pytest.raises(ValidationError, match="two specs have the name 't0'"):
         Template.build_all([*specs(1), *specs(1)], client=client)
+    with pytest.raises(ValidationError, match="specs: expected a list of TemplateSpecs, got TemplateSpec"):
+        Template.build_all(specs(1)[0], client=client)
     assert list(server.requests) == []
 
 
@@ -233,6 +235,8 @@ def test_only_what_is_old_enough_is_chosen(client):
         ({"older_than": 5}, "expected a timedelta, got int"),
         ({"older_than": timedelta.max}, "before the year 1"),
         ({"name_prefix": 5}, "name_prefix: expected a string"),
+        ({"name_prefix": False, "keep": 1}, "name_prefix: expected a string"),
+        ({"name_prefix": ""}, "without one it would delete all"),
     ],
 )
 def test_a_choice_that_is_none_is_refused(client, arguments, told):

@@ -151,12 +151,12 @@ def test_a_template_starts_sandboxes(serve, connect):
         ({"env_vars": 5, "secrets": {"A": "b"}}, "env_vars: expected a dict of strings, got int"),
         ({"env_vars": {"A": "b"}, "secrets": 5}, "secrets: expected a dict of strings, got int"),
         ({"network": "a.com"}, "network: expected NetworkConfig or a dict, got str"),
+        ({"network": {"allow_out": "a.com"}}, "network.allow_out: expected a list of strings, got str"),
         ({"network": {"deny_out": ["a", 5]}}, "network.deny_out[1]: expected a string, got int"),
         ({"preview_access": 5}, "preview_access: expected a string, got int"),
         ({"env_vars": {"A": "\ud800"}}, "env_vars['A']: must not contain half of a surrogate pair"),
         ({"env_vars": {"A": "b"}, "secrets": {"A": "c"}}, "secrets: 'A' is in env_vars, too"),
         ({"network": {"allow": ["a"]}}, "network: unknown key 'allow'; expected allow_out, deny_out"),
-        ({"network": {"allow_out": "a.com"}}, "network.allow_out: expected a list of strings, got str"),
         ({"adopt_lost": "yes"}, "adopt_lost: expected True or False, got str"),
     ],
 )
@@ -320,7 +320,15 @@ def test_a_list_is_one_request_with_what_was_given(serve, connect):
 
 @pytest.mark.parametrize(
     "options",
-    [{"status": []}, {"limit": 0}, {"offset": -1}, {"q": 5}, {"metadata": {"a": None}}, {"sort": ""}],
+    [
+        {"status": []},
+        {"limit": 0},
+        {"offset": -1},
+        {"q": 5},
+        {"metadata": {"a": None}},
+        {"metadata": []},
+        {"sort": ""},
+    ],
 )
 def test_s25_a_list_that_cannot_be_meant_is_refused(serve, connect, options):
     wire = serve(reply(json=[]))
