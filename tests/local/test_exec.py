@@ -428,8 +428,20 @@ def test_a_token_is_another_sandboxes_alone(server, http, box):
 def test_calls_are_recorded_without_their_tokens(server, box):
     server.requests.clear()
     box.run("true")
-    assert server.requests.last.operation == "execRun"
-    assert "x-access-token" not in server.requests.last.headers
+    box.stream("true")
+    box.http.post("/files", params={"path": "/home/user/x"}, content=b"body")
+    box.http.get("/files", params={"path": "/home/user/x"})
+    with box.connect() as ws:
+        ws.send('{"command": "true"}')
+        assert closing(ws) == (1000, "command exited")
+    headers = {"Host": f"boxd-{box.id}.localhost", "X-Access-Token": box.token}
+    assert httpx.post(f"{server.base_url}/exec", json={"command": "true"}, headers=headers).status_code == 200
+    operations = ["execRun", "execStream", "writeFile", "readFile", "execConnect", "execRun"]
+    assert [request.operation for request in server.requests] == operations
+    assert server.requests[0].json == {"command": "true"}
+    assert server.requests[3].query == {"path": ["/home/user/x"]}
+    for request in server.requests:
+        assert box.token not in f"{request!r} {request.headers} {request.query_string} {request.body!r}"
 
 
 def test_faults_strike_the_data_plane_too(server, box):
