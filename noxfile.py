@@ -271,7 +271,7 @@ def demo(session: nox.Session) -> None:
     )
     # fmt: off
     session.run(
-        "python", "-m", "superserve.local", "run", "--execute", *_isolation(session),
+        "python", "-m", "superserve.local", "run", "--execute", "--speed", "10", *_isolation(session),
         "--", "python", "examples/run_in_sandbox.py",
     )
     # fmt: on

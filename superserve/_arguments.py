@@ -138,11 +138,11 @@ def strings(argument: str, value: object) -> dict[str, str]:
     }
 
 
-def count(argument: str, value: object) -> int:
-    """Return `value` if it is a 32-bit integer of at least 1. The server checks closer limits."""
+def count(argument: str, value: object, *, least: int = 1) -> int:
+    """Return `value` if it is a 32-bit integer of at least `least`. The server checks closer limits."""
     number = integer(argument, value)
-    if not 1 <= number <= _MOST:
-        raise ValidationError(f"{argument}: expected an integer from 1 to {_MOST}, got {_show(value)}")
+    if not least <= number <= _MOST:
+        raise ValidationError(f"{argument}: expected an integer from {least} to {_MOST}, got {_show(value)}")
     return number
 
 

@@ -24,6 +24,7 @@ from superserve._async.file_stream import AsyncFileStream
 from superserve._http.tasks_async import call, check_callback, shielded
 from superserve._local_files import Ignore, Replacement
 from superserve._operations import files as operations
+from superserve._operations.exec import LONGEST_TIMEOUT_S
 from superserve._operations.files import RemotePath
 from superserve._operations.operation import Operation, UnreadableError
 from superserve._sources import AsyncContent, LocalFile, Source
@@ -549,7 +550,8 @@ class _How:
         """Return the timeout of a command that begins now. The server kills it after a second at the earliest."""
         if self.timeout_s is None:
             return DEFAULT_TIMEOUT_S
-        return max(1.0, self.timeout_s - (time.monotonic() - self._began_at))
+        left_s = self.timeout_s - (time.monotonic() - self._began_at)
+        return min(max(1.0, left_s), LONGEST_TIMEOUT_S)
 
 
 class _Meter:

@@ -57,7 +57,6 @@ MARKER: Final = "sdk-create-id"
 # The server answers only after the machine has stopped.
 _SLOW_STOP_S: Final = 30.0
 _SLOW_START_S: Final = LONGEST_START_S - 30.0
-_MOST_WINDOW_S: Final = 2**31 - 1
 _MOST_NAME: Final = 64
 _PORTS: Final = range(1024, 65536)
 # The agent's port.
@@ -388,7 +387,7 @@ def _identifier(argument: str, value: object) -> str:
 
 
 def _window(argument: str, value: object) -> int:
-    return 0 if value == 0 and not isinstance(value, bool) else _arguments.count(argument, value)
+    return _arguments.count(argument, value, least=0)
 
 
 def _metadata(argument: str, value: object) -> Metadata:

@@ -22,6 +22,7 @@ from superserve import _clock as time
 from superserve._http.tasks_sync import call, check_callback, shielded
 from superserve._local_files import Ignore, Replacement
 from superserve._operations import files as operations
+from superserve._operations.exec import LONGEST_TIMEOUT_S
 from superserve._operations.files import RemotePath
 from superserve._operations.operation import Operation, UnreadableError
 from superserve._sources import Content, LocalFile, Source
@@ -546,7 +547,8 @@ class _How:
         """Return the timeout of a command that begins now. The server kills it after a second at the earliest."""
         if self.timeout_s is None:
             return DEFAULT_TIMEOUT_S
-        return max(1.0, self.timeout_s - (time.monotonic() - self._began_at))
+        left_s = self.timeout_s - (time.monotonic() - self._began_at)
+        return min(max(1.0, left_s), LONGEST_TIMEOUT_S)
 
 
 class _Meter:

@@ -20,6 +20,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from superserve.local import LocalServer
 from superserve.local._machines.sandboxes.spaces import Bwrap, Unshared, find_space
+from superserve.local._resources import exec as exec_resource
+from superserve.local._resources import exec_session
 from superserve.local._resources.sandboxes import SandboxResource
 from tests.local.box import Box
 
@@ -63,6 +65,14 @@ def box(server, http):
 def test_a_command_runs_and_tells_what_it_printed(shared):
     ran = shared.run("echo out; echo err >&2; exit 3")
     assert ran == {"stdout": "out\n", "stderr": "err\n", "exit_code": 3}
+
+
+def test_the_answer_is_a_line_of_json_and_says_how_long_it_took(shared):
+    answer = shared.http.post("/exec", json={"command": "true"})
+    assert answer.content == b'{"stdout":"","stderr":"","exit_code":0}\n'
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["x-boxd-spawn-ms"].isdecimal()
+    assert answer.headers["x-boxd-run-ms"].isdecimal()
 
 
 def test_a_command_without_a_shell_gets_its_arguments_as_they_are(shared):
@@ -276,6 +286,51 @@ def test_a_socket_begins_with_what_is_to_be_run(shared, first, code):
         assert closed.value.rcvd.code == code
 
 
+def closing(ws):
+    """Read all that comes, and return how it ends: None if it breaks off."""
+    try:
+        while True:
+            ws.recv(timeout=20)
+    except ConnectionClosed as closed:
+        return closed.rcvd and (closed.rcvd.code, closed.rcvd.reason)
+
+
+def test_a_socket_on_which_nothing_begins_is_closed(shared, monkeypatch):
+    monkeypatch.setattr(exec_session, "FIRST_FRAME_S", 0.01)
+    with shared.connect() as ws:
+        assert closing(ws) == (1008, "expected start message")
+
+
+@pytest.mark.parametrize(("size", "code"), [((4 << 20) - 1, 1000), (4 << 20, 1009)])
+def test_a_frame_has_four_mebibytes_at_most(shared, size, code):
+    with shared.connect() as ws:
+        ws.send('{"command": "head -c 1 > /dev/null"}')
+        with contextlib.suppress(ConnectionClosed):
+            ws.send(b"\0" * (size + 1))
+        assert closing(ws)[0] == code
+
+
+def test_a_session_ends_after_half_a_day_without_saying_how_its_command_ended(shared, monkeypatch):
+    assert exec_resource.LONGEST_SESSION_S == 12 * 3600
+    monkeypatch.setattr(exec_resource, "LONGEST_SESSION_S", 0.2)
+    shared.run("rm -f leader")
+    with shared.connect() as ws:
+        ws.send('{"command": "echo $$ > leader; sleep 60"}')
+        assert closing(ws) == (1000, "bridge closed")
+    gone = "while test -s leader && kill -0 $(cat leader) 2>/dev/null; do sleep 0.02; done; echo gone"
+    assert shared.run(gone, timeout_s=20)["stdout"] == "gone\n"
+
+
+def test_a_client_that_does_not_read_has_its_command_killed(shared, monkeypatch):
+    shared.run("rm -f leader")
+    monkeypatch.setattr(exec_session, "SLOW_READER_S", 0.1)
+    with shared.connect() as ws:
+        ws.send('{"command": "echo $$ > leader; yes"}')
+        gone = "while ! test -s leader || kill -0 $(cat leader) 2>/dev/null; do sleep 0.02; done; echo gone"
+        assert shared.run(gone, timeout_s=20)["stdout"] == "gone\n"
+        assert closing(ws) != (1000, "command exited")
+
+
 def test_a_command_that_cannot_start_closes_the_socket_with_a_reason(shared):
     with shared.connect() as ws:
         ws.send('{"command": "nosuchprogram", "args": ["x"]}')
@@ -373,8 +428,20 @@ def test_a_token_is_another_sandboxes_alone(server, http, box):
 def test_calls_are_recorded_without_their_tokens(server, box):
     server.requests.clear()
     box.run("true")
-    assert server.requests.last.operation == "execRun"
-    assert "x-access-token" not in server.requests.last.headers
+    box.stream("true")
+    box.http.post("/files", params={"path": "/home/user/x"}, content=b"body")
+    box.http.get("/files", params={"path": "/home/user/x"})
+    with box.connect() as ws:
+        ws.send('{"command": "true"}')
+        assert closing(ws) == (1000, "command exited")
+    headers = {"Host": f"boxd-{box.id}.localhost", "X-Access-Token": box.token}
+    assert httpx.post(f"{server.base_url}/exec", json={"command": "true"}, headers=headers).status_code == 200
+    operations = ["execRun", "execStream", "writeFile", "readFile", "execConnect", "execRun"]
+    assert [request.operation for request in server.requests] == operations
+    assert server.requests[0].json == {"command": "true"}
+    assert server.requests[3].query == {"path": ["/home/user/x"]}
+    for request in server.requests:
+        assert box.token not in f"{request!r} {request.headers} {request.query_string} {request.body!r}"
 
 
 def test_faults_strike_the_data_plane_too(server, box):

@@ -7,11 +7,12 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import attrs
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from superserve.local._app import go_json
-from superserve.local._app.answers import json_answer
+from superserve.local._app.clock import monotonic
 from superserve.local._app.connection import Connection
 from superserve.local._app.data_plane import PROTOCOL, DataRequest, text_answer
 from superserve.local._app.services import Resource, Services
@@ -26,6 +27,7 @@ from superserve.local._resources.sandboxes import SandboxResource
 
 DEFAULT_LIMIT_S = 30
 KEEPALIVE_S = 15.0
+LONGEST_SESSION_S = 12 * 3600.0
 _GATEWAY_TIMEOUT = (
     "<html><head><title>504 Gateway Timeout</title></head><body>504 Gateway Timeout</body></html>\n"
 )
@@ -55,7 +57,7 @@ class ExecResource(Resource):
         behaviour = self.sandboxes.behaviour
         collected = Collected(behaviour.output_bytes)
         try:
-            code = await self._carry_out(request, wanted, collected.add, idle_s=behaviour.idle_s)
+            ran = await self._carry_out(request, wanted, collected.add, idle_s=behaviour.idle_s)
         except _IdleError:
             await _answer(request, Response(_GATEWAY_TIMEOUT, 504, media_type="text/html"))
         except _CannotStartError as error:
@@ -64,7 +66,13 @@ class ExecResource(Resource):
         except Lost:
             Connection.of(request.scope).abort()
         else:
-            await _answer(request, json_answer(200, go_json.write(collected.answer(code)) + b"\n"))
+            headers = {
+                "content-type": "application/json",
+                "x-boxd-spawn-ms": f"{1000 * ran.spawn_s:.0f}",
+                "x-boxd-run-ms": f"{1000 * ran.run_s:.0f}",
+            }
+            body = go_json.write(collected.answer(ran.code)) + b"\n"
+            await _answer(request, Response(body, headers=headers))
 
     async def stream_command(self, request: DataRequest) -> None:
         """Answer POST /exec/stream: events as they come."""
@@ -76,8 +84,8 @@ class ExecResource(Resource):
         events = Events(request.send)
         keeping = asyncio.create_task(self._keep_alive(events))
         try:
-            code = await self._carry_out(request, wanted, events.output)
-            await events.write({"exit_code": code, "finished": True, "timestamp": now()})
+            ran = await self._carry_out(request, wanted, events.output)
+            await events.write({"exit_code": ran.code, "finished": True, "timestamp": now()})
         except _CannotStartError as error:
             text, code_word = (
                 (f"invalid_argument: {error.text}", "bad_request")
@@ -121,10 +129,14 @@ class ExecResource(Resource):
                 seen.watch(command.finish(wanted.limit_s, seen.tap(session.output)))
             )
             self._connections[Connection.of(request.scope)] = row.id
-            await asyncio.wait([listening, finishing], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                [listening, finishing], timeout=LONGEST_SESSION_S, return_when=asyncio.FIRST_COMPLETED
+            )
             if not finishing.done():
                 finishing.cancel()
                 await asyncio.wait([finishing])
+                # To a client that is still there, this looks like a session that ended well.
+                await session.close(1000, "bridge closed")
                 return
             code = finishing.result()
             is_over = True
@@ -155,13 +167,15 @@ class ExecResource(Resource):
         deliver: Callable[[str, bytes], Awaitable[None]],
         *,
         idle_s: float | None = None,
-    ) -> int:
+    ) -> "_Ran":
         """Run a command to its end. If its client hangs up, the command is killed.
 
         If the answer is silent for `idle_s`, a load balancer in between gives up, and the command goes on.
         """
         row = self.sandboxes.running(request.sandbox_id)
+        asked_at = monotonic()
         command = await self._start(row, wanted, has_stdin=False)
+        started_at = monotonic()
         connection = Connection.of(request.scope)
         self._connections[connection] = row.id
         seen = self.history.begin(row.id, wanted.line)
@@ -174,7 +188,8 @@ class ExecResource(Resource):
             )
             if not finishing.done() and not hanging_up.done():
                 self._abandon(command, finishing)
-            return _read_result(finishing, hanging_up)
+            code = _read_result(finishing, hanging_up)
+            return _Ran(code, started_at - asked_at, monotonic() - started_at)
         finally:
             hanging_up.cancel()
             self._connections.pop(connection, None)
@@ -244,6 +259,15 @@ class ExecResource(Resource):
         for connection, other in list(self._connections.items()):
             if other == sandbox_id:
                 connection.abort()
+
+
+@attrs.frozen
+class _Ran:
+    """A command that has ended, and how long it took to start it and to run it."""
+
+    code: int
+    spawn_s: float
+    run_s: float
 
 
 class _CannotStartError(Exception):

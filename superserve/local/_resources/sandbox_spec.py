@@ -21,6 +21,7 @@ _ENV_BYTES = (8192, 65_536)
 _MOST_SECRETS = 32
 _RESERVED = ("superserve.", "_superserve")
 _ENV_KEY = r"[A-Za-z_][A-Za-z0-9_]*"
+_SECRET_NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,127}"
 
 
 class Network(NamedTuple):
@@ -215,9 +216,12 @@ def _check_strings(where: str, values: Strings, value_bytes: int, all_bytes: int
 def _check_secrets(secrets: Strings, env_vars: Strings) -> None:
     if len(secrets) > _MOST_SECRETS:
         raise refuse(f"secrets: at most {_MOST_SECRETS} entries")
-    for key in secrets:
+    for key, name in secrets.items():
         if not re.fullmatch(_ENV_KEY, key):
             raise refuse(f'secrets: "{key}" is no name of an environment variable')
+        if not re.fullmatch(_SECRET_NAME, name):
+            raise refuse(f'secrets: "{name}" is no name of a secret')
+    for key in secrets:
         if key in env_vars:
             raise refuse(f'"{key}" is in both env_vars and secrets')
     for name in secrets.values():

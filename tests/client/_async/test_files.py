@@ -29,7 +29,7 @@ from superserve import (
 )
 from superserve._streams import output
 from tests.talk import SANDBOX_ID, talking
-from tests.wire import chunk, cut, envelope, head, reply
+from tests.wire import chunk, cut, envelope, head, log, reply
 
 BOX = f"sandbox {SANDBOX_ID}"
 OK = reply(json={"stdout": "", "stderr": "", "exit_code": 0})
@@ -661,6 +661,12 @@ async def test_a_listing_has_a_timeout(box, monkeypatch):
     with pytest.raises(SandboxTimeoutError, match="did not end in time"):
         await sandbox.files.list("/x", timeout=5)
     assert 1 <= asked[0]["timeout_s"] <= 5
+
+
+async def test_a_long_timeout_is_that_of_the_bytes_and_its_command_has_a_day(box):
+    sandbox, wire = await box(wrote, log({"exit_code": 0, "finished": True}))
+    await sandbox.files.write("/x", b"", mode=0o755, timeout=1e9)
+    assert wire.requests[1].json["timeout_s"] == 86_400
 
 
 async def test_what_follows_a_write_has_what_is_left_of_its_timeout(box):

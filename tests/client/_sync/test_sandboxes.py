@@ -143,7 +143,7 @@ def test_a_template_starts_sandboxes(serve, connect):
         ({"metadata": {"a": 5}}, "metadata['a']: expected a string, got int"),
         (
             {"auto_delete_seconds": -1},
-            "auto_delete_seconds: expected an integer from 1 to 2147483647, got -1",
+            "auto_delete_seconds: expected an integer from 0 to 2147483647, got -1",
         ),
         ({"metadata": ["a"]}, "metadata: expected a dict of strings, got list"),
         ({"metadata": {5: "a"}}, "metadata: a key: expected a string, got int"),
@@ -324,6 +324,7 @@ def test_a_list_is_one_request_with_what_was_given(serve, connect):
         {"status": []},
         {"limit": 0},
         {"offset": -1},
+        {"offset": 10**5000},
         {"q": 5},
         {"metadata": {"a": None}},
         {"metadata": []},
