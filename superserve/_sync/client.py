@@ -157,8 +157,9 @@ class Superserve:
 
     def close(self) -> None:
         """Close the connections. Later calls are refused."""
-        self._sandbox_connections.close()
+        # In this order: `_exchange` looks at these first, to tell a closed client from a broken connection.
         self._connections.close()
+        self._sandbox_connections.close()
 
     def _call(
         self, send: Send[P, ApiError | R], operation: Operation[R, T], *args: P.args, **kwargs: P.kwargs
