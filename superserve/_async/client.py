@@ -101,7 +101,7 @@ class AsyncSuperserve:
     def __reduce__(self) -> NoReturn:
         raise TypeError(
             f"{type(self).__name__} cannot be pickled or copied: it holds a key and connections; make one in each "
-            "process, and pass ids of templates between them, not templates"
+            "process, and pass ids between processes, not handles"
         )
 
     @property
