@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _SECOND_CTRL_C_S: Final = 2.0
 _LOOK_S: Final = 0.05
 _timeout_option = click.option(
-    "--timeout", "timeout_s", type=Seconds(), metavar="SECONDS", help="Stop waiting after so long."
+    "--timeout", "timeout_s", type=Seconds(), metavar="SECONDS", help="Stop waiting after this time."
 )
 
 
@@ -81,9 +81,9 @@ def build(
     concurrency: int | None,
     out: Output,
 ) -> int:
-    """Make templates as the spec file says.
+    """Build the templates of the spec file.
 
-    They are created, rebuilt, replaced, or left as they are; `plan` tells which, and why.
+    Each template is created, rebuilt, replaced, or left as it is; `plan` shows which, and why.
 
     The log goes to stderr, the ready templates to stdout. Ctrl-C stops watching and says how to come back; a second one
     cancels the build.
@@ -147,7 +147,7 @@ def _starting(name: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         error.add_note(
-            f"A build of template {name} may have been started: superserve template show {name} tells."
+            f"A build of template {name} may have started; superserve template show {name} shows it."
         )
         raise
 
@@ -373,7 +373,7 @@ def _after_ctrl_c(cancels: "dict[str, Callable[[], object]]") -> list[str]:
         try:
             cancel()
         except SandboxError as error:
-            notes.append(f"Whether the build of template {name} is cancelled is not known: {error}")
+            notes.append(f"It is not known whether the build of template {name} is cancelled: {error}")
         else:
             notes.append(f"The build of template {name} is cancelled.")
     return notes

@@ -25,7 +25,7 @@ _FRESH_S: Final = 30.0
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @output_options
 def completion(shell: str, out: Output) -> None:
-    """Print what makes a shell complete this command.
+    """Print a script that completes this command in a shell.
 
     Commands, options, names and ids are completed. Names come from the service, within a second, and are kept for 30 s.
 

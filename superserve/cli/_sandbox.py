@@ -34,7 +34,7 @@ _AS_IT_IS: Final = {"ignore_unknown_options": True, "allow_interspersed_args": F
 
 
 _secret_option = click.option(
-    "--secret", multiple=True, metavar="VAR=NAME", help="A secret, in the variable VAR; may be given again."
+    "--secret", multiple=True, metavar="VAR=NAME", help="A secret, in the variable VAR; may be repeated."
 )
 
 
@@ -160,7 +160,7 @@ def run(
     interactive: bool,
     out: Output,
 ) -> int:
-    """Run a command in a sandbox of its own.
+    """Run a command in a new sandbox.
 
     The sandbox is killed afterwards. The exit code is the command's.
 
@@ -192,7 +192,7 @@ def _starting(name: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        error.add_note(f"A sandbox named {name} may have been started: superserve sb ls tells.")
+        error.add_note(f"A sandbox named {name} may have been started; superserve sb ls shows it.")
         raise
 
 
@@ -218,7 +218,7 @@ def exec_(
     interactive: bool,
     out: Output,
 ) -> int:
-    """Run a command in a sandbox that is there.
+    """Run a command in an existing sandbox.
 
     SANDBOX is its name or its id. The exit code is the command's.
 
@@ -253,7 +253,7 @@ def _own_failures() -> Iterator[None]:
 def cp(source: str, target: str, out: Output) -> None:
     """Copy a file or a folder to or from a sandbox.
 
-    SANDBOX:/path is there, everything else here.
+    SANDBOX:/path is a path in a sandbox. Any other path is on this machine.
 
     \b
     Example:
@@ -375,10 +375,16 @@ def show(name: str, out: Output) -> None:
 
 @sb.command()
 @click.argument("name", shell_complete=complete_sandboxes)
-@click.option("--for", "seconds", type=int, metavar="S", help="Seconds; without it, it is never paused.")
+@click.option(
+    "--for",
+    "seconds",
+    type=int,
+    metavar="S",
+    help="Seconds of running; by default the sandbox is never paused.",
+)
 @output_options
 def keep(name: str, seconds: int | None, out: Output) -> None:
-    """Set when a sandbox is paused by itself.
+    """Set after what time a sandbox is paused by itself.
 
     \b
     Example:
@@ -395,12 +401,14 @@ def keep(name: str, seconds: int | None, out: Output) -> None:
 @sb.command()
 @click.argument("name", shell_complete=complete_sandboxes)
 @click.option(
-    "--until", metavar="STATUS", help="End once it has this status; else it ends when the sandbox is gone."
+    "--until", metavar="STATUS", help="End when the sandbox has this status; by default, when it is gone."
 )
-@click.option("--timeout", "limit", type=Seconds(), metavar="S", help="End after so many seconds, with 124.")
+@click.option(
+    "--timeout", "limit", type=Seconds(), metavar="S", help="End after this many seconds, with exit code 124."
+)
 @output_options
 def watch(name: str, until: str | None, limit: float | None, out: Output) -> int:
-    """Print each status that a sandbox comes to. It is not woken.
+    """Print each status that a sandbox reaches. The sandbox is not woken.
 
     \b
     Example:

@@ -171,7 +171,7 @@ def test_an_interruption_before_the_sandbox_is_known_says_what_may_be_left(run, 
     monkeypatch.setattr(Sandbox, "create", interrupt)
     ran = run(*arguments)
     assert (ran.code, ran.stdout) == (130, "")
-    assert "A sandbox named box may have been started: superserve sb ls tells." in ran.stderr
+    assert "A sandbox named box may have been started; superserve sb ls shows it." in ran.stderr
 
 
 def test_a_sandbox_that_cannot_be_killed_is_told_of_with_the_command_that_ends_it(run, server, monkeypatch):

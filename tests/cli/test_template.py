@@ -307,7 +307,7 @@ def test_an_interruption_before_the_build_is_known_says_what_may_be_left(
     monkeypatch.setattr(Template, method, interrupt)
     ran = run("template", *arguments)
     assert (ran.code, ran.stdout) == (130, "")
-    assert "A build of template web may have been started: superserve template show web tells." in ran.stderr
+    assert "A build of template web may have started; superserve template show web shows it." in ran.stderr
 
 
 @given_time
