@@ -64,7 +64,7 @@ done
 
 # A command is a process group.
 _END: Final = """\
-kill -TERM -- "-$(cat "$1/group")"
+kill -s TERM -- "-$(cat "$1/group")"
 """
 
 

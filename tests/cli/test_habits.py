@@ -455,7 +455,7 @@ def test_ctrl_c_while_modules_are_loaded_or_after_the_end_is_no_traceback(tmp_pa
         (tmp_path / "click.py").write_text(f"{interrupt}import time\ntime.sleep(20)\n")
     program = "import sys\nfrom superserve.cli import main\n"
     if moment == "ending":
-        program += f"import atexit\natexit.register(exec, {interrupt!r})\n"
+        program += "import atexit, os, signal\natexit.register(os.kill, os.getpid(), signal.SIGINT)\n"
     program += "sys.exit(main())"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(

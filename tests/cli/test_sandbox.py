@@ -241,7 +241,7 @@ def test_a_detached_command_that_does_not_end_by_itself_has_the_code_of_a_shell(
 def test_a_detached_command_whose_shell_was_killed_is_told_as_killed(run):
     run("sb", "create", "box")
     token = run("exec", "box", "-d", "-q", "--", "sleep", "1000").stdout.strip()
-    _one("box").commands.run(f"kill -KILL -- -$(cat {_detached.folder(token)}/group)")
+    assert _one("box").commands.run(f"kill -s KILL -- -$(cat {_detached.folder(token)}/group)").ok
     assert run("exec", "box", "--attach", token).code == 137
 
 
