@@ -123,10 +123,14 @@ def _matching(folder: Path, file: Path, lines: Sequence[str], never: Sequence[st
 
     match: Callable[[str], bool] = lambda _path: False  # noqa: E731 - the usual case needs no pathspec
     if lines:
-        from pathspec import GitIgnoreSpec
-
         try:
+            from pathspec import GitIgnoreSpec
+
             match = GitIgnoreSpec.from_lines(lines).match_file
+        except ModuleNotFoundError as error:
+            raise ValidationError(
+                f"{file}: reading it needs pathspec: pip install 'superserve-client[cli]'"
+            ) from error
         except ValueError as error:
             raise ValidationError(f"{file}: {error}") from error
 

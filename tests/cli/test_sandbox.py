@@ -325,6 +325,13 @@ def test_an_ignore_file_that_cannot_be_read_is_named(run, tmp_path, content):
     assert run("cp", "box:/tmp", "here", "--ignore-file", "mine").code == 2
 
 
+def test_without_what_reads_ignore_files_it_is_named(run, tmp_path, monkeypatch):
+    write(tmp_path, "job/a", "job/.superserveignore")
+    run("sb", "create", "box")
+    monkeypatch.setitem(sys.modules, "pathspec", None)
+    assert "pip install 'superserve-client[cli]'" in run("cp", "job", "box:/tmp/job").stderr
+
+
 def test_a_target_that_ends_in_a_slash_is_a_folder_to_copy_into(run, tmp_path):
     write(tmp_path, "a.txt")
     run("sb", "create", "box")
