@@ -146,6 +146,20 @@ def test_nothing_is_replaced_without_a_yes(run, folder, web, server):
     assert Template.get_by_name("web").id != web.id
 
 
+def test_what_sandboxes_use_is_not_replaced(run, folder, web, server):
+    assert run("sb", "create", "box", "-t", "web").code == 0
+    file = folder / "superserve.toml"
+    file.write_text(file.read_text().replace("echo made", "echo other"))
+    ran = run("template", "build", "web", "--yes", "--json")
+    assert (ran.code, ran.error["category"]) == (5, "conflict")
+    assert "in use by 1 sandbox" in ran.error["message"]
+    assert run("template", "build", "web", "broken", "--yes", "-q").code == 5
+    ran = run("template", "prune", "--keep", "0", "--prefix", "web", "--yes", "--json")
+    assert (ran.code, [one["deleted"] for one in ran.json]) == (5, [False])
+    assert run("template", "show", "web", "--json").json["id"] == web.id
+    assert run("sb", "show", "box", "--json").json["status"] == "active"
+
+
 def test_without_waiting_it_says_how_to_come_back(run, server):
     server.builds.hold()
     ran = run("template", "build", "web", "--no-wait")
