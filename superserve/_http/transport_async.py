@@ -126,8 +126,8 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         """Begin."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
         self._transport = transport
-        # A write ends when the operating system has taken all of it.
-        transport.set_write_buffer_limits(0)
+        # A write ends when the operating system has taken all of it. With 0, TLS would pause when nothing is left.
+        transport.set_write_buffer_limits(1)
 
     def data_received(self, data: bytes) -> None:
         """Hold data until it is read."""
