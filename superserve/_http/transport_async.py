@@ -8,10 +8,11 @@ import select
 import socket
 import ssl
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import httpcore
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from superserve._http.event_loop import Bell
 
@@ -42,10 +43,15 @@ class Backend(httpcore.AsyncNetworkBackend):
                 share = (until - loop.time()) / untried
                 try:
                     async with asyncio.timeout(share):
-                        return (await loop.create_connection(Stream, addresses[-untried], port))[1]
+                        transport, stream = await loop.create_connection(Stream, addresses[-untried], port)
                 except OSError:
                     if untried == 1:
                         raise
+                else:
+                    # A cancellation has to come out here: later, httpcore would lose the connection.
+                    with _closed_if_raised(transport):
+                        await checkpoint_if_cancelled()
+                    return stream
         except OSError as error:
             raise _failure(error) from error
         raise httpcore.ConnectError(f"{host} has no address")
@@ -99,13 +105,14 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         """Put TLS on top of the connection."""
         start = asyncio.get_running_loop().start_tls
         try:
-            async with asyncio.timeout(timeout):
-                transport = await start(self._transport, self, ssl_context, server_hostname=server_hostname)
-        except BaseException as error:
-            self._transport.abort()
-            if isinstance(error, OSError):
-                raise _failure(error) from error
-            raise
+            with _closed_if_raised(self._transport):
+                async with asyncio.timeout(timeout):
+                    transport = await start(
+                        self._transport, self, ssl_context, server_hostname=server_hostname
+                    )
+                await checkpoint_if_cancelled()
+        except OSError as error:
+            raise _failure(error) from error
         assert transport is not None  # noqa: S101 - for the type checker
         self.connection_made(transport)
         return self
@@ -168,6 +175,15 @@ async def _look_up(host: str, port: int) -> list[str]:
         return [str(ipaddress.ip_address(host))]
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+@contextlib.contextmanager
+def _closed_if_raised(transport: asyncio.Transport) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        transport.abort()
+        raise
 
 
 def _failure(error: OSError) -> Exception:
