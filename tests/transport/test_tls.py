@@ -197,14 +197,22 @@ class Tunnel:
         started.set()
         await self._end.wait()
         server.close()
+        conversations = asyncio.all_tasks() - {asyncio.current_task()}
+        for conversation in conversations:
+            conversation.cancel()
+        await asyncio.gather(*conversations, return_exceptions=True)
 
     async def _serve(self, reader, writer):
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        writers = [writer]
+        try:
             first = await reader.readexactly(1)
             await (self._greet_socks if first == b"\x05" else self._greet)(reader, writer)
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
+            writers.append(far_writer)
             await asyncio.gather(self._copy(reader, far_writer), self._copy(far_reader, writer))
-        writer.close()
+        finally:
+            for each in writers:
+                each.transport.abort()
 
     async def _greet(self, reader, writer):
         self.heads.append(await reader.readuntil(b"\r\n\r\n"))
