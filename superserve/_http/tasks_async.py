@@ -29,6 +29,8 @@ CONNECT: Final = "(await AsyncTemplate.connect({!r}))"
 
 check_callback = function
 sleep = asyncio.sleep
+# The timeout of reading and writing while others notice silence.
+ENDLESS_S: Final = None
 # How long plain callbacks may keep other tasks waiting, in seconds.
 _TURN_S: Final = 0.01
 
