@@ -11,6 +11,7 @@ from starlette.requests import Request
 from superserve.local._app.errors import ApiError
 from superserve.local._app.limits import TeamLimits
 from superserve.local._app.settings import Settings
+from superserve.local._app.targets import read_headers
 from superserve.local._store.rows import Row, column
 from superserve.local._store.store import Store
 
@@ -100,7 +101,7 @@ class Teams:
 
     def authenticate(self, request: Request) -> TeamRow:
         """Return the team of a request's key; raises ApiError."""
-        row = self._keys.get(request.headers.get("x-api-key", ""))
+        row = self._keys.get(read_headers(request.scope).get(b"x-api-key", b"").decode("latin-1"))
         if row is None:
             raise ApiError(401, "auth_failed", "missing or invalid API key")
         return self._teams[row.team_id]

@@ -37,11 +37,12 @@ class _Wire(h11.Connection):
     def send_with_data_passthrough(self, event: h11.Event) -> list[bytes] | None:
         """Return the bytes of an event: none for a head, which comes with the event after it."""
         data = super().send_with_data_passthrough(event)
-        head, self._head = self._head, []
-        if isinstance(event, h11.Response):
+        if type(event) is h11.Response:
             self._head = data or []
             return []
-        return None if data is None else [*head, *data]
+        if data is not None and self._head:
+            data, self._head = self._head + data, []
+        return data
 
 
 class Connection(H11Protocol):
