@@ -13,6 +13,9 @@ only_here = pytest.mark.only_here
 
 ALWAYS = {"id", "template_id", "status", "build_spec_hash", "created_at"}
 ONLY_SET = {"error_message", "started_at", "finalized_at"}
+ORDER = (
+    "id", "template_id", "status", "build_spec_hash", "error_message", "started_at", "finalized_at", "created_at",
+)  # fmt: skip
 
 
 def build(http, made):
@@ -85,6 +88,12 @@ def test_fields_are_there_or_absent(http, ready, failed):
             assert row.keys() >= ALWAYS
             assert None not in row.values()
             assert "team_id" not in row
+
+
+@fact("build-1b", f"The keys of a build are in this order: {', '.join(ORDER)}.")
+def test_fields_have_an_order(http, ready, failed):
+    for row in (build(http, made) for made in (ready, failed)):
+        assert list(row) == [key for key in ORDER if key in row]
 
 
 @fact("build-2", "A build has started_at from its dispatch on, and finalized_at from its end on.")

@@ -12,6 +12,10 @@ only_here = pytest.mark.only_here
 
 ALWAYS = {"id", "team_id", "name", "status", "vcpu", "memory_mib", "disk_mib", "created_at"}
 ONLY_SET = {"size_bytes", "built_at", "error_message"}
+ORDER = (
+    "id", "team_id", "name", "status", "vcpu", "memory_mib", "disk_mib", "size_bytes", "error_message", "created_at",
+    "built_at",
+)  # fmt: skip
 
 
 def listed(http, **params):
@@ -34,6 +38,12 @@ def test_fields_are_there_or_absent(http, ready, failed):
     for row in http.get("/templates").json():
         assert row.keys() >= ALWAYS
         assert None not in row.values()
+
+
+@fact("template-1b", f"The keys of a template are in this order: {', '.join(ORDER)}.")
+def test_fields_have_an_order(http, ready, failed):
+    for row in (http.get(made.path).json() for made in (ready, failed)):
+        assert list(row) == [key for key in ORDER if key in row]
 
 
 @fact("template-2", "A template whose first build is in flight has no size, no time and no error.")
