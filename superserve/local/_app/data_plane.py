@@ -71,7 +71,10 @@ class DataPlane:
 
     def takes(self, path: str, headers: Mapping[bytes, bytes]) -> bool:
         """Whether a request is for this plane: by its path, or by a host name that starts with a sandbox id."""
-        return path in self._paths or _read_host(headers.get(b"host", b"").decode("latin-1")) is not None
+        if path in self._paths:
+            return True
+        host = headers.get(b"host", b"")
+        return host.startswith(_LABEL.encode()) and _read_host(host.decode("latin-1")) is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
