@@ -81,4 +81,4 @@ class Talk:
         except BlockingIOError:
             return True
         finally:
-            self._socket.settimeout(10)
+            self._socket.settimeout(60)
