@@ -29,7 +29,16 @@ def is_id(text: str) -> bool:
 
 def find_template(client: "Superserve", name: str) -> "Template":
     """Return the template with a name or an id."""
-    return client.templates.connect(name) if is_id(name) else client.templates.get_by_name(name)
+    from superserve import NotFoundError
+
+    if is_id(name):
+        return client.templates.connect(name)
+    try:
+        return client.templates.get_by_name(name)
+    except NotFoundError as error:
+        # The error's own hint is for Python code.
+        error.hint = "superserve template ls shows all names"
+        raise
 
 
 def find_own_template(client: "Superserve", name: str) -> "Template":

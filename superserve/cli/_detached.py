@@ -12,24 +12,27 @@ from typing import Final
 _FOLDER: Final = "/tmp/.superserve-exec"  # noqa: S108 - of the sandbox; only its owner may enter the folder
 _TOKEN: Final = re.compile(r"[0-9a-f]{16}")
 
-# The subshell holds none of the pipes that this call waits for. It outlives SIGTERM, to note how the command has ended.
+# The subshell holds none of the pipes that this call waits for. It outlives SIGTERM, to note how the command has ended. The
+# call ends once both have begun: a signal that comes before would be lost.
 _START: Final = """\
 d=$1
 shift
 mask=$(umask)
 umask 077
-mkdir -p "$d" || exit
+mkdir -p "$d" && mkfifo "$d/ready" || exit
 echo $$ >"$d/group"
 : >"$d/out"
 : >"$d/err"
 (
     trap '' HUP
     trap : TERM
-    (umask "$mask"; exec "$@") >"$d/out" 2>"$d/err"
+    (umask "$mask"; echo >"$d/ready"; exec "$@") >"$d/out" 2>"$d/err"
     echo $? >"$d/code.new"
     mv "$d/code.new" "$d/code"
 ) >/dev/null 2>&1 </dev/null &
 echo $! >"$d/pid"
+read -r _ <"$d/ready"
+rm "$d/ready"
 """
 
 # Whether it is over is asked before the output is read: nothing comes after that.

@@ -80,6 +80,9 @@ def text_of(error: SandboxError) -> str:
             error.hint = f"superserve template logs {name} shows the whole log"
         elif "rebuild()" in (error.hint or ""):
             error.hint = f"superserve template rebuild {name} tries again"
+    if "()" in (error.hint or ""):
+        # Nor is a method what a command has.
+        error.hint = None
     return "\n".join((_ARGUMENT.sub("", str(error)), *getattr(error, "__notes__", ())))
 
 

@@ -1,5 +1,6 @@
 """Builds and transfers as a terminal shows them while they go on: steps, times, the last line, and what is left."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -80,7 +81,8 @@ class Progress:
             rows.append(_row("·", self.part, f"{self._clock() - self._part_at:.0f}s", "bold"))
         rows += [Text(f"    {line}", style="dim", no_wrap=True, overflow="ellipsis") for line in self._latest]
         is_over = not self.part and bool(self._done)
-        rows.append(_row(" ", self._name + ("" if is_over else self.left()), f"{self.seconds:.0f}s", "dim"))
+        parts = [self._name] if is_over else [self._name, self.left()]
+        rows.append(_row(" ", ", ".join(filter(None, parts)), f"{self.seconds:.0f}s", "dim"))
         return Group(*rows)
 
     @property
@@ -89,13 +91,11 @@ class Progress:
         return None if self.usual_s is None else self.usual_s - self.seconds
 
     def left(self) -> str:
-        """Say how much is left, if it takes as long as it did the last time."""
+        """Say how much is left; nothing if that is not known."""
         left = self.left_s
-        if left is None or self.usual_s is None:
+        if left is None:
             return ""
-        return (
-            f", about {left:.0f}s left" if left > 0 else f", longer than the {self.usual_s:.0f}s of last time"
-        )
+        return _about(left) if left > 0 else f"longer than the {self.usual_s:.0f}s of last time"
 
 
 class JointProgress:
@@ -136,7 +136,10 @@ class JointProgress:
     def __rich__(self) -> Group:
         """Return the lines to draw. Each is cut at the terminal's width."""
         rows = [
-            self._line("·", name, (build.part or "ending") + build.left(), build.seconds)
+            # What is left comes first: the rest may be cut.
+            self._line(
+                "·", name, ": ".join(filter(None, [build.left(), build.part or "ending"])), build.seconds
+            )
             for name, build in self._running.items()
         ]
         if self._waiting:
@@ -152,7 +155,11 @@ class JointProgress:
         known = [one for one in left if one is not None]
         if self._waiting or not left or len(known) < len(left) or max(known) <= 0:
             return ""
-        return f", about {max(known):.0f}s left"
+        return f", {_about(max(known))}"
+
+
+def _about(seconds: float) -> str:
+    return f"about {math.ceil(seconds)}s left"
 
 
 def _row(mark: str, text: str, took: str, style: str) -> Text:

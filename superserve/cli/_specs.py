@@ -123,8 +123,12 @@ def check(names: tuple[str, ...], files: tuple[str, ...], strict: bool, out: Out
         problems = [*error.problems]
     out.data(problems, "\n".join(map(str, problems)))
     errors = sum(problem.severity == "error" for problem in problems)
-    out.say(f"{errors} errors, {len(problems) - errors} warnings")
+    out.say(f"{_count(errors, 'error')}, {_count(len(problems) - errors, 'warning')}")
     return _exits.USAGE if errors or (strict and problems) else 0
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 @click.command(name="import")

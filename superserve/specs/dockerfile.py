@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from e2b_dockerfile_utils import DockerfileInstruction
 
 _SHELL: Final = ["/bin/sh", "-c"]
+# Each is found by reading the file once more; a file that has as many is no Dockerfile.
+_MOST_BROKEN: Final = 20
 _NO_MEANING: Final = {
     "EXPOSE": "every port of a sandbox can be reached",
     "LABEL": "templates have no labels",
@@ -88,7 +90,7 @@ def read_dockerfile(
             broken.append(SpecProblem(message, place=Place(str(path), error.line)))
             # The rest is read without it, for what else there is to tell.
             rest = _without(text, error.line)
-            if rest == text:
+            if rest == text or len(broken) == _MOST_BROKEN:
                 raise SpecError.of(broken) from None
             text = rest
         except RecursionError:

@@ -14,7 +14,7 @@ import click
 import pytest
 
 from superserve import Template, errors
-from superserve.cli import NEEDED, _exits, main
+from superserve.cli import NEEDED, _completion, _exits, main
 from superserve.cli._app import root
 
 pty = pytest.importorskip("pty", reason="terminals are those of POSIX")
@@ -189,6 +189,12 @@ def test_completion_prints_a_script_for_each_shell(run):
         assert "_SUPERSERVE_COMPLETE" in run("completion", shell).stdout
 
 
+@pytest.fixture
+def patient(monkeypatch):
+    """Give completion more than a second, on machines that have no time for it."""
+    monkeypatch.setattr(_completion, "_BUDGET_S", 20.0)
+
+
 def completed(words, incomplete):
     from click.shell_completion import ShellComplete
 
@@ -197,6 +203,7 @@ def completed(words, incomplete):
     ]
 
 
+@pytest.mark.usefixtures("patient")
 def test_names_are_completed_from_the_file_and_from_the_service(run, environment):
     assert completed(["template", "build"], "w") == ["web"]
     assert completed(["template", "build", "-f", "superserve.toml", "-f", "none.toml"], "w") == []
@@ -206,6 +213,7 @@ def test_names_are_completed_from_the_file_and_from_the_service(run, environment
     assert completed(["template", "show"], "w") == []
 
 
+@pytest.mark.usefixtures("patient")
 def test_names_of_the_service_are_asked_for_once_in_30_seconds(run, server, environment, cache):
     server.templates.add("web")
     other = server.templates.add("other")
@@ -225,6 +233,7 @@ def test_names_of_the_service_are_asked_for_once_in_30_seconds(run, server, envi
     assert completed(["template", "show"], "") == []
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("spoil", [lambda cache: cache.write_text(""), lambda cache: cache.mkdir(0o500)])
 def test_names_are_completed_where_nothing_can_be_kept(run, server, cache, spoil):
     server.templates.add("web")
@@ -232,6 +241,7 @@ def test_names_are_completed_where_nothing_can_be_kept(run, server, cache, spoil
     assert completed(["template", "show"], "") == ["web"]
 
 
+@pytest.mark.usefixtures("patient")
 def test_what_is_kept_and_cannot_be_read_is_asked_for_again(run, server, cache):
     server.templates.add("web")
     completed(["template", "show"], "")
@@ -240,6 +250,7 @@ def test_what_is_kept_and_cannot_be_read_is_asked_for_again(run, server, cache):
     assert completed(["template", "show"], "") == ["web"]
 
 
+@pytest.mark.usefixtures("patient")
 def test_names_of_sandboxes_and_of_what_they_start_from_are_completed(run, server):
     server.templates.add("superserve/base")
     assert run("sb", "create", "my-box").code == 0
@@ -248,6 +259,7 @@ def test_names_of_sandboxes_and_of_what_they_start_from_are_completed(run, serve
     assert completed(["run", "-t"], "superserve/") == ["superserve/base"]
 
 
+@pytest.mark.usefixtures("patient")
 def test_paths_of_a_sandbox_are_completed_after_its_name(run, server, folder):
     server.templates.add("superserve/base")
     (folder / "my-file").write_text("")
@@ -272,6 +284,7 @@ def test_paths_of_a_sandbox_are_completed_after_its_name(run, server, folder):
     assert completed(["cp"], "zz") == ["zz"]
 
 
+@pytest.mark.usefixtures("patient")
 def test_completing_a_path_wakes_no_sandbox(run, server):
     server.templates.add("superserve/base")
     assert run("sb", "create", "my-box").code == 0
@@ -280,6 +293,7 @@ def test_completing_a_path_wakes_no_sandbox(run, server):
     assert run("sb", "show", "my-box", "--json").json["status"] == "paused"
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 @pytest.mark.parametrize(
     ("words", "found"),
@@ -320,11 +334,14 @@ def test_bash_completes_paths_that_it_takes_for_several_words(run, server, folde
 class Terminal:
     """The command on a terminal of its own."""
 
-    def __init__(self, *arguments, columns=100):
+    def __init__(self, *arguments, columns=100, waits_for_ctrl_c=False):
+        # Instead of 2 s: a machine may be busy for longer than that.
+        program = "from superserve.cli import _interrupts as i, main; i._SECOND_CTRL_C_S = 20; raise SystemExit(main())"
+        command = [sys.executable, "-c", program] if waits_for_ctrl_c else COMMAND
         self.process, self._end = pty.fork()
         if self.process == 0:
             os.environ.update(COLUMNS=str(columns), TERM="xterm")
-            os.execv(sys.executable, [*COMMAND, *arguments])
+            os.execv(sys.executable, [*command, *arguments])
         self.text = ""
         self._decode = codecs.getincrementaldecoder("utf-8")().decode
 
@@ -388,7 +405,7 @@ def test_ctrl_c_stops_watching_and_says_how_to_come_back(run, server):
 
 def test_ctrl_c_twice_cancels(run, server):
     server.builds.hold()
-    terminal = Terminal("template", "build", "web")
+    terminal = Terminal("template", "build", "web", waits_for_ctrl_c=True)
     terminal.read_until("waiting|queued")
     terminal.type("\x03")
     terminal.read_until("Ctrl-C again now cancels")
@@ -415,7 +432,7 @@ def test_a_terminal_is_asked_before_something_is_deleted(run, server):
 
 def test_ctrl_c_twice_cancels_several(run, server):
     server.builds.hold()
-    terminal = Terminal("template", "build", "--all")
+    terminal = Terminal("template", "build", "--all", waits_for_ctrl_c=True)
     terminal.read_until("0 of 2 have ended")
     terminal.read_until("broken +(waiting for the log|build queued)")
     terminal.type("\x03")
@@ -439,7 +456,7 @@ def test_ctrl_c_stops_showing_a_detached_command_and_twice_ends_it(run, server, 
     server.templates.add("superserve/base")
     assert run("sb", "create", "box").code == 0
     token = run("exec", "box", "-d", "-q", "--", "sh", "-c", "echo begun; sleep 1000").stdout.strip()
-    terminal = Terminal("exec", "box", "--attach", token)
+    terminal = Terminal("exec", "box", "--attach", token, waits_for_ctrl_c=times == 2)
     terminal.read_until("begun")
     terminal.type("\x03")
     terminal.read_until("Ctrl-C again now ends the command")

@@ -120,10 +120,10 @@ def test_several_builds_have_a_line_each_and_what_has_ended_one_that_stays(colum
 @pytest.mark.parametrize(
     ("usual", "line", "total"),
     [
-        ((10.0, 30.0), ["Step 1/2, about 7s left", "waiting for the log, about 27s left"], ", about 27s left"),
-        ((2.0, 30.0), ["Step 1/2, longer than the 2s of last time", "waiting for the log, about 27s left"], ", about 27s left"),
-        ((2.0, 1.0), ["Step 1/2, longer than the 2s of last time", "waiting for the log, longer than the 1s of last time"], ""),
-        ((10.0, None), ["Step 1/2, about 7s left", "waiting for the log"], ""),
+        ((10.0, 30.2), ["about 7s left: Step 1/2", "about 28s left: waiting for the log"], ", about 28s left"),
+        ((2.0, 30.0), ["longer than the 2s of last time: Step 1/2", "about 27s left: waiting for the log"], ", about 27s left"),
+        ((2.0, 1.0), ["longer than the 2s of last time: Step 1/2", "longer than the 1s of last time: waiting for the log"], ""),
+        ((10.0, None), ["about 7s left: Step 1/2", "waiting for the log"], ""),
     ],
 )  # fmt: skip
 def test_what_is_left_of_several_is_estimated_if_it_is_known_of_each(usual, line, total):

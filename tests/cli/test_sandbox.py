@@ -332,6 +332,14 @@ def test_without_what_reads_ignore_files_it_is_named(run, tmp_path, monkeypatch)
     assert "pip install 'superserve-client[cli]'" in run("cp", "job", "box:/tmp/job").stderr
 
 
+def test_hints_of_the_sdk_that_name_a_method_are_left_out(run):
+    run("sb", "create", "box")
+    ran = run("cp", "box:/nowhere", "here")
+    assert (ran.code, "there is nothing at '/nowhere'" in ran.stderr) == (3, True)
+    assert "()" not in ran.stderr
+    assert run("cp", "box:/nowhere", "here", "--json").error["hint"] is None
+
+
 def test_a_target_that_ends_in_a_slash_is_a_folder_to_copy_into(run, tmp_path):
     write(tmp_path, "a.txt")
     run("sb", "create", "box")

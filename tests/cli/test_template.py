@@ -49,7 +49,7 @@ def test_check_tells_all_problems_and_sends_nothing(run, folder, server):
     assert [line.split(" ")[0] for line in ran.stdout.splitlines()] == [
         "superserve.toml:1:1:", "superserve.toml:2:1:", "superserve.toml:3:18:",
     ]  # fmt: skip
-    assert ran.stderr == "2 errors, 1 warnings\n"
+    assert ran.stderr == "2 errors, 1 warning\n"
     assert [problem["where"] for problem in run("template", "check", "--json").json] == [
         "name",
         "from",
@@ -187,6 +187,7 @@ def test_an_unknown_template_exits_3_with_nothing_on_stdout(run, command, name):
     ran = run("template", command, name)
     assert (ran.code, ran.stdout) == (3, "")
     assert ran.stderr.startswith("superserve: ")
+    assert "Template.list()" not in ran.stderr
 
 
 def test_a_name_that_the_file_does_not_have_exits_3_too(run):

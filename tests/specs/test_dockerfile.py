@@ -142,6 +142,10 @@ def test_single_refusals(refused, lines, line, message):
     assert message in told
 
 
+def test_what_is_no_dockerfile_at_all_is_not_read_for_ever(refused):
+    assert len(refused("FROM a", *["nonsense"] * 10_000)) == 20
+
+
 # COPY
 
 
