@@ -348,7 +348,9 @@ async def test_a_log_cut_or_reset_at_any_byte_comes_whole_and_once(scripted):
         assert texts(events) == ["ö", "\n", "failed"], length
 
 
-async def test_a_log_that_is_cut_comes_whole_and_once_to_a_wait_too(scripted):
+async def test_a_log_that_is_cut_comes_whole_and_once_to_a_wait_too(scripted, monkeypatch):
+    for name in ("FLOWING_S", "SILENT_S", "NOT_OPEN_S"):
+        monkeypatch.setattr(build_wait, name, 60.0)
     script = Script()
     template = await scripted(script)
     for length in range(0, len(WHOLE), 67):

@@ -57,6 +57,17 @@ def _impatient(monkeypatch):
 
 
 @pytest.fixture
+def patient(monkeypatch):
+    """Read on for as long as it takes: for logs that end."""
+
+    def patient():
+        for name in ("FLOWING_S", "SILENT_S", "NOT_OPEN_S", "LOG_TAIL_S"):
+            monkeypatch.setattr(build_wait, name, 60.0)
+
+    return patient
+
+
+@pytest.fixture
 async def hurried(serve, connect):
     """Connect to the template of a script, for a wait whose calls may take a tenth of a second each."""
 
@@ -247,7 +258,8 @@ END = {**LINE, "stream": "system", "text": "failed", "finished": True, "status":
         ([], ()),
     ],
 )
-async def test_a_build_that_fails_tells_what_it_printed_last(scripted, options, events, lines):
+async def test_a_build_that_fails_tells_what_it_printed_last(scripted, patient, options, events, lines):
+    patient()
     script = Script(build=[failed("boot_failed: no")], logs=[log(*events, END)])
     template = await scripted(script)
     with pytest.raises(BuildError) as caught:
