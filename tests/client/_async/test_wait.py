@@ -149,7 +149,8 @@ async def test_a_template_that_does_not_tell_its_build_is_asked_once_for_the_new
     assert wire.requests[1].target == f"/templates/{TEMPLATE_ID}/builds?limit=1"
 
 
-async def test_with_a_callback_the_log_is_asked_for_once_if_it_comes_whole(scripted):
+async def test_with_a_callback_the_log_is_asked_for_once_if_it_comes_whole(scripted, patient):
+    patient()
     script = Script(build=["building", "building", "ready"], logs=[log(LINE, END)])
     await wait(await scripted(script), on_log=nothing)
     assert sorted(script.seen) == ["build", "build", "build", "logs", "template", "template"]

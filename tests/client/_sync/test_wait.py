@@ -150,7 +150,8 @@ def test_a_template_that_does_not_tell_its_build_is_asked_once_for_the_newest(se
     assert wire.requests[1].target == f"/templates/{TEMPLATE_ID}/builds?limit=1"
 
 
-def test_with_a_callback_the_log_is_asked_for_once_if_it_comes_whole(scripted):
+def test_with_a_callback_the_log_is_asked_for_once_if_it_comes_whole(scripted, patient):
+    patient()
     script = Script(build=["building", "building", "ready"], logs=[log(LINE, END)])
     wait(scripted(script), on_log=nothing)
     assert sorted(script.seen) == ["build", "build", "build", "logs", "template", "template"]
