@@ -190,6 +190,8 @@ def _pytest(session: nox.Session, *arguments: str, coverage: bool = False, **env
     Many tests wait for threads and processes, and a busy machine may stop those for seconds.
     """
     program = ("coverage", "run", "-m", "pytest") if coverage else ("pytest",)
+    # Many tests start a Python: compiling is half of what those do where nothing keeps what was compiled.
+    env["PYTHONDONTWRITEBYTECODE"] = ""
     try:
         session.run(*program, "--cache-clear", *arguments, env=env)
     except CommandFailed as failure:

@@ -12,7 +12,11 @@ import pathlib
 import yaml
 from hypothesis import strategies as st
 
-CONTRACT = yaml.safe_load((pathlib.Path(__file__).parent.parent / "openapi.yaml").read_text(encoding="utf-8"))
+# The loader in C, where there is one, is ten times faster.
+CONTRACT = yaml.load(
+    (pathlib.Path(__file__).parent.parent / "openapi.yaml").read_text(encoding="utf-8"),
+    getattr(yaml, "CSafeLoader", yaml.SafeLoader),
+)
 OPERATIONS = {
     operation["operationId"]: operation
     for path in CONTRACT["paths"].values()

@@ -169,7 +169,10 @@ def docstrings() -> Iterator[tuple[str, Path, int, str]]:
     """Yield each docstring of the package that has an example: its name, file, first line and text."""
     for file in MODULES:
         module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        source = file.read_text(encoding="utf-8")
+        if ">>>" not in source and "```" not in source:
+            continue
+        for node in ast.walk(ast.parse(source)):
             if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
             text = ast.get_docstring(node)

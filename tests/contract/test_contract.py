@@ -13,7 +13,6 @@ import sys
 import attrs
 import httpx
 import pytest
-import yaml
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from superserve_api import models
@@ -24,9 +23,9 @@ from superserve._http import responses
 from superserve._http.planes import control_plane
 from superserve._operations import templates
 from superserve.local import LocalServer
+from tests.answers import CONTRACT
 from tests.wire import log, reply
 
-CONTRACT = yaml.safe_load((pathlib.Path(__file__).parents[2] / "openapi.yaml").read_text(encoding="utf-8"))
 SCHEMAS = CONTRACT["components"]["schemas"]
 DATA_PLANE = ("execRun", "execStream", "readFile", "writeFile")
 

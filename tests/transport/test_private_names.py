@@ -1,6 +1,7 @@
 """The private names of other packages that this one touches: they exist, do what they are used for, and are few."""
 
 import ast
+import functools
 import threading
 from pathlib import Path
 
@@ -21,8 +22,12 @@ OURS = [
 ]
 # Each is defined or set in one place, and each has a test of its own below.
 ALLOWED = {"_pool", "_build_redirect_request", "_content", "_optional_thread_lock"}
-TREES = {file: ast.parse(file.read_text(encoding="utf-8")) for file in OURS}
 PRIVATE = next(file for file in OURS if file.name == "private.py")
+
+
+@functools.cache
+def trees() -> dict[Path, ast.Module]:
+    return {file: ast.parse(file.read_text(encoding="utf-8")) for file in OURS}
 
 
 def names_defined(tree: ast.AST) -> set[str]:
@@ -40,7 +45,7 @@ def names_defined(tree: ast.AST) -> set[str]:
 
 
 def test_private_modules_and_names_of_other_packages_are_imported_nowhere():
-    for file, tree in TREES.items():
+    for file, tree in trees().items():
         for node in ast.walk(tree):
             match node:
                 case ast.ImportFrom(module=str(module), names=aliases):
@@ -55,20 +60,20 @@ def test_private_modules_and_names_of_other_packages_are_imported_nowhere():
 
 def test_private_attributes_of_other_packages_are_touched_in_one_module_and_are_four():
     # Names such as `_value_` are enum's, and documented. Those that this package gives to its own objects are its own to touch.
-    own = {name for file, tree in TREES.items() if file != PRIVATE for name in names_defined(tree)}
+    own = {name for file, tree in trees().items() if file != PRIVATE for name in names_defined(tree)}
     touched = {
         file: {
             node.attr
             for node in ast.walk(tree)
             if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.endswith("_")
         }
-        for file, tree in TREES.items()
+        for file, tree in trees().items()
     }
     assert {file: names - own for file, names in touched.items() if file != PRIVATE and names - own} == {}
     assert not own & ALLOWED
     overridden = {
         node.name
-        for node in ast.walk(TREES[PRIVATE])
+        for node in ast.walk(trees()[PRIVATE])
         if isinstance(node, ast.FunctionDef) and node.name.startswith("_") and not node.name.endswith("_")
     }
     assert touched[PRIVATE] - {"_choose"} | overridden == ALLOWED

@@ -22,6 +22,7 @@ from superserve import (
 )
 from superserve._async import commands
 from superserve._streams import output
+from tests.patience import given_time
 from tests.talk import SANDBOX_ID, TOKEN, talking
 from tests.wire import STREAM_HEAD, chunk, cut, envelope, reply, sse, stall
 
@@ -287,8 +288,9 @@ async def test_s14_the_end_of_the_command_is_not_waited_beyond(box):
     wire.until(lambda: wire.open_connections == 0)
 
 
-async def test_s13_surprise_22_keepalives_do_not_put_off_the_deadline(box, monkeypatch):
-    monkeypatch.setattr(commands, "MARGIN_S", -0.9)
+@given_time
+async def test_s13_surprise_22_keepalives_do_not_put_off_the_deadline(box, monkeypatch, *, longer):
+    monkeypatch.setattr(commands, "MARGIN_S", -1 + 0.1 * longer)
 
     def script(peer, _request):
         peer.send(STREAM_HEAD + chunk(sse({"stdout": "a"})))
@@ -301,10 +303,11 @@ async def test_s13_surprise_22_keepalives_do_not_put_off_the_deadline(box, monke
     wire.until(lambda: wire.open_connections == 0)
 
 
-async def test_the_time_of_callbacks_is_the_callers_own(box, monkeypatch):
-    monkeypatch.setattr(commands, "MARGIN_S", -0.9)
+@given_time
+async def test_the_time_of_callbacks_is_the_callers_own(box, monkeypatch, *, longer):
+    monkeypatch.setattr(commands, "MARGIN_S", -1 + 0.1 * longer)
     sandbox, _ = await box(told(*[{"stdout": "a"}] * 4, END))
-    result = await sandbox.commands.run("x", timeout_seconds=1, on_stdout=lambda _: time.sleep(0.04))
+    result = await sandbox.commands.run("x", timeout_seconds=1, on_stdout=lambda _: time.sleep(0.04 * longer))
     assert result.stdout == "aaaa"
 
 

@@ -28,6 +28,7 @@ from superserve import (
     ValidationError,
 )
 from superserve._streams import output
+from tests.patience import given_time
 from tests.talk import SANDBOX_ID, talking
 from tests.wire import chunk, cut, envelope, head, log, reply
 
@@ -346,14 +347,15 @@ async def test_s28_a_packed_file_is_not_unpacked(box):
     )
 
 
-async def test_s13_surprise_22_bytes_that_drip_do_not_put_off_the_deadline(box):
+@given_time
+async def test_s13_surprise_22_bytes_that_drip_do_not_put_off_the_deadline(box, *, longer):
     def script(peer, _request):
         peer.send(head(200, {"Content-Length": "1000000"}))
         peer.drip(b"a" * 10_000, 0.001)
 
     sandbox, wire = await box(script)
     with pytest.raises(SandboxTimeoutError, match="of 1000000 bytes"):
-        await sandbox.files.read("/x", timeout=0.05)
+        await sandbox.files.read("/x", timeout=0.05 * longer)
     wire.until(lambda: wire.open_connections == 0)
 
 

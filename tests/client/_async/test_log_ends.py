@@ -25,7 +25,7 @@ from superserve._async.reader import AsyncReader
 from superserve._http import retry
 from superserve._streams.resume import Replay
 from tests.patience import given_time
-from tests.script import Script
+from tests.script import Script, build_row
 from tests.wire import STREAM_HEAD, chunk, cut, envelope, head, log, reply, reset, sse, stall
 
 HELLO = {
@@ -348,11 +348,19 @@ async def test_a_log_cut_or_reset_at_any_byte_comes_whole_and_once(scripted):
         assert texts(events) == ["ö", "\n", "failed"], length
 
 
-async def test_a_log_that_is_cut_comes_whole_and_once_to_a_wait_too(scripted):
+async def test_a_log_that_is_cut_comes_whole_and_once_to_a_wait_too(scripted, monkeypatch):
+    for name in ("FLOWING_S", "SILENT_S", "NOT_OPEN_S"):
+        monkeypatch.setattr(build_wait, name, 60.0)
     script = Script()
     template = await scripted(script)
     for length in range(0, len(WHOLE), 67):
-        script.then(logs=[cut(WHOLE[:length]), WHOLE], build=["building", "ready"])
+        asked_for = script.count("logs")
+
+        def answer(peer, _request, asked_for=asked_for):
+            # A log that was never asked for before its build's end is asked for only once after it.
+            peer.send(reply(json=build_row("ready" if script.count("logs") > asked_for else "building")))
+
+        script.then(logs=[cut(WHOLE[:length]), WHOLE], build=[answer])
         events = []
         await template.wait_until_ready(on_log=events.append, poll_interval_s=0.02)
         assert texts(events) == TEXTS, length

@@ -57,6 +57,17 @@ def _impatient(monkeypatch):
 
 
 @pytest.fixture
+def patient(monkeypatch):
+    """Read on for as long as it takes: for logs that end."""
+
+    def patient():
+        for name in ("FLOWING_S", "SILENT_S", "NOT_OPEN_S", "LOG_TAIL_S"):
+            monkeypatch.setattr(build_wait, name, 60.0)
+
+    return patient
+
+
+@pytest.fixture
 async def hurried(serve, connect):
     """Connect to the template of a script, for a wait whose calls may take a tenth of a second each."""
 
@@ -138,7 +149,8 @@ async def test_a_template_that_does_not_tell_its_build_is_asked_once_for_the_new
     assert wire.requests[1].target == f"/templates/{TEMPLATE_ID}/builds?limit=1"
 
 
-async def test_with_a_callback_the_log_is_asked_for_once_if_it_comes_whole(scripted):
+async def test_with_a_callback_the_log_is_asked_for_once_if_it_comes_whole(scripted, patient):
+    patient()
     script = Script(build=["building", "building", "ready"], logs=[log(LINE, END)])
     await wait(await scripted(script), on_log=nothing)
     assert sorted(script.seen) == ["build", "build", "build", "logs", "template", "template"]
@@ -247,7 +259,8 @@ END = {**LINE, "stream": "system", "text": "failed", "finished": True, "status":
         ([], ()),
     ],
 )
-async def test_a_build_that_fails_tells_what_it_printed_last(scripted, options, events, lines):
+async def test_a_build_that_fails_tells_what_it_printed_last(scripted, patient, options, events, lines):
+    patient()
     script = Script(build=[failed("boot_failed: no")], logs=[log(*events, END)])
     template = await scripted(script)
     with pytest.raises(BuildError) as caught:

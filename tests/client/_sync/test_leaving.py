@@ -54,7 +54,7 @@ def ends(waited, belongings, error, **options):
     else:
         with pytest.raises(error) as caught:
             template.wait_until_ready(**options)
-    assert belongings.readers() == set()
+    belongings.wait_for_readers()
     wire.until(lambda: wire.open_connections <= 1)
     return caught and caught.value
 
@@ -86,7 +86,7 @@ def test_a_reader_that_is_closed_leaves_nothing(waited, belongings):
             for _ in events:
                 assert belongings.readers() == {"superserve-log"}
                 break
-    assert belongings.readers() == set()
+    belongings.wait_for_readers()
     wire.until(lambda: wire.open_connections <= 1)
 
 
@@ -99,7 +99,7 @@ def test_a_callback_that_raises_leaves_nothing_and_its_error_tells_how_to_go_on(
 
     with pytest.raises(LookupError, match="hello") as caught:
         template.wait_until_ready(on_log=refuse, poll_interval_s=0.02)
-    assert belongings.readers() == set()
+    belongings.wait_for_readers()
     [note] = caught.value.__notes__
     assert note.startswith("The build goes on; wait again with ")
     assert f"Template.connect('{TEMPLATE_ID}')" in note
@@ -132,10 +132,12 @@ class StopWaitingError(Exception):
     """What a callback raises here."""
 
 
-def interrupted(template):
-    """Wait until a callback raises; return what comes out."""
+def interrupted(template, script=None, **answers):
+    """Wait until a callback raises, and have the script answer otherwise from then on; return what comes out."""
 
     def stop(event):
+        if script is not None:
+            script.then(**answers)
         raise StopWaitingError
 
     with pytest.raises(StopWaitingError) as caught:
@@ -163,8 +165,8 @@ def test_a_wait_whose_time_is_over_cancels_the_build_if_asked_to(server, client)
 
 
 def test_a_build_that_ends_before_it_can_be_cancelled_is_told_as_it_is(scripted):
-    script = Script(build=["building", "ready"], logs=[stall(STREAM_HEAD + EVENT)])
-    error = interrupted(scripted(script))
+    script = Script(build=["building"], logs=[stall(STREAM_HEAD + EVENT)])
+    error = interrupted(scripted(script), script, build=["ready"])
     assert script.count("cancel") == 1
     assert "has ended: ready" in error.__notes__[0]
 
@@ -180,8 +182,8 @@ def test_a_build_that_cannot_be_cancelled_is_told_with_the_reason(scripted, no_b
 
 def test_cancelling_is_tried_three_times_in_all(scripted, no_backoff):
     logs = [stall(STREAM_HEAD + EVENT)]
-    script = Script(build=["building", "cancelled"], logs=logs, cancel=[reply(503), reset(), reply(204)])
-    error = interrupted(scripted(script, max_attempts=1))
+    script = Script(build=["building"], logs=logs, cancel=[reply(503), reset(), reply(204)])
+    error = interrupted(scripted(script, max_attempts=1), script, build=["cancelled"])
     assert error.__notes__ == [f"Build {BUILD_ID} of template {TEMPLATE_ID} has ended: cancelled."]
     assert script.count("cancel") == 3
     script.then(build=["building"], cancel=[reply(503)])
@@ -191,17 +193,17 @@ def test_cancelling_is_tried_three_times_in_all(scripted, no_backoff):
 
 
 def test_so_is_asking_what_has_become_of_the_build(scripted, no_backoff):
-    build = ["building", reply(503), reset(), "cancelled"]
-    script = Script(build=build, logs=[stall(STREAM_HEAD + EVENT)])
-    error = interrupted(scripted(script, max_attempts=1))
+    script = Script(build=["building"], logs=[stall(STREAM_HEAD + EVENT)])
+    then = [reply(503), reset(), "cancelled"]
+    error = interrupted(scripted(script, max_attempts=1), script, build=then)
     assert error.__notes__ == [f"Build {BUILD_ID} of template {TEMPLATE_ID} has ended: cancelled."]
 
 
 @given_time
 def test_asking_what_has_become_of_the_build_takes_a_bounded_time(scripted, monkeypatch, *, longer):
     monkeypatch.setattr(build_wait, "CANCEL_S", 0.3 * longer)
-    script = Script(build=["building", stall()], logs=[stall(STREAM_HEAD + EVENT)])
-    error = interrupted(scripted(script))
+    script = Script(build=["building"], logs=[stall(STREAM_HEAD + EVENT)])
+    error = interrupted(scripted(script), script, build=[stall()])
     assert (
         f"It is not known whether build {BUILD_ID} was cancelled: could not get build" in error.__notes__[0]
     )

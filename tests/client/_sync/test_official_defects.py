@@ -28,6 +28,7 @@ from superserve import (
 from superserve._http import policy, retry
 from superserve._sync import commands
 from tests.conftest import KEY
+from tests.patience import given_time
 from tests.talk import SANDBOX_ID, handle, sandbox_row, talking
 from tests.wire import STREAM_HEAD, chunk, envelope, head, reply, sse, stall
 
@@ -92,8 +93,9 @@ def test_s13_an_answer_that_drips_does_not_put_off_the_deadline(box, monkeypatch
     wire.until(lambda: wire.open_connections == 0)
 
 
-def test_s17_a_handshake_that_nobody_answers_is_given_up_after_one_dial(box, monkeypatch):
-    monkeypatch.setattr(policy, "CONNECT_TIMEOUT_S", 0.05)
+@given_time
+def test_s17_a_handshake_that_nobody_answers_is_given_up_after_one_dial(box, monkeypatch, *, longer):
+    monkeypatch.setattr(policy, "CONNECT_TIMEOUT_S", 0.05 * longer)
     sandbox, wire = box(stall())
     with pytest.raises(SandboxTimeoutError):
         sandbox.commands.spawn("x")
@@ -158,15 +160,16 @@ def test_s19_what_the_server_says_of_when_to_come_again_is_heeded(box, monkeypat
         (stall(), SandboxTimeoutError),
     ],
 )
+@given_time
 def test_s24_surprise_16_a_snapshot_that_starts_nothing_is_an_error_of_ours_and_asked_for_once(
-    serve, connect, monkeypatch, answer, kind
+    serve, connect, monkeypatch, answer, kind, *, longer
 ):
     from superserve._operations import sandboxes
 
     monkeypatch.setattr(sandboxes, "_SLOW_START_S", 0.0)
     wire = serve(answer)
     with pytest.raises(kind) as caught:
-        Sandbox.create(name="box", from_snapshot=SANDBOX_ID, client=connect(wire, timeout_s=0.2))
+        Sandbox.create(name="box", from_snapshot=SANDBOX_ID, client=connect(wire, timeout_s=0.2 * longer))
     assert type(caught.value).__module__.removesuffix(".errors") == "superserve"
     assert [request.json for request in wire.requests] == [{"name": "box", "from_snapshot": SANDBOX_ID}]
 

@@ -562,9 +562,10 @@ def test_what_was_read_is_delivered_before_the_error_of_a_wait_whose_time_is_ove
     assert str(caught.value).count("wait again") == 1
 
 
-def test_what_was_read_is_delivered_before_any_other_error_of_the_wait(scripted):
+@given_time
+def test_what_was_read_is_delivered_before_any_other_error_of_the_wait(scripted, *, longer):
     def refuse(peer, _request):
-        time.sleep(0.2)
+        time.sleep(0.2 * longer)
         peer.send(reply(404, json=envelope("not_found", "Build not found")))
 
     script = Script(build=["building", refuse])
