@@ -1,5 +1,6 @@
 """Files: checks of paths, the commands that inspect files, and reading their output."""
 
+import inspect
 import io
 import re
 from collections.abc import Iterator, Sequence
@@ -132,9 +133,10 @@ def text_encoding(value: object) -> None:
 
 def check_ignore(value: object) -> None:
     """Refuse what cannot choose the names to leave out."""
-    if not callable(value):
+    if not callable(value) or inspect.iscoroutinefunction(value):
+        what = "a coroutine function" if callable(value) else type(value).__name__
         raise ValidationError(
-            f"ignore: expected a function such as shutil.ignore_patterns('*.pyc'), got {type(value).__name__}"
+            f"ignore: expected a plain function such as shutil.ignore_patterns('*.pyc'), got {what}"
         )
 
 

@@ -50,8 +50,9 @@ class Superserve:
         sandbox_url: The address of sandboxes (the data plane), or its host. Default: SUPERSERVE_SANDBOX_URL, else the
             address that belongs to `base_url`, else `base_url` itself.
         timeout_s: Seconds for a whole call, retries and the pauses between them included; more than 0. Default 30.
-        max_attempts: How often a GET or DELETE is sent when the server is busy (429, 502, 503, 504) or the connection
-            breaks, at least 1. A POST is sent once. Default 3.
+        max_attempts: How often a GET or DELETE of the API is sent when the server is busy (429, 502, 503, 504) or the
+            connection breaks, at least 1. A POST is sent once. Default 3. For requests to a sandbox see
+            `sandbox.commands` and `sandbox.files`.
 
     Raises:
         AuthenticationError: There is no API key.

@@ -48,7 +48,8 @@ class Commands:
     A paused sandbox is first woken with one `activateSandbox` (POST /sandboxes/{sandbox_id}/activate). The same call
     renews an access token that is too old. With `wake=False`, SandboxNotRunningError is raised instead.
 
-    A command that may have run is never sent again: OutcomeUnknownError is raised, with the output so far.
+    A command that was certainly not run (429, or no connection) is sent again after a pause, five times in all. A command
+    that may have run is never sent again: OutcomeUnknownError is raised, with the output so far.
     """
 
     def __init__(self, sandbox: "Sandbox") -> None:

@@ -52,6 +52,9 @@ class Files:
     A paused sandbox is first woken with one `activateSandbox` (POST /sandboxes/{sandbox_id}/activate). The same call
     renews an access token that is too old. With `wake=False`, SandboxNotRunningError is raised instead.
 
+    A request that was certainly not carried out (429, or no connection) is sent again after a pause, five times in all. So is
+    the opening of a file to read, also when the server is busy (502, 503, 504) or the connection breaks.
+
     `timeout` limits a whole call, in seconds, more than 0. Without it a call may take any time while its bytes keep moving;
     it ends when none have moved for the client's `timeout_s`. A command that a method runs gets what is left of it as its
     `timeout_seconds`, by default 30; if that passes, SandboxTimeoutError is raised.

@@ -76,13 +76,15 @@ def url(address: str) -> str:
         True
     """
     _arguments.text("address", address)
+    host, number = None, 0
     try:
         parts = urlsplit(address)
+        host = parts.hostname
         number = (parts.port or _PORTS[parts.scheme]) if parts.scheme in _PORTS else 0
     except ValueError:
         # The host or the port is malformed.
-        number = 0
-    if not number or not parts.hostname or not _PLAIN.fullmatch(address):
+        host = None
+    if not host or not number or not _PLAIN.fullmatch(address):
         raise ValidationError(f"address: expected one such as http://localhost:8080/health, got {address!r}")
     quoted = shlex.quote(address)
     python = f"import urllib.request as r; r.urlopen({address!r}, timeout=1.5)"

@@ -232,7 +232,7 @@ def test_faults_need_a_running_server_and_start_with_it(open_client):
         ("answer", [LIST, 200], {"headers": {"A": "1\n2"}}, "can't be sent as a header"),
         ("answer", [LIST, 200], {"headers": {"A": "€"}}, "can't be sent as a header"),
         ("answer", [LIST, 200], {"headers": {"a b": "1"}}, "can't be sent as a header"),
-        ("answer", [LIST, 200], {"headers": {"Content-Length": "1"}}, "comes with the body"),
+        ("answer", [LIST, 200], {"headers": {"Content-Length": "1"}}, "the server sets it from the body"),
         ("answer", [LIST, 503], {"delay_s": -1}, "delay_s must be 0 or more seconds"),
         ("answer", [LIST, 503], {"handled": 1}, "handled must be true or false"),
         ("answer", [LIST, 503], {"times": 0}, "times must be at least 1"),

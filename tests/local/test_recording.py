@@ -182,7 +182,7 @@ def test_a_view_goes_on_showing_what_arrives(server, http):
 
 
 def test_a_view_of_a_view_is_refused(server):
-    with pytest.raises(ValueError, match="these are only the requests to 'health'"):
+    with pytest.raises(ValueError, match="this view has only the requests to 'health'"):
         server.requests.to("health").count("listTemplates")
 
 

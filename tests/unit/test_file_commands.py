@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from superserve import CommandError, CommandResult, FileKind, FileNotFoundInSandboxError
+from superserve import CommandError, CommandResult, FileKind, FileNotFoundInSandboxError, ValidationError
 from superserve._operations import exec as exec_operations
 from superserve._operations import files
 
@@ -148,3 +148,13 @@ def test_a_port_is_waited_for():
                 waiting.wait(0.1)
             unused.listen()
             assert waiting.wait(20) == 0
+
+
+def test_a_coroutine_function_chooses_no_files_to_leave_out():
+    async def nothing(_folder, _names):
+        return set()
+
+    with pytest.raises(
+        ValidationError, match=r"^ignore: expected a plain function .*, got a coroutine function"
+    ):
+        files.check_ignore(nothing)

@@ -201,7 +201,7 @@ class Requests:
         pattern = self._record.operations.read(on if path is None else f"{on} {path}")
         if self._pattern is not None:
             raise ValueError(
-                f"these are only the requests to {self._pattern.text!r}: use server.requests.to()"
+                f"this view has only the requests to {self._pattern.text!r}; call to() of server.requests instead"
             )
         return Requests(self._record, pattern)
 

@@ -79,7 +79,9 @@ def read_headers(headers: Mapping[str, str], content_type: bytes | None) -> list
     for name, value in headers.items():
         lower = arguments.check_text("a header's name", name).lower()
         if lower in {"content-length", "transfer-encoding"}:
-            raise ValueError(f"{name} comes with the body: to promise more bytes than come, use cut()")
+            raise ValueError(
+                f"{name}: the server sets it from the body; to announce more bytes than it sends, use cut()"
+            )
         if not isinstance(value, str):
             raise TypeError(f"the header {name} must be a text, not {value!r}")
         try:
