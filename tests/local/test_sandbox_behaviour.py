@@ -40,7 +40,7 @@ def status(http, box):
 
 
 def wait_for(condition):
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < until
 
@@ -86,14 +86,6 @@ def test_a_row_can_lag_behind_the_answer_of_a_resumption(server, http, box):
     server.sandboxes.behave(resuming_s=6000)
     assert http.post(f"{box.path}/resume").json()["status"] == "active"
     assert status(http, box) == "resuming"
-
-
-def test_a_transition_that_a_crash_cut_short_holds_up_deletion_for_fifteen_minutes(http):
-    with LocalServer(speed=4000, limits=False) as fast:
-        path = f"/sandboxes/{fast.sandboxes.add(status='pausing')}"
-        delete = lambda: httpx.delete(fast.base_url + path, headers={"X-API-Key": fast.api_key})  # noqa: E731
-        assert code(delete()) == (409, "conflict")
-        wait_for(lambda: delete().status_code == 204)
 
 
 def test_activate_refuses_what_has_failed(server, http):
