@@ -3,8 +3,6 @@
 A name is loaded on first use, so that `import superserve` is fast.
 """
 
-from importlib import import_module as _import_module
-
 # Type checkers know this name. Importing it from typing would take longer than the rest of this module. With a plain
 # False, Jedi would ignore the block.
 TYPE_CHECKING = bool()  # noqa: UP018
@@ -76,8 +74,10 @@ if not TYPE_CHECKING:  # pragma: no branch
         return value
 
     def _load(module: str) -> object:
+        from importlib import import_module
+
         try:
-            return _import_module(f"{__name__}.{module}")
+            return import_module(f"{__name__}.{module}")
         except AttributeError as error:
             # A dependency has the wrong version. Without this, Python would say that this package lacks the name.
             raise ImportError(f"{__name__}.{module} cannot be loaded: {error}", name=error.name) from error

@@ -68,6 +68,19 @@ def server(_server: LocalServer) -> LocalServer:
 
 
 @pytest.fixture
+def lift_limits(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let nothing end builds of local servers but the limits not named: a machine that stops may exceed several at once."""
+    from superserve.local._machines import build_host
+    from superserve.local._resources import build_queue
+
+    def lift_limits(*names: str) -> None:
+        for name in names:
+            monkeypatch.setattr(build_host if name == "BUILD_LIMIT_S" else build_queue, name, 1e9)
+
+    return lift_limits
+
+
+@pytest.fixture
 def serve() -> Iterator[Callable[..., Wire]]:
     """Start servers that answer as scripted; see `wire`."""
     wires: list[Wire] = []

@@ -101,7 +101,7 @@ class AsyncSuperserve:
     def __reduce__(self) -> NoReturn:
         raise TypeError(
             f"{type(self).__name__} cannot be pickled or copied: it holds a key and connections; make one in each "
-            "process, and pass ids of templates between them, not templates"
+            "process, and pass ids between processes, not handles"
         )
 
     @property
@@ -156,8 +156,9 @@ class AsyncSuperserve:
 
     async def aclose(self) -> None:
         """Close the connections. Later calls are refused."""
-        await self._sandbox_connections.aclose()
+        # In this order: `_exchange` looks at these first, to tell a closed client from a broken connection.
         await self._connections.aclose()
+        await self._sandbox_connections.aclose()
 
     async def _call(
         self, send: Send[P, ApiError | R], operation: Operation[R, T], *args: P.args, **kwargs: P.kwargs

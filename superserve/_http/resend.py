@@ -79,6 +79,9 @@ def _judge_failure(error: SandboxError) -> Verdict:
     if isinstance(error, RateLimitError):
         # Its turn at the gate would come too late.
         return Verdict.RAISE
+    if error.__cause__ is None:
+        # Nothing was sent: the client is closed, or there is no event loop.
+        return Verdict.RAISE
     if not isinstance(error.__cause__, responses.NEVER_SENT):
         return Verdict.UNKNOWN
     cause = error.__cause__

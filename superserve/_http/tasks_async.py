@@ -17,7 +17,7 @@ from httpx_sse import EventSource, ServerSentEvent
 
 from superserve import _clock as time
 from superserve._arguments import LogCallback, function
-from superserve._http.event_loop import running_loop
+from superserve._http.event_loop import Bell, running_loop
 from superserve._polling import Deadline
 from superserve.errors import SandboxError
 from superserve.types import BuildLogEvent
@@ -31,6 +31,8 @@ CONNECT: Final = "(await AsyncTemplate.connect({!r}))"
 
 check_callback = function
 sleep = asyncio.sleep
+# The timeout of reading and writing while others notice silence.
+ENDLESS_S: Final = None
 # How long plain callbacks may keep other tasks waiting, in seconds.
 _TURN_S: Final = 0.01
 
@@ -176,20 +178,17 @@ class Queue(Generic[T]):
 
     def __init__(self) -> None:
         self._items: deque[T] = deque()
-        self._news = asyncio.Event()
+        self._news = Bell()
 
     def put(self, item: T) -> None:
         """Add an item."""
         self._items.append(item)
-        self._news.set()
+        self._news.ring()
 
     async def get(self, timeout_s: float) -> T | None:
         """Return the next item, or None if there is none within `timeout_s`."""
         if not self._items and timeout_s > 0:
-            self._news.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout_s):
-                    await self._news.wait()
+            await self._news.wait(timeout_s)
         return self._items.popleft() if self._items else None
 
 

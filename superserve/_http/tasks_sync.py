@@ -28,7 +28,8 @@ Lock = threading.Lock
 sleep = time.sleep
 shielded = contextlib.nullcontext
 
-_LONGEST_WAIT_S: Final = 86_400.0
+# Not None: a thread that reads from a TLS connection without a timeout keeps the other one from writing.
+ENDLESS_S: Final = 86_400.0
 # How long to wait for a stopped thread to end. Only a handler of the logger can delay it.
 _END_S: Final = 5.0
 
@@ -116,7 +117,7 @@ class Queue(Generic[T]):
     def get(self, timeout_s: float) -> T | None:
         """Return the next item, or None if there is none within `timeout_s`."""
         try:
-            return self._items.get(timeout=min(max(timeout_s, 0.0), _LONGEST_WAIT_S))
+            return self._items.get(timeout=min(max(timeout_s, 0.0), ENDLESS_S))
         except queue.Empty:
             return None
 

@@ -102,7 +102,7 @@ class Superserve:
     def __reduce__(self) -> NoReturn:
         raise TypeError(
             f"{type(self).__name__} cannot be pickled or copied: it holds a key and connections; make one in each "
-            "process, and pass ids of templates between them, not templates"
+            "process, and pass ids between processes, not handles"
         )
 
     @property
@@ -157,8 +157,9 @@ class Superserve:
 
     def close(self) -> None:
         """Close the connections. Later calls are refused."""
-        self._sandbox_connections.close()
+        # In this order: `_exchange` looks at these first, to tell a closed client from a broken connection.
         self._connections.close()
+        self._sandbox_connections.close()
 
     def _call(
         self, send: Send[P, ApiError | R], operation: Operation[R, T], *args: P.args, **kwargs: P.kwargs

@@ -21,11 +21,11 @@ _ROOT: Final = {
         "superserve.cli._completion:completion",
         "Print a script that completes this command in a shell.",
     ),
-    "cp": ("superserve.cli._sandbox:cp", "Copy files to or from a sandbox."),
+    "cp": ("superserve.cli._cp:cp", "Copy files to or from a sandbox."),
     "doctor": ("superserve.cli._doctor:doctor", "Find out why this machine cannot use the service."),
-    "exec": ("superserve.cli._sandbox:exec_", "Run a command in an existing sandbox."),
+    "exec": ("superserve.cli._exec:exec_", "Run a command in an existing sandbox."),
     "local": ("superserve.cli._local:local", "Run a local server in place of the service."),
-    "run": ("superserve.cli._sandbox:run", "Run a command in a new sandbox."),
+    "run": ("superserve.cli._exec:run", "Run a command in a new sandbox."),
     "sb": ("superserve.cli._sandbox:sb", "Manage sandboxes."),
     "template": ("superserve.cli._template:template", "Write, check, build and manage templates."),
 }
@@ -144,6 +144,9 @@ def run(arguments: Sequence[str]) -> int:
     before_command = arguments[: arguments.index("--") if "--" in arguments else None]
     as_json = "--json" in before_command
     _prepare_streams()
+    if "_SUPERSERVE_COMPLETE" in os.environ:
+        # It says how words of bash are put together.
+        import_module("superserve.cli._completion")
     try:
         result = root.main(args=list(arguments), prog_name="superserve", standalone_mode=False)
         sys.stdout.flush()

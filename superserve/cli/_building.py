@@ -1,20 +1,17 @@
 """`superserve template plan`, `build` and `rebuild`: what is to be done, doing it, and watching it."""
 
-import signal
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from types import FrameType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from superserve.cli import _exits
 from superserve.cli._client import connected, find_own_template
 from superserve.cli._completion import complete_templates
+from superserve.cli._interrupts import is_pressed_again
 from superserve.cli._output import Output, Seconds, output_options
 from superserve.cli._specs import complete_specs, file_option, load_specs
 
@@ -31,10 +28,8 @@ if TYPE_CHECKING:
     )
     from superserve.cli._live import JointDisplay
 
-_SECOND_CTRL_C_S: Final = 2.0
-_LOOK_S: Final = 0.05
 _timeout_option = click.option(
-    "--timeout", "timeout_s", type=Seconds(), metavar="SECONDS", help="Stop waiting after so long."
+    "--timeout", "timeout_s", type=Seconds(), metavar="SECONDS", help="Stop waiting after this time."
 )
 
 
@@ -81,9 +76,9 @@ def build(
     concurrency: int | None,
     out: Output,
 ) -> int:
-    """Make templates as the spec file says.
+    """Build the templates of the spec file.
 
-    They are created, rebuilt, replaced, or left as they are; `plan` tells which, and why.
+    Each template is created, rebuilt, replaced, or left as it is; `plan` shows which, and why.
 
     The log goes to stderr, the ready templates to stdout. Ctrl-C stops watching and says how to come back; a second one
     cancels the build.
@@ -147,7 +142,7 @@ def _starting(name: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         error.add_note(
-            f"A build of template {name} may have been started: superserve template show {name} tells."
+            f"A build of template {name} may have started; superserve template show {name} shows it."
         )
         raise
 
@@ -318,10 +313,14 @@ def _run_many(
     from superserve import AsyncSuperserve, SandboxError
 
     async def read(build: "AsyncBuild", display: "JointDisplay") -> None:
+        from superserve.cli._live import usual_s
+
+        shown = display.begin(build.template.name)
+        # Nothing but an estimate, and a log that is shown: the build itself is polled.
         with suppress(SandboxError):
-            await build.template.stream_build_logs(
-                on_event=display.begin(build.template.name), build_id=build.id
-            )
+            shown.usual_s = usual_s(await build.template.list_builds(limit=20))
+        with suppress(SandboxError):
+            await build.template.stream_build_logs(on_event=shown, build_id=build.id)
 
     async def build_all(display: "JointDisplay | None") -> "BuildSummary":
         readers: list[asyncio.Task[None]] = []
@@ -363,7 +362,7 @@ def _after_ctrl_c(cancels: "dict[str, Callable[[], object]]") -> list[str]:
 
     if not cancels:
         return []
-    if not (sys.stderr.isatty() and _is_pressed_again()):
+    if not is_pressed_again("cancels the build" if len(cancels) == 1 else "cancels the builds"):
         return [
             *(f"The build of template {name} goes on." for name in cancels),
             f"{_ways_back(*cancels) if len(cancels) == 1 else _ways_back('NAME')}.",
@@ -373,29 +372,10 @@ def _after_ctrl_c(cancels: "dict[str, Callable[[], object]]") -> list[str]:
         try:
             cancel()
         except SandboxError as error:
-            notes.append(f"Whether the build of template {name} is cancelled is not known: {error}")
+            notes.append(f"It is not known whether the build of template {name} is cancelled: {error}")
         else:
             notes.append(f"The build of template {name} is cancelled.")
     return notes
-
-
-def _is_pressed_again() -> bool:
-    """Whether Ctrl-C is pressed again soon."""
-    pressed = threading.Event()
-
-    def note(_signal: int, _frame: FrameType | None) -> None:
-        pressed.set()
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        click.echo("\nStopped watching; Ctrl-C again now cancels the build.", err=True)
-        until = time.monotonic() + _SECOND_CTRL_C_S
-        # Wait in short steps: if another thread gets the signal first, a long wait would delay its handler.
-        while not pressed.is_set() and time.monotonic() < until:
-            pressed.wait(_LOOK_S)
-        return pressed.is_set()
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @click.command()

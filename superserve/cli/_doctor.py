@@ -179,7 +179,10 @@ def _unreached(error: Exception, base_url: str) -> Finding:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
+    # The chain may lead back to one of its links.
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
 

@@ -1,4 +1,4 @@
-"""Builds as a terminal shows them while they go on: steps, times, the last line, and what is left."""
+"""Builds and transfers as a terminal shows them while they go on: steps, times, the last line, and what is left."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -7,9 +7,20 @@ from typing import Final, Self
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.progress import Progress as Bar
+from rich.table import Column
 from rich.text import Text
 
 from superserve import BuildLogEvent, BuildLogStream, BuildOutcome, TemplateBuildInfo, _log_lines
+from superserve._redact import strip_controls
+from superserve.types import TransferProgress
 
 _PER_SECOND: Final = 8
 _LINES: Final = 5
@@ -23,7 +34,7 @@ class Progress:
 
     def __init__(self, name: str, *, usual_s: float | None = None, clock: Clock = time.monotonic) -> None:
         self._name = name
-        self._usual_s = usual_s
+        self.usual_s = usual_s
         self._clock = clock
         self._began_at = self._part_at = clock()
         self._done: list[tuple[str, str, str]] = []
@@ -69,18 +80,21 @@ class Progress:
             rows.append(_row("·", self.part, f"{self._clock() - self._part_at:.0f}s", "bold"))
         rows += [Text(f"    {line}", style="dim", no_wrap=True, overflow="ellipsis") for line in self._latest]
         is_over = not self.part and bool(self._done)
-        rows.append(_row(" ", self._name + ("" if is_over else self._left()), f"{self.seconds:.0f}s", "dim"))
+        rows.append(_row(" ", self._name + ("" if is_over else self.left()), f"{self.seconds:.0f}s", "dim"))
         return Group(*rows)
 
-    def _left(self) -> str:
+    @property
+    def left_s(self) -> float | None:
+        """How much is left, if it takes as long as it did the last time; None if that is not known."""
+        return None if self.usual_s is None else self.usual_s - self.seconds
+
+    def left(self) -> str:
         """Say how much is left, if it takes as long as it did the last time."""
-        if self._usual_s is None:
+        left = self.left_s
+        if left is None or self.usual_s is None:
             return ""
-        left = self._usual_s - self.seconds
         return (
-            f", about {left:.0f}s left"
-            if left > 0
-            else f", longer than the {self._usual_s:.0f}s of last time"
+            f", about {left:.0f}s left" if left > 0 else f", longer than the {self.usual_s:.0f}s of last time"
         )
 
 
@@ -122,15 +136,23 @@ class JointProgress:
     def __rich__(self) -> Group:
         """Return the lines to draw. Each is cut at the terminal's width."""
         rows = [
-            self._line("·", name, build.part or "ending", build.seconds)
+            self._line("·", name, (build.part or "ending") + build.left(), build.seconds)
             for name, build in self._running.items()
         ]
         if self._waiting:
             rows.append(_row(" ", f"waiting for a slot: {', '.join(self._waiting)}", "", "dim"))
         count = self._ended + len(self._running) + len(self._waiting)
-        total = f"{self._ended} of {count} have ended"
+        total = f"{self._ended} of {count} have ended{self._left()}"
         rows.append(_row(" ", total, f"{self._clock() - self._began_at:.0f}s", "dim"))
         return Group(*rows)
+
+    def _left(self) -> str:
+        """Say how much is left of all, if that is known of each and none waits."""
+        left = [build.left_s for build in self._running.values()]
+        known = [one for one in left if one is not None]
+        if self._waiting or not left or len(known) < len(left) or max(known) <= 0:
+            return ""
+        return f", about {max(known):.0f}s left"
 
 
 def _row(mark: str, text: str, took: str, style: str) -> Text:
@@ -175,3 +197,24 @@ class JointDisplay:
     def end(self, outcome: BuildOutcome) -> None:
         """Draw what became of a template."""
         self._live.console.print(self._progress.end(outcome))
+
+
+@contextmanager
+def transfer(path: str) -> Iterator[Callable[[TransferProgress], None]]:
+    """Yield a function that draws how far a transfer is on the terminal of stderr. Nothing of it stays."""
+    name = TextColumn(
+        "{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
+    )
+    numbers = (BarColumn(20), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(compact=True))
+    with Bar(name, *numbers, console=Console(stderr=True), transient=True, expand=True) as bar:
+        task = bar.add_task(strip_controls(path), total=None)
+
+        def draw(progress: TransferProgress) -> None:
+            bar.update(
+                task,
+                description=strip_controls(progress.path),
+                completed=progress.transferred_bytes,
+                total=progress.total_bytes,
+            )
+
+        yield draw

@@ -39,7 +39,7 @@ def _serve(name: str, arguments: tuple[str, ...]) -> int:
         return serve(arguments, program=f"superserve local {name}")
     except Failure as failure:
         if failure.exit_code == _exits.USAGE:
-            hint = f"superserve local {name} --help tells more"
+            hint = f"superserve local {name} --help shows more"
             raise ValidationError(failure.reason, hint=hint) from failure
         # Of a command that cannot be run, its name stands before the reason.
         text = failure.reason if failure.exit_code == 1 else str(failure)
@@ -68,7 +68,7 @@ def up(arguments: tuple[str, ...]) -> int:
 def run(arguments: tuple[str, ...]) -> int:
     """Run one command against a local server.
 
-    It has a server of its own, and exits as the command does. With --json, an error of its own is JSON.
+    The server is for this command only. The exit code is the command's. With --json, an error of `local run` itself is JSON.
 
     \b
     Example:
@@ -122,7 +122,7 @@ def faults(action: str, fault: str | None, out: Output) -> None:
         raise ValidationError(f"{base_url} is not a local server")
     if answer.is_error:
         kind = ValidationError if answer.is_client_error else SandboxError
-        raise kind(f"the local server refused that: {_words(answer)}", status_code=answer.status_code)
+        raise kind(f"the local server refused the request: {_words(answer)}", status_code=answer.status_code)
     found = answer.json() if answer.content else []
     listed = found if isinstance(found, list) else [found]
     out.data(found, "\n".join(json.dumps(one) for one in listed), ids=[str(one.get("id")) for one in listed])

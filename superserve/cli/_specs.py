@@ -24,7 +24,7 @@ def file_option(command: Callable[..., Any]) -> Callable[..., Any]:
         multiple=True,
         default=(SPEC_FILE,),
         metavar="FILE",
-        help=f"The specs: TOML, JSON, YAML or a Dockerfile; may be given again. {SPEC_FILE} by default.",
+        help=f"The specs: TOML, JSON, YAML or a Dockerfile; may be repeated. {SPEC_FILE} by default.",
     )(command)
 
 
@@ -67,7 +67,7 @@ def load_specs(files: tuple[str, ...], names: tuple[str, ...]) -> "list[Template
 def init(path: str, name: str, image: str, force: bool, out: Output) -> None:
     """Write a spec file to start from.
 
-    Beside it comes the schema by which editors complete and check it.
+    A schema is written beside it: editors use it to complete and check the file.
 
     \b
     Example:
@@ -106,7 +106,7 @@ def init(path: str, name: str, image: str, force: bool, out: Output) -> None:
 @click.option("--strict", is_flag=True, help="Fail on warnings, too.")
 @output_options
 def check(names: tuple[str, ...], files: tuple[str, ...], strict: bool, out: Output) -> int:
-    """Tell all that is wrong with a spec file. Nothing is sent.
+    """Show all mistakes in a spec file. Nothing is sent.
 
     \b
     Example:
@@ -134,7 +134,7 @@ def check(names: tuple[str, ...], files: tuple[str, ...], strict: bool, out: Out
 def import_(dockerfile: str, name: str | None, out: Output) -> None:
     """Turn a Dockerfile into a spec, on stdout.
 
-    What cannot be carried over is refused, all of it at once.
+    Instructions that cannot be converted are refused, all at once.
 
     \b
     Example:

@@ -44,7 +44,7 @@ for _command in (
 def logs(name: str, build_id: str | None, out: Output) -> None:
     """Print the log of a build to its end.
 
-    NAME is the template's, or its id. With --json, each event is a line.
+    NAME is the template's name or id. With --json, each event is a line.
 
     \b
     Example:
@@ -123,9 +123,9 @@ def show(name: str, timeline: bool, out: Output) -> None:
 @click.option("--build", "build_id", metavar="ID", help="The build; by default the newest.")
 @output_options
 def cancel(name: str, build_id: str | None, out: Output) -> None:
-    """Cancel a build. One that has ended stays as it is.
+    """Cancel a build. A build that has ended stays as it is.
 
-    NAME is the template's, or its id.
+    NAME is the template's name or id.
 
     \b
     Example:
@@ -177,7 +177,7 @@ def prune(
 ) -> int:
     """Delete templates that are no longer needed.
 
-    Without --yes, it only tells which.
+    Without --yes, the command only lists them.
 
     \b
     Example:

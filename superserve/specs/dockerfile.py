@@ -79,18 +79,43 @@ def read_dockerfile(
         raise SpecError(
             "reading Dockerfiles needs an extra: pip install 'superserve-client[dockerfile]'"
         ) from None
-    try:
-        ast = parse_dockerfile_ast(text)
-    except DockerfileSyntaxError as error:
-        message = str(error).partition(": ")[2] or str(error)
-        raise SpecError.of([SpecProblem(message, place=Place(str(path), error.line))]) from None
-    except RecursionError:
-        raise SpecError.of([SpecProblem("is nested too deeply", place=Place(str(path)))]) from None
+    broken: list[SpecProblem] = []
+    while True:
+        try:
+            ast = parse_dockerfile_ast(text)
+        except DockerfileSyntaxError as error:
+            message = str(error).partition(": ")[2] or str(error)
+            broken.append(SpecProblem(message, place=Place(str(path), error.line)))
+            # The rest is read without it, for what else there is to tell.
+            rest = _without(text, error.line)
+            if rest == text:
+                raise SpecError.of(broken) from None
+            text = rest
+        except RecursionError:
+            raise SpecError.of([SpecProblem("is nested too deeply", place=Place(str(path)))]) from None
+        else:
+            break
     importer = _Importer(Path(path), ast.escape_token, given)
+    importer.problems += broken
     for instruction in ast.instructions:
         importer.take(instruction)
     spec = importer.finish(name or Path(path).resolve().parent.name.lower())
     return Imported(spec, tuple(importer.warnings))
+
+
+def _without(text: str, line: int | None) -> str:
+    """Return a Dockerfile without the instruction in a line; unchanged if where that ends is not certain."""
+    lines = text.split("\n")
+    number = (line or 0) - 1
+    if not 0 <= number < len(lines) or "<<" in lines[number]:
+        return text
+    while number < len(lines):
+        goes_on = lines[number].rstrip().endswith(("\\", "`"))
+        lines[number] = ""
+        if not goes_on:
+            break
+        number += 1
+    return "\n".join(lines)
 
 
 class _Values(dict[str, str]):
@@ -173,7 +198,7 @@ class _Importer:
                 f"{_canonical.LARGEST:,} at most: download large files in a RUN, or upload them into a sandbox"
             )
         if self.problems:
-            raise SpecError.of(self.problems)
+            raise SpecError.of(sorted(self.problems, key=lambda one: (one.place and one.place.line) or 0))
         return spec
 
     def _refuse(self, message: str) -> None:

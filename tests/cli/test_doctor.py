@@ -183,3 +183,9 @@ def test_without_the_local_server_its_part_is_skipped(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "superserve.local._machines.processes.isolation", None)
     [found] = [found for found in run("doctor", "--json").json if found["check"] == "local"]
     assert (found["status"], found["hint"]) == ("skipped", "pip install 'superserve-client[local]'")
+
+
+def test_causes_that_lead_back_to_one_of_them_are_looked_at_once():
+    first, second = ValueError("a"), ValueError("b")
+    first.__cause__, second.__cause__ = second, first
+    assert [*_doctor._causes(first)] == [first, second]

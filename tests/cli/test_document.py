@@ -46,6 +46,9 @@ def test_the_commands_of_the_page_work_one_after_another(run, folder, environmen
     (folder / "api").mkdir()
     (folder / "api" / "Dockerfile").write_text("FROM python:3.11\n")
     (folder / "report.txt").write_text("a report")
+    (folder / "project").mkdir()
+    (folder / ".gitignore").write_text("*.pyc\n")
+    token = ""
     (folder / "program.py").write_text("print('it ran')")
     lines = DOCUMENT.partition("## Commands")[2].partition("```sh\n")[2].partition("```")[0].splitlines()
     isolation = "none" if isinstance(find_space(), str) else "auto"
@@ -55,7 +58,9 @@ def test_the_commands_of_the_page_work_one_after_another(run, folder, environmen
         for line in lines:
             # That one serves until Ctrl-C.
             if line != "superserve local up --execute":
-                ran = run(*shlex.split(line)[1:])
+                ran = run(*shlex.split(re.sub("--attach [0-9a-f]+", f"--attach {token}", line))[1:])
+                if " -d " in line:
+                    token = ran.stdout.strip()
                 # Doctor also finds what is wrong with this machine.
                 assert ran.code in ({0, 7} if line == "superserve doctor" else {0}), (line, ran)
 

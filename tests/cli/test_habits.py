@@ -4,6 +4,7 @@ import codecs
 import os
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -247,6 +248,72 @@ def test_names_of_sandboxes_and_of_what_they_start_from_are_completed(run, serve
     assert completed(["run", "-t"], "superserve/") == ["superserve/base"]
 
 
+def test_paths_of_a_sandbox_are_completed_after_its_name(run, server, folder):
+    server.templates.add("superserve/base")
+    (folder / "my-file").write_text("")
+    (folder / "my-folder").mkdir()
+    assert run("sb", "create", "my-box").code == 0
+    assert run("exec", "my-box", "--", "mkdir", "-p", "/tmp/a/sub").code == 0
+    assert run("exec", "my-box", "--", "touch", "/tmp/a/some").code == 0
+    assert completed(["cp"], "my") == ["my-box:", "my-file", "my-folder/"]
+    assert completed(["cp"], "my-box:") == ["my-box:/"]
+    assert completed(["cp"], "my-box:/tmp/a") == ["my-box:/tmp/a/"]
+    assert completed(["cp", "x"], "my-box:/tmp/a/s") == ["my-box:/tmp/a/some", "my-box:/tmp/a/sub/"]
+    # From what is kept.
+    server.requests.clear()
+    assert completed(["cp", "x"], "my-box:/tmp/a/su") == ["my-box:/tmp/a/sub/"]
+    assert len(server.requests) == 0
+    assert completed(["cp"], "nobody:/tmp/") == []
+    assert completed(["cp"], "my-box:/nowhere/") == []
+    [info] = run("sb", "ls", "--json").json
+    assert completed(["cp"], f"{info['id']}:/tmp/a/so") == [f"{info['id']}:/tmp/a/some"]
+    # The shell itself completes these.
+    assert completed(["cp"], "./m") == ["./m"]
+    assert completed(["cp"], "zz") == ["zz"]
+
+
+def test_completing_a_path_wakes_no_sandbox(run, server):
+    server.templates.add("superserve/base")
+    assert run("sb", "create", "my-box").code == 0
+    assert run("sb", "pause", "my-box").code == 0
+    assert completed(["cp"], "my-box:/tmp/") == []
+    assert run("sb", "show", "my-box", "--json").json["status"] == "paused"
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["cp", "my-box", ":", "/tmp/a/s"], ["/tmp/a/some", "/tmp/a/sub/"]),
+        (["cp", "my-box", ":"], ["/"]),
+        (["cp", "here", "my"], ["my-box:"]),
+        (["cp", "my-box:/tmp/a/so"], ["my-box:/tmp/a/some"]),
+        (["template", "sho"], ["show"]),
+    ],
+)
+def test_bash_completes_paths_that_it_takes_for_several_words(run, server, folder, words, found):
+    server.templates.add("superserve/base")
+    assert run("sb", "create", "my-box").code == 0
+    assert run("exec", "my-box", "--", "mkdir", "-p", "/tmp/a/sub").code == 0
+    assert run("exec", "my-box", "--", "touch", "/tmp/a/some").code == 0
+    # What is kept is there at once, however slow the machine is.
+    completed(["cp"], "my")
+    completed(["cp"], "my-box:/tmp/a/")
+    (folder / "script").write_text(run("completion", "bash").stdout)
+    (folder / "superserve").write_text(f'#!/bin/sh\nexec {sys.executable} -m superserve "$@"\n')
+    (folder / "superserve").chmod(0o755)
+    program = f"""
+        compopt() {{ :; }}
+        . ./script
+        COMP_WORDS=(superserve {" ".join(words)})
+        COMP_CWORD={len(words)}
+        _superserve_completion ./superserve
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(["bash", "--norc", "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines() == found, done.stderr
+
+
 # With a terminal
 
 
@@ -365,6 +432,54 @@ def test_several_are_drawn_together_and_failures_told_in_full(run):
     assert terminal.wait() == 1
     assert "ready (create)" in terminal.text
     assert "superserve template logs broken shows the whole log" in terminal.text.replace("\r\n", "")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_stops_showing_a_detached_command_and_twice_ends_it(run, server, times):
+    server.templates.add("superserve/base")
+    assert run("sb", "create", "box").code == 0
+    token = run("exec", "box", "-d", "-q", "--", "sh", "-c", "echo begun; sleep 1000").stdout.strip()
+    terminal = Terminal("exec", "box", "--attach", token)
+    terminal.read_until("begun")
+    terminal.type("\x03")
+    terminal.read_until("Ctrl-C again now ends the command")
+    if times == 2:
+        terminal.type("\x03")
+    assert terminal.wait() == 130
+    assert f"superserve exec box --attach {token} shows it" in terminal.text
+    assert ("The command goes on" in terminal.text) is (times == 1)
+    # Its first process is asked for, as attaching would wait for a command that goes on.
+    alive = run("exec", "box", "--", "sh", "-c", f"[ -e /tmp/.superserve-exec/{token}/code ]; echo $?").stdout
+    assert alive == "1\n" or times == 2
+    if times == 2:
+        assert run("exec", "box", "--attach", token).code == 143
+
+
+@pytest.mark.parametrize("moment", ["loading", "ending"])
+def test_ctrl_c_while_modules_are_loaded_or_after_the_end_is_no_traceback(tmp_path, moment):
+    # In place of the real thing, a module that interrupts its own process.
+    interrupt = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+    if moment == "loading":
+        (tmp_path / "click.py").write_text(f"{interrupt}import time\ntime.sleep(20)\n")
+    program = "import sys\nfrom superserve.cli import main\n"
+    if moment == "ending":
+        program += "import atexit, os, signal\natexit.register(os.kill, os.getpid(), signal.SIGINT)\n"
+    program += "sys.exit(main())"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--version"],
+        check=False,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+
+
+def test_a_job_that_ignores_ctrl_c_goes_on_ignoring_it(run):
+    program = "import signal, sys\nfrom superserve.cli import main\nmain()\nsys.exit(signal.getsignal(signal.SIGINT) != signal.SIG_IGN)"
+    done = shell(f"trap '' INT; {sys.executable} -c '{program}' --version")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 # Streams that are not what they should be

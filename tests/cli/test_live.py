@@ -7,7 +7,9 @@ import pytest
 from rich.console import Console
 
 from superserve import BuildLogEvent, BuildLogStream, BuildOutcome, SandboxError, TemplateBuildInfo
+from superserve.cli import _live
 from superserve.cli._live import JointProgress, Progress, usual_s
+from superserve.types import TransferProgress
 
 LONG = "x" * 200
 EVENTS = [
@@ -113,3 +115,46 @@ def test_several_builds_have_a_line_each_and_what_has_ended_one_that_stays(colum
         ["waiting", "for", "a", "slot:", "last"], ["3s", "2", "of", "4", "have", "ended"],
     ]  # fmt: skip
     assert max(map(len, [*lines, *shown(failed, columns)])) <= columns
+
+
+@pytest.mark.parametrize(
+    ("usual", "line", "total"),
+    [
+        ((10.0, 30.0), ["Step 1/2, about 7s left", "waiting for the log, about 27s left"], ", about 27s left"),
+        ((2.0, 30.0), ["Step 1/2, longer than the 2s of last time", "waiting for the log, about 27s left"], ", about 27s left"),
+        ((2.0, 1.0), ["Step 1/2, longer than the 2s of last time", "waiting for the log, longer than the 1s of last time"], ""),
+        ((10.0, None), ["Step 1/2, about 7s left", "waiting for the log"], ""),
+    ],
+)  # fmt: skip
+def test_what_is_left_of_several_is_estimated_if_it_is_known_of_each(usual, line, total):
+    now = [0.0]
+    joint = JointProgress(["web", "api"], clock=lambda: now[0])
+    joint.begin("web")(BuildLogEvent(BuildLogStream.SYSTEM, "Step 1/2"))
+    joint.begin("api")
+    for name, seconds in zip(("web", "api"), usual, strict=True):
+        joint._running[name].usual_s = seconds
+    now[0] = 3.0
+    lines = shown(joint, 80)
+    assert [text.split("  ")[-1] for text in lines[:2]] == line
+    assert lines[2].split("  ")[-1] == f"0 of 2 have ended{total}"
+
+
+def test_nothing_is_said_of_all_while_some_wait():
+    joint = JointProgress(["web", "api"], clock=lambda: 0.0)
+    joint.begin("web").usual_s = 10.0
+    assert shown(joint, 80)[-1].endswith("0 of 2 have ended")
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_transfer_has_one_line_within_the_terminal(columns, monkeypatch):
+    console = Console(width=columns, record=True, file=io.StringIO(), force_terminal=True)
+    monkeypatch.setattr(_live, "Console", lambda **_: console)
+    with _live.transfer("/tmp/" + "x" * 200) as draw:
+        draw(TransferProgress("/tmp/a\x1b[2J" + "y" * 200, 500, 1000))
+    text = console.export_text().rstrip("\n")
+    # One is drawn over the other.
+    first, last = text[: text.rindex("/tmp/a")], text[text.rindex("/tmp/a") :]
+    assert first.startswith("/tmp/xxx")
+    assert max(len(first.rstrip()), len(last)) <= columns
+    assert last.startswith("/tmp/ayyy")
+    assert "0.5/1.0 kB" in last

@@ -7,6 +7,7 @@ import pytest
 
 from superserve import AsyncTemplate, Template, TemplateSpec
 from superserve.specs import load_all
+from tests.patience import given_time
 
 NOBODYS = "7a3f2b8c-0000-4000-8000-00000000000f"
 
@@ -143,6 +144,20 @@ def test_nothing_is_replaced_without_a_yes(run, folder, web, server):
     assert {request.method for request in server.requests} == {"GET"}
     assert run("template", "build", "web", "--yes").code == 0
     assert Template.get_by_name("web").id != web.id
+
+
+def test_what_sandboxes_use_is_not_replaced(run, folder, web, server):
+    assert run("sb", "create", "box", "-t", "web").code == 0
+    file = folder / "superserve.toml"
+    file.write_text(file.read_text().replace("echo made", "echo other"))
+    ran = run("template", "build", "web", "--yes", "--json")
+    assert (ran.code, ran.error["category"]) == (5, "conflict")
+    assert "in use by 1 sandbox" in ran.error["message"]
+    assert run("template", "build", "web", "broken", "--yes", "-q").code == 5
+    ran = run("template", "prune", "--keep", "0", "--prefix", "web", "--yes", "--json")
+    assert (ran.code, [one["deleted"] for one in ran.json]) == (5, [False])
+    assert run("template", "show", "web", "--json").json["id"] == web.id
+    assert run("sb", "show", "box", "--json").json["status"] == "active"
 
 
 def test_without_waiting_it_says_how_to_come_back(run, server):
@@ -306,12 +321,14 @@ def test_an_interruption_before_the_build_is_known_says_what_may_be_left(
     monkeypatch.setattr(Template, method, interrupt)
     ran = run("template", *arguments)
     assert (ran.code, ran.stdout) == (130, "")
-    assert "A build of template web may have been started: superserve template show web tells." in ran.stderr
+    assert "A build of template web may have started; superserve template show web shows it." in ran.stderr
 
 
-def test_a_limit_of_time_holds_for_several(run, server):
+@given_time
+def test_a_limit_of_time_holds_for_several(run, server, longer):
+    server.reset()
     server.builds.hold()
-    ran = run("template", "build", "--all", "--timeout", "0.2")
+    ran = run("template", "build", "--all", "--timeout", 0.2 * longer)
     assert (ran.code, ran.stdout) == (124, "")
     assert "the builds of web, broken go on: superserve template logs NAME shows it" in ran.stderr
     server.builds.release()

@@ -51,10 +51,9 @@ class Target:
         """How long a build may take."""
         return max(900.0 / self.speed, 60.0)
 
-    @property
-    def long_command(self) -> str:
-        """A command that outlasts a dozen requests."""
-        return "sleep 30" if self.speed == 1 else f"sleep {self.speed:.0f}"
+    def long_command(self, longer: int = 1) -> str:
+        """Return a command that outlasts a dozen requests."""
+        return "sleep 30" if self.speed == 1 else f"sleep {longer * self.speed:.0f}"
 
     def client(self, api_key: str | None) -> "PoliteClient":
         """Return a client with a key, or without one."""

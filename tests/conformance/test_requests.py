@@ -356,7 +356,7 @@ PLAIN_HTTP = "needs a connection of its own, past proxies"
 def send_raw(target, *lines, host=b"localhost", body=b""):
     """Send a request line with headers; gives the status, the head and the body of the answer."""
     port = httpx.URL(target.base_url).port
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(b"\r\n".join([*lines, b"Host: " + host, b"Connection: close", b"", body]))
         if body:
             connection.shutdown(socket.SHUT_WR)

@@ -110,7 +110,8 @@ def test_a_queue_is_given_up(hasty, hasty_http):
     "A build running for 30 minutes fails with `build timed out`; its template stays building, its log ends `cancelled`.",
 )
 @only_here("takes half an hour")
-def test_a_build_is_given_up(hasty, hasty_http):
+def test_a_build_is_given_up(hasty, hasty_http, lift_limits):
+    lift_limits("PENDING_LIMIT_S")
     hasty.builds.hold()
     path, build_id = create(hasty_http)
     hasty.builds.wait_for(build_id, "failed")
@@ -169,7 +170,8 @@ def test_the_log_runs_ahead_of_the_row(steered, steered_http):
 
 @fact("time-2", "A step may take 10 minutes.")
 @only_here("takes ten minutes")
-def test_a_step_has_ten_minutes(hasty, hasty_http):
+def test_a_step_has_ten_minutes(hasty, hasty_http, lift_limits):
+    lift_limits("PENDING_LIMIT_S", "BUILDING_LIMIT_S", "BUILD_LIMIT_S")
     path, build_id = create(hasty_http, steps=[{"run": "sleep 700"}])
     hasty.builds.wait_for(build_id, "failed")
 
@@ -180,7 +182,8 @@ def test_a_step_has_ten_minutes(hasty, hasty_http):
 
 @fact("time-3", "A build may take 15 minutes; a failure between steps names no step.")
 @only_here("takes a quarter of an hour")
-def test_a_build_has_fifteen_minutes(hasty, hasty_http):
+def test_a_build_has_fifteen_minutes(hasty, hasty_http, lift_limits):
+    lift_limits("PENDING_LIMIT_S", "BUILDING_LIMIT_S")
     path, build_id = create(hasty_http, steps=[{"run": "sleep 500"}, {"run": "sleep 500"}])
     hasty.builds.wait_for(build_id, "failed")
 

@@ -18,7 +18,7 @@ class Box:
             base_url=server.base_url,
             headers={"X-Superserve-Sandbox-Id": self.id, "X-Access-Token": self.token},
             verify=False,
-            timeout=20,
+            timeout=60,
         )
 
     def run(self, command, **fields):

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import httpx
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 PROGRAMS = [("chromium", "chromedriver"), ("google-chrome", "chromedriver")]
 # The name that WebDriver gives an element in JSON.
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
@@ -131,6 +131,20 @@ class Browser:
             assert time.monotonic() < end, f"never true: {expression}\n{self.text()}"
             time.sleep(0.02)
         return value
+
+    def remember(self, selector: str) -> None:
+        """Keep every text that an element has from now on, for `remembered`."""
+        self.run(
+            "const node = document.querySelector(arguments[0]), texts = [];"
+            "window.remembered = texts;"
+            "const options = { childList: true, characterData: true, subtree: true };"
+            "new MutationObserver(() => texts.push(node.textContent)).observe(node, options)",
+            selector,
+        )
+
+    def wait_for_remembered(self, text: str) -> None:
+        """Wait until the element has had a text, if only for a moment."""
+        self.wait_for("window.remembered.includes(arguments[0])", text)
 
     def wait_for_text(self, selector: str, text: str) -> None:
         """Wait until an element shows a text."""

@@ -18,7 +18,7 @@ Created = tuple[str, str]
 def client_of(server: LocalServer, key: str | None = None) -> httpx.Client:
     # Loading certificates takes longer than most tests here, and nothing is encrypted.
     return httpx.Client(
-        base_url=server.base_url, headers={"X-API-Key": key or server.api_key}, verify=False, timeout=20
+        base_url=server.base_url, headers={"X-API-Key": key or server.api_key}, verify=False, timeout=60
     )
 
 
@@ -102,7 +102,7 @@ def wait_for_readers() -> Callable[..., None]:
 
     def wait_for_readers(server: LocalServer, build_id: str, count: int = 1) -> None:
         log = host_of(server).records[build_id].log
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while len(log._subscriptions) != count:
             assert time.monotonic() < end, "not the expected number of readers"
             time.sleep(0.001)

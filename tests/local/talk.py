@@ -13,7 +13,7 @@ class Talk:
 
     def __init__(self, server: LocalServer) -> None:
         self._key = server.api_key
-        self._socket = socket.create_connection(("127.0.0.1", httpx.URL(server.base_url).port), timeout=10)
+        self._socket = socket.create_connection(("127.0.0.1", httpx.URL(server.base_url).port), timeout=60)
 
     def __enter__(self) -> Self:
         return self

@@ -271,8 +271,9 @@ def test_a_build_queued_for_two_minutes_times_out_and_leaves_its_template_buildi
 
 
 def test_a_build_running_for_half_an_hour_times_out_and_leaves_its_template_building(
-    fast, open_client, create, log
+    fast, open_client, create, log, lift_limits
 ):
+    lift_limits("PENDING_LIMIT_S")
     client = open_client(fast)
     fast.builds.hold()
     template_id, build_id = create(client=client)
@@ -287,7 +288,8 @@ def test_a_build_running_for_half_an_hour_times_out_and_leaves_its_template_buil
     assert log(template_id, build_id, client=client)[-1]["status"] == "cancelled"
 
 
-def test_a_step_of_ten_minutes_fails(fast, open_client, create):
+def test_a_step_of_ten_minutes_fails(fast, open_client, create, lift_limits):
+    lift_limits("PENDING_LIMIT_S", "BUILDING_LIMIT_S", "BUILD_LIMIT_S")
     client = open_client(fast)
     template_id, build_id = create(client=client, steps=[{"run": "sleep 700"}])
 
@@ -299,7 +301,8 @@ def test_a_step_of_ten_minutes_fails(fast, open_client, create):
     )
 
 
-def test_a_build_of_fifteen_minutes_fails_without_a_step_number(fast, open_client, create):
+def test_a_build_of_fifteen_minutes_fails_without_a_step_number(fast, open_client, create, lift_limits):
+    lift_limits("PENDING_LIMIT_S", "BUILDING_LIMIT_S")
     client = open_client(fast)
     template_id, build_id = create(client=client, steps=[{"run": "sleep 500"}] * 2)
 

@@ -142,7 +142,7 @@ def test_sigterm_lets_requests_go_on_for_a_while_if_it_is_told_to(serve):
             with pytest.raises(httpx.RemoteProtocolError):
                 list(lines)
 
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=60) == 0
 
 
 def is_served(exported):
@@ -164,7 +164,7 @@ def is_served(exported):
 def test_a_drain_that_makes_no_sense_is_refused(start, arguments, text):
     process = start(*arguments)
 
-    _, complaint = process.communicate(timeout=20)
+    _, complaint = process.communicate(timeout=60)
 
     assert process.returncode == 2
     assert text in complaint
@@ -419,7 +419,7 @@ def test_options_before_run_count_too(run):
 
 def send_garbage(exported):
     url = httpx.URL(exported["SUPERSERVE_BASE_URL"])
-    with socket.create_connection((url.host, url.port), timeout=10) as connection:
+    with socket.create_connection((url.host, url.port), timeout=60) as connection:
         connection.sendall(b"\x1b[31mgarbage\r\n\r\n")
         assert connection.recv(1000).startswith(b"HTTP/1.1 400")
 
@@ -524,7 +524,7 @@ def on_a_terminal():
 
         def read_until(text):
             nonlocal output
-            end = time.monotonic() + 30
+            end = time.monotonic() + 60
             while text not in output:
                 assert time.monotonic() < end, output
                 output += os.read(terminal, 65536).decode()
@@ -627,7 +627,7 @@ def test_it_serves_though_its_streams_were_closed(start_shell, tmp_path, closed)
 
 
 def wait_for_answer(exported, path, process):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while True:
         try:
             return get(exported, path)

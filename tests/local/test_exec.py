@@ -107,7 +107,7 @@ def test_a_signal_ends_a_command_with_128_and_its_number(shared):
 def test_what_lets_go_of_its_output_goes_on_in_the_background(shared):
     shared.run("(sleep 0.1; echo done > later) > /dev/null 2>&1 &")
     assert (
-        shared.run("while ! test -s later; do sleep 0.02; done; cat later", timeout_s=10)["stdout"]
+        shared.run("while ! test -s later; do sleep 0.02; done; cat later", timeout_s=60)["stdout"]
         == "done\n"
     )
 
@@ -204,7 +204,7 @@ def test_who_hangs_up_has_the_command_killed(shared):
     with shared.http.stream("POST", "/exec/stream", json=body) as response:
         next(line for line in response.iter_lines() if line.startswith("data: "))
     gone = "while kill -0 $(cat child) 2>/dev/null; do sleep 0.02; done; echo gone"
-    assert shared.run(gone, timeout_s=10)["stdout"] == "gone\n"
+    assert shared.run(gone, timeout_s=60)["stdout"] == "gone\n"
 
 
 # GET /exec/connect
@@ -274,7 +274,7 @@ def test_a_socket_that_is_closed_takes_its_command_along(shared):
         ws.send('{"command": "echo $$ > leader; echo up; sleep 60"}')
         ws.recv()
     gone = "while kill -0 $(cat leader) 2>/dev/null; do sleep 0.02; done; echo gone"
-    assert shared.run(gone, timeout_s=10)["stdout"] == "gone\n"
+    assert shared.run(gone, timeout_s=60)["stdout"] == "gone\n"
 
 
 @pytest.mark.parametrize(("first", "code"), [(b"\0x", 1003), ("nonsense", 1008), ("{}", 1008)])
@@ -410,7 +410,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(shared):
     with pytest.raises(RuntimeError):
         shared.http.post("/files", params={"path": path}, content=half())
     assert (
-        shared.run(f"while test -e {path}; do sleep 0.02; done; echo gone", timeout_s=10)["stdout"]
+        shared.run(f"while test -e {path}; do sleep 0.02; done; echo gone", timeout_s=60)["stdout"]
         == "gone\n"
     )
 
@@ -466,15 +466,15 @@ def test_a_pause_ends_connections_without_a_word_and_background_work_goes_on_lat
     thread = threading.Thread(target=run)
     thread.start()
     box.run("while ! test -s tick; do sleep 0.02; done")
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while not box.run("pgrep -f 'sleep 60' || true")["stdout"].strip() and time.monotonic() < until:
         pass
     http.post(f"{box.path}/pause")
-    thread.join(10)
+    thread.join(60)
     assert isinstance(answers[0], httpx.TransportError)
     http.post(f"{box.path}/resume")
     moved = 'a=$(cat tick); while test "$(cat tick)" = "$a"; do sleep 0.02; done; echo moved'
-    assert box.run(moved, timeout_s=10)["stdout"] == "moved\n"
+    assert box.run(moved, timeout_s=60)["stdout"] == "moved\n"
 
 
 # Without commands
@@ -562,7 +562,7 @@ def test_a_sandbox_with_too_many_processes_has_them_all_killed(shared, isolation
     assert shared.run(many)["exit_code"] == 137
     # They are gone once the first process of the sandbox has reaped them.
     gone = "while test $(ls -d /proc/[0-9]* | wc -l) -ge 20; do sleep 0.05; done"
-    assert shared.run(gone, timeout_s=10)["exit_code"] == 0
+    assert shared.run(gone, timeout_s=60)["exit_code"] == 0
 
 
 def test_without_isolation_commands_are_plain_processes_in_a_folder_of_their_own():
@@ -578,7 +578,7 @@ def test_without_isolation_commands_are_plain_processes_in_a_folder_of_their_own
             box.http.post("/files", params={"path": "/home/user/y"}, content=b"")
     import os
 
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while True:
         try:
             os.kill(pid, 0)
@@ -714,7 +714,7 @@ with LocalServer(limits=False) as server:
                 found += [process for each in marks if each in line]
         return found
 
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while left():
         assert time.monotonic() < until
         time.sleep(0.01)

@@ -136,7 +136,7 @@ def test_the_newest_is_the_one_made_last_though_time_stands_still(server, freeze
 @pytest.fixture
 def http(server):
     headers = {"X-API-Key": server.api_key}
-    with httpx.Client(base_url=server.base_url, headers=headers, verify=False, timeout=20) as http:
+    with httpx.Client(base_url=server.base_url, headers=headers, verify=False, timeout=60) as http:
         yield http
 
 

@@ -44,7 +44,7 @@ def server(request, environment):
 
 @pytest.fixture(scope="module")
 def http(server):
-    with httpx.Client(base_url=server.base_url, headers={"X-API-Key": server.api_key}, timeout=20) as http:
+    with httpx.Client(base_url=server.base_url, headers={"X-API-Key": server.api_key}, timeout=60) as http:
         yield http
 
 

@@ -23,6 +23,15 @@ def texts(events, stream=None):
     return [event["text"] for event in events if stream in (None, event["stream"])]
 
 
+def builds_with(log, build=None, clock=None):
+    """What a stream of logs sees of the server's builds, of which there is one: `build`."""
+    return SimpleNamespace(
+        rows={"build": build or SimpleNamespace(dispatched=True)},
+        host=SimpleNamespace(records={"build": SimpleNamespace(log=log)}),
+        services=SimpleNamespace(clock=clock or Clock(1), streams=Streams()),
+    )
+
+
 @pytest.fixture
 def running(server, create):
     """A build that the host holds: it writes nothing by itself."""
@@ -130,6 +139,24 @@ def test_a_queued_build_gives_heartbeats_until_it_starts(server, create, open_lo
     assert rest[-1]["status"] == "ready"
 
 
+def test_heartbeats_are_two_seconds_apart():
+    build, log, sent, waits = SimpleNamespace(dispatched=False, in_flight=True), BuildLog(), [], []
+    log.finish("ready")
+
+    async def sleep(seconds):
+        waits.append(seconds)
+        build.dispatched = len(waits) == 3
+
+    async def send(message):
+        sent.append(message.get("body", b""))
+
+    builds = builds_with(log, build, SimpleNamespace(sleep=sleep))
+    asyncio.run(LogStream("build", builds)._send_events(send))
+
+    assert waits == [2.0] * 3
+    assert sum(b"waiting for dispatch" in frame for frame in sent) == 3
+
+
 def test_nothing_is_sent_before_the_first_event_not_even_headers(server, running, http, wait_for_readers):
     request = http.build_request("GET", f"/templates/{running[0]}/builds/{running[1]}/logs")
     answers = []
@@ -139,7 +166,7 @@ def test_nothing_is_sent_before_the_first_event_not_even_headers(server, running
     assert answers == []
 
     server.builds.write(running[1], "hello")
-    reader.join(10)
+    reader.join(60)
 
     assert answers[0].status_code == 200
     answers[0].close()
@@ -217,6 +244,34 @@ def test_a_reader_loses_what_comes_faster_than_it_is_sent(server, running, open_
     assert texts(events) == [*(str(number) for number in range(256)), "ready"]
 
 
+def test_of_602_events_a_reader_whose_buffers_take_150_gets_407_and_not_the_last_one():
+    log, sent = BuildLog(), []
+
+    async def read_late():
+        has_time = asyncio.Event()
+
+        async def send(message):
+            if len(sent) >= 150:
+                await has_time.wait()
+            if body := message.get("body"):
+                sent.append(json.loads(body.removeprefix(b"data: "))["text"])
+
+        reading = asyncio.create_task(LogStream("build", builds_with(log))._send_events(send))
+        for number in range(601):
+            # So many turns of the loop that the reader gets each, as long as it reads.
+            for _ in range(4):
+                await asyncio.sleep(0)
+            log.write("stdout", str(number))
+        log.finish("ready")
+        has_time.set()
+        await reading
+
+    asyncio.run(read_late())
+
+    # 256 were in its queue, and one on its way to it.
+    assert sent == [str(number) for number in range(150 + 1 + 256)]
+
+
 def test_a_reader_that_comes_in_the_middle_of_a_flood_catches_up_before_its_end():
     log, sent = BuildLog(), []
     for number in range(300):
@@ -226,12 +281,7 @@ def test_a_reader_that_comes_in_the_middle_of_a_flood_catches_up_before_its_end(
         sent.append(message.get("body", b""))
 
     async def flood():
-        builds = SimpleNamespace(
-            rows={"build": SimpleNamespace(dispatched=True)},
-            host=SimpleNamespace(records={"build": SimpleNamespace(log=log)}),
-            services=SimpleNamespace(clock=Clock(1), streams=Streams()),
-        )
-        stream = LogStream("build", builds)
+        stream = LogStream("build", builds_with(log))
         reading = asyncio.create_task(stream._send_events(send))
         # As a pretended build writes: a line each turn of the loop, and a few at once at its end.
         for number in range(300):

@@ -524,8 +524,9 @@ def test_ids_can_be_copied(server, browser, look):
     browser.allow_clipboard(server.base_url)
 
     for button, text in [("#facts .copy:not([hidden])", template), ("#builds .copy", build)]:
+        browser.remember(button)
         browser.click(button)
-        browser.wait_for("document.querySelector(arguments[0]).textContent === 'Copied'", button)
+        browser.wait_for_remembered("Copied")
         assert browser.run("return navigator.clipboard.readText()") == text
     told = [node["name"] for node in browser.accessibility_tree() if node["role"] == "button"]
     assert told == ["Copy the template's id", "Copy the build's id"]
@@ -919,8 +920,9 @@ def test_sandboxes_are_shown_with_what_runs_in_them(server, http, browser, look,
             assert '"exit_code":0' in running.read().decode()
         browser.wait_for("!document.querySelector('#commands').textContent.includes('running')")
     browser.allow_clipboard(server.base_url)
+    browser.remember("#said")
     browser.click("#sandbox .copy:not([hidden])")
-    browser.wait_for("document.querySelector('#said').textContent === 'Copied'")
+    browser.wait_for_remembered("Copied")
     assert browser.run("return navigator.clipboard.readText()") == made["id"]
     picture("sandbox")
     http.delete(f"/sandboxes/{made['id']}")

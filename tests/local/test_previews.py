@@ -73,7 +73,7 @@ def box(server, http):
     with box.http:
         box.http.post("/files?path=/home/user/serve.py", content=PROGRAM.encode())
         box.run("nohup python3 serve.py > log 2>&1 < /dev/null &")
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while look(server, box).status_code == 502:
             assert time.monotonic() < until, box.run("cat log")
         yield box

@@ -4,6 +4,7 @@ import json
 import re
 import socket
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -12,13 +13,14 @@ import pytest
 from superserve.local import LocalServer
 from superserve.local._app import recorder as requests_module
 from superserve.local._resources import OPERATIONS
+from tests.wire import PATIENCE_S
 
 SPEC = {"name": "demo", "build_spec": {"from": "debian:12"}}
 
 
 def raw(server, request):
     """Send bytes on a connection of their own."""
-    connection = socket.create_connection(("127.0.0.1", httpx.URL(server.base_url).port), timeout=10)
+    connection = socket.create_connection(("127.0.0.1", httpx.URL(server.base_url).port), timeout=60)
     connection.sendall(request)
     return connection
 
@@ -102,8 +104,13 @@ def test_what_came_of_a_body_is_remembered_when_its_client_leaves(server):
     with raw(server, head.encode() + b"{"):
         pass
 
-    (request,) = server.requests.wait_for()
+    server.requests.wait_for()
+    # It is there as soon as it has come, before it is answered.
+    until = time.monotonic() + PATIENCE_S
+    while server.requests.last.status is None and time.monotonic() < until:
+        time.sleep(0.005)
 
+    (request,) = server.requests
     assert (request.body, request.status) == (b"{", 400)
 
 

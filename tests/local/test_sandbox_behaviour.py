@@ -11,6 +11,8 @@ from websockets.exceptions import ConnectionClosed
 from superserve.local import LocalServer
 from superserve.local._machines.sandboxes.spaces import find_space
 from tests.local.box import Box
+from tests.local.conftest import client_of
+from tests.patience import given_time
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def status(http, box):
 
 
 def wait_for(condition):
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < until
 
@@ -86,6 +88,14 @@ def test_a_row_can_lag_behind_the_answer_of_a_resumption(server, http, box):
     server.sandboxes.behave(resuming_s=6000)
     assert http.post(f"{box.path}/resume").json()["status"] == "active"
     assert status(http, box) == "resuming"
+
+
+@given_time
+def test_a_transition_that_a_crash_cut_short_holds_up_deletion_for_fifteen_minutes(longer):
+    with LocalServer(speed=4000 / longer, limits=False) as fast, client_of(fast) as http:
+        path = f"/sandboxes/{fast.sandboxes.add(status='pausing')}"
+        assert code(http.delete(path)) == (409, "conflict")
+        wait_for(lambda: http.delete(path).status_code == 204)
 
 
 def test_activate_refuses_what_has_failed(server, http):

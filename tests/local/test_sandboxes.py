@@ -175,7 +175,7 @@ def test_rules_of_the_network_come_back_with_addresses_first_once_they_are_store
 
 
 def wait_for(condition):
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.01)

@@ -33,7 +33,7 @@ def leaves_nothing():
 
 def connect(server, request):
     """Send a request over a socket of its own and leave it open."""
-    connection = socket.create_connection(("127.0.0.1", httpx.URL(server.base_url).port), timeout=10)
+    connection = socket.create_connection(("127.0.0.1", httpx.URL(server.base_url).port), timeout=60)
     connection.sendall(request)
     return connection
 
@@ -593,7 +593,7 @@ def test_a_thread_that_waits_is_told_when_the_server_stops():
         calls = server._thread._calls
         while not calls:
             pass
-    waiting.join(10)
+    waiting.join(60)
 
     assert told == ["the server was stopped during the call"]
 
@@ -615,3 +615,27 @@ def test_what_the_environment_says_to_other_servers_changes_nothing(monkeypatch,
 
     assert answer.status_code == 200
     assert (config.workers, config.forwarded_allow_ips) == (1, "")
+
+
+def test_what_the_environment_says_to_other_servers_changes_no_websocket():
+    program = """if True:
+        import os, socket
+        from superserve.local import LocalServer
+        with LocalServer() as server:
+            with socket.create_connection(("127.0.0.1", int(server.base_url.rpartition(":")[2])), timeout=30) as sock:
+                sock.sendall(b"GET /exec/connect HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: Upgrade\\r\\n"
+                    b"Upgrade: websocket\\r\\nSec-WebSocket-Version: 13\\r\\nSec-WebSocket-Key: " + b"A" * 22 + b"==\\r\\n\\r\\n")
+                print(sock.makefile("rb").readline().split()[1].decode(), os.environ["WEBSOCKETS_MAX_LINE_LENGTH"])
+    """
+    limits = {"WEBSOCKETS_MAX_NUM_HEADERS": "2", "WEBSOCKETS_MAX_LINE_LENGTH": "many"}
+
+    told = subprocess.run(
+        [sys.executable, "-c", program],
+        check=False,
+        env={**os.environ, **limits},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert told.stdout == "400 many\n", told.stderr

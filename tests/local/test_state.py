@@ -255,7 +255,7 @@ def test_a_file_serves_one_server_at_a_time(serve, file, leaves_no_thread):
             with pytest.raises(StateError, match=r"state\.db is in use by another server: stop it"):
                 serve().start()
         other = subprocess.run(
-            [sys.executable, "-c", start, file], capture_output=True, text=True, check=False, timeout=30
+            [sys.executable, "-c", start, file], capture_output=True, text=True, check=False, timeout=120
         )
         assert other.returncode == 1
         assert "is in use by another server" in other.stderr

@@ -133,28 +133,54 @@ def test_a_problem_reads_as_compilers_write_theirs():
     assert str(SpecProblem("is wrong", where="from")) == "error: from: is wrong"
 
 
+def mostly(good, other):
+    """Return a strategy for what is right nine times out of ten: else hardly any spec as a whole would be."""
+    return st.integers(0, 9).flatmap(lambda number: good if number else other)
+
+
 texts = st.sampled_from(["", " ", "a", "\x1c", "\u2003", "a\0", "=", "\ud800", "é", "x" * 40])
 others = st.sampled_from([None, 0, 1.5, True, [], {}])
 any_text = texts | others
-env = st.fixed_dictionaries({}, optional={"key": any_text, "value": any_text, "Key": texts, "more": texts})
-user = st.fixed_dictionaries(
-    {}, optional={"name": any_text | st.sampled_from(["app", "_a-1", "A", "-a"]), "sudo": others}
+any_env = st.fixed_dictionaries(
+    {}, optional={"key": any_text, "value": any_text, "Key": texts, "more": texts}
 )
-step = st.fixed_dictionaries(
+good_env = st.fixed_dictionaries(
+    {"key": mostly(st.sampled_from(["A", "a", "_B1", "PATH", "X_TOKEN"]), any_text)},
+    optional={"value": mostly(st.sampled_from(["", "1", "a b", "é"]), any_text)},
+)
+user_names = st.sampled_from(["app", "_a-1", "A", "-a", "root", "1000", "a" * 33])
+any_user = st.fixed_dictionaries({}, optional={"name": any_text | user_names, "sudo": others})
+good_user = st.fixed_dictionaries(
+    {"name": mostly(user_names, any_text)}, optional={"sudo": mostly(st.booleans(), others)}
+)
+any_step = st.fixed_dictionaries(
     {},
     optional={
-        "run": any_text, "workdir": any_text, "env": env | any_text, "user": user | any_text, "RUN": texts, "rum": texts,
+        "run": any_text, "workdir": any_text, "env": any_env | any_text, "user": any_user | any_text, "RUN": texts,
+        "rum": texts,
     },
 )  # fmt: skip
+commands = st.sampled_from(["make", "echo é", "a\nb", "apt-get install -y x", "x" * 70_000, "x" * 131_000])
+good_step = st.one_of(
+    st.fixed_dictionaries({"run": mostly(commands, any_text)}),
+    st.fixed_dictionaries({"workdir": mostly(st.sampled_from(["/app", "app", "/a b", "~"]), any_text)}),
+    st.fixed_dictionaries({"env": good_env}),
+    st.fixed_dictionaries({"user": good_user}),
+)
 sizes = st.sampled_from([None, 0, -1, 1, 2, 3, 4, 5, 256, 1024, 4096, 8192, 9000, 2**31, 1.0, "1", True])
+names = st.sampled_from(["web", "a.b_c/d-1", "a" * 128, "0web"])
+odd_names = st.sampled_from(["Web", "a" * 129, "superserve/x", "-a", "0" * 32]) | any_text
+images = st.sampled_from(["python:3.11", "debian", "ghcr.io/a/b@sha256:0", "a/b:c"])
+odd_images = st.sampled_from(["x/ALPINE", "distroless", "A", "a b"]) | any_text
 specs = st.fixed_dictionaries(
-    {
-        "name": st.sampled_from(["web", "a.b_c/d-1", "Web", "a" * 129, "superserve/x", "-a", "0" * 32]) | any_text,
-        "from_": st.sampled_from(["python:3.11", "x/ALPINE", "distroless", "A", "a b"]) | any_text,
-    },
+    {"name": mostly(names, odd_names), "from_": mostly(images, odd_images)},
     optional={
-        "vcpu": sizes, "memory_mib": sizes, "disk_mib": sizes, "start_cmd": any_text, "ready_cmd": any_text,
-        "steps": st.lists(step | any_text, max_size=3),
+        "vcpu": mostly(st.integers(1, 4), sizes),
+        "memory_mib": mostly(st.sampled_from([256, 512, 1024, 2048]), sizes),
+        "disk_mib": mostly(st.sampled_from([1024, 4096, 8192]), sizes),
+        "start_cmd": mostly(commands, any_text),
+        "ready_cmd": mostly(commands, any_text),
+        "steps": st.lists(mostly(good_step, any_step | any_text), max_size=3),
     },
 )  # fmt: skip
 

@@ -111,10 +111,14 @@ def test_all_that_cannot_be_carried_over_is_refused_at_once_with_its_line(refuse
         "COPY ../x /y",
         "SHELL /bin/bash",
         "FROM b",
+        "RUM make \\",
+        "  all",
+        "USR app",
     )
-    assert [line for line, _ in told] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]
+    assert [line for line, _ in told] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16]
     assert "$PATH is not known here" in told[2][1]
-    assert "second stage" in told[-1][1]
+    assert "second stage" in told[-3][1]
+    assert [message for _, message in told[-2:]] == ["unknown instruction: RUM", "unknown instruction: USR"]
 
 
 @pytest.mark.parametrize(
@@ -127,6 +131,9 @@ def test_all_that_cannot_be_carried_over_is_refused_at_once_with_its_line(refuse
         (["FROM a", "USER app", "COPY --chown=app Dockerfile /x"], 3, "move it before USER"),
         (["FROM a", "COPY --chmod=u+x Dockerfile /x"], 2, "expected digits"),
         (["FROM a", "ENV A=${"], 2, "missing '}'"),
+        (["FOO"], 1, "unknown instruction"),
+        (["FROM a", "FOO <<EOF", "ADD http://x /y", "EOF"], 2, "unknown instruction"),
+        (["FROM a", "RUN <<EOF", "ADD http://x /y"], 2, "unterminated"),
     ],
 )
 def test_single_refusals(refused, lines, line, message):

@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Iterable
+from typing import NamedTuple
 
-import attrs
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from superserve.local._app.clock import monotonic
@@ -13,8 +13,7 @@ _SWITCHING = 101
 logger = logging.getLogger("superserve.local.requests")
 
 
-@attrs.frozen
-class Served:
+class Served(NamedTuple):
     """One request and its answer. A log record has it as `served`."""
 
     method: str

@@ -4,10 +4,9 @@ import contextlib
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 from urllib.parse import parse_qs
 
-import attrs
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -19,13 +18,12 @@ ID_HEADER = "x-superserve-sandbox-id"
 TOKEN_HEADER = "x-access-token"  # noqa: S105 - the name of a header
 PROTOCOL = "superserve.exec.v1"
 
-_LABEL = re.compile(r"boxd-(?P<id>[A-Za-z0-9][A-Za-z0-9-]{0,63})")
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
+_LABEL = "boxd-"
+_ID = r"[A-Za-z0-9][A-Za-z0-9-]{0,63}"
 _REFERRER = (b"referrer-policy", b"no-referrer")
 
 
-@attrs.frozen
-class DataRequest:
+class DataRequest(NamedTuple):
     """An accepted request to a sandbox."""
 
     scope: Scope
@@ -73,8 +71,7 @@ class DataPlane:
 
     def takes(self, path: str, headers: Mapping[bytes, bytes]) -> bool:
         """Whether a request is for this plane: by its path, or by a host name that starts with a sandbox id."""
-        label = headers.get(b"host", b"").partition(b".")[0].decode("latin-1")
-        return path in self._paths or _LABEL.fullmatch(label) is not None
+        return path in self._paths or _read_host(headers.get(b"host", b"").decode("latin-1")) is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -152,10 +149,15 @@ def text_answer(status: int, text: str, **headers: str) -> Response:
     return Response(f"{text}\n", status, {"content-type": "text/plain; charset=utf-8", **headers})
 
 
+def _read_host(host: str) -> str | None:
+    label = host.partition(".")[0]
+    found = label.removeprefix(_LABEL)
+    return found if found != label and re.fullmatch(_ID, found) else None
+
+
 def _find_sandbox(headers: Headers) -> str | None:
-    match = _LABEL.fullmatch(headers.get("host", "").partition(".")[0])
-    found = match["id"] if match else headers.get(ID_HEADER, "")
-    return drop_region(found).lower() if _ID.fullmatch(found) else None
+    found = _read_host(headers.get("host", "")) or headers.get(ID_HEADER, "")
+    return drop_region(found).lower() if re.fullmatch(_ID, found) else None
 
 
 def _find_token(scope: Scope, headers: Headers) -> str | None:

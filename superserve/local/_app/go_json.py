@@ -9,7 +9,7 @@ from typing import TypeAlias
 # A longer integer is outside every field's range, and Python refuses to convert the longest.
 _INT_DIGITS = 20
 _SPACE = re.compile(r"[ \t\n\r]*")
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = "[\ud800-\udfff]"
 
 Fields: TypeAlias = list[tuple[str, object]]
 """A JSON object with its keys as they came: in order, including duplicates."""
@@ -84,7 +84,7 @@ def read_string(value: object, where: str) -> str:
     """Return a string. Halves of surrogate pairs become U+FFFD."""
     if not isinstance(value, str):
         raise Malformed(f"cannot read {_name_kind(value)} into {where}: expected a string")
-    return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
+    return value if value.isascii() else re.sub(_SURROGATE, "\ufffd", value)
 
 
 def read_int32(value: object, where: str) -> int:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import attrs
 
@@ -62,8 +63,7 @@ def _check_rate(requests_per_s: float, burst: int) -> None:
     arguments.check_whole("burst", burst, 1)
 
 
-@attrs.frozen
-class Ticket:
+class Ticket(NamedTuple):
     """The rate limiter's answer for one request."""
 
     admitted: bool

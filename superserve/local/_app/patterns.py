@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import attrs
 
-_TEXT = re.compile(r"(?:(?P<method>[A-Za-z]+|\*) +)?(?P<path>/\S*|\*)")
+_TEXT = r"(?:(?P<method>[A-Za-z]+|\*) +)?(?P<path>/\S*|\*)"
 _WILDCARD = re.compile(r"\{[^{}/]*\}")
 
 
@@ -29,8 +30,7 @@ class Operation:
         return Pattern(self.name, self.method, _split(self.path))
 
 
-@attrs.frozen
-class Pattern:
+class Pattern(NamedTuple):
     """Matches some requests."""
 
     text: str
@@ -75,7 +75,7 @@ class Operations:
             raise TypeError(f"requests are named by a text such as 'GET /templates/{{id}}', not {text!r}")
         if text in self._patterns:
             return self._patterns[text]
-        found = _TEXT.fullmatch(text)
+        found = re.fullmatch(_TEXT, text)
         if found is None:
             raise ValueError(
                 f"{text!r} names no requests: use a method and a path such as 'GET /templates/{{id}}', a path, '*', "

@@ -3,11 +3,10 @@
 import posixpath
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
-import attrs
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,8 +17,7 @@ from superserve.local._app.patterns import Operation
 from superserve.local._app.sandbox_ids import drop_region
 
 
-@attrs.frozen
-class ApiRequest:
+class ApiRequest(NamedTuple):
     """A request to an operation: its team, and the parts of its path by name, with ids in canonical form."""
 
     http: Request
@@ -31,8 +29,8 @@ Handler: TypeAlias = Callable[[ApiRequest], Awaitable[Answer]]
 M = TypeVar("M", bound=Callable[[Any, ApiRequest], Awaitable[Answer]])
 
 _CANONICAL = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_HEX = re.compile(r"[0-9A-Fa-f]{32}")
-_DASHED = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_HEX = r"[0-9A-Fa-f]{32}"
+_DASHED = r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _URN = "urn:uuid:"
 _MARK = "_superserve_operation"
 
@@ -115,6 +113,6 @@ def _read_id(name: str, value: str) -> str:
         text = text[len(_URN) :]
     elif size == 36 + 2:
         text = text[1:-1]
-    if _DASHED.fullmatch(text) or _HEX.fullmatch(value):
+    if re.fullmatch(_DASHED, text) or re.fullmatch(_HEX, value):
         return str(UUID(text))
     raise ApiError(400, "bad_request", f'invalid {name}: "{value}" is not a UUID')

@@ -1,15 +1,13 @@
 """The settings of a server."""
 
 from pathlib import Path
-
-import attrs
+from typing import NamedTuple
 
 from superserve.local._app.limits import Limits
 from superserve.local._machines.interpreter import Interpreter
 
 
-@attrs.frozen
-class Settings:
+class Settings(NamedTuple):
     """The checked arguments of `LocalServer`."""
 
     api_key: str | None

@@ -11,7 +11,7 @@ HEADER_BYTES = (1 << 20) + 4096
 
 _HOST = re.compile(rb"[A-Za-z0-9!$%&'()*+,\-.:;=\[\]_~]*")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://(?P<host>[^/?#]*)(?P<path>[^?#]*)")
+_ABSOLUTE = rb"[A-Za-z][A-Za-z0-9+.-]*://(?P<host>[^/?#]*)(?P<path>[^?#]*)"
 
 
 def read_headers(scope: Scope) -> dict[bytes, bytes]:
@@ -41,7 +41,7 @@ def read_target(scope: Scope) -> Scope | Response:  # noqa: PLR0911 - one for ea
         return _with_path(scope, b"")
     if target == b"*" and method == "OPTIONS":
         return Response(status_code=200)
-    absolute = _ABSOLUTE.fullmatch(target)
+    absolute = re.fullmatch(_ABSOLUTE, target)
     if absolute is None:
         return refuse(400, "Bad Request")
     # The host in the target counts, not the one in the header.

@@ -1,19 +1,36 @@
 """What needs the library `websockets`. It is imported at the first WebSocket, because it takes long to import."""
 
 import asyncio
+import contextlib
+import os
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
-from websockets.typing import Subprotocol
 
 from superserve.local._app.connection import KEY
 from superserve.local._app.data_plane import text_answer
 from superserve.local._app.preview import kept_headers
+
+
+@contextlib.contextmanager
+def _hidden(prefix: str) -> Iterator[None]:
+    """Hide variables of the environment that are meant for another server."""
+    hidden = {name: os.environ.pop(name) for name in tuple(os.environ) if name.startswith(prefix)}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+# The library reads its limits from the environment when it is imported.
+with _hidden("WEBSOCKETS_"):
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+    from websockets.asyncio.client import ClientConnection, connect
+    from websockets.exceptions import ConnectionClosed, InvalidHandshake
+    from websockets.typing import Subprotocol
 
 
 class WebSocket(WebSocketsSansIOProtocol):

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Mapping
 from random import Random
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, Self, TypeVar
 
 import attrs
 
@@ -23,8 +23,7 @@ E = TypeVar("E")
 _SEED_BITS = 64
 
 
-@attrs.frozen
-class Aim:
+class Aim(NamedTuple):
     """Which of the matching requests or builds a fault strikes, and how many."""
 
     times: int | None

@@ -17,7 +17,7 @@ _LINES = {
     "snapshot_failed": jobs.SAVING,
     "start_cmd_failed": jobs.START_CMD,
 }
-_COMPLETED = re.compile(r"Step (?P<step>\d+)/\d+ completed \((?P<duration>.*)\)")
+_COMPLETED = r"Step (?P<step>\d+)/\d+ completed \((?P<duration>.*)\)"
 
 
 class FaultyRunner:
@@ -93,7 +93,7 @@ class _TappedLog:
         if stream != "system":
             self._log.write(stream, text)
         elif self._step is not None:
-            completed = _COMPLETED.fullmatch(text)
+            completed = re.fullmatch(_COMPLETED, text)
             if completed is not None and int(completed["step"]) == self._step:
                 self._reached = True
                 raise _ReachedError(completed["duration"])

@@ -6,8 +6,7 @@ import pathlib
 import shlex
 import subprocess
 from collections.abc import Iterator
-
-import attrs
+from typing import NamedTuple
 
 USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -20,8 +19,7 @@ _QUESTION = (
 _LIMIT_S = 10.0
 
 
-@attrs.frozen
-class Interpreter:
+class Interpreter(NamedTuple):
     """A Python of this machine, perhaps with packages of its own (venv)."""
 
     program: str

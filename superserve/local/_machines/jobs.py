@@ -3,9 +3,7 @@
 `pretend.PretendRunner` simulates builds; `processes.runner.ExecuteRunner` runs their steps as processes.
 """
 
-from typing import Protocol
-
-import attrs
+from typing import NamedTuple, Protocol
 
 # The longest command that a log line shows, in bytes of UTF-8.
 COMMAND_SHOWN = 256
@@ -36,8 +34,7 @@ FIXED_FAILURES = {
 }
 
 
-@attrs.frozen
-class Step:
+class Step(NamedTuple):
     """One build step: exactly one field is set (an empty `run` or `workdir` counts as set)."""
 
     run: str | None = None
@@ -48,8 +45,7 @@ class Step:
     """Name, and whether the user may use sudo."""
 
 
-@attrs.frozen
-class BuildJob:
+class BuildJob(NamedTuple):
     """Everything a runner may know about a build."""
 
     build_id: str

@@ -16,6 +16,7 @@ Every phase takes 10 ms of the server's clock, so equal specs give equal logs. T
 import asyncio
 import re
 import shlex
+from typing import TYPE_CHECKING
 
 from superserve.local._app.clock import Clock
 from superserve.local._machines import jobs
@@ -29,11 +30,13 @@ from superserve.local._machines.jobs import (
     format_command,
     format_duration,
 )
-from superserve.local._machines.shell import Outcome, read_command
+
+if TYPE_CHECKING:
+    from superserve.local._machines.shell import Outcome
 
 PHASE_S = 0.01
 
-_REFERENCE = re.compile(
+_REFERENCE = (
     r"(?:(?:localhost|[a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)+|[a-zA-Z0-9.-]+(?=:[0-9]+/))(?::[0-9]+)?/)?"
     r"(?P<repository>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
     r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"
@@ -69,7 +72,7 @@ class PretendRunner:
     async def _pull(self, job: BuildJob, log: Log) -> None:
         log.write("system", jobs.format_pull(job.from_))
         await self._clock.sleep(PHASE_S)
-        reference = _REFERENCE.fullmatch(job.from_)
+        reference = re.fullmatch(_REFERENCE, job.from_)
         if reference is None:
             raise BuildFailed.with_code("bad_reference")
         repository = reference["repository"]
@@ -79,6 +82,11 @@ class PretendRunner:
         log.write("system", jobs.IMAGE_READY)
 
     async def _step(self, number: int, count: int, step: Step, log: Log) -> None:
+        from superserve.local._machines.shell import (
+            Outcome,
+            read_command,
+        )  # Not needed at the server's start.
+
         log.write("system", f"Step {number}/{count}")
         outcome = Outcome()
         for command in _commands(step):
@@ -97,7 +105,7 @@ class PretendRunner:
             raise BuildFailed.at_step(number, count, duration, f"exited with code {outcome.status}")
         log.write("system", f"Step {number}/{count} completed ({duration})")
 
-    async def _print(self, outcome: Outcome, duration_s: float, log: Log) -> None:
+    async def _print(self, outcome: "Outcome", duration_s: float, log: Log) -> None:
         """Write each line of output at its time, and return at the end of the step."""
         now_s = 0.0
         for output in outcome.output:
@@ -121,6 +129,8 @@ class PretendRunner:
         if job.ready_cmd is not None:
             log.write("system", jobs.format_ready(job.ready_cmd))
             await self._clock.sleep(PHASE_S)
+            from superserve.local._machines.shell import read_command
+
             if read_command(job.ready_cmd).status:
                 raise BuildFailed.with_code("ready_cmd_failed")
             log.write("system", jobs.READY)

@@ -14,7 +14,7 @@ from superserve.local._official.addresses import TLS_PORT, OfficialAddresses
 
 _METHOD = b"CONNECT "
 _END = b"\r\n\r\n"
-_TARGET = re.compile(rb"CONNECT (?P<host>[A-Za-z0-9.-]+):(?P<port>\d{1,5}) HTTP/1\.[01]\r\n")
+_TARGET = rb"CONNECT (?P<host>[A-Za-z0-9.-]+):(?P<port>\d{1,5}) HTTP/1\.[01]\r\n"
 _LONGEST_HEAD = 64 * 1024
 _HANDSHAKE_S = 10.0
 _log = logging.getLogger("superserve.local")
@@ -61,7 +61,7 @@ class ProxyConnection(Connection):
 
     async def _connect(self) -> None:
         head, self._head = self._head, b""
-        target = _TARGET.match(head)
+        target = re.match(_TARGET, head)
         if target is None or not head.endswith(_END):
             self._refuse("400 Bad Request", "expected CONNECT host:port, and nothing after its headers yet")
             return

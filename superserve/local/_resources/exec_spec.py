@@ -2,14 +2,12 @@
 
 import json
 from collections.abc import Mapping
-
-import attrs
+from typing import NamedTuple
 
 _MILLISECONDS = 2**32
 
 
-@attrs.frozen
-class ExecRequest:
+class ExecRequest(NamedTuple):
     """A command to run."""
 
     command: str

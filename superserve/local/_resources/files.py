@@ -31,8 +31,8 @@ from superserve.local._resources.sandboxes import SandboxResource
 
 _PIECE_BYTES = 256 * 1024
 _DENIED = ("/proc", "/sys", "/dev", "/sbin/init", "/usr/local/bin/boxd")
-_NO_HEADER = re.compile(r"[\s\x00\x7f]")
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_NO_HEADER = r"[\s\x00\x7f]"
+_RANGE = r"bytes=(\d*)-(\d*)"
 _FULL = ApiError(507, "sandbox_storage_full", "no space left in the sandbox")
 # Zero where the flags do not exist, as on Windows, where no sandbox has files.
 _FOLDER = sum(getattr(os, name, 0) for name in ("O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC"))
@@ -231,7 +231,7 @@ def _file_answer(request: DataRequest, keeper: _Keeper, facts: os.stat_result, n
         keeper.close()
         return Response(status_code=304, headers={"last-modified": modified})
     start, end, status = 0, size, 200
-    if match := _RANGE.fullmatch(headers.get(b"range", b"").decode("latin-1")):
+    if match := re.fullmatch(_RANGE, headers.get(b"range", b"").decode("latin-1")):
         first, last = match.groups()
         if first:
             start, end = int(first), min(int(last) + 1 if last else size, size)
@@ -390,5 +390,5 @@ def _list(folder: int, most: int) -> dict[str, object]:
 
 def _quote(name: str) -> str:
     # Headers cannot have line breaks; the service's own server writes spaces instead.
-    line = _NO_HEADER.sub(" ", name)
+    line = re.sub(_NO_HEADER, " ", name)
     return line.replace("\\", "\\\\").replace('"', '\\"').encode("ascii", "replace").decode()

@@ -1,8 +1,6 @@
 """The behaviour of sandboxes where the real service varies: `server.sandboxes.behave(...)`."""
 
-from typing import Self
-
-import attrs
+from typing import NamedTuple, Self
 
 from superserve.local._app import arguments
 from superserve.local._machines.sandboxes.agent import MOST_PROCESSES
@@ -10,8 +8,7 @@ from superserve.local._machines.sandboxes.agent import MOST_PROCESSES
 _MIB = 1 << 20
 
 
-@attrs.frozen
-class Behaviour:
+class Behaviour(NamedTuple):
     """The default behaviour, which a test can change. Seconds are those of the server's clock."""
 
     starting_s: float = 0.0
@@ -54,13 +51,12 @@ class Behaviour:
     def but(self, **changes: object) -> Self:
         """Return a copy with some changes; TypeError or ValueError for invalid ones."""
         for name, value in changes.items():
-            if name not in _NAMES:
-                raise TypeError(f"there is no {name!r}: choose from {', '.join(_NAMES)}")
-            _check(name, value, getattr(type(self)(), name))
-        return attrs.evolve(self, **changes)  # type: ignore[arg-type]  # checked above
+            if name not in self._fields:
+                raise TypeError(f"there is no {name!r}: choose from {', '.join(self._fields)}")
+            _check(name, value, self._field_defaults[name])
+        return self._replace(**changes)  # type: ignore[arg-type]  # checked above
 
 
-_NAMES = tuple(field.name for field in attrs.fields(Behaviour))
 _MAY_BE_NONE = {"disk_bytes", "pausing_s", "idle_s", "connections", "address_connections"}
 
 

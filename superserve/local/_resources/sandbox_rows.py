@@ -17,7 +17,7 @@ TRANSITIONS = ("starting", "pausing", "resuming")
 
 
 def _write_network(network: Network) -> str:
-    return json.dumps(attrs.asdict(network))
+    return json.dumps(network._asdict())
 
 
 def _read_network(text: str) -> Network:

@@ -3,9 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Mapping
-from typing import TypeAlias
-
-import attrs
+from typing import NamedTuple, TypeAlias
 
 from superserve.local._app import go_json
 from superserve.local._app.errors import ApiError
@@ -22,12 +20,10 @@ _METADATA_BYTES = (2048, 16_384)
 _ENV_BYTES = (8192, 65_536)
 _MOST_SECRETS = 32
 _RESERVED = ("superserve.", "_superserve")
-_ENV_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
+_ENV_KEY = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
-@attrs.frozen
-class Network:
+class Network(NamedTuple):
     """Which addresses a sandbox may reach. It is stored, but not enforced: a sandbox has no network here."""
 
     allow_out: tuple[str, ...] = ()
@@ -39,8 +35,7 @@ class Network:
         return {"allow_out": allow, "deny_out": list(self.deny_out)}
 
 
-@attrs.frozen
-class CreateSandbox:
+class CreateSandbox(NamedTuple):
     """A body of POST /sandboxes that passed every check that does not need the stored rows."""
 
     name: str
@@ -221,9 +216,9 @@ def _check_secrets(secrets: Strings, env_vars: Strings) -> None:
     if len(secrets) > _MOST_SECRETS:
         raise refuse(f"secrets: at most {_MOST_SECRETS} entries")
     for key, name in secrets.items():
-        if not _ENV_KEY.fullmatch(key):
+        if not re.fullmatch(_ENV_KEY, key):
             raise refuse(f'secrets: "{key}" is no name of an environment variable')
-        if not _SECRET_NAME.fullmatch(name):
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]{0,127}", name):
             raise refuse(f'secrets: "{name}" is no name of a secret')
     for key in secrets:
         if key in env_vars:

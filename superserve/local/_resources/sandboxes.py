@@ -118,7 +118,7 @@ class SandboxResource(Resource):
         self._change_late(row, "starting", self.behaviour.starting_s)
         if new.network is not None:
             # The answer has the rules as they were sent.
-            answer["network"] = {key: list(rules) for key, rules in attrs.asdict(new.network).items()}
+            answer["network"] = {key: list(rules) for key, rules in new.network._asdict().items()}
         return json_answer(201, go_json.write(answer))
 
     @operation("getSandbox", "GET /sandboxes/{sandbox_id}")

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import attrs
 
@@ -22,8 +22,8 @@ SPACE = (
     "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 )
 
-_NAME = re.compile(r"[a-z0-9]([a-z0-9._/-]*[a-z0-9])?")
-_USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
+_NAME = r"[a-z0-9]([a-z0-9._/-]*[a-z0-9])?"
+_USER = r"[a-z_][a-z0-9_-]{0,30}"
 _PLATFORM = {"vcpu": (1, 4), "memory_mib": (256, 4096), "disk_mib": (1024, 8192)}
 _NEWER_PLATFORM = {"vcpu": (1, 10), "memory_mib": (256, 20480), "disk_mib": (1024, 65536)}
 _DEFAULTS = {"vcpu": 1, "memory_mib": 1024, "disk_mib": 4096}
@@ -81,8 +81,7 @@ def _write_step(step: Step) -> dict[str, object]:
     return {"user": {"name": name, "sudo": True} if sudo else {"name": name}}
 
 
-@attrs.frozen
-class CreateTemplate:
+class CreateTemplate(NamedTuple):
     """A body of POST /templates that passed every check that does not need the stored rows."""
 
     name: str
@@ -158,7 +157,7 @@ def _read_step(value: object, where: str) -> Step:
 def _check_name(name: str, *, is_system_team: bool) -> None:
     if not name or len(name.encode()) > NAME_BYTES:
         raise _refuse(f"name is required and takes 1-{NAME_BYTES} bytes")
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(_NAME, name):
         raise _refuse(
             "name takes lower-case letters, digits and . _ / - and must start and end with a letter or a digit"
         )
@@ -193,7 +192,7 @@ def _check_image(reference: str) -> None:
 def _check_step(step: Step, where: str) -> None:
     if step.env is not None and not step.env[0]:
         raise _refuse(f"{where}.env.key is required")
-    if step.user is not None and not _USER.fullmatch(step.user[0]):
+    if step.user is not None and not re.fullmatch(_USER, step.user[0]):
         raise _refuse(f"{where}.user.name is required, up to 31 of a-z 0-9 _ - and a letter or _ first")
     if sum(field is not None for field in (step.run, step.env, step.workdir, step.user)) != 1:
         raise _refuse(f"{where} must have exactly one of run, env, workdir, user")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import NoneType
-from typing import Any, TypeVar, get_args
+from typing import Any, NamedTuple, TypeVar, get_args
 
 import attrs
 
@@ -24,8 +24,7 @@ APPLICATION_ID = 0x53537276
 PRIVATE = 0o600
 
 
-@attrs.frozen
-class _Column:
+class _Column(NamedTuple):
     name: str
     declaration: str
     write: Callable[[Any], object]

@@ -33,7 +33,8 @@ from superserve.local._resources.templates import TemplateResource, TemplateRow
 PATH = "/"
 OVERVIEW = "/_local/overview"
 
-_LOGS = re.compile(r"/_local/builds/([^/]+)/logs")
+_BUILDS_PATH = "/_local/builds/"
+_LOGS = _BUILDS_PATH + "([^/]+)/logs"
 _BUILDS = 20
 _SANDBOXES = 50
 _FILES = 50
@@ -51,7 +52,9 @@ def is_for_page(method: str, path: str) -> bool:
     """Whether a request is for the page, or was made by it."""
     if path == PATH:
         return method in {"GET", "HEAD"}
-    return method == "GET" and (path == OVERVIEW or _LOGS.fullmatch(path) is not None)
+    return method == "GET" and (
+        path == OVERVIEW or (path.startswith(_BUILDS_PATH) and re.fullmatch(_LOGS, path) is not None)
+    )
 
 
 class Page:
@@ -82,7 +85,7 @@ class Page:
         team = self._services.teams.authenticate(request)
         if path == OVERVIEW:
             return json_answer(200, self._overview(team))
-        found = _LOGS.fullmatch(path)
+        found = re.fullmatch(_LOGS, path)
         build = self._builds.rows.get(found[1]) if found else None
         if build is None or build.team_id != team.id:
             raise ApiError(404, "not_found", "Build not found")

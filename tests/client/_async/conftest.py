@@ -36,7 +36,10 @@ async def scripted(serve, connect):
     """Connect to the template of a script."""
 
     async def scripted(script, **options):
-        return await AsyncTemplate.connect(TEMPLATE_ID, client=connect(serve(script), **options))
+        wire = serve(script)
+        # This call may take longer, on a busy machine.
+        template = await AsyncTemplate.connect(TEMPLATE_ID, client=connect(wire))
+        return AsyncTemplate(template._info, client=connect(wire, **options)) if options else template
 
     return scripted
 

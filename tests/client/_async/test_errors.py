@@ -20,6 +20,7 @@ from superserve import (
     ValidationError,
 )
 from tests.conftest import KEY
+from tests.patience import given_time
 from tests.wire import cut, envelope, head, reply, reset, stall
 
 pytestmark = pytest.mark.usefixtures("no_backoff")
@@ -209,10 +210,10 @@ async def test_a_name_that_is_the_key_is_not_shown(failing, answer):
 )
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_that_leads_nowhere_is_an_error_like_any_other(failing, status, location):
-    error = await failing(reply(status, headers={"Location": location}), timeout_s=5)
+    error = await failing(reply(status, headers={"Location": location}))
     assert (type(error), error.status_code) == (SandboxError, status)
     assert error.hint == "redirects are not followed: check base_url= or SUPERSERVE_BASE_URL"
-    error = await failing(reply(status, headers={"Location": location}), call=create, timeout_s=5)
+    error = await failing(reply(status, headers={"Location": location}), call=create)
     assert error.status_code == status
 
 
@@ -239,12 +240,14 @@ async def test_a_certificate_that_the_caller_was_handling_is_not_taken_for_the_s
             await AsyncTemplate.list(client=connect(wire))
 
 
-async def test_a_create_without_an_answer_in_time_says_that_the_template_may_exist(failing):
-    error = await failing(stall(), call=create, timeout_s=0.2)
+@given_time
+async def test_a_create_without_an_answer_in_time_says_that_the_template_may_exist(failing, *, longer):
+    error = await failing(stall(), call=create, timeout_s=0.2 * longer)
     assert type(error) is SandboxTimeoutError
     assert isinstance(error, TimeoutError)
     assert str(error).startswith(
-        "could not create template 'my-env': no complete answer within the timeout of 0.2 s; the template may have"
+        f"could not create template 'my-env': no complete answer within the timeout of {0.2 * longer:g} s; "
+        "the template may have"
     )
 
 

@@ -27,6 +27,7 @@ from superserve import (
 from superserve._async import build_wait
 from superserve._http.gate import Gate
 from tests.conftest import KEY
+from tests.patience import given_time
 from tests.script import BUILD_ID, LINE, TEMPLATE_ID, Script, build_row, template_row
 from tests.wire import STREAM_HEAD, chunk, cut, drip, envelope, head, log, reply, reset, sse, stall
 
@@ -271,14 +272,18 @@ async def test_a_build_that_fails_tells_what_it_printed_last(scripted, options, 
     ],
     ids=["none", "refused", "reset", "a page", "silent", "cut", "open", "without a last event"],
 )
-async def test_the_log_of_a_failed_build_is_read_once_and_for_a_bounded_time(scripted, logs, lines):
+@given_time
+async def test_the_log_of_a_failed_build_is_read_once_and_for_a_bounded_time(
+    scripted, monkeypatch, logs, lines, *, longer
+):
+    monkeypatch.setattr(build_wait, "LOG_TAIL_S", 0.15 * longer)
     script = Script(build=[failed("boot_failed: no")], logs=logs)
     began = time.monotonic()
     with pytest.raises(BuildError, match="boot_failed: no") as caught:
         await wait(await scripted(script), log_tail=True)
     assert caught.value.log_tail == lines
     assert script.count("logs") == 1
-    assert time.monotonic() - began < build_wait.LOG_TAIL_S + 2
+    assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize("verdict", ["ready", "cancelled"])
@@ -351,26 +356,28 @@ async def test_a_template_whose_row_lags_behind_is_asked_for_until_it_is_ready(s
     assert told() == []
 
 
-async def test_a_row_that_lags_behind_is_asked_for_at_the_poll_interval(serve, connect):
+@given_time
+async def test_a_row_that_lags_behind_is_asked_for_at_the_poll_interval(serve, connect, *, longer):
     building = reply(json=template_row("building"))
     wire = serve(script := Script())
     template = await AsyncTemplate.connect(TEMPLATE_ID, client=connect(wire))
     script.then(template=[building, building, reply(json=template_row())])
-    await wait(template, poll_interval_s=0.08)
+    await wait(template, poll_interval_s=0.08 * longer)
     moments = [request.at for request in wire.requests if request.path == f"/templates/{TEMPLATE_ID}"][1:]
-    assert all(later - earlier >= 0.06 for earlier, later in itertools.pairwise(moments))
+    assert all(later - earlier >= 0.06 * longer for earlier, later in itertools.pairwise(moments))
 
 
+@given_time
 async def test_a_row_that_lags_behind_for_ever_is_returned_as_it_is_with_a_warning(
-    scripted, monkeypatch, told
+    scripted, monkeypatch, told, *, longer
 ):
-    monkeypatch.setattr(build_wait, "TEMPLATE_LAG_S", 0.2)
+    monkeypatch.setattr(build_wait, "TEMPLATE_LAG_S", 0.2 * longer)
     began = time.monotonic()
     info, script = await lagging(scripted, template_row("building", latest_build_id=BUILD_ID))
-    assert time.monotonic() - began >= 0.2
+    assert time.monotonic() - began >= 0.2 * longer
     assert info.status == "building"
     assert script.count("template") > 3
-    assert told() == [f"build {BUILD_ID} is ready, but its template still has the status building"]
+    assert told()[-1:] == [f"build {BUILD_ID} is ready, but its template still has the status building"]
 
 
 async def test_a_long_poll_interval_does_not_prolong_the_time_for_a_row_that_lags_behind(
@@ -383,7 +390,7 @@ async def test_a_long_poll_interval_does_not_prolong_the_time_for_a_row_that_lag
     # It is asked for once more when that time is over.
     assert info.status == "ready"
     assert script.count("template") == 3
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize(
@@ -401,14 +408,18 @@ async def test_a_row_that_failed_or_has_a_newer_build_is_not_waited_for(scripted
     assert told() == []
 
 
-async def test_a_row_that_lags_behind_does_not_prolong_the_time_of_the_wait(scripted, told):
+@given_time
+async def test_a_row_that_lags_behind_does_not_prolong_the_time_of_the_wait(
+    scripted, monkeypatch, told, *, longer
+):
+    monkeypatch.setattr(build_wait, "TEMPLATE_LAG_S", 600.0)
     began = time.monotonic()
-    info, script = await lagging(scripted, template_row("building"), timeout_s=0.2)
+    info, script = await lagging(scripted, template_row("building"), timeout_s=0.2 * longer)
     # The build is ready: that is no time-out.
     assert info.status == "building"
     assert script.count("template") > 3
-    assert time.monotonic() - began < build_wait.TEMPLATE_LAG_S / 2
-    assert told() == [f"build {BUILD_ID} is ready, but its template still has the status building"]
+    assert time.monotonic() - began < 60
+    assert told()[-1:] == [f"build {BUILD_ID} is ready, but its template still has the status building"]
 
 
 # How a build goes on
@@ -458,12 +469,12 @@ async def test_what_the_server_says_of_a_build_is_shown_without_the_key_and_as_t
 
 
 @BOTH
-async def test_a_status_that_is_the_key_is_not_shown_when_the_time_is_over(scripted, options):
+@given_time
+async def test_a_status_that_is_the_key_is_not_shown_when_the_time_is_over(scripted, options, *, longer):
     with pytest.raises(SandboxTimeoutError) as caught:
-        await wait(await scripted(Script(build=[KEY])), timeout_s=0.3, **options)
-    assert "timed out after 0.3 s; its last status was ***; the build goes on; wait again" in str(
-        caught.value
-    )
+        await wait(await scripted(Script(build=[KEY])), timeout_s=0.25 * longer, **options)
+    said = f"timed out after {0.25 * longer:g} s; its last status was ***; the build goes on; wait again"
+    assert said in str(caught.value)
 
 
 @pytest.mark.parametrize("where", ["id", "latest_build_id", "builds"])
@@ -803,35 +814,40 @@ async def test_a_wait_for_a_log_that_floods_ends_in_time(scripted):
         await wait(await scripted(Script(build=["building"], logs=[flood])), timeout_s=0.15, on_log=nothing)
 
 
-async def test_a_build_that_ends_in_the_last_moment_is_told_before_the_time_is(scripted, monkeypatch):
+@given_time
+async def test_a_build_that_ends_in_the_last_moment_is_told_before_the_time_is(
+    scripted, monkeypatch, *, longer
+):
     # The rest of the log is what uses the time up.
-    monkeypatch.setattr(build_wait, "SILENT_S", 60)
-    monkeypatch.setattr(build_wait, "FLOWING_S", 60)
+    monkeypatch.setattr(build_wait, "SILENT_S", 600)
+    monkeypatch.setattr(build_wait, "FLOWING_S", 600)
     build = [failed("step_failed: step 1/1 failed after 1s: exited with code 1")]
     template = await scripted(Script(build=build, logs=[OPEN_LOG]))
     with pytest.raises(BuildError):
-        await wait(template, timeout_s=0.4, on_log=nothing)
+        await wait(template, timeout_s=0.4 * longer, on_log=nothing)
 
 
-async def test_a_wait_that_times_out_says_what_the_build_has_come_to_if_that_is_known(scripted):
+@given_time
+async def test_a_wait_that_times_out_says_what_the_build_has_come_to_if_that_is_known(scripted, *, longer):
     script = Script()
     template = await scripted(script)
     script.then(template=[stall()])
     with pytest.raises(SandboxTimeoutError, match=f"build {BUILD_ID} .* has ended: ready"):
-        await wait(template, timeout_s=0.4, cancel_on_interrupt=True)
+        await wait(template, timeout_s=0.4 * longer, cancel_on_interrupt=True)
     assert script.count("cancel") == 0
 
 
 # Polls
 
 
-async def test_polls_keep_their_interval(serve, connect):
+@given_time
+async def test_polls_keep_their_interval(serve, connect, *, longer):
     wire = serve(Script(build=["building"] * 4 + ["ready"]))
     template = await AsyncTemplate.connect(TEMPLATE_ID, client=connect(wire))
-    await wait(template, poll_interval_s=0.05)
+    await wait(template, poll_interval_s=0.05 * longer)
     moments = [request.at for request in wire.requests[1:-1]]
     # The first pause is anything up to the interval, so that waits which begin together don't go on in step.
-    assert all(later - earlier >= 0.04 for earlier, later in itertools.pairwise(moments[1:]))
+    assert all(later - earlier >= 0.04 * longer for earlier, later in itertools.pairwise(moments[1:]))
 
 
 async def test_events_come_at_once_although_the_next_poll_is_far(scripted):
@@ -844,7 +860,7 @@ async def test_events_come_at_once_although_the_next_poll_is_far(scripted):
         peer.send(chunk(sse(ready)) + b"0\r\n\r\n")
 
     template = await scripted(Script(build=["building", "ready"], logs=[log_on]))
-    await wait(template, poll_interval_s=50, timeout_s=10, on_log=lambda event: arrived.set())
+    await wait(template, poll_interval_s=600, timeout_s=60, on_log=lambda event: arrived.set())
 
 
 async def test_polls_use_one_connection(serve, connect):

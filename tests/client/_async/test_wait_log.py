@@ -11,6 +11,7 @@ import pytest
 from superserve import AsyncTemplate, BuildError, NotFoundError, SandboxError, SandboxTimeoutError
 from superserve._async import build_logs, build_wait, reader
 from superserve._streams.resume import Replay
+from tests.patience import given_time
 from tests.script import BUILD_ID, LINE, TEMPLATE_ID, Script, build_row
 from tests.wire import STREAM_HEAD, chunk, cut, envelope, head, log, reply, reset, sse, stall
 
@@ -28,9 +29,9 @@ OTHER_TROUBLE = {**TROUBLE, "text": "no such machine"}
 AN_HOUR = {"Retry-After": "3600"}
 EVENT = chunk(sse(LINE))
 
-FOR_EVER_S = 60.0
+FOR_EVER_S = 600.0
 # Far more than what the tests allow for, and far less than for ever.
-SOON_S = 5.0
+SOON_S = 60.0
 
 
 class Verdict:
@@ -93,6 +94,7 @@ def warnings(caplog):
             if record.name == "superserve" and record.levelno >= logging.WARNING
         ]
 
+    warnings.forget = caplog.clear
     return warnings
 
 
@@ -100,7 +102,7 @@ async def follow(template, **options):
     """Wait; return the texts that the callback was given."""
     events = []
     await template.wait_until_ready(
-        **{"on_log": events.append, "poll_interval_s": 0.02, "timeout_s": 20, **options}
+        **{"on_log": events.append, "poll_interval_s": 0.02, "timeout_s": FOR_EVER_S, **options}
     )
     return [event.text for event in events]
 
@@ -120,16 +122,19 @@ async def test_a_callback_gets_every_event_as_the_server_sent_it(scripted):
     assert not any(event.after_gap for event in found)
 
 
-async def test_no_event_is_invented_when_the_log_cannot_be_read(scripted, bounds, warnings):
-    bounds(not_open_s=0.2)
+@given_time
+async def test_no_event_is_invented_when_the_log_cannot_be_read(scripted, bounds, warnings, *, longer):
+    warnings.forget()
+    bounds(not_open_s=0.2 * longer)
     script = Script(build=["ready"], logs=[reply(404, json=envelope("not_found", "no log"))])
     assert await follow(await scripted(script)) == []
     [warning] = warnings()
     assert warning.startswith(f"the log of build {BUILD_ID} was not read to its end: could not read the log")
 
 
-async def test_what_was_read_is_delivered_however_long_the_callback_takes(scripted, bounds):
-    bounds(flowing_s=0.05, silent_s=0.05, not_open_s=0.05)
+@given_time
+async def test_what_was_read_is_delivered_however_long_the_callback_takes(scripted, bounds, *, longer):
+    bounds(flowing_s=0.05 * longer, silent_s=0.05 * longer, not_open_s=0.05 * longer)
     lines = [{**LINE, "text": f"line {number}"} for number in range(600)]
     script = Script(build=["ready"], logs=[log(*lines, END)])
     texts = []
@@ -137,7 +142,7 @@ async def test_what_was_read_is_delivered_however_long_the_callback_takes(script
     def dawdle(event):
         texts.append(event.text)
         if len(texts) in (10, 300):
-            time.sleep(0.1)
+            time.sleep(0.1 * longer)
 
     await follow(await scripted(script), on_log=dawdle)
     assert texts == [*(line["text"] for line in lines), "ready"]
@@ -238,7 +243,7 @@ async def pauses(serve, connect, *logs, openings):
     wire = serve(script)
     script.then(build=[once_asked_for(script, Verdict(), times=openings)])
     template = await AsyncTemplate.connect(TEMPLATE_ID, client=connect(wire))
-    await template.wait_until_ready(on_log=str, poll_interval_s=0.01, timeout_s=20)
+    await template.wait_until_ready(on_log=str, poll_interval_s=0.01, timeout_s=FOR_EVER_S)
     moments = [request.at for request in wire.requests if request.path.endswith("/logs")][:openings]
     return [later - earlier for earlier, later in itertools.pairwise(moments)]
 
@@ -256,19 +261,22 @@ async def pauses(serve, connect, *logs, openings):
     ],
     ids=["refused", "refused for an hour", "reset", "heartbeat", "closed", "trouble", "both"],
 )
+@given_time
 async def test_the_pauses_grow_and_neither_heartbeats_nor_trouble_nor_retry_after_change_them(
-    serve, connect, bounds, ending
+    serve, connect, bounds, ending, *, longer
 ):
-    bounds(pauses_s=(0.02, 0.06, 0.1), not_open_s=0.05)
+    growing = tuple(seconds * longer for seconds in (0.02, 0.06, 0.1))
+    bounds(pauses_s=growing, not_open_s=0.05)
     found = await pauses(serve, connect, ending, openings=5)
-    assert all(pause >= least for pause, least in zip(found, (0.02, 0.06, 0.1, 0.1), strict=True))
+    assert all(pause >= least for pause, least in zip(found, (*growing, growing[-1]), strict=True))
     assert max(found) < SOON_S
 
 
-async def test_heartbeats_that_differ_do_not_change_the_pauses_either(serve, connect, bounds):
-    bounds(pauses_s=(0.01, 0.1), not_open_s=0.05)
+@given_time
+async def test_heartbeats_that_differ_do_not_change_the_pauses_either(serve, connect, bounds, *, longer):
+    bounds(pauses_s=(0.01, 0.1 * longer), not_open_s=0.05)
     heartbeats = [log({**HEARTBEAT, "timestamp": f"2026-05-01T10:00:0{number}Z"}) for number in range(9)]
-    assert min((await pauses(serve, connect, *heartbeats, openings=3))[1:]) >= 0.1
+    assert min((await pauses(serve, connect, *heartbeats, openings=3))[1:]) >= 0.1 * longer
 
 
 async def test_anything_new_starts_the_pauses_again(serve, connect, bounds):
@@ -294,10 +302,11 @@ async def test_a_log_that_is_silent_for_long_is_opened_again(scripted, monkeypat
     assert await follow(await scripted(script)) == ["hello", "more", "ready"]
 
 
+@given_time
 async def test_a_log_too_long_to_be_replayed_is_not_opened_again_for_its_silence(
-    scripted, monkeypatch, bounds
+    scripted, monkeypatch, bounds, *, longer
 ):
-    bounds(silent_s=0.1)
+    bounds(silent_s=0.1 * longer)
     monkeypatch.setattr(build_wait, "SILENCE_S", 0.05)
     monkeypatch.setattr(build_wait, "REPLAYED", 1)
     script = Script(build=["building"] * 8 + ["ready"], logs=[stall(STREAM_HEAD + EVENT * 2)])
@@ -339,8 +348,10 @@ async def test_a_log_that_ends_after_its_build_is_read_to_its_end(scripted, warn
     assert warnings() == []
 
 
-async def test_a_log_that_never_ends_is_read_for_a_bounded_time(scripted, bounds, warnings):
-    bounds(flowing_s=0.2)
+@given_time
+async def test_a_log_that_never_ends_is_read_for_a_bounded_time(scripted, bounds, warnings, *, longer):
+    warnings.forget()
+    bounds(flowing_s=0.2 * longer)
 
     def drip(peer, _request):
         peer.send(STREAM_HEAD)
@@ -352,12 +363,13 @@ async def test_a_log_that_never_ends_is_read_for_a_bounded_time(scripted, bounds
     script.then(build=[once_asked_for(script, verdict)])
     texts = await follow(await scripted(script))
     assert len(texts) > 5
-    assert 0.2 <= verdict.ago < 0.2 + SOON_S
+    assert 0.2 * longer <= verdict.ago < SOON_S
     assert warnings() == [f"the log of build {BUILD_ID} was not read to its end: it did not end in time"]
 
 
-async def test_an_endless_flood_is_read_for_a_bounded_time(scripted, bounds, monkeypatch):
-    bounds(flowing_s=0.1)
+@given_time
+async def test_an_endless_flood_is_read_for_a_bounded_time(scripted, bounds, monkeypatch, *, longer):
+    bounds(flowing_s=0.1 * longer)
     monkeypatch.setattr(reader, "READ_AHEAD", 1024 * 1024)
 
     def flood(peer, _request):
@@ -369,16 +381,18 @@ async def test_an_endless_flood_is_read_for_a_bounded_time(scripted, bounds, mon
     script = Script(logs=[flood])
     script.then(build=[once_asked_for(script, verdict)])
     assert len(await follow(await scripted(script))) > 100
-    assert verdict.ago < 0.1 + SOON_S
+    assert verdict.ago < SOON_S
 
 
-async def test_a_log_that_is_silent_is_read_for_a_moment(scripted, bounds, warnings):
-    bounds(silent_s=0.15)
+@given_time
+async def test_a_log_that_is_silent_is_read_for_a_moment(scripted, bounds, warnings, *, longer):
+    warnings.forget()
+    bounds(silent_s=0.15 * longer)
     verdict = Verdict()
     script = Script(logs=[stall(STREAM_HEAD + EVENT)])
     script.then(build=[once_asked_for(script, verdict)])
     assert await follow(await scripted(script)) == ["hello"]
-    assert 0.15 <= verdict.ago < 0.15 + SOON_S
+    assert 0.15 * longer <= verdict.ago < SOON_S
     assert script.count("logs") == 1
     assert warnings() == [f"the log of build {BUILD_ID} was not read to its end: it did not end in time"]
 
@@ -410,15 +424,17 @@ BAD_LOGS = {
 
 
 @pytest.mark.parametrize("bad", BAD_LOGS.values(), ids=BAD_LOGS)
+@given_time
 async def test_a_log_that_cannot_be_read_is_tried_once_more_and_holds_up_no_wait(
-    scripted, bounds, warnings, bad
+    scripted, bounds, warnings, bad, *, longer
 ):
-    bounds(not_open_s=0.4)
+    warnings.forget()
+    bounds(not_open_s=0.4 * longer)
     verdict = Verdict()
     script = Script(logs=[bad])
     script.then(build=[once_asked_for(script, verdict)])
     texts = await follow(await scripted(script))
-    assert verdict.ago < 0.4 + SOON_S
+    assert verdict.ago < SOON_S
     assert texts == ([TROUBLE["text"]] if bad is BAD_LOGS["trouble"] else [])
     assert script.count("logs") == 2
     [warning] = warnings()
@@ -426,8 +442,12 @@ async def test_a_log_that_cannot_be_read_is_tried_once_more_and_holds_up_no_wait
 
 
 @pytest.mark.parametrize("bad", BAD_LOGS.values(), ids=BAD_LOGS)
-async def test_a_log_that_can_be_read_at_the_second_attempt_is_read_whole(scripted, bounds, warnings, bad):
-    bounds(not_open_s=1.0)
+@given_time
+async def test_a_log_that_can_be_read_at_the_second_attempt_is_read_whole(
+    scripted, bounds, warnings, bad, *, longer
+):
+    warnings.forget()
+    bounds(not_open_s=1.0 * longer)
     script = Script(logs=[bad, log(LINE, MORE, END)])
     script.then(build=[once_asked_for(script, Verdict())])
     texts = [text for text in await follow(await scripted(script)) if text != TROUBLE["text"]]
@@ -436,8 +456,9 @@ async def test_a_log_that_can_be_read_at_the_second_attempt_is_read_whole(script
     assert warnings() == []
 
 
-async def test_the_one_attempt_more_is_not_followed_by_another(scripted, bounds):
-    bounds(not_open_s=0.4)
+@given_time
+async def test_the_one_attempt_more_is_not_followed_by_another(scripted, bounds, *, longer):
+    bounds(not_open_s=0.4 * longer)
     refused = threading.Event()
 
     def refuse(peer, _request):
@@ -446,7 +467,7 @@ async def test_the_one_attempt_more_is_not_followed_by_another(scripted, bounds)
 
     def verdict(peer, _request):
         peer.wait(refused)
-        time.sleep(0.1)
+        time.sleep(0.1 * longer)
         peer.send(reply(json=build_row("ready")))
 
     script = Script(build=[verdict], logs=[refuse, stall()])
@@ -464,7 +485,7 @@ async def test_a_log_that_the_server_closed_in_order_is_not_opened_for_a_build_t
 
 
 async def test_a_log_that_is_being_opened_again_when_its_build_ends_is_read_to_its_end(scripted, bounds):
-    bounds(pauses_s=(0.0,), not_open_s=10)
+    bounds(pauses_s=(0.0,), not_open_s=SOON_S)
     verdict = Verdict()
 
     def late(peer, _request):
@@ -482,13 +503,16 @@ async def test_a_log_that_is_being_opened_again_when_its_build_ends_is_read_to_i
 # What never fails or delays the wait
 
 
+@given_time
 async def test_a_breakdown_of_the_reading_ends_the_log_and_not_the_wait(
-    scripted, bounds, warnings, monkeypatch
+    scripted, bounds, warnings, monkeypatch, *, longer
 ):
+    warnings.forget()
+
     def break_down(replay, data):
         raise ZeroDivisionError("of course")
 
-    bounds(not_open_s=0.2)
+    bounds(not_open_s=0.2 * longer)
     monkeypatch.setattr(Replay, "take", break_down)
     script = Script(build=["building", "ready"], logs=[log(LINE, END)])
     template = await scripted(script)
@@ -504,10 +528,11 @@ async def test_the_end_of_the_log_hastens_the_polls(scripted):
     assert await follow(await scripted(script), poll_interval_s=50) == ["hello", "ready"]
 
 
-async def test_a_log_that_is_refused_does_not_hasten_the_polls(scripted):
+@given_time
+async def test_a_log_that_is_refused_does_not_hasten_the_polls(scripted, *, longer):
     script = Script(build=["building"], logs=[reply(404)])
     with pytest.raises(SandboxTimeoutError):
-        await follow(await scripted(script), poll_interval_s=50, timeout_s=0.3)
+        await follow(await scripted(script), poll_interval_s=50, timeout_s=0.3 * longer)
     assert script.count("build") == 1
 
 
@@ -527,12 +552,13 @@ def during_the_last_poll(script):
     return send
 
 
-async def test_what_was_read_is_delivered_before_the_error_of_a_wait_whose_time_is_over(scripted):
+@given_time
+async def test_what_was_read_is_delivered_before_the_error_of_a_wait_whose_time_is_over(scripted, *, longer):
     script = Script(build=["building", stall()])
     script.then(logs=[during_the_last_poll(script)])
     events = []
     with pytest.raises(SandboxTimeoutError) as caught:
-        await follow(await scripted(script), on_log=events.append, timeout_s=0.3)
+        await follow(await scripted(script), on_log=events.append, timeout_s=0.3 * longer)
     assert [event.text for event in events] == ["hello"] * 3
     assert str(caught.value).count("wait again") == 1
 
@@ -550,15 +576,16 @@ async def test_what_was_read_is_delivered_before_any_other_error_of_the_wait(scr
     assert [event.text for event in events] == ["hello"] * 3
 
 
-async def test_a_callback_that_takes_longer_than_the_wait_is_still_given_what_was_read(scripted):
+@given_time
+async def test_a_callback_that_takes_longer_than_the_wait_is_still_given_what_was_read(scripted, *, longer):
     texts = []
 
     def dawdle(event):
         texts.append(event.text)
         if len(texts) == 1:
-            time.sleep(0.3)
+            time.sleep(0.3 * longer)
 
     script = Script(build=["building"], logs=[stall(STREAM_HEAD + chunk(sse(LINE, MORE, MORE)))])
     with pytest.raises(SandboxTimeoutError):
-        await follow(await scripted(script), on_log=dawdle, timeout_s=0.2)
+        await follow(await scripted(script), on_log=dawdle, timeout_s=0.2 * longer)
     assert texts == ["hello", "more", "more"]

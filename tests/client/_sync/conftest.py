@@ -37,7 +37,10 @@ def scripted(serve, connect):
     """Connect to the template of a script."""
 
     def scripted(script, **options):
-        return Template.connect(TEMPLATE_ID, client=connect(serve(script), **options))
+        wire = serve(script)
+        # This call may take longer, on a busy machine.
+        template = Template.connect(TEMPLATE_ID, client=connect(wire))
+        return Template(template._info, client=connect(wire, **options)) if options else template
 
     return scripted
 

@@ -445,3 +445,21 @@ def test_s26_no_handle_shows_its_token(known):
         assert FRESH not in repr(thing)
     with contextlib.suppress(AttributeError):
         assert FRESH not in repr(vars(sandbox))
+
+
+def test_a_closed_client_says_so_and_never_that_a_command_may_have_run(box):
+    sandbox, wire = box(reply(200))
+    sandbox._client.close()
+    for call in (
+        lambda: sandbox.commands.run("x"),
+        lambda: sandbox.commands.run("x", on_stdout=str),
+        lambda: sandbox.commands.run("x", input=""),
+        lambda: sandbox.commands.spawn("x"),
+        lambda: sandbox.files.write("/x", b""),
+        lambda: sandbox.files.read("/x"),
+    ):
+        with pytest.raises(SandboxError) as caught:
+            call()
+        assert type(caught.value) is SandboxError
+        assert str(caught.value) == "this client is closed; make another"
+    assert wire.requests == []

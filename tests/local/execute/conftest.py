@@ -11,7 +11,6 @@ import signal
 import tempfile
 import threading
 
-import attrs
 import coverage
 import pytest
 
@@ -19,7 +18,7 @@ from superserve.local._machines.jobs import BuildFailed, BuildJob, Step
 from superserve.local._machines.processes import ExecuteRunner, isolation
 
 # Every wait for something that must happen ends in failure after this.
-WAIT_S = 30
+WAIT_S = 60
 
 # In the environment of every process of a build, to find it among the machine's.
 MARKER = f"superserve-test-{os.getpid()}"
@@ -108,7 +107,7 @@ def job(*steps, **options):
         build_id="b", template_id="t", from_="python:3.11", steps=(Step(env=("MARKER", MARKER)), *steps),
         start_cmd=None, ready_cmd=None, vcpu=1, memory_mib=1024, disk_mib=4096,
     )  # fmt: skip
-    return attrs.evolve(plain, **options)
+    return plain._replace(**options)
 
 
 def marked():

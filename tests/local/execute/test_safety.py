@@ -42,7 +42,7 @@ def body(marker):
 
 
 def client(base_url, key):
-    return httpx.AsyncClient(base_url=base_url, headers={"X-API-Key": key}, timeout=20, verify=False)
+    return httpx.AsyncClient(base_url=base_url, headers={"X-API-Key": key}, timeout=60, verify=False)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def start(body, processes, until):
     async def start(http, name="app"):
         created = (await http.post("/templates", json={**body, "name": name})).raise_for_status().json()
         build = f"/templates/{created['id']}/builds/{created['build_id']}"
-        async with asyncio.timeout(30), http.stream("GET", f"{build}/logs", timeout=None) as response:
+        async with asyncio.timeout(60), http.stream("GET", f"{build}/logs", timeout=None) as response:
             texts = []
             async for line in response.aiter_lines():
                 if line.startswith("data: "):

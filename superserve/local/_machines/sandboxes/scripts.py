@@ -4,8 +4,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from fnmatch import fnmatchcase
-
-import attrs
+from typing import NamedTuple
 
 from superserve.local._app import arguments
 from superserve.local._app.clock import Clock
@@ -15,8 +14,7 @@ _TIMED_OUT = 124
 _BY_SIGNAL = 128
 
 
-@attrs.frozen
-class Script:
+class Script(NamedTuple):
     """The scripted result of a command."""
 
     pattern: str

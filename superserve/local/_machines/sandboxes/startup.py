@@ -4,8 +4,7 @@ import asyncio
 import contextlib
 import posixpath
 from collections.abc import Mapping, Sequence
-
-import attrs
+from typing import NamedTuple
 
 from superserve.local._machines.jobs import READY_PROBE_LIMIT_S, Step
 from superserve.local._machines.sandboxes.guest import Command, Guest, Lost, Refused
@@ -17,8 +16,7 @@ _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 1.0
 
 
-@attrs.frozen
-class Surroundings:
+class Surroundings(NamedTuple):
     """Where the commands of a sandbox run, as whom, and with which variables.
 
     Attributes:
