@@ -907,6 +907,18 @@ def test_sandboxes_are_shown_with_what_runs_in_them(server, http, browser, look,
         httpx.post(f"{server.base_url}/files", params=path, headers=headers, content=b"roses")
         browser.wait_for_text("#files", "notes/<b>poem")
         browser.wait_for_text("#files", "5 bytes")
+        # While it runs.
+        body = {"command": "echo begun; read -r line < pipe; echo $line", "timeout_s": 600}
+        httpx.post(f"{server.base_url}/exec", headers=headers, json={"command": "mkfifo pipe"}, timeout=60)
+        url = f"{server.base_url}/exec/stream"
+        with httpx.stream("POST", url, headers=headers, json=body, timeout=60) as running:
+            browser.wait_for_text("#commands pre", "begun")
+            browser.wait_for_text("#commands", "running")
+            httpx.post(
+                f"{server.base_url}/exec", headers=headers, json={"command": "echo over > pipe"}, timeout=60
+            )
+            assert '"exit_code":0' in running.read().decode()
+        browser.wait_for("!document.querySelector('#commands').textContent.includes('running')")
     browser.allow_clipboard(server.base_url)
     browser.remember("#said")
     browser.click("#sandbox .copy:not([hidden])")

@@ -197,10 +197,14 @@ def test_answers_can_have_a_routing_hint(server, http, box):
 
 def test_a_load_balancer_gives_up_on_a_silent_command_which_goes_on(server, box):
     server.sandboxes.behave(idle_s=5)
-    answer = box.http.post("/exec", json={"command": "sleep 0.5; echo done > /tmp/mark"})
+    waiting = "while ! test -e go; do sleep 0.02; done; echo done > /tmp/mark"
+    answer = box.http.post("/exec", json={"command": waiting})
     assert (answer.status_code, answer.headers["content-type"]) == (504, "text/html; charset=utf-8")
     server.sandboxes.behave(idle_s=None)
-    assert box.run("while ! test -s /tmp/mark; do sleep 0.02; done; cat /tmp/mark")["stdout"] == "done\n"
+    assert (
+        box.run("touch go; while ! test -s /tmp/mark; do sleep 0.02; done; cat /tmp/mark")["stdout"]
+        == "done\n"
+    )
 
 
 # Files and output

@@ -166,7 +166,7 @@ def test_surprise_15_a_signal_is_not_held_up_by_input_that_nobody_takes(box):
 @pytest.mark.usefixtures("no_backoff")
 def test_surprise_21_a_silent_command_that_the_load_balancer_gave_up_is_in_doubt(server, made):
     server.sandboxes.behave(idle_s=5)
-    sandbox = made(after_s=60)
+    sandbox = made(after_s=6000)
     with pytest.raises(OutcomeUnknownError):
         sandbox.commands.run("make")
     assert server.requests.count("execRun") == 1
