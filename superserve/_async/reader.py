@@ -1,5 +1,6 @@
 """Reading in the background. Events are held for the caller, up to a limit."""
 
+import itertools
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Self
@@ -31,7 +32,7 @@ class AsyncReader:
         self.has_ended = self.is_stopped = False
         self._read = read
         self._worker: Worker | None = None
-        self._events: deque[BuildLogEvent] = deque()
+        self._batches: deque[list[BuildLogEvent]] = deque()
         self._news: Queue[None] = Queue()
         self._room: Queue[None] = Queue()
         self._pokes: Queue[None] = Queue()
@@ -60,21 +61,22 @@ class AsyncReader:
         """Return all events that are there; none if the time is over first, or if something else has changed."""
         # Give the reader a turn: the caller may take events faster than they come.
         await sleep(0)
-        if not self._events:
+        if not self._batches:
             self._is_wanted = True
-            # An event may have come in between.
-            if not self._events:
+            # Events may have come in between.
+            if not self._batches:
                 await self._news.get(timeout_s)
-        events = [self._events.popleft() for _ in range(len(self._events))]
+        batches = [self._batches.popleft() for _ in range(len(self._batches))]
+        events = list(itertools.chain.from_iterable(batches))
         self._taken_size += sum(len(event.text) for event in events)
         if self._is_full:
             self._room.put(None)
         return events
 
-    def put(self, event: BuildLogEvent) -> bool:
-        """Add an event, and return whether the limit is reached."""
-        self._events.append(event)
-        self._read_size += len(event.text)
+    def put(self, events: list[BuildLogEvent]) -> bool:
+        """Add events, and return whether the limit is reached."""
+        self._batches.append(events)
+        self._read_size += sum(len(event.text) for event in events)
         if self._is_wanted:
             self.notify()
         return self._read_size - self._taken_size > READ_AHEAD

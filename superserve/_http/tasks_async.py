@@ -7,13 +7,11 @@ import math
 import types
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
-from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 import anyio
 import httpx
-from httpx_sse import EventSource, ServerSentEvent
 
 from superserve import _clock as time
 from superserve._arguments import LogCallback, function
@@ -190,11 +188,6 @@ class Queue(Generic[T]):
         if not self._items and timeout_s > 0:
             await self._news.wait(timeout_s)
         return self._items.popleft() if self._items else None
-
-
-def messages(response: httpx.Response) -> AbstractAsyncContextManager[AsyncIterator[ServerSentEvent]]:
-    """Return the messages of an event stream. The caller may stop reading at any time."""
-    return contextlib.aclosing(EventSource(response).aiter_sse())
 
 
 async def deliver(callback: LogCallback, events: list[BuildLogEvent], deadline: Deadline) -> bool:

@@ -6,11 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from typing import Any, Final, Generic, TypeAlias, TypeVar
-
-import httpx
-from httpx_sse import EventSource, ServerSentEvent
 
 from superserve._arguments import LogCallback, plain_function
 from superserve._http.transport_sync import Call, use_call
@@ -120,11 +116,6 @@ class Queue(Generic[T]):
             return self._items.get(timeout=min(max(timeout_s, 0.0), ENDLESS_S))
         except queue.Empty:
             return None
-
-
-def messages(response: httpx.Response) -> AbstractContextManager[Iterator[ServerSentEvent]]:
-    """Return the messages of an event stream."""
-    return contextlib.nullcontext(EventSource(response).iter_sse())
 
 
 def deliver(callback: LogCallback, events: list[BuildLogEvent], _deadline: Deadline) -> bool:
