@@ -13,6 +13,7 @@ from superserve import _clock as time
 from superserve._async.client import AsyncSuperserve
 from superserve._async.reader import AsyncReader
 from superserve._http import policy, responses, retry
+from superserve._http.tasks_async import messages
 from superserve._operations import builds
 from superserve._streams import sse
 from superserve._streams.resume import Replay
@@ -164,36 +165,30 @@ class AsyncBuildLog:
             self.is_open = False
 
     async def _read_events(self, reader: AsyncReader, response: httpx.Response) -> Ending:
-        messages, unfinished = sse.Messages(), 0
-        async for piece in response.aiter_bytes():
-            unfinished += len(piece)
-            policy.refuse_length(response.request, unfinished)
-            if found := messages.take(piece):
-                unfinished = 0
-            events, ending = self._take(found)
-            if events or ending:
-                self.heard_at = time.monotonic()
-            if events and reader.put(events):
-                await reader.wait_for_room()
-            # Nothing is read after the last event.
-            if ending:
-                return ending
+        # Bound to local names for speed: a log may have many events.
+        take, put, now = self.replay.take, reader.put, time.monotonic
+        async with messages(sse.wrap(response, self._checked_body(response))) as found:
+            async for message in found:
+                self._pending = 0
+                data = message.data
+                if not data or (event := take(data)) is None:
+                    continue
+                self.heard_at = now()
+                is_last = event.finished
+                if not (is_last and self.replay.is_repeated(event)) and put(event):
+                    await reader.wait_for_room()
+                # Nothing is read after the last event.
+                if is_last:
+                    return Ending(How.TROUBLE if sse.is_trouble(event) else How.FINISHED)
         return Ending(How.CLOSED)
 
-    def _take(self, found: list[str]) -> tuple[list[BuildLogEvent], Ending | None]:
-        """Return the events of messages that were not handed over before, and how the log ends, if one says so."""
-        events: list[BuildLogEvent] = []
-        for data in found:
-            event = self.replay.take(data)
-            if event is None:
-                continue
-            if not event.finished:
-                events.append(event)
-                continue
-            if not self.replay.is_repeated(event):
-                events.append(event)
-            return events, Ending(How.TROUBLE if sse.is_trouble(event) else How.FINISHED)
-        return events, None
+    async def _checked_body(self, response: httpx.Response) -> AsyncGenerator[bytes]:
+        """Yield the body; raise if one message is longer than what is read into memory."""
+        self._pending = 0
+        async for piece in response.aiter_bytes():
+            self._pending += len(piece)
+            policy.refuse_length(response.request, self._pending)
+            yield piece
 
     def _refuse(self, response: httpx.Response) -> Ending:
         status, plane = response.status_code, self._client._plane

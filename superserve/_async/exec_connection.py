@@ -13,7 +13,7 @@ from websockets.protocol import OPEN, Protocol, Side
 
 from superserve import _clock as time
 from superserve._http.responses import reason
-from superserve._http.tasks_async import ENDLESS_S, Lock, Queue, Worker, shielded, wait_for_release
+from superserve._http.tasks_async import Lock, Queue, Worker, shielded, wait_for_release
 from superserve._streams.exec import Event, Exit, Failure, NoEventError, read_frame
 from superserve.types import CommandOutput
 
@@ -26,6 +26,9 @@ SILENCE_S: Final = 90.0
 _LARGEST_MESSAGE: Final = 16 * 1024 * 1024
 _READ_AT_ONCE: Final = 64 * 1024
 _WAIT_S: Final = 60.0
+# One timeout for reading and writing: two threads use the socket, and would change each other's timeout. The waiting
+# side notices silence.
+_ENDLESS_S: Final = 86_400.0
 # Hidden from the program's logging: the library logs all messages.
 _SILENT: Final = logging.Logger("superserve.websocket", logging.CRITICAL + 1)  # noqa: LOG001 - not to be found by name
 _DATA: Final = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
@@ -127,7 +130,7 @@ class AsyncExecConnection:
     async def _read(self) -> None:
         try:
             while self._protocol.state is OPEN:
-                data = await self._stream.read(_READ_AT_ONCE, ENDLESS_S)
+                data = await self._stream.read(_READ_AT_ONCE, _ENDLESS_S)
                 self._heard_at = time.monotonic()
                 events = self._receive(data)
                 if events:
@@ -196,7 +199,7 @@ class AsyncExecConnection:
                 data = self._unsent.popleft() if self._unsent else b""
             # Without data it marks the end of what this side sends. Closing the connection does that too.
             if data:
-                await self._stream.write(data, ENDLESS_S)
+                await self._stream.write(data, _ENDLESS_S)
 
     def _reason(self) -> str:
         if (error := self._protocol.parser_exc) is not None and not isinstance(error, EOFError):

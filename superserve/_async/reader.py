@@ -1,6 +1,5 @@
 """Reading in the background. Events are held for the caller, up to a limit."""
 
-import itertools
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Self
@@ -32,7 +31,7 @@ class AsyncReader:
         self.has_ended = self.is_stopped = False
         self._read = read
         self._worker: Worker | None = None
-        self._batches: deque[list[BuildLogEvent]] = deque()
+        self._events: deque[BuildLogEvent] = deque()
         self._news: Queue[None] = Queue()
         self._room: Queue[None] = Queue()
         self._pokes: Queue[None] = Queue()
@@ -61,22 +60,21 @@ class AsyncReader:
         """Return all events that are there; none if the time is over first, or if something else has changed."""
         # Give the reader a turn: the caller may take events faster than they come.
         await sleep(0)
-        if not self._batches:
+        if not self._events:
             self._is_wanted = True
-            # Events may have come in between.
-            if not self._batches:
+            # An event may have come in between.
+            if not self._events:
                 await self._news.get(timeout_s)
-        batches = [self._batches.popleft() for _ in range(len(self._batches))]
-        events = list(itertools.chain.from_iterable(batches))
+        events = [self._events.popleft() for _ in range(len(self._events))]
         self._taken_size += sum(len(event.text) for event in events)
         if self._is_full:
             self._room.put(None)
         return events
 
-    def put(self, events: list[BuildLogEvent]) -> bool:
-        """Add events, and return whether the limit is reached."""
-        self._batches.append(events)
-        self._read_size += sum(len(event.text) for event in events)
+    def put(self, event: BuildLogEvent) -> bool:
+        """Add an event, and return whether the limit is reached."""
+        self._events.append(event)
+        self._read_size += len(event.text)
         if self._is_wanted:
             self.notify()
         return self._read_size - self._taken_size > READ_AHEAD

@@ -6,7 +6,7 @@ from typing import Any, Final
 import httpcore
 import httpx
 
-from superserve._http import environment, policy, private, transport_async, transport_sync
+from superserve._http import environment, policy, private, transport_sync
 
 
 class PoolMaker:
@@ -46,6 +46,4 @@ class PoolMaker:
 
     def make_async(self, kept: int) -> httpcore.AsyncConnectionPool:
         """Return a pool that keeps at most `kept` idle connections."""
-        return httpcore.AsyncConnectionPool(
-            **self._arguments, max_keepalive_connections=kept, network_backend=transport_async.Backend()
-        )
+        return httpcore.AsyncConnectionPool(**self._arguments, max_keepalive_connections=kept)

@@ -7,15 +7,17 @@ import math
 import types
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 import anyio
 import httpx
+from httpx_sse import EventSource, ServerSentEvent
 
 from superserve import _clock as time
 from superserve._arguments import LogCallback, function
-from superserve._http.event_loop import Bell, running_loop
+from superserve._http.event_loop import running_loop
 from superserve._polling import Deadline
 from superserve.errors import SandboxError
 from superserve.types import BuildLogEvent
@@ -29,8 +31,6 @@ CONNECT: Final = "(await AsyncTemplate.connect({!r}))"
 
 check_callback = function
 sleep = asyncio.sleep
-# The timeout of reading and writing while others notice silence.
-ENDLESS_S: Final = None
 # How long plain callbacks may keep other tasks waiting, in seconds.
 _TURN_S: Final = 0.01
 
@@ -176,18 +176,26 @@ class Queue(Generic[T]):
 
     def __init__(self) -> None:
         self._items: deque[T] = deque()
-        self._news = Bell()
+        self._news = asyncio.Event()
 
     def put(self, item: T) -> None:
         """Add an item."""
         self._items.append(item)
-        self._news.ring()
+        self._news.set()
 
     async def get(self, timeout_s: float) -> T | None:
         """Return the next item, or None if there is none within `timeout_s`."""
         if not self._items and timeout_s > 0:
-            await self._news.wait(timeout_s)
+            self._news.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._news.wait()
         return self._items.popleft() if self._items else None
+
+
+def messages(response: httpx.Response) -> AbstractAsyncContextManager[AsyncIterator[ServerSentEvent]]:
+    """Return the messages of an event stream. The caller may stop reading at any time."""
+    return contextlib.aclosing(EventSource(response).aiter_sse())
 
 
 async def deliver(callback: LogCallback, events: list[BuildLogEvent], deadline: Deadline) -> bool:

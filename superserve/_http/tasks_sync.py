@@ -6,7 +6,11 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, Final, Generic, TypeAlias, TypeVar
+
+import httpx
+from httpx_sse import EventSource, ServerSentEvent
 
 from superserve._arguments import LogCallback, plain_function
 from superserve._http.transport_sync import Call, use_call
@@ -24,8 +28,7 @@ Lock = threading.Lock
 sleep = time.sleep
 shielded = contextlib.nullcontext
 
-# Not None: a thread that reads from a TLS connection without a timeout keeps the other one from writing.
-ENDLESS_S: Final = 86_400.0
+_LONGEST_WAIT_S: Final = 86_400.0
 # How long to wait for a stopped thread to end. Only a handler of the logger can delay it.
 _END_S: Final = 5.0
 
@@ -113,9 +116,14 @@ class Queue(Generic[T]):
     def get(self, timeout_s: float) -> T | None:
         """Return the next item, or None if there is none within `timeout_s`."""
         try:
-            return self._items.get(timeout=min(max(timeout_s, 0.0), ENDLESS_S))
+            return self._items.get(timeout=min(max(timeout_s, 0.0), _LONGEST_WAIT_S))
         except queue.Empty:
             return None
+
+
+def messages(response: httpx.Response) -> AbstractContextManager[Iterator[ServerSentEvent]]:
+    """Return the messages of an event stream."""
+    return contextlib.nullcontext(EventSource(response).iter_sse())
 
 
 def deliver(callback: LogCallback, events: list[BuildLogEvent], _deadline: Deadline) -> bool:

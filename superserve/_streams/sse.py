@@ -1,10 +1,9 @@
 """Reading messages of an event stream as build events, and recognising event streams. No I/O."""
 
-import codecs
 import contextlib
 import json
 import socket
-from collections.abc import Iterable
+from collections.abc import AsyncIterable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -35,43 +34,12 @@ def is_event_stream(response: httpx.Response) -> bool:
     return response.status_code == _OK and kind in _KINDS
 
 
-class Messages:
-    """Takes the pieces of an event stream, in UTF-8, and returns the data of its messages."""
-
-    def __init__(self) -> None:
-        # A BOM may come first.
-        self._decode = codecs.getincrementaldecoder("utf-8-sig")("replace").decode
-        self._data: list[str] = []
-        # Whether the last line ended with a carriage return: a line feed after it belongs to the same line end.
-        self._has_returned = False
-        # A line whose end has not come, in pieces: joining them each time would take quadratic time.
-        self._line: list[str] = []
-
-    def take(self, piece: bytes) -> list[str]:
-        """Return the data of each message that ends in this piece. Messages without data are left out."""
-        text = self._decode(piece)
-        if self._has_returned and text:
-            text, self._has_returned = text.removeprefix("\n"), False
-        if "\r" in text:
-            self._has_returned = text.endswith("\r")
-            text = text.replace("\r\n", "\n").replace("\r", "\n")
-        *lines, rest = text.split("\n")
-        if lines:
-            self._line.append(lines[0])
-            lines[0] = "".join(self._line)
-            self._line.clear()
-        self._line.append(rest)
-        found = []
-        for line in lines:
-            if not line:
-                if self._data:
-                    found.append("\n".join(self._data))
-                    self._data.clear()
-            elif line.startswith("data:"):
-                self._data.append(line[6:] if line.startswith("data: ") else line[5:])
-            elif line == "data":
-                self._data.append("")
-        return found
+def wrap(response: httpx.Response, body: Iterable[bytes] | AsyncIterable[bytes]) -> httpx.Response:
+    """Return an event stream with another body: decompressed, in UTF-8, with or without a BOM."""
+    # The reader of events requires this content type.
+    wrapped = httpx.Response(200, headers={"content-type": KIND}, content=body, request=response.request)
+    wrapped.encoding = "utf-8-sig"
+    return wrapped
 
 
 def keep_alive(response: httpx.Response) -> None:

@@ -12,6 +12,7 @@ from superserve_api.api.templates import stream_template_build_logs
 
 from superserve import _clock as time
 from superserve._http import policy, responses, retry
+from superserve._http.tasks_sync import messages
 from superserve._operations import builds
 from superserve._streams import sse
 from superserve._streams.resume import Replay
@@ -165,36 +166,30 @@ class BuildLog:
             self.is_open = False
 
     def _read_events(self, reader: Reader, response: httpx.Response) -> Ending:
-        messages, unfinished = sse.Messages(), 0
-        for piece in response.iter_bytes():
-            unfinished += len(piece)
-            policy.refuse_length(response.request, unfinished)
-            if found := messages.take(piece):
-                unfinished = 0
-            events, ending = self._take(found)
-            if events or ending:
-                self.heard_at = time.monotonic()
-            if events and reader.put(events):
-                reader.wait_for_room()
-            # Nothing is read after the last event.
-            if ending:
-                return ending
+        # Bound to local names for speed: a log may have many events.
+        take, put, now = self.replay.take, reader.put, time.monotonic
+        with messages(sse.wrap(response, self._checked_body(response))) as found:
+            for message in found:
+                self._pending = 0
+                data = message.data
+                if not data or (event := take(data)) is None:
+                    continue
+                self.heard_at = now()
+                is_last = event.finished
+                if not (is_last and self.replay.is_repeated(event)) and put(event):
+                    reader.wait_for_room()
+                # Nothing is read after the last event.
+                if is_last:
+                    return Ending(How.TROUBLE if sse.is_trouble(event) else How.FINISHED)
         return Ending(How.CLOSED)
 
-    def _take(self, found: list[str]) -> tuple[list[BuildLogEvent], Ending | None]:
-        """Return the events of messages that were not handed over before, and how the log ends, if one says so."""
-        events: list[BuildLogEvent] = []
-        for data in found:
-            event = self.replay.take(data)
-            if event is None:
-                continue
-            if not event.finished:
-                events.append(event)
-                continue
-            if not self.replay.is_repeated(event):
-                events.append(event)
-            return events, Ending(How.TROUBLE if sse.is_trouble(event) else How.FINISHED)
-        return events, None
+    def _checked_body(self, response: httpx.Response) -> Generator[bytes]:
+        """Yield the body; raise if one message is longer than what is read into memory."""
+        self._pending = 0
+        for piece in response.iter_bytes():
+            self._pending += len(piece)
+            policy.refuse_length(response.request, self._pending)
+            yield piece
 
     def _refuse(self, response: httpx.Response) -> Ending:
         status, plane = response.status_code, self._client._plane

@@ -1,7 +1,7 @@
 # Written by scripts/unasync.py from superserve/_async/exec_stream.py. Do not edit: change that, then run `nox -s generate`.
 """Reading the event stream of one command, in the caller's own thread or task."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Final
 
 import httpx
@@ -9,7 +9,7 @@ import httpx
 from superserve import _clock as time
 from superserve._http import policy
 from superserve._http.responses import reason
-from superserve._http.tasks_sync import next_piece
+from superserve._http.tasks_sync import messages, next_piece
 from superserve._streams import sse
 from superserve._streams.exec import Event, Exit, Failure, NoEventError, read_message
 
@@ -31,6 +31,7 @@ class ExecStream:
     def __init__(self, response: httpx.Response, until: float) -> None:
         self.until = until
         self._response = response
+        self._unfinished = 0
 
     def read(self) -> Generator[Event]:
         """Yield the events of the command. The last one is its end, or the failure to get that.
@@ -40,15 +41,12 @@ class ExecStream:
         try:
             policy.refuse_encoding(self._response)
             sse.keep_alive(self._response)
-            messages, unfinished = sse.Messages(), 0
-            pieces = self._response.iter_bytes()
-            while piece := next_piece(pieces, min(self.until, time.monotonic() + SILENCE_S)):
-                unfinished += len(piece)
-                policy.refuse_length(self._response.request, unfinished)
-                if found := messages.take(piece):
-                    unfinished = 0
-                for data in found:
-                    for event in read_message(data):
+            with messages(sse.wrap(self._response, self._checked_body())) as found:
+                for message in found:
+                    self._unfinished = 0
+                    # It is joined on each access.
+                    data = message.data
+                    for event in read_message(data) if data else ():
                         yield event
                         if isinstance(event, _ENDS):
                             return
@@ -56,3 +54,14 @@ class ExecStream:
             yield Failure(f"its messages cannot be understood: {error}", None, has_started=True)
         except httpx.HTTPError as error:
             yield Failure(f"the stream of its output broke: {reason(error)}", None, has_started=True)
+
+    def _checked_body(self) -> Iterator[bytes]:
+        """Yield the body, each piece within its deadline; raise if a message is too long."""
+        pieces = self._response.iter_bytes()
+        while True:
+            piece = next_piece(pieces, min(self.until, time.monotonic() + SILENCE_S))
+            if piece is None:
+                return
+            self._unfinished += len(piece)
+            policy.refuse_length(self._response.request, self._unfinished)
+            yield piece
