@@ -21,7 +21,6 @@ _ENV_BYTES = (8192, 65_536)
 _MOST_SECRETS = 32
 _RESERVED = ("superserve.", "_superserve")
 _ENV_KEY = r"[A-Za-z_][A-Za-z0-9_]*"
-_SECRET_NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,127}"
 
 
 class Network(NamedTuple):
@@ -219,7 +218,7 @@ def _check_secrets(secrets: Strings, env_vars: Strings) -> None:
     for key, name in secrets.items():
         if not re.fullmatch(_ENV_KEY, key):
             raise refuse(f'secrets: "{key}" is no name of an environment variable')
-        if not re.fullmatch(_SECRET_NAME, name):
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]{0,127}", name):
             raise refuse(f'secrets: "{name}" is no name of a secret')
     for key in secrets:
         if key in env_vars:
