@@ -10,6 +10,7 @@ is bytes to send, or a function of the peer and the request, which sends what it
 
 import contextlib
 import json
+import select
 import socket
 import struct
 import threading
@@ -144,6 +145,17 @@ class Peer:
 Answer = bytes | Callable[[Peer, Request], None]
 
 
+def _fill(listener: socket.socket, queued: list[socket.socket]) -> None:
+    """Connect until nobody gets in any more: the kernel's idea of a full queue is its own."""
+    is_in = True
+    while is_in and len(queued) < 200:
+        queued.append(socket.socket())
+        queued[-1].setblocking(False)
+        queued[-1].connect_ex(listener.getsockname())
+        # A time of the socket's own would also be over because this machine has stopped.
+        is_in = bool(select.select([], queued[-1:], [], 0.1)[1])
+
+
 class Deaf:
     """A listener that never accepts, and whose queue is full: who connects hears nothing at all. A context manager."""
 
@@ -154,10 +166,7 @@ class Deaf:
         self._queued: list[socket.socket] = []
 
     def __enter__(self) -> Self:
-        # The kernel's idea of a full queue is its own: it is full when nobody gets in any more.
-        with contextlib.suppress(TimeoutError):
-            while len(self._queued) < 20:
-                self._queued.append(socket.create_connection(self._listener.getsockname(), 0.1))
+        _fill(self._listener, self._queued)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -253,9 +262,7 @@ class Wire:
         """Accept no more connections, and fill the queue: those that are open go on, who connects hears nothing."""
         self._deaf = True
         self._listener.listen(0)
-        with contextlib.suppress(TimeoutError):
-            while len(self._queued) < 200:
-                self._queued.append(socket.create_connection(("127.0.0.1", self.port), 0.1))
+        _fill(self._listener, self._queued)
 
     def _start(self, run: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=run, args=arguments, name="wire", daemon=True)
