@@ -141,7 +141,8 @@ def test_the_demo_shows_a_template_from_its_creation_to_its_end_in_100_columns()
     assert [line for line in done.stdout.splitlines() if len(line) > 100 and line[0] == " "] == []
 
 
-@pytest.mark.parametrize("isolation", ["auto", pytest.param("none", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("isolation", ["auto", "none"])
 def test_the_demo_goes_on_with_a_sandbox_from_its_start_to_its_end(isolation):
     if isolation == "auto" and isinstance(find_space(), str):
         pytest.skip("nothing keeps commands apart here")

@@ -124,6 +124,7 @@ def test_every_python_block_of_a_document_runs(story, names):
             )
 
 
+@pytest.mark.slow
 def test_the_tests_that_documents_show_pass(names, environment, tmp_path):
     # In a process of its own, whose plugin has a server of its own: as a reader runs them. Other plugins cost seconds.
     environment.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")

@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_the_example_makes_its_templates_and_prints_their_log(server):
     environment = {**os.environ, "SUPERSERVE_BASE_URL": server.base_url, "SUPERSERVE_API_KEY": server.api_key}
     done = subprocess.run(

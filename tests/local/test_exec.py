@@ -676,6 +676,7 @@ def test_a_sandbox_that_is_deleted_while_a_request_is_read_is_not_there(server, 
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "sandbox_route_stale")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "mark"), [("Bwrap", 4321), ("Unshared", 4322), ("Unisolated", 4323)])
 def test_a_server_that_is_killed_leaves_no_process_and_the_next_removes_its_folders(kind, mark, tmp_path):
     path = shutil.which({"Bwrap": "bwrap", "Unshared": "unshare", "Unisolated": "sh"}[kind])

@@ -647,6 +647,7 @@ def test_a_reset_ends_what_faults_hold(server, http, caplog):
     assert caplog.records == []
 
 
+@pytest.mark.slow
 def test_stopping_does_not_wait_for_clients_that_do_not_read_what_is_to_be_cut(belongings):
     # More than the system's buffers take, which grow to ten million bytes.
     with LocalServer(limits=False) as server:

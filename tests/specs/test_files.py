@@ -226,6 +226,7 @@ def test_the_schema_for_editors_takes_what_is_read_and_refuses_the_rest():
         assert not validator.is_valid(tomllib.loads(broken))
 
 
+@pytest.mark.slow
 @given(
     st.recursive(st.booleans() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
 )

@@ -337,6 +337,7 @@ async def test_a_connection_that_the_system_gives_up_is_a_break(read, monkeypatc
 # What is replayed
 
 
+@pytest.mark.slow
 async def test_a_log_cut_or_reset_at_any_byte_comes_whole_and_once(scripted):
     script = Script()
     template = await scripted(script)

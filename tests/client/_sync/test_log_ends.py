@@ -338,6 +338,7 @@ def test_a_connection_that_the_system_gives_up_is_a_break(read, monkeypatch):
 # What is replayed
 
 
+@pytest.mark.slow
 def test_a_log_cut_or_reset_at_any_byte_comes_whole_and_once(scripted):
     script = Script()
     template = scripted(script)

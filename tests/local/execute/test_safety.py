@@ -212,6 +212,7 @@ async def test_the_command_ends_its_builds_before_it_ends(command, start, nothin
     assert nothing_left()
 
 
+@pytest.mark.slow
 async def test_builds_of_a_killed_command_end_and_have_failed_in_its_next_run(
     command, start, nothing_left, until, tmp_path
 ):
