@@ -311,7 +311,7 @@ def preview_url(sandbox_url: str, sandbox_id: str, port: object) -> str:
         raise ValidationError(f"port: expected 1024 to 65535 and not {_RESERVED_PORT}, got {number}")
     url = httpx.URL(sandbox_url)
     # Host names below localhost lead to this machine. An IP address cannot have names below it.
-    is_local = url.host == "localhost" or url.host.startswith("127.") or url.host == "::1"
+    is_local = url.host.startswith("127.") or url.host == "::1"
     host = "localhost" if is_local else url.host
     return f"{url.scheme}://{number}-{sandbox_id}.{host}{'' if url.port is None else f':{url.port}'}"
 

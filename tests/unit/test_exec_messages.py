@@ -67,6 +67,12 @@ def test_s31_an_error_without_finished_keeps_its_code():
     ]
 
 
+@pytest.mark.parametrize("data", ["", "{", '{"stdout":"a', "[" * 100_000, "{} {}"])
+def test_a_message_that_is_no_json_is_named(data):
+    with pytest.raises(NoEventError, match=r"^it is not JSON$"):
+        read_message(data)
+
+
 @pytest.mark.parametrize("data", ["", "5", "[]", "null", '"x"', "{", '{"stdout":"a', "[" * 100_000])
 def test_a_message_that_is_no_object_is_never_passed_over(data):
     with pytest.raises(NoEventError):

@@ -183,3 +183,10 @@ def test_no_operation_takes_longer_than_an_operating_system_can_count():
     request = httpx.Request("GET", "http://api.test/")
     policy.set_timeouts(request, 1e9)
     assert request.extensions["timeout"]["read"] == 86_400.0
+
+
+def test_no_operation_is_silent_for_longer_than_its_call_allows():
+    request = httpx.Request("GET", "http://api.test/")
+    policy.set_timeouts(request, 30.0, 5.0)
+    timeouts = request.extensions["timeout"]
+    assert (timeouts["read"], timeouts["write"], timeouts["pool"]) == (5.0, 5.0, 5.0)

@@ -61,10 +61,12 @@ async def test_what_is_no_spec_is_refused(client):
 
 async def test_a_failed_step_is_shown_with_the_place_where_it_was_written(client):
     spec = TemplateSpec(name="web", from_="python:3.11", steps=[EnvStep(EnvStepValue("A", "1"))])
-    template = await AsyncTemplate.create(spec=spec.run("exit 3"), client=client)
+    spec = spec.run("exit 3")
+    template = await AsyncTemplate.create(spec=spec, client=client)
     with pytest.raises(BuildError) as caught:
         await template.wait_until_ready(poll_interval_s=0.01)
     assert caught.value.command == "exit 3"
+    assert caught.value.place == spec.place_of("steps[1]") != spec.place_of("steps[0]")
     assert caught.value.place.file == __file__
     assert f"written at {caught.value.place}" in str(caught.value)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import socket
 import traceback
 
@@ -153,6 +154,14 @@ async def test_surprise_24_a_quota_keeps_a_command_from_running(known):
     with pytest.raises(RateLimitError) as caught:
         await sandbox.commands.run("true")
     assert (caught.value.code, len(wire.requests)) == ("too_many_sandboxes", 2)
+
+
+async def test_after_a_429_all_sandboxes_of_a_client_take_turns(serve, connect):
+    client = connect(serve(reply(429, json=envelope("rate_limited", "slow down")), RAN), max_attempts=1)
+    with contextlib.suppress(RateLimitError):
+        await handle(AsyncSandbox, client).commands.run("true")
+    client._sandbox_gate.delay(math.inf)
+    assert client._sandbox_gate.delay(math.inf) > 0
 
 
 async def test_a_lost_activate_does_not_leave_the_command_in_doubt(known):

@@ -694,6 +694,7 @@ def test_s41_a_slash_at_the_end_of_an_address_is_none(serve, connect):
         ("https://sandbox.superserve.ai", f"https://8080-{SANDBOX_ID}.sandbox.superserve.ai"),
         ("http://127.0.0.1:8700", f"http://8080-{SANDBOX_ID}.localhost:8700"),
         ("http://localhost:8700", f"http://8080-{SANDBOX_ID}.localhost:8700"),
+        ("http://[::1]:8700", f"http://8080-{SANDBOX_ID}.localhost:8700"),
         ("boxes.example.com", f"https://8080-{SANDBOX_ID}.boxes.example.com"),
     ],
 )
