@@ -166,6 +166,7 @@ def test_on_github_a_failure_is_an_annotation_where_the_step_was_written():
     assert "::endgroup::\n::error file=" in text
     assert text.endswith(f"test_print_log.py,line={place.line},title=Build failed::{failed}\n")
     assert printed(("error", "build_failed: x")) == "::error title=Build failed::build_failed: x\n"
+    assert printed(("error", "build_failed: x\ny")) == "::error title=Build failed::build_failed: x%0Ay\n"
 
 
 @pytest.mark.parametrize(

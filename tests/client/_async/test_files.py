@@ -394,8 +394,9 @@ async def test_s4_what_can_be_read_only_once_is_not_sent_again(box):
 
 async def test_s4_another_size_than_what_was_sent_is_an_error(box):
     sandbox, _ = await box(reply(json={"path": "/x", "size": 1}))
-    with pytest.raises(OutcomeUnknownError, match="3 bytes were sent"):
+    with pytest.raises(OutcomeUnknownError, match="3 bytes were sent") as caught:
         await sandbox.files.write("/x", b"abc")
+    assert "/x" in caught.value.hint
 
 
 async def test_s3_what_may_have_been_written_is_not_written_again(box):

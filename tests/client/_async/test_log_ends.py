@@ -439,6 +439,7 @@ async def test_silence_may_be_bounded(read, silent, before, *, longer):
     assert 0.2 * longer <= time.monotonic() - began < 60
     assert (texts(events), type(error), count) == (before, SandboxTimeoutError, 1)
     assert f"no event for {0.2 * longer:g} s" in str(error)
+    assert "pass a larger idle_timeout_s" in error.hint
 
 
 @given_time

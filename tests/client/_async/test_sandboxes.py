@@ -462,8 +462,9 @@ async def test_a_pause_that_fails_says_so(known):
 
 async def test_a_pause_that_lasts_too_long_is_a_timeout(known):
     sandbox, _ = await known(reply(202, json={"status": "pausing"}), reply(json=sandbox_row("pausing")))
-    with pytest.raises(SandboxTimeoutError, match="it is still pausing"):
+    with pytest.raises(SandboxTimeoutError, match="it is still pausing") as caught:
         await sandbox.pause(timeout=0.05)
+    assert str(caught.value).startswith(f"could not pause sandbox {SANDBOX_ID}: ")
 
 
 async def test_s21_surprise_18_pausing_a_paused_one_is_fine_unless_strict(known):

@@ -395,8 +395,9 @@ def test_s4_what_can_be_read_only_once_is_not_sent_again(box):
 
 def test_s4_another_size_than_what_was_sent_is_an_error(box):
     sandbox, _ = box(reply(json={"path": "/x", "size": 1}))
-    with pytest.raises(OutcomeUnknownError, match="3 bytes were sent"):
+    with pytest.raises(OutcomeUnknownError, match="3 bytes were sent") as caught:
         sandbox.files.write("/x", b"abc")
+    assert "/x" in caught.value.hint
 
 
 def test_s3_what_may_have_been_written_is_not_written_again(box):

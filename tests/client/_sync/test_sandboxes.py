@@ -459,8 +459,9 @@ def test_a_pause_that_fails_says_so(known):
 
 def test_a_pause_that_lasts_too_long_is_a_timeout(known):
     sandbox, _ = known(reply(202, json={"status": "pausing"}), reply(json=sandbox_row("pausing")))
-    with pytest.raises(SandboxTimeoutError, match="it is still pausing"):
+    with pytest.raises(SandboxTimeoutError, match="it is still pausing") as caught:
         sandbox.pause(timeout=0.05)
+    assert str(caught.value).startswith(f"could not pause sandbox {SANDBOX_ID}: ")
 
 
 def test_s21_surprise_18_pausing_a_paused_one_is_fine_unless_strict(known):
