@@ -99,8 +99,9 @@ def remote_path(argument: str, value: object) -> str:
         raise ValidationError(f"{argument}: expected an absolute path such as '/home/user/x', got {path!r}")
     if ".." in path.split("/"):
         raise ValidationError(f"{argument}: must not contain '..', got {path!r}")
-    if len(path.encode()) > _LONGEST_PATH:
-        raise ValidationError(f"{argument}: expected at most {_LONGEST_PATH} bytes, got {len(path.encode())}")
+    length = len(path.encode())
+    if length > _LONGEST_PATH:
+        raise ValidationError(f"{argument}: expected at most {_LONGEST_PATH} bytes, got {length}")
     return path
 
 

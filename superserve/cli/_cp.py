@@ -101,8 +101,8 @@ def _progress(path: str, out: Output) -> "Iterator[_Shown]":
         yield _Shown(draw)
 
 
-def _ignoring(folder: Path, ignore_file: str | None, never: Sequence[str]) -> Ignore:
-    """Return which files and folders of a folder to leave behind."""
+def _ignoring(folder: Path, ignore_file: str | None, never: Sequence[str]) -> Ignore | None:
+    """Return what chooses the files and folders of a folder to leave behind; None if all are copied."""
     lines: list[str] = []
     file = folder / IGNORE_FILE if ignore_file is None else Path(ignore_file)
     if ignore_file is not None or file.exists():
@@ -113,9 +113,7 @@ def _ignoring(folder: Path, ignore_file: str | None, never: Sequence[str]) -> Ig
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8"
             raise ValidationError(f"{file}: cannot be read: {reason}") from error
-    if not lines and not never:
-        return lambda _directory, _names: set()
-    return _matching(folder, file, lines, never)
+    return _matching(folder, file, lines, never) if lines or never else None
 
 
 def _matching(folder: Path, file: Path, lines: Sequence[str], never: Sequence[str]) -> Ignore:

@@ -60,14 +60,19 @@ def _stream(
     *,
     cwd: str | None = None,
     env: Sequence[str] = (),
-    limit: float,
+    limit: float | None,
     interactive: bool = False,
 ) -> int:
     """Run a command, show its output as it comes, and return its exit code."""
     variables = read_pairs("--env", env)
     given = sys.stdin.buffer.read() if interactive else None
     run = partial(
-        sandbox.commands.run, words, cwd=cwd, env=variables or None, timeout_seconds=limit, input=given
+        sandbox.commands.run,
+        words,
+        cwd=cwd,
+        env=variables or None,
+        timeout_seconds=limit or _USUAL_LIMIT_S,
+        input=given,
     )
     result: CommandResult | CommandBytesResult
     if out.as_json or sys.stdout.isatty():
@@ -182,15 +187,7 @@ def run(
 
                 cwd = cwd or f"{_HOME}/{Path(sync).resolve().name or 'synced'}"
                 upload(sandbox, Path(sync), cwd, out, never=_NOT_COPIED)
-            return _stream(
-                sandbox,
-                command,
-                out,
-                cwd=cwd,
-                env=env,
-                limit=limit or _USUAL_LIMIT_S,
-                interactive=interactive,
-            )
+            return _stream(sandbox, command, out, cwd=cwd, env=env, limit=limit, interactive=interactive)
         finally:
             if keep:
                 out.say(f"The sandbox is left running; superserve sb kill {sandbox.id} ends it.")
@@ -261,9 +258,7 @@ def exec_(
             return _attach(box, sandbox, token, out, limit)
         if detach:
             return _start(box, sandbox, command, out, cwd=cwd, env=env)
-        return _stream(
-            box, command, out, cwd=cwd, env=env, limit=limit or _USUAL_LIMIT_S, interactive=interactive
-        )
+        return _stream(box, command, out, cwd=cwd, env=env, limit=limit, interactive=interactive)
 
 
 def _start(

@@ -82,10 +82,8 @@ class PretendRunner:
         log.write("system", jobs.IMAGE_READY)
 
     async def _step(self, number: int, count: int, step: Step, log: Log) -> None:
-        from superserve.local._machines.shell import (
-            Outcome,
-            read_command,
-        )  # Not needed at the server's start.
+        # The shell's grammar is not needed at the server's start.
+        from superserve.local._machines.shell import Outcome, read_command
 
         log.write("system", f"Step {number}/{count}")
         outcome = Outcome()
